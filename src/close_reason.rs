@@ -1,0 +1,112 @@
+//! Why a connection ended.
+
+use std::fmt;
+use std::io;
+
+/// Why a connection ended. Every connection has exactly one reason; the summary counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The peer ended its side, got what it was owed, and that was that.
+    PeerClosed,
+    /// This side ended the conversation: `bye`, or a client that is done.
+    Ended,
+    /// The server drained: it answered what had arrived, and closed.
+    Drained,
+    /// The drain's time was up before the connection was done.
+    DrainTimeout,
+    /// The peer reset the connection (`ECONNRESET`, `EPIPE`).
+    Reset,
+    /// No byte came in and none went out for the idle timeout.
+    IdleTimeout,
+    /// A message was begun and not finished within the idle timeout.
+    IncompleteTimeout,
+    /// After a half-close, nothing moved for the half-closed timeout.
+    HalfClosedTimeout,
+    /// A message was longer than the limit allows.
+    FrameTooLong,
+    /// The peer's side ended in the middle of a message that announced its length.
+    FrameTruncated,
+    /// The connection limit was reached: the newcomer was told so and closed.
+    Refused,
+    /// Nobody listens there (`ECONNREFUSED`, or a Unix path without a server).
+    ConnectRefused,
+    /// The connection was not established in time.
+    ConnectTimeout,
+    /// The kernel connected the socket to itself, over an ephemeral port on which nobody listens.
+    SelfConnect,
+    /// The reactor was stopped at once.
+    Aborted,
+    /// Another error of the system, by its kind.
+    Failed(io::ErrorKind),
+}
+
+impl CloseReason {
+    /// How many reasons the summary tells apart.
+    pub const COUNT: usize = 16;
+
+    /// The reason that an I/O error amounts to.
+    pub fn of_error(error: &io::Error) -> CloseReason {
+        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, TimedOut};
+        match error.kind() {
+            ConnectionReset | BrokenPipe => CloseReason::Reset,
+            ConnectionRefused | NotFound => CloseReason::ConnectRefused,
+            TimedOut => CloseReason::ConnectTimeout,
+            kind => CloseReason::Failed(kind),
+        }
+    }
+
+    /// The reason's place in a table of [`CloseReason::COUNT`] counters.
+    pub fn index(self) -> usize {
+        match self {
+            CloseReason::PeerClosed => 0,
+            CloseReason::Ended => 1,
+            CloseReason::Drained => 2,
+            CloseReason::DrainTimeout => 3,
+            CloseReason::Reset => 4,
+            CloseReason::IdleTimeout => 5,
+            CloseReason::IncompleteTimeout => 6,
+            CloseReason::HalfClosedTimeout => 7,
+            CloseReason::FrameTooLong => 8,
+            CloseReason::FrameTruncated => 9,
+            CloseReason::Refused => 10,
+            CloseReason::ConnectRefused => 11,
+            CloseReason::ConnectTimeout => 12,
+            CloseReason::SelfConnect => 13,
+            CloseReason::Aborted => 14,
+            CloseReason::Failed(_) => 15,
+        }
+    }
+
+    /// The word for the reason at `index`, as the summary prints it.
+    pub fn name(index: usize) -> &'static str {
+        const NAMES: [&str; CloseReason::COUNT] = [
+            "peer-closed",
+            "ended",
+            "drained",
+            "drain-timeout",
+            "reset",
+            "idle-timeout",
+            "incomplete-timeout",
+            "half-closed-timeout",
+            "frame-too-long",
+            "frame-truncated",
+            "refused-at-limit",
+            "connect-refused",
+            "connect-timeout",
+            "self-connect",
+            "aborted",
+            "failed",
+        ];
+        NAMES[index]
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(CloseReason::name(self.index()))?;
+        match self {
+            CloseReason::Failed(kind) => write!(f, " ({kind})"),
+            _ => Ok(()),
+        }
+    }
+}

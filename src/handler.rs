@@ -1,0 +1,160 @@
+//! The seam between the loop and what it serves.
+//!
+//! A [`Handler`] is offered bytes and says what to send. It never sees a socket, never waits and never asks for the time: so it
+//! is tested by calling it and comparing bytes. The server, the client and the load generator are handlers.
+
+use std::time::Duration;
+
+use crate::address::{Address, Peer};
+use crate::clock::Tick;
+use crate::close_reason::CloseReason;
+use crate::key::Key;
+use crate::log_limit::LogLimit;
+use crate::metrics::Metrics;
+use crate::reply::Reply;
+
+/// What a reactor serves. Only `open` and `receive` must be written.
+///
+/// Every method gets a [`Context`], through which it answers and asks. `tag` is the number that a listener was registered with
+/// (or a connection asked for), so that one handler can serve several endpoints in several ways.
+pub trait Handler {
+    /// What the handler remembers of one connection or datagram socket; it lies in the connection's slab entry.
+    type Session;
+
+    /// A connection was accepted, or one that was asked for is established.
+    fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> Self::Session;
+
+    /// Bytes arrived: `bytes` is everything that is not taken yet, oldest first.
+    ///
+    /// Returns how many were taken. The rest is kept and offered again, with what comes after it; or by itself, before
+    /// anything more is read, where the handler stopped because `cx.reply` was full or because it called [`Context::pause`].
+    fn receive(&mut self, session: &mut Self::Session, bytes: &[u8], cx: &mut Context<'_>) -> usize;
+
+    /// The peer has ended its side; `rest` was never taken. What is owed is still delivered after [`Context::finish`].
+    fn finish(&mut self, session: &mut Self::Session, rest: &[u8], cx: &mut Context<'_>) {
+        let _ = (session, rest);
+        cx.finish(CloseReason::PeerClosed);
+    }
+
+    /// A datagram arrived. At most one datagram leaves in answer: all that `cx.reply` was given.
+    fn datagram(&mut self, session: &mut Self::Session, bytes: &[u8], cx: &mut Context<'_>) {
+        let _ = (session, bytes, cx);
+    }
+
+    /// A datagram socket reported an error of an earlier send (an ICMP message, say). The socket lives on.
+    fn fault(&mut self, session: &mut Self::Session, reason: CloseReason, cx: &mut Context<'_>) {
+        let _ = (session, reason, cx);
+    }
+
+    /// The moment asked for with [`Context::wake_at`] has come, somebody called [`Orders::wake`], or the peer took enough of a
+    /// full outbox that there is room again.
+    fn tick(&mut self, session: &mut Self::Session, cx: &mut Context<'_>) {
+        let _ = (session, cx);
+    }
+
+    /// The newcomer comes over the connection limit: what is sent here is its farewell.
+    fn refuse(&mut self, tag: usize, cx: &mut Context<'_>) {
+        let _ = (tag, cx);
+    }
+
+    /// A connection ended.
+    fn close(&mut self, session: Self::Session, reason: CloseReason, orders: &mut Orders) {
+        let _ = (session, reason, orders);
+    }
+
+    /// A connection asked for with [`Orders::connect`] was not established.
+    fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
+        let _ = (tag, reason, orders);
+    }
+}
+
+/// What a handler can do while it is called: answer through `reply`, and ask for what should happen next.
+pub struct Context<'a> {
+    /// This turn's moment.
+    pub now: Tick,
+    /// The name of the connection or socket, as [`Orders::wake`] takes it.
+    pub key: Key,
+    /// Who sent the bytes.
+    pub peer: Peer<'a>,
+    /// Where the answer goes.
+    pub reply: Reply<'a>,
+    /// What the handler asks of the reactor beyond this connection.
+    pub orders: &'a mut Orders,
+    /// The reactor's counters.
+    pub metrics: &'a mut Metrics,
+    /// What may still be logged of the lines that can repeat without end.
+    pub log_limit: &'a mut LogLimit,
+    pub(crate) wishes: &'a mut Wishes,
+}
+
+impl Context<'_> {
+    /// Ends this side: what is owed is flushed, then the write side is shut. What the peer still sends is read and dropped.
+    pub fn finish(&mut self, reason: CloseReason) {
+        self.wishes.finish.get_or_insert(reason);
+    }
+
+    /// Ends this side's sending after what is owed, and goes on receiving (a half-close, `SHUT_WR`).
+    pub fn half_close(&mut self) {
+        self.wishes.half_close = true;
+    }
+
+    /// Takes no more bytes for now: what is left is offered again after [`Orders::wake`], and nothing is read until then.
+    pub fn pause(&mut self) {
+        self.wishes.pause = true;
+    }
+
+    /// Asks for a [`Handler::tick`] at `moment`, instead of any asked for before.
+    pub fn wake_at(&mut self, moment: Tick) {
+        self.wishes.wake_at = Some(moment);
+    }
+
+    /// Asks for a [`Handler::tick`] when `wait` has passed.
+    pub fn wake_after(&mut self, wait: Duration) {
+        self.wake_at(self.now.after(wait));
+    }
+}
+
+/// What a handler wishes for the connection that it was called for.
+#[derive(Default)]
+pub(crate) struct Wishes {
+    pub(crate) finish: Option<CloseReason>,
+    pub(crate) half_close: bool,
+    pub(crate) pause: bool,
+    pub(crate) wake_at: Option<Tick>,
+}
+
+/// How a reactor should stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Answer what has arrived, then end.
+    Drain,
+    /// End now.
+    AtOnce,
+}
+
+/// What handlers ask of the reactor; it is carried out within the same turn, after the handler has returned.
+#[derive(Debug, Default)]
+pub struct Orders {
+    pub(crate) wakes: Vec<Key>,
+    pub(crate) connects: Vec<(Address, usize)>,
+    pub(crate) stop: Option<Stop>,
+}
+
+impl Orders {
+    /// Calls [`Handler::tick`] for another connection or socket (or this one again) in the next turn.
+    pub fn wake(&mut self, key: Key) {
+        self.wakes.push(key);
+    }
+
+    /// Opens a connection; [`Handler::open`] or [`Handler::connect_failed`] tells how it went.
+    pub fn connect(&mut self, address: Address, tag: usize) {
+        self.connects.push((address, tag));
+    }
+
+    /// Stops the reactor; [`Stop::AtOnce`] outranks a drain.
+    pub fn stop(&mut self, how: Stop) {
+        if self.stop != Some(Stop::AtOnce) {
+            self.stop = Some(how);
+        }
+    }
+}

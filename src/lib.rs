@@ -1,0 +1,41 @@
+//! # cooee
+//!
+//! A call shouted across the bush; whoever hears it calls it back. This crate does that for bytes: a single-threaded `mio`
+//! event loop that serves many TCP, UDP and Unix-socket clients, written to be read as the reference reactor.
+//!
+//! ## The one idea
+//!
+//! Readiness is a **latch**: the kernel sets it, `WouldBlock` clears it, and a source runs while it is *ready* and *wanting* and
+//! *within its budget*. Whoever stops early goes on the ready list.
+//!
+//! ## The invariant
+//!
+//! A source that is off the ready list and holds no *retry* deadline has a cleared latch for every direction that it wants; so
+//! the kernel owes it an edge. Whoever changes what a source wants puts it on the ready list. A source that is paused by a
+//! shared condition (the connection limit, the bound on queued bytes) waits on that condition's list, which moves to the ready
+//! list when the condition clears. Idle, drain and linger deadlines do not count.
+//!
+//! ## The layers
+//!
+//! Imports only point down:
+//!
+//! | layer | what it knows |
+//! |---|---|
+//! | [`reactor`] | [`Reactor::turn`](reactor::Reactor::turn): poll, latches, ready list, deadlines. The only place that waits or closes |
+//! | [`net`] | connections, acceptors, datagram sockets: driven once, each says what should happen next |
+//! | [`handler`], [`reply`] | the seam between the loop and what it serves: bytes in, bytes out |
+//! | the rest | small values that everything stands on: keys, latches, buffers, moments, counters |
+
+pub mod address;
+pub mod buffer;
+pub mod clock;
+pub mod close_reason;
+pub mod handler;
+pub mod key;
+pub mod limits;
+pub mod log_limit;
+pub mod metrics;
+pub mod net;
+pub mod reactor;
+pub mod readiness;
+pub mod reply;

@@ -1,0 +1,68 @@
+//! The bounds that a reactor keeps, each with its default and its reason.
+
+use std::time::Duration;
+
+/// The bounds that a reactor keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections that are served at once; newcomers over it are refused.
+    pub max_connections: usize,
+    /// How long a connection may be silent in both directions, and how long a message may stay incomplete. None: for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How long nothing may move after one side has ended: a peer that does not read its last reply is not waited for longer.
+    pub half_closed_timeout: Duration,
+    /// How long a connection may take to be established.
+    pub connect_timeout: Duration,
+    /// How long what a peer still sends is read and dropped after both replies and FIN have left.
+    ///
+    /// Closing with unread input sends a RST, which destroys the reply in flight; a peer that never closes is not waited for longer.
+    pub linger_timeout: Duration,
+    /// How long a drain may take in all.
+    pub drain_timeout: Duration,
+    /// Bytes owed to one peer at which nothing more is read from it: the high-water mark of back-pressure.
+    pub write_limit: usize,
+    /// Bytes owed or kept for all connections together at which connections that owe bytes stop reading.
+    pub queue_limit: usize,
+    /// Bytes read from one connection a turn, so that a firehose waits for its turn like a ping does.
+    pub read_budget: usize,
+    /// Replies a second that a datagram socket sends to one source address.
+    pub datagram_rate: DatagramRate,
+}
+
+/// Replies a second that a datagram socket sends to one source address; an IPv6 /64 counts as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatagramRate {
+    /// Unlimited for sources on this machine's loopback, so many for every other.
+    Outside(u32),
+    /// So many for every source.
+    Everyone(u32),
+    /// Unlimited.
+    Unlimited,
+}
+
+impl Limits {
+    /// The most that one read takes, and so the most that one connection can have in the arena: a read buffer of 256 KiB serves
+    /// 64 KiB messages at three quarters of the CPU time of a 64 KiB one, and small ones at the same cost.
+    pub const READ_MAX: usize = 256 * 1024;
+
+    /// The most that a read takes while the queue limit is reached. A connection that owes nothing still reads then, so that
+    /// well-behaved clients notice nothing, but each can add no more than this.
+    pub const LEAN_READ: usize = 4 * 1024;
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_connections: 10_000,
+            idle_timeout: Some(Duration::from_secs(300)),
+            half_closed_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            linger_timeout: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(10),
+            write_limit: 64 * 1024,
+            queue_limit: 128 * 1024 * 1024,
+            read_budget: Limits::READ_MAX,
+            datagram_rate: DatagramRate::Outside(200),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Making sockets that listen, receive or connect, with their options.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+
+use crate::address::Address;
+use crate::net::datagram_socket::{DatagramEndpoint, packet_info::WildcardSocket};
+use crate::net::listener::ListeningSocket;
+use crate::net::stream;
+use crate::net::unix_path::{UnixPath, make_room};
+
+/// The options of sockets that listen or receive (`socket(7)`, `tcp(7)`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// How many connections may wait to be accepted (`listen(2)`; the kernel caps it at `net.core.somaxconn`).
+    pub backlog: i32,
+    /// SO_RCVBUF in bytes; none leaves it to the kernel, which tunes it.
+    pub receive_buffer: Option<usize>,
+    /// SO_SNDBUF in bytes; none leaves it to the kernel, which tunes it.
+    pub send_buffer: Option<usize>,
+    /// TCP keep-alive after so long a silence; none turns it off.
+    pub keepalive: Option<Duration>,
+    /// SO_REUSEPORT: several processes share one port, and the kernel spreads connections and datagrams over them.
+    pub reuse_port: bool,
+}
+
+impl Default for SocketOptions {
+    fn default() -> SocketOptions {
+        SocketOptions { backlog: 4096, receive_buffer: None, send_buffer: None, keepalive: None, reuse_port: false }
+    }
+}
+
+/// Listens for TCP connections at `address`; `[::]` takes IPv4 as well. Returns the socket and its real address.
+pub fn listen_tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<(ListeningSocket, SocketAddr)> {
+    let socket = ip_socket(address, Type::STREAM, Protocol::TCP, options)?;
+    // A restart must not wait for the connections of the last run (TIME_WAIT). On UDP the same option would let a second
+    // server take the port, so it is set here alone.
+    socket.set_reuse_address(true)?;
+    // What is set on the listener is inherited by what it accepts (Linux): no system call a connection.
+    socket.set_tcp_nodelay(true)?;
+    if let Some(silence) = options.keepalive {
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(silence))?;
+    }
+    socket.bind(&address.into())?;
+    // mio's own bind would fix the backlog.
+    socket.listen(options.backlog)?;
+    let listener = TcpListener::from_std(socket.into());
+    let address = listener.local_addr()?;
+    Ok((ListeningSocket::Tcp(listener), address))
+}
+
+/// Receives UDP datagrams at `address`; `[::]` takes IPv4 as well. Returns the socket and its real address.
+pub fn bind_udp(address: SocketAddr, options: &SocketOptions) -> io::Result<(DatagramEndpoint, SocketAddr)> {
+    let socket = ip_socket(address, Type::DGRAM, Protocol::UDP, options)?;
+    socket.bind(&address.into())?;
+    let socket = UdpSocket::from_std(socket.into());
+    let bound = socket.local_addr()?;
+    let endpoint = if bound.ip().is_unspecified() {
+        DatagramEndpoint::UdpWildcard(WildcardSocket::new(socket)?)
+    } else {
+        DatagramEndpoint::Udp(socket)
+    };
+    Ok((endpoint, bound))
+}
+
+fn ip_socket(address: SocketAddr, kind: Type, protocol: Protocol, options: &SocketOptions) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    if options.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    set_buffers(&socket, options)?;
+    Ok(socket)
+}
+
+/// Before `listen`, so that the TCP window scale is chosen for it.
+fn set_buffers(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
+    if let Some(size) = options.receive_buffer {
+        socket.set_recv_buffer_size(size)?;
+    }
+    if let Some(size) = options.send_buffer {
+        socket.set_send_buffer_size(size)?;
+    }
+    Ok(())
+}
+
+/// Listens for Unix stream connections at `path`; the socket of a dead server is taken over.
+pub fn listen_unix(path: &Path, options: &SocketOptions) -> io::Result<ListeningSocket> {
+    let (socket, path) = unix_socket(path, Type::STREAM, options)?;
+    socket.listen(options.backlog)?;
+    Ok(ListeningSocket::Unix(path, UnixListener::from_std(socket.into())))
+}
+
+/// Receives Unix datagrams at `path`; the socket of a dead server is taken over.
+pub fn bind_unix_datagram(path: &Path, options: &SocketOptions) -> io::Result<DatagramEndpoint> {
+    let (socket, path) = unix_socket(path, Type::DGRAM, options)?;
+    Ok(DatagramEndpoint::Unix(path, UnixDatagram::from(socket)))
+}
+
+fn unix_socket(path: &Path, kind: Type, options: &SocketOptions) -> io::Result<(Socket, UnixPath)> {
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
+    set_buffers(&socket, options)?;
+    make_room(path, kind)?;
+    socket.bind(&address)?;
+    Ok((socket, UnixPath::of_bound(path)?))
+}
+
+/// Begins to connect a stream (`connect(2)` on a non-blocking socket; `EINPROGRESS` is not an error).
+pub fn connect(address: &Address) -> io::Result<stream::Socket> {
+    match address {
+        Address::Ip(address) => {
+            let stream = TcpStream::connect(*address)?;
+            stream.set_nodelay(true)?;
+            Ok(stream::Socket::Tcp(stream))
+        }
+        Address::Unix(path) => Ok(stream::Socket::Unix(UnixStream::connect(path)?)),
+    }
+}
+
+/// A UDP socket towards `peer`, on a port that the kernel chooses.
+pub fn connect_udp(peer: SocketAddr) -> io::Result<DatagramEndpoint> {
+    let any: SocketAddr = match peer {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(peer)?;
+    Ok(DatagramEndpoint::UdpConnected(socket))
+}
+
+/// A Unix datagram socket towards `peer`, bound to `own`, so that it can be answered.
+pub fn connect_unix_datagram(peer: &Path, own: &Path) -> io::Result<DatagramEndpoint> {
+    let (socket, path) = unix_socket(own, Type::DGRAM, &SocketOptions::default())?;
+    let socket = UnixDatagram::from(socket);
+    socket.connect(peer)?;
+    Ok(DatagramEndpoint::UnixConnected(path, socket))
+}

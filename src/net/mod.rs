@@ -1,0 +1,15 @@
+//! Sockets, and what is driven through them. Nothing here knows the loop: driving something returns what should happen next.
+
+pub mod acceptor;
+pub mod bind;
+pub mod connection;
+pub mod datagram;
+pub mod datagram_socket;
+pub mod listener;
+pub mod next;
+pub mod reply_guard;
+pub mod reply_rate;
+pub mod shared;
+pub mod standard_stream;
+pub mod stream;
+pub mod unix_path;

@@ -1,0 +1,109 @@
+//! How many replies a second one source address gets: a fixed table of token buckets, however many sources there are.
+//!
+//! The source address of a datagram can be forged, so a reply may go to somebody who asked for nothing. The bucket bounds what
+//! a forger can make this server send to one victim.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+
+use crate::clock::Tick;
+
+/// How many buckets there are. Sources that fall into one bucket share it: a table that grew with the number of forged
+/// addresses would be the next thing to attack. 8,192 buckets take 128 KiB.
+const BUCKETS: usize = 8192;
+
+#[derive(Clone, Copy)]
+struct Bucket {
+    tokens: f32,
+    filled: Tick,
+}
+
+/// Token buckets by source address.
+pub struct ReplyRate {
+    per_second: f32,
+    /// Keyed at random, so that nobody can choose addresses that share a victim's bucket.
+    hasher: RandomState,
+    /// Made when the first source is counted: a server on loopback needs none.
+    buckets: Vec<Bucket>,
+}
+
+impl ReplyRate {
+    /// So many replies a second; a full bucket holds one second's worth, and at least one.
+    pub fn new(per_second: u32) -> ReplyRate {
+        ReplyRate { per_second: per_second as f32, hasher: RandomState::new(), buckets: Vec::new() }
+    }
+
+    /// Whether `source` may be answered at `now`; the answer is counted.
+    pub fn admit(&mut self, source: IpAddr, now: Tick) -> bool {
+        let capacity = self.per_second.max(1.0);
+        if self.buckets.is_empty() {
+            self.buckets = vec![Bucket { tokens: capacity, filled: now }; BUCKETS];
+        }
+        let index = self.hasher.hash_one(network(source)) as usize % BUCKETS;
+        let bucket = &mut self.buckets[index];
+        let refill = now.since(bucket.filled).as_secs_f32() * self.per_second;
+        bucket.tokens = (bucket.tokens + refill).min(capacity);
+        bucket.filled = now;
+        if bucket.tokens < 1.0 {
+            return false;
+        }
+        bucket.tokens -= 1.0;
+        true
+    }
+}
+
+/// What counts as one source: an IPv4 address, or an IPv6 /64, of which one host can use every address (RFC 4291, 2.5.4).
+fn network(source: IpAddr) -> u64 {
+    match source.to_canonical() {
+        IpAddr::V4(ip) => u64::from(u32::from(ip)),
+        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_source_gets_its_rate_and_no_more() {
+        let mut rate = ReplyRate::new(200);
+        let source: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut admitted = 0;
+        for millis in 0..10_000 {
+            for _ in 0..5 {
+                admitted += u32::from(rate.admit(source, Tick::at(Duration::from_millis(millis))));
+            }
+        }
+        assert!((2_190..=2_200).contains(&admitted), "{admitted} replies in 10 s at 200/s and one second's burst");
+    }
+
+    #[test]
+    fn a_bucket_fills_again_after_silence() {
+        let mut rate = ReplyRate::new(2);
+        let source: IpAddr = "192.0.2.1".parse().unwrap();
+        assert!(rate.admit(source, Tick::START) && rate.admit(source, Tick::START));
+        assert!(!rate.admit(source, Tick::START));
+        assert!(!rate.admit(source, Tick::at(Duration::from_millis(400))));
+        assert!(rate.admit(source, Tick::at(Duration::from_millis(600))));
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_share_a_bucket() {
+        let mut rate = ReplyRate::new(1);
+        assert!(rate.admit("2001:db8:0:1::1".parse().unwrap(), Tick::START));
+        assert!(!rate.admit("2001:db8:0:1:ffff::2".parse().unwrap(), Tick::START));
+        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), network("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_table_does_not_grow_with_the_number_of_sources() {
+        let mut rate = ReplyRate::new(1);
+        for source in 0..100_000u32 {
+            rate.admit(IpAddr::V4(source.into()), Tick::START);
+        }
+        assert_eq!(rate.buckets.len(), BUCKETS);
+        assert_eq!(BUCKETS * size_of::<Bucket>(), 128 * 1024);
+    }
+}

@@ -1,0 +1,104 @@
+//! The path of a Unix socket: taken over only from the dead, removed only while it is still ours.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// A path that one of our sockets is bound to. Dropping it removes the file, if that is still the one we made.
+#[derive(Debug)]
+pub struct UnixPath {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl UnixPath {
+    /// Remembers the file that a bind has just made at `path`.
+    pub fn of_bound(path: &Path) -> io::Result<UnixPath> {
+        let file = fs::symlink_metadata(path)?;
+        Ok(UnixPath { path: path.to_owned(), device: file.dev(), inode: file.ino() })
+    }
+
+    fn is_ours(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|file| file.dev() == self.device && file.ino() == self.inode)
+    }
+}
+
+impl Drop for UnixPath {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            // Nobody can be told any more, and the next start takes a dead socket over.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes room at `path` for a new socket of type `kind`: a socket file on which no one answers is removed, anything else is an error.
+pub fn make_room(path: &Path, kind: Type) -> io::Result<()> {
+    let file = match fs::symlink_metadata(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !file.file_type().is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is not a socket is there; it is left alone",
+        ));
+    }
+    let probe = Socket::new(Domain::UNIX, kind, None)?;
+    // A server with a full backlog would let a blocking probe wait.
+    probe.set_nonblocking(true)?;
+    match probe.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // It answers, its backlog is full, or it is a socket of another type: somebody lives there.
+        _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_dead_socket_is_taken_over_and_a_living_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let living = UnixListener::bind(&path).unwrap();
+        assert_eq!(make_room(&path, Type::STREAM).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(living);
+        make_room(&path, Type::STREAM).unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_not_a_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("diary");
+        fs::write(&path, "dear").unwrap();
+        assert!(make_room(&path, Type::STREAM).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "dear");
+    }
+
+    #[test]
+    fn only_our_own_file_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let first = UnixListener::bind(&path).unwrap();
+        let ours = UnixPath::of_bound(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _successor = UnixListener::bind(&path).unwrap();
+        drop((ours, first));
+        assert!(path.exists(), "the successor's socket was removed");
+
+        let ours = UnixPath::of_bound(&path).unwrap();
+        drop(ours);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,125 @@
+//! The kernel seam: what the reactor asks of the operating system, and the real one through `mio`.
+//!
+//! A test puts a simulated kernel in its place, with sockets that behave as badly as real ones may, from a seed.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Events, Poll, Waker};
+
+use crate::address::Address;
+use crate::clock::Tick;
+use crate::key::Key;
+use crate::net::bind;
+use crate::net::datagram_socket::{DatagramEndpoint, DatagramSocket};
+use crate::net::listener::{Listener, ListeningSocket};
+use crate::net::stream::{Socket, Stream};
+use crate::readiness::Readiness;
+
+/// How many events one poll brings at most. More than that stay in the kernel, and come with the next.
+const BATCH: usize = 1024;
+
+/// An edge-triggered kernel.
+pub trait Kernel {
+    /// Its byte streams.
+    type Stream: Stream;
+    /// Its listening sockets.
+    type Listener: Listener<Stream = Self::Stream>;
+    /// Its datagram sockets.
+    type Datagram: DatagramSocket;
+
+    /// This moment, on a clock that never goes back.
+    fn now(&mut self) -> Tick;
+
+    /// Waits for events, `timeout` at the most (none: for ever), and adds them to `events`. An interrupted wait is one without
+    /// events.
+    fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<(Key, Readiness)>) -> io::Result<()>;
+
+    /// Asks for the edges of a stream, in both directions.
+    fn add_stream(&mut self, stream: &mut Self::Stream, key: Key) -> io::Result<()>;
+
+    /// Asks for the edges of a listening socket.
+    fn add_listener(&mut self, listener: &mut Self::Listener, key: Key) -> io::Result<()>;
+
+    /// Asks for the edges of a datagram socket.
+    fn add_datagram(&mut self, socket: &mut Self::Datagram, key: Key) -> io::Result<()>;
+
+    /// Begins to open a connection.
+    fn connect(&mut self, address: &Address) -> io::Result<Self::Stream>;
+}
+
+/// The real kernel.
+pub struct Mio {
+    poll: Poll,
+    events: Events,
+    began: Instant,
+}
+
+impl Mio {
+    /// A new instance of the system's selector.
+    pub fn new() -> io::Result<Mio> {
+        Ok(Mio { poll: Poll::new()?, events: Events::with_capacity(BATCH), began: Instant::now() })
+    }
+
+    /// What wakes a poll from outside.
+    pub(crate) fn waker(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), Key::WAKER.into())
+    }
+}
+
+impl Kernel for Mio {
+    type Stream = Socket;
+    type Listener = ListeningSocket;
+    type Datagram = DatagramEndpoint;
+
+    fn now(&mut self) -> Tick {
+        Tick::at(self.began.elapsed())
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<(Key, Readiness)>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => events.extend(self.events.iter().map(translate)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn add_stream(&mut self, stream: &mut Socket, key: Key) -> io::Result<()> {
+        stream.register(self.poll.registry(), key.into())
+    }
+
+    fn add_listener(&mut self, listener: &mut ListeningSocket, key: Key) -> io::Result<()> {
+        listener.register(self.poll.registry(), key.into())
+    }
+
+    fn add_datagram(&mut self, socket: &mut DatagramEndpoint, key: Key) -> io::Result<()> {
+        socket.register(self.poll.registry(), key.into())
+    }
+
+    fn connect(&mut self, address: &Address) -> io::Result<Socket> {
+        bind::connect(address)
+    }
+}
+
+/// mio's event as ours. An error is a hint, no more: reading tells what it is, and gives the bytes that came before it.
+fn translate(event: &Event) -> (Key, Readiness) {
+    let mut readiness = Readiness::NONE;
+    if event.is_readable() {
+        readiness |= Readiness::READABLE;
+    }
+    if event.is_writable() {
+        readiness |= Readiness::WRITABLE;
+    }
+    if event.is_priority() {
+        readiness |= Readiness::PRIORITY;
+    }
+    if event.is_read_closed() {
+        readiness |= Readiness::READ_CLOSED;
+    }
+    if event.is_error() {
+        readiness |= Readiness::READ_CLOSED | Readiness::WRITABLE;
+    }
+    (event.token().into(), readiness)
+}

@@ -1,0 +1,402 @@
+//! The reactor: one thread, one loop, one place that blocks.
+//!
+//! [`Reactor::turn`] is all of it. It waits for events, merges them into the latches of their sources, runs the sources on the
+//! ready list once, and lets deadlines fire. A turn is finite: whoever has more to do than its budget allows goes on the ready list
+//! for the next.
+
+mod kernel;
+pub mod ready_list;
+mod run;
+mod source;
+pub mod sources;
+mod stop;
+pub mod timers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::time::Duration;
+
+pub use kernel::{Kernel, Mio};
+pub use stop::StopHandle;
+
+use crate::clock::Tick;
+use crate::close_reason::CloseReason;
+use crate::handler::{Handler, Stop};
+use crate::key::Key;
+use crate::limits::Limits;
+use crate::metrics::{Drop, Metrics};
+use crate::net::acceptor::Acceptor;
+use crate::net::connection::{Connection, Origin};
+use crate::net::datagram::Datagram;
+use crate::net::shared::Shared;
+use crate::reactor::ready_list::ReadyList;
+use crate::reactor::run::Group;
+use crate::reactor::source::{Kind, Source};
+use crate::reactor::sources::Sources;
+use crate::reactor::timers::Timers;
+use crate::readiness::Readiness;
+
+/// Whether there will be another turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// There is more to come.
+    Running,
+    /// The reactor has drained, or was stopped: every source is closed.
+    Stopped,
+}
+
+/// How far a reactor is on its way to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Serving,
+    /// Until the deadline.
+    Draining(Tick),
+    Stopped,
+}
+
+/// A single-threaded reactor that serves a [`Handler`].
+pub struct Reactor<H: Handler, K: Kernel = Mio> {
+    kernel: K,
+    sources: Sources<Source<K, H::Session>>,
+    ready: ReadyList,
+    timers: Timers,
+    shared: Shared,
+    course: Course,
+    /// Connections that count for the limit.
+    connections: usize,
+    /// Newcomers over the limit that are being told so.
+    refused: usize,
+    /// Listeners that wait for a connection slot.
+    awaiting_slot: Vec<Key>,
+    /// Connections that wait for room in the queues.
+    awaiting_room: Vec<Key>,
+    events: Vec<(Key, Readiness)>,
+    group: Group,
+    stop: Arc<AtomicU8>,
+}
+
+impl<H: Handler> Reactor<H> {
+    /// A reactor over the system's own selector.
+    pub fn new(limits: Limits) -> io::Result<Reactor<H>> {
+        Ok(Reactor::with_kernel(Mio::new()?, limits))
+    }
+
+    /// A handle that stops this reactor from another thread.
+    pub fn stop_handle(&self) -> io::Result<StopHandle> {
+        Ok(StopHandle::new(self.kernel.waker()?, self.stop.clone()))
+    }
+}
+
+impl<H: Handler, K: Kernel> Reactor<H, K> {
+    /// A reactor over `kernel`.
+    pub fn with_kernel(kernel: K, limits: Limits) -> Reactor<H, K> {
+        Reactor {
+            kernel,
+            sources: Sources::new(),
+            ready: ReadyList::default(),
+            timers: Timers::default(),
+            shared: Shared::new(limits),
+            course: Course::Serving,
+            connections: 0,
+            refused: 0,
+            awaiting_slot: Vec::new(),
+            awaiting_room: Vec::new(),
+            events: Vec::new(),
+            group: Group::default(),
+            stop: Arc::default(),
+        }
+    }
+
+    /// Accepts connections from `listener`; the handler knows them by `tag`.
+    pub fn listen(&mut self, listener: K::Listener, tag: usize) -> io::Result<Key> {
+        let key = self.sources.insert(Source::new(Kind::Acceptor(Box::new(Acceptor::new(listener, tag)))));
+        self.register(key)
+    }
+
+    /// Receives datagrams from `socket`, bound to `local` (none for a Unix socket).
+    pub fn receive(&mut self, socket: K::Datagram, local: Option<SocketAddr>, session: H::Session) -> io::Result<Key> {
+        let datagram = Datagram::new(socket, local, session, self.shared.limits.datagram_rate);
+        let key = self.sources.insert(Source::new(Kind::Datagram(Box::new(datagram))));
+        self.register(key)
+    }
+
+    /// Takes a stream over as it is, with its session. It counts for no limit, and a drain leaves it alone.
+    pub fn attach(&mut self, stream: K::Stream, session: H::Session) -> io::Result<Key> {
+        let connection = Connection::attached(stream, session, self.shared.now);
+        let key = self.sources.insert(Source::new(Kind::Connection(connection)));
+        self.list(key);
+        self.register(key)
+    }
+
+    /// Opens a connection: [`Handler::open`] or [`Handler::connect_failed`] will tell how it went.
+    pub fn connect(&mut self, address: &crate::address::Address, tag: usize) -> io::Result<Key> {
+        let stream = self.kernel.connect(address)?;
+        let connection = Connection::connecting(stream, tag, self.shared.now);
+        let key = self.sources.insert(Source::new(Kind::Connection(connection)));
+        let key = self.register(key)?;
+        self.connections += 1;
+        self.shared.metrics.connected += 1;
+        self.list(key);
+        Ok(key)
+    }
+
+    /// Asks the kernel for a new source's edges; a source that it refuses is gone again.
+    fn register(&mut self, key: Key) -> io::Result<Key> {
+        let Some(source) = self.sources.get_mut(key) else { return Err(io::ErrorKind::NotFound.into()) };
+        let registered = match &mut source.kind {
+            Kind::Connection(connection) => self.kernel.add_stream(connection.stream_mut(), key),
+            Kind::Acceptor(acceptor) => self.kernel.add_listener(acceptor.listener_mut(), key),
+            Kind::Datagram(datagram) => self.kernel.add_datagram(datagram.socket_mut(), key),
+        };
+        if let Err(error) = registered {
+            self.sources.remove(key);
+            return Err(error);
+        }
+        Ok(key)
+    }
+
+    /// Calls [`Handler::tick`] of a source in the next turn.
+    pub fn wake(&mut self, key: Key) {
+        if let Some(source) = self.sources.get_mut(key) {
+            match &mut source.kind {
+                Kind::Connection(connection) => connection.wake(),
+                Kind::Datagram(datagram) => datagram.wake(),
+                Kind::Acceptor(_) => {}
+            }
+            self.ready.push(key, &mut source.listed);
+        }
+    }
+
+    /// The reactor's counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// This turn's moment.
+    pub fn now(&self) -> Tick {
+        self.shared.now
+    }
+
+    /// The kernel.
+    pub fn kernel_mut(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
+    /// Turns until the reactor has stopped.
+    pub fn run(&mut self, handler: &mut H) -> io::Result<()> {
+        while self.turn(handler)? == Turn::Running {}
+        Ok(())
+    }
+
+    /// One turn of the loop.
+    ///
+    /// An error is one of the poll itself: then there is nothing left to wait for. What goes wrong with one source stays with it.
+    pub fn turn(&mut self, handler: &mut H) -> io::Result<Turn> {
+        self.wait()?;
+        self.merge_events();
+        self.run_ready(handler);
+        self.fire_deadlines();
+        self.follow_orders(handler);
+        Ok(self.take_course(handler))
+    }
+
+    /// Waits for events. This is the only line that blocks.
+    fn wait(&mut self) -> io::Result<()> {
+        let timeout = self.timeout();
+        self.kernel.poll(timeout, &mut self.events)?;
+        self.shared.now = self.kernel.now();
+        log::trace!("woke with {} events; would have waited {timeout:?}", self.events.len());
+        Ok(())
+    }
+
+    /// How long nothing can happen by itself.
+    fn timeout(&mut self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let drain = match self.course {
+            Course::Draining(deadline) => Some(deadline),
+            _ => None,
+        };
+        let next = [self.timers.next(), drain, self.shared.log_limit.due()].into_iter().flatten().min()?;
+        Some(next.since(self.kernel.now()))
+    }
+
+    /// Merges the events into the latches; whoever has an event is ready.
+    fn merge_events(&mut self) {
+        for (key, readiness) in self.events.drain(..) {
+            match self.sources.get_mut(key) {
+                Some(source) => {
+                    log::trace!("{key} is {readiness:?}");
+                    if source.latch(readiness) {
+                        self.ready.push(key, &mut source.listed);
+                    }
+                }
+                None if key == Key::WAKER => {}
+                None => {
+                    log::trace!("{key} is gone: its event is stale");
+                    self.shared.metrics.count_drop(Drop::StaleEvent);
+                }
+            }
+        }
+    }
+
+    fn list(&mut self, key: Key) {
+        if let Some(source) = self.sources.get_mut(key) {
+            self.ready.push(key, &mut source.listed);
+        }
+    }
+
+    /// Puts the sources whose deadline has come on the ready list. They run in the next turn like everybody else: what has
+    /// arrived for them meanwhile is read before they are judged.
+    fn fire_deadlines(&mut self) {
+        let now = self.shared.now;
+        while let Some(key) = self.timers.pop_due(now) {
+            let Some(source) = self.sources.get_mut(key) else { continue };
+            source.armed = None;
+            let due = match &mut source.kind {
+                Kind::Connection(connection) => {
+                    connection.deadline_passed(now, &self.shared.limits);
+                    let deadline = connection.deadline(&self.shared.limits);
+                    source.armed = self.timers.arm(key, None, deadline.filter(|moment| *moment > now));
+                    source.armed.is_none() || !connection.keeps_the_invariant(&self.shared)
+                }
+                Kind::Acceptor(acceptor) => {
+                    acceptor.set_retrying(false);
+                    true
+                }
+                Kind::Datagram(datagram) => {
+                    datagram.deadline_passed(now);
+                    true
+                }
+            };
+            if due {
+                log::trace!("{key} has reached its deadline");
+                self.ready.push(key, &mut source.listed);
+            }
+        }
+        self.shared.log_limit.report(now);
+    }
+
+    /// Carries out what handlers asked for.
+    fn follow_orders(&mut self, handler: &mut H) {
+        while let Some(key) = self.shared.orders.wakes.pop() {
+            self.wake(key);
+        }
+        for (address, tag) in std::mem::take(&mut self.shared.orders.connects) {
+            if let Err(error) = self.connect(&address, tag) {
+                handler.connect_failed(tag, CloseReason::of_error(&error), &mut self.shared.orders);
+            }
+        }
+    }
+
+    /// Begins or ends a stop, where one was asked for.
+    fn take_course(&mut self, handler: &mut H) -> Turn {
+        let outside = stop::take(&self.stop);
+        for how in [outside, self.shared.orders.stop.take()].into_iter().flatten() {
+            match (how, self.course) {
+                (Stop::Drain, Course::Serving) => self.drain(),
+                (Stop::AtOnce, _) => self.close_all(handler, CloseReason::Aborted),
+                _ => {}
+            }
+        }
+        if let Course::Draining(deadline) = self.course {
+            if self.only_attached_left() {
+                self.close_all(handler, CloseReason::Drained);
+            } else if deadline <= self.shared.now {
+                self.close_all(handler, CloseReason::DrainTimeout);
+            }
+        }
+        if self.course == Course::Stopped { Turn::Stopped } else { Turn::Running }
+    }
+
+    /// Begins to drain: what waits is accepted, what has arrived is answered, then everything closes.
+    pub fn drain(&mut self) {
+        let deadline = self.shared.now.after(self.shared.limits.drain_timeout);
+        self.course = Course::Draining(deadline);
+        for (key, source) in self.sources.iter_mut() {
+            source.drain();
+            self.ready.push(key, &mut source.listed);
+        }
+        log::debug!("draining {} connections", self.connections);
+    }
+
+    fn only_attached_left(&self) -> bool {
+        self.sources.iter().all(|(_, source)| match &source.kind {
+            Kind::Connection(connection) => connection.origin() == Origin::Attached,
+            _ => false,
+        })
+    }
+
+    fn close_all(&mut self, handler: &mut H, reason: CloseReason) {
+        let keys: Vec<Key> = self.sources.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.close(key, reason, handler);
+        }
+        self.shared.log_limit.report_all();
+        self.course = Course::Stopped;
+    }
+
+    /// Ends a source. Nothing is closed anywhere else.
+    fn close(&mut self, key: Key, reason: CloseReason, handler: &mut H) {
+        let Some(source) = self.sources.remove(key) else { return };
+        self.timers.disarm(key, source.armed);
+        let orders = &mut self.shared.orders;
+        match source.kind {
+            Kind::Acceptor(_) => log::debug!("{key} listens no more"),
+            Kind::Datagram(datagram) => handler.close(datagram.into_session(), reason, orders),
+            Kind::Connection(connection) => {
+                let (origin, tag) = (connection.origin(), connection.tag());
+                self.shared.queued -= connection.held_bytes();
+                if origin != Origin::Attached {
+                    log::debug!("{key} closed {}: {reason}", connection.peer());
+                    self.shared.metrics.count_close(reason);
+                }
+                match origin {
+                    Origin::Refused => self.refused -= 1,
+                    Origin::Accepted | Origin::Connected => self.connections -= 1,
+                    Origin::Attached => {}
+                }
+                // The descriptor is free before anybody who waited for one is listed.
+                match connection.into_session() {
+                    Some(session) => handler.close(session, reason, orders),
+                    None if origin == Origin::Connected => handler.connect_failed(tag, reason, orders),
+                    None => {}
+                }
+                self.wake_waiting();
+            }
+        }
+    }
+
+    /// Moves the lists of the conditions that have cleared to the ready list.
+    fn wake_waiting(&mut self) {
+        let slot_is_free = self.connections < self.shared.limits.max_connections || self.refused < run::REFUSED_MAX;
+        // The low-water mark: three quarters of the bound, so that one freed byte does not wake everybody for nothing.
+        let room = self.shared.queued <= self.shared.limits.queue_limit / 4 * 3;
+        for (clear, list) in [(slot_is_free, &mut self.awaiting_slot), (room, &mut self.awaiting_room)] {
+            if clear {
+                for key in list.drain(..) {
+                    if let Some(source) = self.sources.get_mut(key) {
+                        source.waiting = false;
+                        self.ready.push(key, &mut source.listed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether every source keeps the latch invariant (see the crate's documentation). A test asks after every turn.
+    pub fn keeps_the_invariant(&self) -> bool {
+        self.sources.iter().all(|(_, source)| {
+            source.listed
+                || source.waiting
+                || match &source.kind {
+                    Kind::Connection(connection) => connection.keeps_the_invariant(&self.shared),
+                    Kind::Acceptor(acceptor) => acceptor.is_retrying() || !acceptor.is_ready(),
+                    Kind::Datagram(datagram) => datagram.keeps_the_invariant(),
+                }
+        })
+    }
+}

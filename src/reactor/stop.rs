@@ -1,0 +1,49 @@
+//! Stopping a reactor from outside: from another thread of a program that embeds it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use mio::Waker;
+
+use crate::handler::Stop;
+
+const RUN: u8 = 0;
+const DRAIN: u8 = 1;
+const AT_ONCE: u8 = 2;
+
+/// Stops a reactor from outside. It can be cloned and sent to other threads.
+#[derive(Clone, Debug)]
+pub struct StopHandle {
+    waker: Arc<Waker>,
+    flag: Arc<AtomicU8>,
+}
+
+impl StopHandle {
+    pub(crate) fn new(waker: Waker, flag: Arc<AtomicU8>) -> StopHandle {
+        StopHandle { waker: Arc::new(waker), flag }
+    }
+
+    /// Wakes the reactor and stops it; it acts within its next turn.
+    pub fn stop(&self, how: Stop) -> io::Result<()> {
+        let value = match how {
+            Stop::Drain => DRAIN,
+            Stop::AtOnce => AT_ONCE,
+        };
+        self.flag.fetch_max(value, Ordering::Release);
+        self.waker.wake()
+    }
+}
+
+/// What was asked for from outside, once.
+pub(crate) fn take(flag: &AtomicU8) -> Option<Stop> {
+    // Hardly ever set: a plain load a turn, and the exchange only then.
+    if flag.load(Ordering::Relaxed) == RUN {
+        return None;
+    }
+    match flag.swap(RUN, Ordering::Acquire) {
+        AT_ONCE => Some(Stop::AtOnce),
+        DRAIN => Some(Stop::Drain),
+        _ => None,
+    }
+}

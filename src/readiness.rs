@@ -1,0 +1,190 @@
+//! Readiness, and the latch that remembers it.
+//!
+//! `mio` is edge-triggered: the kernel says *once* that a socket became ready, and says nothing more until it has answered
+//! `WouldBlock`. So readiness is a latch. The kernel sets it, `WouldBlock` clears it, and nothing else may clear it but
+//! the proof that a `WouldBlock` would come next (a short read on TCP).
+
+use std::fmt;
+use std::ops::{BitOr, BitOrAssign};
+
+/// What one event says of one source: a set of directions and hints.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Readiness(u8);
+
+impl Readiness {
+    /// Nothing is ready.
+    pub const NONE: Readiness = Readiness(0);
+    /// A read (or an accept, or a receive) would give something.
+    pub const READABLE: Readiness = Readiness(1);
+    /// A write would take something.
+    pub const WRITABLE: Readiness = Readiness(2);
+    /// The peer has shut its side down, or an error waits: read on until 0, `WouldBlock` or the error.
+    pub const READ_CLOSED: Readiness = Readiness(4);
+    /// TCP urgent data went by: a read stops short at the mark, so a short read proves nothing.
+    pub const PRIORITY: Readiness = Readiness(8);
+
+    /// Whether every bit of `other` is set here.
+    pub fn contains(self, other: Readiness) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether any bit of `other` is set here.
+    pub fn intersects(self, other: Readiness) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// This set without the bits of `other`.
+    #[must_use]
+    pub fn without(self, other: Readiness) -> Readiness {
+        Readiness(self.0 & !other.0)
+    }
+}
+
+impl BitOr for Readiness {
+    type Output = Readiness;
+
+    fn bitor(self, other: Readiness) -> Readiness {
+        Readiness(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Readiness {
+    fn bitor_assign(&mut self, other: Readiness) {
+        self.0 |= other.0;
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [(Readiness, &str); 4] = [
+            (Readiness::READABLE, "readable"),
+            (Readiness::WRITABLE, "writable"),
+            (Readiness::READ_CLOSED, "read-closed"),
+            (Readiness::PRIORITY, "priority"),
+        ];
+        let mut separator = "";
+        for (_, name) in NAMES.iter().filter(|(bit, _)| self.contains(*bit)) {
+            write!(f, "{separator}{name}")?;
+            separator = "+";
+        }
+        if separator.is_empty() { f.write_str("none") } else { Ok(()) }
+    }
+}
+
+/// The readiness that one source remembers.
+///
+/// ```text
+///            event                     event
+///   cleared -------> set(readable)    -------> set(readable), sticky(read-closed | priority)
+///      ^                  |                         |
+///      +--- WouldBlock ---+                         +--- only WouldBlock, 0 or an error ends it
+///      +-- a short read --+
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Latch(Readiness);
+
+impl Latch {
+    /// A latch with `readiness` set from the start.
+    pub fn new(readiness: Readiness) -> Latch {
+        Latch(readiness)
+    }
+
+    /// Merges an event: bits are only ever added by events.
+    pub fn set(&mut self, readiness: Readiness) {
+        self.0 |= readiness;
+        if readiness.intersects(Readiness::READ_CLOSED | Readiness::PRIORITY) {
+            self.0 |= Readiness::READABLE;
+        }
+    }
+
+    /// Whether a read may give something.
+    pub fn readable(self) -> bool {
+        self.0.contains(Readiness::READABLE)
+    }
+
+    /// Whether a write may take something.
+    pub fn writable(self) -> bool {
+        self.0.contains(Readiness::WRITABLE)
+    }
+
+    /// Whether reading must go on to `WouldBlock` or 0, however short a read was.
+    ///
+    /// A FIN that arrived with the data gives no second edge, and neither do bytes behind TCP urgent data.
+    pub fn sticky(self) -> bool {
+        self.0.intersects(Readiness::READ_CLOSED | Readiness::PRIORITY)
+    }
+
+    /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark is behind us then; a shut peer stays shut.
+    pub fn read_would_block(&mut self) {
+        self.0 = self.0.without(Readiness::READABLE | Readiness::PRIORITY);
+    }
+
+    /// A read was shorter than its buffer on a stream where that proves that the kernel's queue is empty.
+    /// It clears nothing while the latch is [sticky](Latch::sticky).
+    pub fn read_short(&mut self) {
+        if !self.sticky() {
+            self.0 = self.0.without(Readiness::READABLE);
+        }
+    }
+
+    /// A write answered `WouldBlock`: the kernel owes an edge.
+    pub fn write_would_block(&mut self) {
+        self.0 = self.0.without(Readiness::WRITABLE);
+    }
+}
+
+impl fmt::Debug for Latch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_read_clears_the_latch_unless_something_sticks() {
+        let mut latch = Latch::new(Readiness::READABLE);
+        latch.read_short();
+        assert!(!latch.readable());
+
+        for sticky in [Readiness::READ_CLOSED, Readiness::PRIORITY] {
+            let mut latch = Latch::default();
+            latch.set(sticky);
+            latch.read_short();
+            assert!(latch.readable(), "{sticky:?} must keep the source reading");
+            latch.read_would_block();
+            assert!(!latch.readable());
+        }
+    }
+
+    #[test]
+    fn a_shut_peer_stays_shut_and_an_urgent_mark_passes() {
+        let mut latch = Latch::default();
+        latch.set(Readiness::READ_CLOSED | Readiness::PRIORITY);
+        latch.read_would_block();
+        assert!(latch.sticky());
+
+        let mut latch = Latch::default();
+        latch.set(Readiness::PRIORITY);
+        latch.read_would_block();
+        assert!(!latch.sticky());
+    }
+
+    #[test]
+    fn directions_are_independent() {
+        let mut latch = Latch::new(Readiness::READABLE | Readiness::WRITABLE);
+        latch.write_would_block();
+        assert!(latch.readable() && !latch.writable());
+        latch.set(Readiness::WRITABLE);
+        latch.read_would_block();
+        assert!(!latch.readable() && latch.writable());
+    }
+
+    #[test]
+    fn readiness_is_told_in_words() {
+        assert_eq!(format!("{:?}", Readiness::NONE), "none");
+        assert_eq!(format!("{:?}", Readiness::READABLE | Readiness::PRIORITY), "readable+priority");
+    }
+}

@@ -151,6 +151,11 @@ impl Orders {
         self.connects.push((address, tag));
     }
 
+    /// Whether anything is ordered that has not been carried out.
+    pub(crate) fn are_waiting(&self) -> bool {
+        !self.wakes.is_empty() || !self.connects.is_empty() || self.stop.is_some()
+    }
+
     /// Stops the reactor; [`Stop::AtOnce`] outranks a drain.
     pub fn stop(&mut self, how: Stop) {
         if self.stop != Some(Stop::AtOnce) {

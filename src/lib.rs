@@ -28,6 +28,9 @@
 
 pub mod address;
 pub mod buffer;
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod close_reason;
 pub mod handler;
@@ -36,6 +39,8 @@ pub mod limits;
 pub mod log_limit;
 pub mod metrics;
 pub mod net;
+pub mod protocol;
 pub mod reactor;
 pub mod readiness;
 pub mod reply;
+pub mod server;

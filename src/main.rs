@@ -1,1 +1,5 @@
-fn main() {}
+//! Parses the arguments and does what they say; everything else is in the library.
+
+fn main() -> std::process::ExitCode {
+    cooee::cli::run()
+}

@@ -219,6 +219,19 @@ impl<T: Stream, S> Connection<T, S> {
 
     // What it wants.
 
+    /// Whether what is sent answers what is read, so that reading on would make more of it.
+    ///
+    /// A client's requests are not made by reading replies: if it stopped reading while the server is slow to take them, a
+    /// server that keeps the same rule would wait for it, and both for ever.
+    fn owes_answers(&self) -> bool {
+        self.origin != Origin::Connected && self.phase == Phase::Open && self.broken.is_none()
+    }
+
+    /// Whether so much is owed that the peer has to take some of it before it is read again.
+    fn is_held_up(&self, owed: usize, limits: &Limits) -> bool {
+        owed >= limits.write_limit && self.owes_answers()
+    }
+
     /// Back-pressure is this expression: an open connection reads while it owes less than the limit.
     fn wants_read(&self, owed: usize, limits: &Limits) -> bool {
         if self.read_ended || self.over.is_some() {
@@ -226,7 +239,7 @@ impl<T: Stream, S> Connection<T, S> {
         }
         match self.phase {
             Phase::Connecting => false,
-            Phase::Open => self.broken.is_some() || (!self.paused && !self.held_back && owed < limits.write_limit),
+            Phase::Open => self.broken.is_some() || !(self.paused || self.held_back || self.is_held_up(owed, limits)),
             Phase::Flushing | Phase::Lingering => true,
         }
     }
@@ -237,18 +250,20 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// At the bound on all queued bytes, whoever owes some of them stops reading.
     fn waits_for_room(&self, owed: usize, shared: &Shared) -> bool {
-        owed > 0 && self.phase == Phase::Open && self.broken.is_none() && shared.queue_is_full()
+        owed > 0 && self.owes_answers() && shared.queue_is_full()
     }
 
     /// Whether there is something to do without another event.
     fn is_runnable(&self, shared: &Shared) -> bool {
         let owed = self.owed();
-        let room = self.phase == Phase::Open && owed < shared.limits.write_limit;
+        let open = self.phase == Phase::Open;
+        let relieved = open && self.full && owed < shared.limits.write_limit;
+        let offers = open && self.held_back && !self.paused && !self.is_held_up(owed, &shared.limits);
         let reads =
             self.wants_read(owed, &shared.limits) && self.latch.readable() && !self.waits_for_room(owed, shared);
         let writes = self.wants_write() && self.latch.writable();
         let ticks = self.ticking && self.phase != Phase::Connecting;
-        reads || writes || ticks || (room && (self.full || (self.held_back && !self.paused)))
+        reads || writes || ticks || relieved || offers
     }
 
     /// The moment at which its patience ends, and what its end is called then.
@@ -265,7 +280,7 @@ impl<T: Stream, S> Connection<T, S> {
                 let idle = limits.idle_timeout?;
                 let silent = (self.progress.after(idle), CloseReason::IdleTimeout);
                 // While the peer is not read, it cannot finish its message.
-                let reads = !self.held_back && self.owed() < limits.write_limit;
+                let reads = !self.held_back && !self.is_held_up(self.owed(), limits);
                 let incomplete = self.held.as_ref().filter(|_| reads).and_then(|held| held.incomplete_since);
                 match incomplete.map(|since| since.after(idle)) {
                     Some(moment) if moment < silent.0 => Some((moment, CloseReason::IncompleteTimeout)),
@@ -309,7 +324,7 @@ impl<T: Stream, S> Connection<T, S> {
         if std::mem::take(&mut self.ticking) {
             self.with_context(key, shared, outgoing, |session, cx| handler.tick(session, cx));
         }
-        if self.held_back && !self.paused && self.owed() + outgoing.len() < shared.limits.write_limit {
+        if self.held_back && !self.paused && !self.is_held_up(self.owed() + outgoing.len(), &shared.limits) {
             self.offer(key, handler, shared, outgoing, None);
         }
         let mut budget = shared.limits.read_budget;
@@ -384,7 +399,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// How much the next read may take: no more than the peer may still be owed, and little while memory is short.
     fn read_size(&self, owed: usize, shared: &Shared) -> usize {
         let mut size = Limits::READ_MAX;
-        if owed > 0 && self.phase == Phase::Open && self.broken.is_none() {
+        if owed > 0 && self.owes_answers() {
             size = size.min(shared.limits.write_limit - owed);
         }
         if shared.queue_is_full() {
@@ -448,7 +463,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.session = Some(session);
         let rest = offered_len - taken;
         let restart = taken > 0 || self.held_back;
-        self.held_back = rest > 0 && (stalled || wishes.pause);
+        self.held_back = rest > 0 && ((stalled && self.owes_answers()) || wishes.pause);
         match inbox {
             Some(mut inbox) => {
                 inbox.consume(taken);

@@ -21,9 +21,10 @@ use std::time::Duration;
 pub use kernel::{Kernel, Mio};
 pub use stop::StopHandle;
 
+use crate::address::Address;
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
-use crate::handler::{Handler, Stop};
+use crate::handler::{Handler, Orders, Stop};
 use crate::key::Key;
 use crate::limits::Limits;
 use crate::metrics::{Drop, Metrics};
@@ -130,8 +131,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         self.register(key)
     }
 
-    /// Opens a connection: [`Handler::open`] or [`Handler::connect_failed`] will tell how it went.
-    pub fn connect(&mut self, address: &crate::address::Address, tag: usize) -> io::Result<Key> {
+    /// Begins to open a connection that was ordered.
+    fn connect(&mut self, address: &Address, tag: usize) -> io::Result<Key> {
         let stream = self.kernel.connect(address)?;
         let connection = Connection::connecting(stream, tag, self.shared.now);
         let key = self.sources.insert(Source::new(Kind::Connection(connection)));
@@ -157,8 +158,12 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         Ok(key)
     }
 
-    /// Calls [`Handler::tick`] of a source in the next turn.
-    pub fn wake(&mut self, key: Key) {
+    /// Orders from outside, carried out in the next turn like those that handlers give.
+    pub fn orders(&mut self) -> &mut Orders {
+        &mut self.shared.orders
+    }
+
+    fn wake(&mut self, key: Key) {
         if let Some(source) = self.sources.get_mut(key) {
             match &mut source.kind {
                 Kind::Connection(connection) => connection.wake(),
@@ -213,7 +218,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// How long nothing can happen by itself.
     fn timeout(&mut self) -> Option<Duration> {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.shared.orders.are_waiting() {
             return Some(Duration::ZERO);
         }
         let drain = match self.course {

@@ -1,0 +1,39 @@
+//! How many connections the process can hold: what its limit of descriptors allows, less a reserve.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::cli::failure::Failure;
+
+/// Descriptors kept for everything that is no connection: the standard streams, the selector, the signals, and the newcomers who are
+/// told that there is no room.
+const RESERVE: usize = 64;
+
+/// Where the system sets no limit, this one stands in for it.
+const UNLIMITED: u64 = 1_000_000;
+
+/// The connection limit: `wanted`, or as many as the descriptor limit allows. `listening` sockets need one each.
+pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Result<usize, Failure> {
+    let descriptors = raise_limit();
+    let possible = descriptors.saturating_sub(RESERVE + listening);
+    match wanted {
+        Some(wanted) if wanted > possible => Err(Failure::Usage(format!(
+            "--max-connections {wanted} does not fit: the limit of {descriptors} descriptors allows {possible} \
+             (raise it with 'ulimit -n')"
+        ))),
+        Some(wanted) => Ok(wanted),
+        None if possible == 0 => Err(Failure::Runtime(format!(
+            "the limit of {descriptors} descriptors leaves no room for connections (raise it with 'ulimit -n')"
+        ))),
+        None => Ok(possible),
+    }
+}
+
+/// Raises the soft limit to the hard one and tells what it is then.
+fn raise_limit() -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    };
+    limit.min(UNLIMITED) as usize
+}

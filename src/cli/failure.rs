@@ -1,0 +1,25 @@
+//! What went wrong, for the person who started the program, and the exit code that goes with it.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// What went wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The arguments make no sense: exit code 2, and nothing was bound or connected.
+    Usage(String),
+    /// It failed at run time: exit code 1.
+    Runtime(String),
+}
+
+impl Failure {
+    /// Tells it on stderr. Where nobody reads that any more, the exit code still says it.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (message, code) = match self {
+            Failure::Usage(message) => (message, 2),
+            Failure::Runtime(message) => (message, 1),
+        };
+        let _ = writeln!(io::stderr(), "cooee: {message}");
+        ExitCode::from(code)
+    }
+}

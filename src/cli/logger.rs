@@ -1,0 +1,100 @@
+//! The log on stderr: lines by `simple_logger`, which neither block the loop nor end it.
+//!
+//! `simple_logger` prints with `eprintln!`, which waits while a pipe is full and panics when nobody reads any more or the disk is full. So
+//! the descriptor is asked first, a line is cut to what a ready pipe takes at once, and a panic is contained.
+
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use log::{LevelFilter, Log, Metadata, Record};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use simple_logger::SimpleLogger;
+
+use crate::cli::arguments::LogArguments;
+use crate::cli::failure::Failure;
+
+/// The longest message, in bytes. With time, level and module it stays below 4,096, which a pipe that is ready takes at once.
+const LINE_MAX: usize = 4_000;
+
+/// Whether a line is being printed: then a panic is the printing's, and not worth a report that could not be printed either.
+static PRINTING: AtomicBool = AtomicBool::new(false);
+
+struct StderrLogger {
+    inner: SimpleLogger,
+    lost: AtomicU64,
+}
+
+/// Starts logging at the level that the flags give, or else `RUST_LOG`, or else info.
+pub(crate) fn start(arguments: &LogArguments) -> Result<(), Failure> {
+    let inner = match arguments.level() {
+        Some(level) => SimpleLogger::new().with_level(level),
+        None => SimpleLogger::new().with_level(LevelFilter::Info).env(),
+    };
+    let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let inner = inner.with_utc_timestamps().with_colors(colors);
+    log::set_max_level(inner.max_level());
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !PRINTING.load(Ordering::Relaxed) {
+            report(info);
+        }
+    }));
+    let logger = StderrLogger { inner, lost: AtomicU64::new(0) };
+    log::set_boxed_logger(Box::new(logger)).map_err(|error| Failure::Runtime(format!("cannot log: {error}")))
+}
+
+impl StderrLogger {
+    /// Prints one line; false where it could not be printed at once.
+    fn print(&self, record: &Record<'_>, message: &str) -> bool {
+        if !stderr_is_ready() {
+            return false;
+        }
+        PRINTING.store(true, Ordering::Relaxed);
+        let printed = panic::catch_unwind(AssertUnwindSafe(|| {
+            self.inner.log(
+                &Record::builder()
+                    .metadata(record.metadata().clone())
+                    .module_path(record.module_path())
+                    .args(format_args!("{message}"))
+                    .build(),
+            );
+        }));
+        PRINTING.store(false, Ordering::Relaxed);
+        printed.is_ok()
+    }
+}
+
+impl Log for StderrLogger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.inner.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let mut message = record.args().to_string();
+        if message.len() > LINE_MAX {
+            message.truncate(message.floor_char_boundary(LINE_MAX));
+            message.push_str(" ...");
+        }
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            message = format!("{message} [{lost} lines before this one were lost: stderr took none]");
+        }
+        let lost = if self.print(record, &message) { 0 } else { lost + 1 };
+        self.lost.store(lost, Ordering::Relaxed);
+    }
+
+    fn flush(&self) {}
+}
+
+/// Whether stderr takes a line at once, and somebody may still read it.
+fn stderr_is_ready() -> bool {
+    let stderr = io::stderr();
+    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    let ready = poll(&mut fds, PollTimeout::ZERO);
+    ready.is_ok() && fds[0].revents().is_some_and(|events| events == PollFlags::POLLOUT)
+}

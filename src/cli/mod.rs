@@ -1,0 +1,30 @@
+//! The command line: arguments, endpoint URLs, the log on stderr. Everything here may know everything below.
+
+mod arguments;
+mod descriptors;
+pub mod endpoint;
+mod failure;
+mod logger;
+mod send;
+mod serve;
+pub mod settings;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::arguments::{Arguments, Command};
+
+/// Parses the arguments, does what they say, and tells how it went.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = logger::start(&arguments.log).and_then(|()| match &arguments.command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Send(arguments) => send::run(arguments),
+    });
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,118 @@
+//! `cooee send`: connects the standard streams with a server.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::cli::arguments::SendArguments;
+use crate::cli::endpoint::{Endpoint, Place, Transport};
+use crate::cli::failure::Failure;
+use crate::client::outcome::Outcome;
+use crate::client::{Client, Options, Session};
+use crate::close_reason::CloseReason;
+use crate::limits::Limits;
+use crate::net::bind;
+use crate::net::datagram_socket::DatagramEndpoint;
+use crate::net::standard_stream::{StandardInput, StandardOutput};
+use crate::net::stream::Socket;
+use crate::protocol::charset::Charset;
+use crate::protocol::framing::Rules;
+use crate::reactor::Reactor;
+
+/// How long to wait for replies after the last message: a stream tells when it ends, a datagram may be lost.
+const WAIT: Duration = Duration::from_secs(5);
+const DATAGRAM_WAIT: Duration = Duration::from_secs(1);
+
+/// Sends until the input, the server or `bye` ends it.
+pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
+    let text = arguments.endpoint.escape_debug();
+    let wrong = |reason: String| Failure::Usage(format!("endpoint '{text}': {reason}"));
+    let failed = |reason: &dyn std::fmt::Display| Failure::Runtime(format!("{text}: {reason}"));
+
+    let endpoint = Endpoint::parse(&arguments.endpoint).map_err(wrong)?;
+    if let Some((key, _)) = endpoint.settings.first() {
+        return Err(wrong(format!("the setting '{key}' is the server's: here, use flags")));
+    }
+    let charset = Charset::for_label(&arguments.encoding)
+        .map_err(|reason| Failure::Usage(format!("--encoding {}: {reason}", arguments.encoding.escape_debug())))?;
+    for message in &arguments.messages {
+        charset
+            .encode(message)
+            .map_err(|character| Failure::Usage(format!("--message: {}", Outcome::Unencodable(character))))?;
+    }
+
+    let transport = endpoint.transport.unwrap_or(Transport::Tcp);
+    let is_datagram = matches!(transport, Transport::Udp | Transport::UnixDatagram);
+    let addresses: Vec<Address> = match &endpoint.place {
+        Place::Path(path) => vec![Address::Unix(path.clone())],
+        Place::Host(host, port) => {
+            let found = Endpoint::resolve(host, *port).map_err(|reason| failed(&reason))?;
+            found.into_iter().map(Address::Ip).collect()
+        }
+    };
+    let socket =
+        if is_datagram { Some(connect_datagram(&addresses).map_err(|error| failed(&in_words(&error)))?) } else { None };
+    let wait = arguments.wait.unwrap_or(if is_datagram { DATAGRAM_WAIT } else { WAIT });
+    let reads_input = arguments.messages.is_empty();
+    let options = Options {
+        addresses: if is_datagram { Vec::new() } else { addresses.clone() },
+        messages: Some(arguments.messages.clone()).filter(|_| !reads_input),
+        raw: arguments.raw,
+        rules: Rules { framing: arguments.framing, max_frame: arguments.max_frame, charset },
+        bye: arguments.bye,
+        wait,
+        escape: io::stdout().is_terminal(),
+        prompt: reads_input && !arguments.raw && io::stdin().is_terminal(),
+    };
+
+    let limits = Limits {
+        idle_timeout: None,
+        connect_timeout: arguments.connect_timeout,
+        half_closed_timeout: wait,
+        ..Limits::default()
+    };
+    let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));
+    let mut reactor = Reactor::new(limits).map_err(cannot_start)?;
+    let mut client = Client::new(options);
+    let output = reactor.attach(Socket::Output(StandardOutput::default()), Session::Output).map_err(cannot_start)?;
+    let input = match reads_input {
+        true => Some(reactor.attach(Socket::Input(StandardInput::default()), Session::Input).map_err(cannot_start)?),
+        false => None,
+    };
+    let datagram = match socket {
+        Some(socket) => Some(reactor.receive(socket, None, Session::Server).map_err(cannot_start)?),
+        None => None,
+    };
+    client.attach(input, output, datagram);
+    client.begin(reactor.orders());
+    reactor.run(&mut client).map_err(|error| Failure::Runtime(format!("the event loop failed: {error}")))?;
+    match client.outcome() {
+        Outcome::Done => Ok(ExitCode::SUCCESS),
+        outcome => Err(failed(&outcome)),
+    }
+}
+
+/// A datagram socket towards the first of the addresses.
+fn connect_datagram(addresses: &[Address]) -> io::Result<DatagramEndpoint> {
+    match addresses.first() {
+        Some(Address::Ip(address)) => bind::connect_udp(*address),
+        Some(Address::Unix(path)) => bind::connect_unix_datagram(path, &own_name()),
+        None => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+/// A name for this client's end of a Unix datagram conversation: without one it could not be answered.
+fn own_name() -> std::path::PathBuf {
+    let folder = std::env::temp_dir();
+    let name = format!("cooee-send-{}.sock", std::process::id());
+    Path::new(&folder).join(name)
+}
+
+fn in_words(error: &io::Error) -> String {
+    match CloseReason::of_error(error) {
+        CloseReason::Failed(_) => error.to_string(),
+        reason => Outcome::Closed(reason).to_string(),
+    }
+}

@@ -1,0 +1,209 @@
+//! `cooee serve`: checks everything, binds everything, then turns the reactor until it has drained.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+
+use crate::cli::arguments::ServeArguments;
+use crate::cli::descriptors;
+use crate::cli::endpoint::{Endpoint, Place, Transport};
+use crate::cli::failure::Failure;
+use crate::cli::settings::Settings;
+use crate::net::bind;
+use crate::net::datagram_socket::DatagramEndpoint;
+use crate::net::listener::ListeningSocket;
+use crate::net::stream::Socket;
+use crate::reactor::Reactor;
+use crate::server::service::Service;
+use crate::server::{Server, Session};
+
+/// How often a free port is sought that is free for TCP and UDP alike, and on every address of a host.
+const PORT_TRIES: usize = 32;
+
+/// One endpoint as it was asked for: checked, but nothing is bound yet.
+struct Plan {
+    text: String,
+    transports: Vec<Transport>,
+    place: Place,
+    settings: Settings,
+}
+
+/// A bound socket.
+enum Bound {
+    Listener(ListeningSocket),
+    Datagram(DatagramEndpoint, Option<SocketAddr>),
+}
+
+/// A bound socket, with what it serves.
+struct Opening {
+    bound: Bound,
+    service: Service,
+    exposed: Option<SocketAddr>,
+}
+
+/// Serves until a signal, or a message that stops the server.
+pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
+    let defaults = arguments.settings();
+    let plans: Vec<Plan> =
+        arguments.endpoints.iter().map(|text| plan(text, &defaults)).collect::<Result<_, Failure>>()?;
+    let listening = plans.iter().map(|plan| plan.transports.len()).sum();
+    let max_connections = descriptors::connection_limit(arguments.max_connections, listening)?;
+
+    let mut openings = Vec::new();
+    for plan in &plans {
+        openings.append(&mut open(plan)?);
+    }
+
+    let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));
+    let mut reactor = Reactor::new(arguments.limits(max_connections)).map_err(cannot_start)?;
+    let mut services = Vec::new();
+    let mut announcements = Vec::new();
+    for (tag, Opening { bound, service, exposed }) in openings.into_iter().enumerate() {
+        match bound {
+            Bound::Listener(listener) => reactor.listen(listener, tag),
+            Bound::Datagram(socket, local) => reactor.receive(socket, local, Server::session(tag)),
+        }
+        .map_err(cannot_start)?;
+        if let Some(address) = exposed {
+            warn_of_exposure(&service, address);
+        }
+        announcements.push(format!("listening {} mode={}\n", service.name, service.mode.name()));
+        services.push(service);
+    }
+    let mut server = Server::new(services);
+    server.report_at(SIGUSR1);
+    for signal in [SIGINT, SIGTERM, SIGUSR1] {
+        watch_signal(signal, &mut reactor).map_err(cannot_start)?;
+    }
+    announce(&announcements);
+
+    reactor.run(&mut server).map_err(|error| Failure::Runtime(format!("the event loop failed: {error}")))?;
+    log::info!("{}", reactor.metrics());
+    Ok(match server.killed_by() {
+        Some(signal) => ExitCode::from(128 + signal as u8),
+        None => ExitCode::SUCCESS,
+    })
+}
+
+/// Checks one endpoint with its settings.
+fn plan(text: &str, defaults: &Settings) -> Result<Plan, Failure> {
+    let wrong = |reason: String| Failure::Usage(format!("endpoint '{}': {reason}", text.escape_debug()));
+    let endpoint = Endpoint::parse(text).map_err(wrong)?;
+    let mut settings = defaults.clone();
+    for (key, value) in &endpoint.settings {
+        settings.set(key, value).map_err(wrong)?;
+    }
+    // The name is not known before the port is, but whatever else could be wrong is found now.
+    settings.service(String::new()).map_err(wrong)?;
+    let transports = endpoint.transport.map_or_else(|| vec![Transport::Tcp, Transport::Udp], |one| vec![one]);
+    Ok(Plan { text: text.to_owned(), transports, place: endpoint.place, settings })
+}
+
+/// Binds every address of an endpoint.
+fn open(plan: &Plan) -> Result<Vec<Opening>, Failure> {
+    match &plan.place {
+        Place::Path(path) => Ok(vec![open_path(plan, path)?]),
+        Place::Host(host, port) => {
+            let addresses = Endpoint::resolve(host, *port).map_err(|reason| failed(plan, &reason))?;
+            let several = plan.transports.len() * addresses.len() > 1;
+            for _ in 0..PORT_TRIES {
+                match open_addresses(plan, &addresses) {
+                    // A free port for the first socket was taken for another one.
+                    Err((error, _)) if *port == 0 && several && error.kind() == io::ErrorKind::AddrInUse => {}
+                    Err((error, address)) => return Err(failed(plan, &explain(&error, &address))),
+                    Ok(openings) => return Ok(openings),
+                }
+            }
+            Err(failed(plan, "no port is free for all of its sockets"))
+        }
+    }
+}
+
+fn failed(plan: &Plan, reason: &str) -> Failure {
+    Failure::Runtime(format!("cannot listen on '{}': {reason}", plan.text.escape_debug()))
+}
+
+fn explain(error: &io::Error, place: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{place} is the address of another server: address in use (stop it, or choose another)")
+        }
+        io::ErrorKind::AddrNotAvailable => format!("{place} is not an address of this machine"),
+        io::ErrorKind::PermissionDenied => format!("{place}: permission denied (ports below 1024 need a privilege)"),
+        _ => format!("{place}: {error}"),
+    }
+}
+
+fn open_addresses(plan: &Plan, addresses: &[SocketAddr]) -> Result<Vec<Opening>, (io::Error, String)> {
+    let mut openings = Vec::new();
+    let mut port = None;
+    for transport in &plan.transports {
+        for address in addresses {
+            // Port 0 took a free one for the first socket; the others get the same.
+            let address = SocketAddr::new(address.ip(), port.unwrap_or(address.port()));
+            let tell = |error| (error, format!("{transport}://{address}"));
+            let (bound, address) = match transport {
+                Transport::Udp => {
+                    let (socket, address) = bind::bind_udp(address, &plan.settings.socket).map_err(tell)?;
+                    (Bound::Datagram(socket, Some(address)), address)
+                }
+                _ => {
+                    let (listener, address) = bind::listen_tcp(address, &plan.settings.socket).map_err(tell)?;
+                    (Bound::Listener(listener), address)
+                }
+            };
+            port = Some(address.port());
+            let service = plan.settings.service(format!("{transport}://{address}"));
+            let service = service.map_err(|reason| (io::Error::other(reason), String::new()))?;
+            let exposed = Some(address).filter(|address| !address.ip().to_canonical().is_loopback());
+            openings.push(Opening { bound, service, exposed });
+        }
+    }
+    Ok(openings)
+}
+
+fn open_path(plan: &Plan, path: &Path) -> Result<Opening, Failure> {
+    let tell = |error: io::Error| failed(plan, &explain(&error, &format!("{path:?}")));
+    let is_datagram = plan.transports == [Transport::UnixDatagram];
+    let bound = if is_datagram {
+        Bound::Datagram(bind::bind_unix_datagram(path, &plan.settings.socket).map_err(tell)?, None)
+    } else {
+        Bound::Listener(bind::listen_unix(path, &plan.settings.socket).map_err(tell)?)
+    };
+    let scheme = if is_datagram { Transport::UnixDatagram } else { Transport::Unix };
+    let name = format!("{scheme}://{}", path.display().to_string().escape_debug());
+    let service = plan.settings.service(name).map_err(|reason| failed(plan, &reason))?;
+    Ok(Opening { bound, service, exposed: None })
+}
+
+/// Says what everybody who reaches a socket outside loopback can do with it.
+fn warn_of_exposure(service: &Service, address: SocketAddr) {
+    let who = if address.ip().is_unspecified() { "every network of this machine" } else { "its network" };
+    let what = if service.name.starts_with("udp") {
+        "anybody there can have datagrams sent to an address that they forge, at the rate of --udp-rate"
+    } else {
+        "anybody there can hold connections and send bytes, up to the limits"
+    };
+    log::warn!("{} is open to {who}: {what}; there is no authentication and no encryption", service.name);
+}
+
+/// Prints one line an endpoint. A closed standard output is no reason not to serve.
+fn announce(lines: &[String]) {
+    let mut stdout = io::stdout().lock();
+    let printed = lines.iter().try_for_each(|line| stdout.write_all(line.as_bytes())).and_then(|()| stdout.flush());
+    if let Err(error) = printed {
+        log::warn!("cannot print the endpoints: {error}");
+    }
+}
+
+/// Turns a signal into bytes of a pipe, which the reactor watches like everything else.
+fn watch_signal(signal: i32, reactor: &mut Reactor<Server>) -> io::Result<()> {
+    let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
+    reader.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(signal, writer)?;
+    let reader = Socket::Unix(mio::net::UnixStream::from_std(reader));
+    reactor.attach(reader, Session::Signal(signal)).map(drop)
+}

@@ -1,0 +1,196 @@
+//! The settings of one endpoint: the flags give the default for all, its query overrides them.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::cli::units;
+use crate::net::bind::SocketOptions;
+use crate::protocol::ack::{self, Ack};
+use crate::protocol::bye::Bye;
+use crate::protocol::charset::Charset;
+use crate::protocol::framing::{Framing, Rules};
+use crate::protocol::mode::{Mode, ModeName};
+use crate::server::service::Service;
+
+/// What can be set for one endpoint. Not everything is valid together: [`Settings::service`] tells.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is answered.
+    pub mode: ModeName,
+    /// How messages lie in a stream.
+    pub framing: Framing,
+    /// The longest message, in bytes.
+    pub max_frame: usize,
+    /// The WHATWG label of the encoding.
+    pub encoding: String,
+    /// The words of an acknowledgement.
+    pub ack_format: String,
+    /// What `bye` does; none takes the mode's own default.
+    pub bye: Option<Bye>,
+    /// Whether messages are logged.
+    pub log_messages: bool,
+    /// The socket's options.
+    pub socket: SocketOptions,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            mode: ModeName::Echo,
+            framing: Framing::Chunk,
+            max_frame: 64 * 1024,
+            encoding: "utf-8".to_owned(),
+            ack_format: ack::DEFAULT_FORMAT.to_owned(),
+            bye: None,
+            log_messages: false,
+            socket: SocketOptions::default(),
+        }
+    }
+}
+
+/// Every key of a query, in the order in which an error lists them.
+const KEYS: [&str; 12] = [
+    "mode",
+    "framing",
+    "max-frame",
+    "encoding",
+    "ack-format",
+    "bye",
+    "log-messages",
+    "backlog",
+    "rcvbuf",
+    "sndbuf",
+    "keepalive",
+    "reuse-port",
+];
+
+impl Settings {
+    /// Overrides one setting, as the query of an endpoint does.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let wrong = |reason: String| format!("{key}={value}: {reason}");
+        match key {
+            "mode" => self.mode = value.parse().map_err(wrong)?,
+            "framing" => self.framing = value.parse().map_err(wrong)?,
+            "max-frame" => self.max_frame = max_frame(value).map_err(wrong)?,
+            "encoding" => self.encoding = value.to_owned(),
+            "ack-format" => self.ack_format = value.to_owned(),
+            "bye" => self.bye = Some(Bye::from_str(value).map_err(wrong)?),
+            "log-messages" => self.log_messages = boolean(value).map_err(wrong)?,
+            "backlog" => self.socket.backlog = backlog(value).map_err(wrong)?,
+            "rcvbuf" => self.socket.receive_buffer = Some(units::positive_size(value).map_err(wrong)?),
+            "sndbuf" => self.socket.send_buffer = Some(units::positive_size(value).map_err(wrong)?),
+            "keepalive" => self.socket.keepalive = Some(keepalive(value).map_err(wrong)?),
+            "reuse-port" => self.socket.reuse_port = boolean(value).map_err(wrong)?,
+            _ => return Err(format!("unknown setting '{key}': valid ones are {}", KEYS.join(", "))),
+        }
+        Ok(())
+    }
+
+    /// The service of the endpoint `name`; an error names the setting that does not fit.
+    pub fn service(&self, name: String) -> Result<Service, String> {
+        let charset =
+            Charset::for_label(&self.encoding).map_err(|reason| format!("encoding={}: {reason}", self.encoding))?;
+        let wrong_format = |reason: String| format!("ack-format={}: {reason}", self.ack_format.escape_debug());
+        let mode = match self.mode {
+            ModeName::Echo => Mode::Echo,
+            ModeName::Discard => Mode::Discard,
+            ModeName::Ack => Mode::Ack(Ack::new(&self.ack_format, charset).map_err(wrong_format)?),
+        };
+        if self.mode == ModeName::Ack && self.framing == Framing::Line && self.ack_format.contains('\n') {
+            return Err(wrong_format("in line framing it cannot hold a line break".to_owned()));
+        }
+        let bye = self.bye.unwrap_or(if self.mode == ModeName::Ack { Bye::Close } else { Bye::Ignore });
+        let rules = Rules { framing: self.framing, max_frame: self.max_frame, charset };
+        Ok(Service { name, mode, rules, bye, log_messages: self.log_messages })
+    }
+}
+
+/// The longest message. A length of 32 bits must be able to say it, with an acknowledgement's words around it.
+pub(crate) fn max_frame(text: &str) -> Result<usize, String> {
+    const LARGEST: usize = 1 << 30;
+    match units::positive_size(text)? {
+        size if size > LARGEST => Err("it can be at most 1 GiB".to_owned()),
+        size => Ok(size),
+    }
+}
+
+/// The length of a listening socket's queue.
+pub(crate) fn backlog(text: &str) -> Result<i32, String> {
+    match text.parse() {
+        Ok(backlog) if backlog >= 1 => Ok(backlog),
+        _ => Err("it must be a number of at least 1".to_owned()),
+    }
+}
+
+/// The silence before keep-alive probes.
+pub(crate) fn keepalive(text: &str) -> Result<Duration, String> {
+    match units::duration(text)? {
+        silence if silence < Duration::from_secs(1) => Err("it must be at least 1s".to_owned()),
+        silence => Ok(silence),
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err("valid values are true and false".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Service, String> {
+        let mut settings = Settings::default();
+        for (key, value) in pairs {
+            settings.set(key, value)?;
+        }
+        settings.service("test".to_owned())
+    }
+
+    #[test]
+    fn the_default_of_bye_depends_on_the_mode() {
+        assert_eq!(with(&[]).unwrap().bye, Bye::Ignore);
+        assert_eq!(with(&[("mode", "ack")]).unwrap().bye, Bye::Close);
+        assert_eq!(with(&[("mode", "ack"), ("bye", "ignore")]).unwrap().bye, Bye::Ignore);
+        assert_eq!(with(&[("mode", "discard"), ("bye", "stop")]).unwrap().bye, Bye::Stop);
+    }
+
+    #[test]
+    fn unknown_keys_and_values_are_answered_with_the_valid_ones() {
+        for (key, value, word) in [
+            ("colour", "red", "mode, framing, max-frame, encoding"),
+            ("mode", "shout", "echo, ack and discard"),
+            ("framing", "xml", "chunk, line and len32"),
+            ("bye", "wave", "ignore, close and stop"),
+            ("encoding", "klingon", "WHATWG"),
+            ("encoding", "utf-16", "not encoded"),
+            ("max-frame", "0", "at least 1"),
+            ("keepalive", "1ms", "at least 1s"),
+            ("backlog", "0", "at least 1"),
+            ("reuse-port", "perhaps", "true and false"),
+        ] {
+            let error = with(&[(key, value)]).unwrap_err();
+            assert!(error.contains(word), "{key}={value}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_listed_key_can_be_set() {
+        for key in KEYS {
+            let error = Settings::default().set(key, "\u{0}").err().unwrap_or_default();
+            assert!(!error.contains("unknown setting"), "{key}");
+        }
+    }
+
+    #[test]
+    fn an_ack_text_must_fit_its_encoding_and_framing() {
+        assert!(with(&[("mode", "ack"), ("encoding", "gbk")]).is_ok());
+        assert!(with(&[("mode", "ack"), ("encoding", "windows-1252")]).unwrap_err().contains("'数'"));
+        assert!(
+            with(&[("mode", "ack"), ("framing", "line"), ("ack-format", "a\n{}")]).unwrap_err().contains("line break")
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Acknowledgement: each message comes back between words, as in the tutorial's `数据[MESSAGE]收到了!`.
+
+use crate::protocol::charset::Charset;
+use crate::protocol::framing::{Frame, Framing};
+use crate::reply::Reply;
+
+/// The tutorial's words: "data [MESSAGE] received!".
+pub const DEFAULT_FORMAT: &str = "数据[{}]收到了!";
+
+/// The longest format, in bytes: it is what one byte from a client can become.
+pub const FORMAT_MAX: usize = 256;
+
+/// The words around an acknowledged message, encoded.
+///
+/// The message's own bytes are not decoded: they come back untouched, valid or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl Ack {
+    /// The words of `format`, whose one `{}` stands for the message.
+    pub fn new(format: &str, charset: Charset) -> Result<Ack, String> {
+        if format.len() > FORMAT_MAX {
+            return Err(format!("it has {} bytes, and at most {FORMAT_MAX} are allowed", format.len()));
+        }
+        let (before, after) = match format.split("{}").collect::<Vec<_>>()[..] {
+            [before, after] => (before, after),
+            _ => return Err("it must hold exactly one {}, for the message".to_owned()),
+        };
+        let encode = |words: &str| match charset.encode(words) {
+            Ok(bytes) => Ok(bytes.into_owned()),
+            Err(character) => Err(format!("{charset} cannot hold '{}'", character.escape_debug())),
+        };
+        Ok(Ack { before: encode(before)?, after: encode(after)? })
+    }
+
+    /// Acknowledges the message of `frame` in the framing that it came in.
+    pub fn answer(&self, frame: &Frame, framing: Framing, reply: &mut Reply<'_>) {
+        framing.open(self.before.len() + frame.body.len() + self.after.len(), reply);
+        self.surround(frame.body.clone(), reply);
+        framing.close(frame, reply);
+    }
+
+    /// Acknowledges a whole datagram of `length` bytes.
+    pub fn answer_datagram(&self, length: usize, reply: &mut Reply<'_>) {
+        self.surround(0..length, reply);
+    }
+
+    fn surround(&self, body: std::ops::Range<usize>, reply: &mut Reply<'_>) {
+        reply.send(&self.before);
+        reply.echo(body);
+        reply.send(&self.after);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_holds_one_place_for_the_message() {
+        assert!(Ack::new("{}", Charset::UTF_8).is_ok());
+        for bad in ["", "no place", "{} twice {}"] {
+            assert!(Ack::new(bad, Charset::UTF_8).unwrap_err().contains("exactly one"), "{bad}");
+        }
+        assert!(Ack::new(&"x".repeat(255), Charset::UTF_8).is_err());
+        assert!(Ack::new(&format!("{{}}{}", "x".repeat(254)), Charset::UTF_8).is_ok());
+        assert!(Ack::new(&format!("{{}}{}", "x".repeat(255)), Charset::UTF_8).unwrap_err().contains("256"));
+    }
+
+    #[test]
+    fn words_that_the_encoding_cannot_hold_are_an_error() {
+        let latin = Charset::for_label("latin1").unwrap();
+        assert!(Ack::new(DEFAULT_FORMAT, latin).unwrap_err().contains('数'));
+        assert!(Ack::new("got [{}]", latin).is_ok());
+    }
+}

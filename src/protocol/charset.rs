@@ -1,0 +1,141 @@
+//! Text in the encodings of the WHATWG standard (<https://encoding.spec.whatwg.org/>), by `encoding_rs`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use encoding_rs::{DecoderResult, Encoding, UTF_8};
+
+/// The longest beginning of a character that can be without its end, in bytes: three of GB18030's four.
+const LONGEST_BEGINNING: usize = 3;
+
+/// An encoding that can encode as well as decode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Charset(&'static Encoding);
+
+impl Charset {
+    /// UTF-8.
+    pub const UTF_8: Charset = Charset(UTF_8);
+
+    /// The encoding that a WHATWG label such as `gbk` or `shift_jis` names.
+    ///
+    /// Labels of encodings that can only decode are errors: for `utf-16`, say, an encoder would silently give UTF-8.
+    pub fn for_label(label: &str) -> Result<Charset, String> {
+        let Some(encoding) = Encoding::for_label(label.as_bytes()) else {
+            return Err(
+                "it is not a label of the WHATWG standard (utf-8, gbk, gb18030, big5, shift_jis, ...)".to_owned()
+            );
+        };
+        if encoding.output_encoding() != encoding {
+            return Err(format!("{} can be decoded but not encoded", encoding.name()));
+        }
+        Ok(Charset(encoding))
+    }
+
+    /// `text` in this encoding; the first character that it cannot hold is the error.
+    pub fn encode<'a>(self, text: &'a str) -> Result<Cow<'a, [u8]>, char> {
+        let (bytes, _, lossy) = self.0.encode(text);
+        if !lossy {
+            return Ok(bytes);
+        }
+        let unmappable = |character: &char| self.0.encode(character.encode_utf8(&mut [0; 4])).2;
+        Err(text.chars().find(unmappable).unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    /// `bytes` as text, with U+FFFD for what is no text. A byte order mark is a character like any other.
+    pub fn decode(self, bytes: &[u8]) -> Cow<'_, str> {
+        self.0.decode_without_bom_handling(bytes).0
+    }
+
+    /// How many of `bytes`, which begin with a character, are whole characters: all of them, but for the beginning of a last
+    /// one whose end is missing. Bytes that are no text at all count as whole: they will not get better.
+    pub fn whole_characters(self, bytes: &[u8]) -> usize {
+        if self.0.is_ascii_compatible() && Encoding::ascii_valid_up_to(bytes) == bytes.len() {
+            return bytes.len();
+        }
+        let shortest = bytes.len().saturating_sub(LONGEST_BEGINNING);
+        (shortest..=bytes.len()).rev().find(|length| self.ends_a_character(&bytes[..*length])).unwrap_or(bytes.len())
+    }
+
+    /// Whether a decoder that has read `bytes` waits for nothing more.
+    fn ends_a_character(self, bytes: &[u8]) -> bool {
+        let mut decoder = self.0.new_decoder_without_bom_handling();
+        let mut text = [0; 1024];
+        let mut rest = bytes;
+        loop {
+            let (result, read, _) = decoder.decode_to_utf8_without_replacement(rest, &mut text, false);
+            rest = &rest[read..];
+            if result == DecoderResult::InputEmpty {
+                // A decoder in the middle of a character says that it is compatible with nothing.
+                return decoder.latin1_byte_compatible_up_to(b"").is_some();
+            }
+        }
+    }
+}
+
+impl fmt::Display for Charset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.name().to_ascii_lowercase())
+    }
+}
+
+impl fmt::Debug for Charset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charset(label: &str) -> Charset {
+        Charset::for_label(label).unwrap()
+    }
+
+    #[test]
+    fn only_encodings_that_encode_are_taken() {
+        assert_eq!(charset("GBK").to_string(), "gbk");
+        assert!(Charset::for_label("utf-16").unwrap_err().contains("not encoded"));
+        assert!(Charset::for_label("replacement").is_err());
+        assert!(Charset::for_label("klingon").unwrap_err().contains("WHATWG"));
+    }
+
+    #[test]
+    fn the_character_that_does_not_fit_is_named() {
+        assert_eq!(charset("gbk").encode("数据").unwrap().as_ref(), [0xca, 0xfd, 0xbe, 0xdd]);
+        assert_eq!(charset("windows-1252").encode("a数b"), Err('数'));
+    }
+
+    /// Every prefix of a text ends in a whole character exactly where its characters end.
+    #[test]
+    fn beginnings_of_characters_are_found_in_every_encoding() {
+        for (label, text) in [
+            ("utf-8", "a数é𐍈]"),
+            ("gbk", "a数据]誡b"),
+            ("gb18030", "a数𐍈é]b"),
+            ("big5", "a數據]功b"),
+            ("shift_jis", "aデータ]ソb"),
+            ("euc-jp", "aデータ字b"),
+            ("euc-kr", "a데이터b"),
+            ("windows-1252", "aéb"),
+        ] {
+            let charset = charset(label);
+            let bytes = charset.encode(text).unwrap();
+            let ends: Vec<usize> = (0..=text.len())
+                .filter(|at| text.is_char_boundary(*at))
+                .map(|at| charset.encode(&text[..at]).unwrap().len())
+                .collect();
+            for length in 1..=bytes.len() {
+                let expected = *ends.iter().rfind(|end| **end <= length).unwrap();
+                assert_eq!(charset.whole_characters(&bytes[..length]), expected, "{label}, {length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_whole() {
+        assert_eq!(Charset::UTF_8.whole_characters(b"\xff\xff\xff\xff"), 4);
+        assert_eq!(Charset::UTF_8.whole_characters(b"ab\x80\x80\x80\x80\x80"), 7);
+        assert_eq!(charset("gbk").whole_characters(b"\xff\xff\xff"), 3);
+    }
+}

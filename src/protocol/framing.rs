@@ -1,0 +1,138 @@
+//! Framing: where one message ends and the next begins, and how an answer is framed in turn.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use crate::protocol::charset::Charset;
+use crate::protocol::{chunk, len32, line};
+use crate::reply::Reply;
+
+/// How messages lie in a stream of bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// A message is what one read brings, at most [`chunk::MAX`] bytes.
+    #[default]
+    Chunk,
+    /// LF or CRLF ends a message.
+    Line,
+    /// A 32-bit big-endian length stands before a message.
+    Len32,
+}
+
+/// One message within the bytes that were offered, with what frames it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Where its frame begins.
+    pub start: usize,
+    /// The message.
+    pub body: Range<usize>,
+    /// Where its frame ends.
+    pub end: usize,
+}
+
+impl Frame {
+    /// A frame at the very beginning.
+    pub fn new(body: Range<usize>, end: usize) -> Frame {
+        Frame { start: 0, body, end }
+    }
+
+    /// The same frame behind `count` more bytes.
+    fn behind(self, count: usize) -> Frame {
+        let body = self.body.start + count..self.body.end + count;
+        Frame { start: self.start + count, body, end: self.end + count }
+    }
+}
+
+/// What the offered bytes begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A message.
+    Frame(Frame),
+    /// Less than a message.
+    Incomplete,
+    /// A message that is longer than the limit allows.
+    TooLong,
+    /// The peer's side ended within a message that had announced its length.
+    Truncated,
+}
+
+/// What framing needs to know beyond the bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How messages lie in the stream.
+    pub framing: Framing,
+    /// The longest message that is taken, in bytes.
+    pub max_frame: usize,
+    /// The encoding, whose characters a chunk does not split.
+    pub charset: Charset,
+}
+
+impl Rules {
+    /// Finds the first message in `bytes` from `start` on. `scanned` remembers, between offers of the same incomplete message, how
+    /// much of it has been looked at: it is 0 before the first and set to 0 after the last. At the `end` of the peer's side a
+    /// message that is ended by nothing else is taken as it is.
+    pub fn next(&self, bytes: &[u8], start: usize, scanned: &mut u32, end: bool) -> Step {
+        let rest = &bytes[start..];
+        if rest.is_empty() {
+            return Step::Incomplete;
+        }
+        let step = match self.framing {
+            Framing::Chunk => chunk::next(rest, self.charset, end),
+            Framing::Line => line::next(rest, self.max_frame, scanned, end),
+            Framing::Len32 => len32::next(rest, self.max_frame, end),
+        };
+        match step {
+            Step::Frame(frame) => Step::Frame(frame.behind(start)),
+            other => other,
+        }
+    }
+}
+
+impl Framing {
+    /// Writes what stands before an answer of `length` bytes.
+    pub fn open(self, length: usize, reply: &mut Reply<'_>) {
+        if self == Framing::Len32 {
+            reply.send(&len32::header(length));
+        }
+    }
+
+    /// Writes what stands behind an answer to `frame`: a line gets the ending that it came with.
+    pub fn close(self, frame: &Frame, reply: &mut Reply<'_>) {
+        if self == Framing::Line {
+            reply.echo(frame.body.end..frame.end);
+        }
+    }
+
+    /// Writes a message that answers none.
+    pub fn whole(self, message: &[u8], reply: &mut Reply<'_>) {
+        self.open(message.len(), reply);
+        reply.send(message);
+        if self == Framing::Line {
+            reply.send(b"\n");
+        }
+    }
+}
+
+impl FromStr for Framing {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Framing, String> {
+        match name {
+            "chunk" => Ok(Framing::Chunk),
+            "line" => Ok(Framing::Line),
+            "len32" => Ok(Framing::Len32),
+            _ => Err("valid framings are chunk, line and len32".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Framing::Chunk => "chunk",
+            Framing::Line => "line",
+            Framing::Len32 => "len32",
+        })
+    }
+}

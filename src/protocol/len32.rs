@@ -1,0 +1,55 @@
+//! Length framing: a 32-bit big-endian length, then so many bytes.
+//!
+//! The length is a claim, and nothing is reserved for it: memory grows with the bytes that really came.
+
+use crate::protocol::framing::{Frame, Step};
+
+/// How many bytes the length takes.
+const HEADER: usize = 4;
+
+/// The first message of `bytes`, at most `max` bytes long.
+pub fn next(bytes: &[u8], max: usize, end: bool) -> Step {
+    let incomplete = if end { Step::Truncated } else { Step::Incomplete };
+    let Some(header) = bytes.first_chunk::<HEADER>() else { return incomplete };
+    let length = u32::from_be_bytes(*header) as usize;
+    if length > max {
+        return Step::TooLong;
+    }
+    let frame_end = HEADER + length;
+    if bytes.len() < frame_end { incomplete } else { Step::Frame(Frame::new(HEADER..frame_end, frame_end)) }
+}
+
+/// What stands before a message of `length` bytes. Longer ones than 32 bits can say are never made: a message is bounded.
+pub fn header(length: usize) -> [u8; HEADER] {
+    debug_assert!(u32::try_from(length).is_ok(), "a message is bounded far below 4 GiB");
+    (length as u32).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_complete_with_its_last_byte() {
+        let bytes = b"\0\0\0\x03abcd";
+        for length in 1..7 {
+            assert_eq!(next(&bytes[..length], 10, false), Step::Incomplete, "{length} bytes");
+            assert_eq!(next(&bytes[..length], 10, true), Step::Truncated, "{length} bytes");
+        }
+        assert_eq!(next(bytes, 10, false), Step::Frame(Frame::new(4..7, 7)));
+        assert_eq!(next(b"\0\0\0\0", 10, false), Step::Frame(Frame::new(4..4, 4)));
+    }
+
+    #[test]
+    fn a_false_claim_is_known_from_the_header_alone() {
+        assert_eq!(next(b"\0\0\0\x0b", 10, false), Step::TooLong);
+        assert_eq!(next(b"\xff\xff\xff\xff", 10, false), Step::TooLong);
+        assert_eq!(next(b"\0\0\0\x0a", 10, false), Step::Incomplete);
+    }
+
+    #[test]
+    fn a_header_reads_back_as_its_length() {
+        let framed = [&header(300)[..], &[7; 300]].concat();
+        assert_eq!(next(&framed, 300, false), Step::Frame(Frame::new(4..304, 304)));
+    }
+}

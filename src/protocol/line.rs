@@ -1,0 +1,72 @@
+//! Line framing: LF or CRLF ends a message, and belongs to the frame but not to the message.
+
+use crate::protocol::framing::{Frame, Step};
+
+/// The first line of `bytes`, at most `max` bytes long without its ending. Bytes before `scanned` are known to hold no LF: a
+/// message that comes a byte at a time is looked at once, not once a byte.
+pub fn next(bytes: &[u8], max: usize, scanned: &mut u32, end: bool) -> Step {
+    let from = (*scanned as usize).min(bytes.len());
+    match memchr::memchr(b'\n', &bytes[from..]) {
+        Some(at) => {
+            *scanned = 0;
+            let ending = from + at;
+            let body = if ending > 0 && bytes[ending - 1] == b'\r' { ending - 1 } else { ending };
+            if body > max { Step::TooLong } else { Step::Frame(Frame::new(0..body, ending + 1)) }
+        }
+        // The one byte more may be the CR of an ending.
+        None if bytes.len() > max + 1 || (bytes.len() == max + 1 && bytes[max] != b'\r') => Step::TooLong,
+        None if end && bytes.len() > max => Step::TooLong,
+        None if end => Step::Frame(Frame::new(0..bytes.len(), bytes.len())),
+        None => {
+            *scanned = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            Step::Incomplete
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(bytes: &[u8], max: usize, end: bool) -> Step {
+        next(bytes, max, &mut 0, end)
+    }
+
+    fn frame(body: usize, end: usize) -> Step {
+        Step::Frame(Frame::new(0..body, end))
+    }
+
+    #[test]
+    fn either_ending_ends_a_line_and_a_lone_cr_does_not() {
+        assert_eq!(first(b"ab\ncd", 10, false), frame(2, 3));
+        assert_eq!(first(b"ab\r\ncd", 10, false), frame(2, 4));
+        assert_eq!(first(b"a\rb\n", 10, false), frame(3, 4));
+        assert_eq!(first(b"\n", 10, false), frame(0, 1));
+        assert_eq!(first(b"\r\n", 10, false), frame(0, 2));
+        assert_eq!(first(b"ab\r", 10, false), Step::Incomplete);
+    }
+
+    #[test]
+    fn the_limit_counts_the_message_without_its_ending() {
+        assert_eq!(first(b"abc\r\n", 3, false), frame(3, 5));
+        assert_eq!(first(b"abc\r", 3, false), Step::Incomplete);
+        assert_eq!(first(b"abcd", 3, false), Step::TooLong);
+        assert_eq!(first(b"abcd\n", 3, false), Step::TooLong);
+        assert_eq!(first(b"abc\rx", 3, false), Step::TooLong);
+        assert_eq!(first(b"abc\r", 3, true), Step::TooLong);
+    }
+
+    #[test]
+    fn what_was_looked_at_is_not_looked_at_again() {
+        let mut scanned = 0;
+        assert_eq!(next(b"abc", 10, &mut scanned, false), Step::Incomplete);
+        assert_eq!(scanned, 3);
+        assert_eq!(next(b"abcd\n", 10, &mut scanned, false), frame(4, 5));
+        assert_eq!(scanned, 0);
+    }
+
+    #[test]
+    fn a_last_line_without_an_ending_is_a_message() {
+        assert_eq!(first(b"abc", 10, true), frame(3, 3));
+    }
+}

@@ -1,0 +1,13 @@
+//! What is answered to a message, and where a message ends: pure, and without I/O.
+//!
+//! Nothing here names a socket, a reactor or a moment. A protocol is offered bytes and answers into a [`Reply`](crate::reply::Reply).
+
+pub mod ack;
+pub mod bye;
+pub mod charset;
+pub mod chunk;
+pub mod escape;
+pub mod framing;
+pub mod len32;
+pub mod line;
+pub mod mode;

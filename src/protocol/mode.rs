@@ -1,0 +1,84 @@
+//! The modes of a server: what it answers to a message.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::protocol::ack::Ack;
+use crate::protocol::framing::{Frame, Framing};
+use crate::reply::Reply;
+
+/// What is answered to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The message itself (RFC 862).
+    Echo,
+    /// The message between words.
+    Ack(Ack),
+    /// Nothing (RFC 863).
+    Discard,
+}
+
+impl Mode {
+    /// Answers the message of `frame` in the framing that it came in.
+    pub fn answer(&self, frame: &Frame, framing: Framing, reply: &mut Reply<'_>) {
+        match self {
+            // The frame is its own echo, ending and length included.
+            Mode::Echo => reply.echo(frame.start..frame.end),
+            Mode::Ack(ack) => ack.answer(frame, framing, reply),
+            Mode::Discard => {}
+        }
+    }
+
+    /// Answers a datagram of `length` bytes, which is always one message.
+    pub fn answer_datagram(&self, length: usize, reply: &mut Reply<'_>) {
+        match self {
+            Mode::Echo => reply.echo(0..length),
+            Mode::Ack(ack) => ack.answer_datagram(length, reply),
+            Mode::Discard => {}
+        }
+    }
+
+    /// The mode's name.
+    pub fn name(&self) -> ModeName {
+        match self {
+            Mode::Echo => ModeName::Echo,
+            Mode::Ack(_) => ModeName::Ack,
+            Mode::Discard => ModeName::Discard,
+        }
+    }
+}
+
+/// The name of a mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ModeName {
+    /// [`Mode::Echo`].
+    #[default]
+    Echo,
+    /// [`Mode::Ack`].
+    Ack,
+    /// [`Mode::Discard`].
+    Discard,
+}
+
+impl FromStr for ModeName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<ModeName, String> {
+        match name {
+            "echo" => Ok(ModeName::Echo),
+            "ack" => Ok(ModeName::Ack),
+            "discard" => Ok(ModeName::Discard),
+            _ => Err("valid modes are echo, ack and discard".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for ModeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ModeName::Echo => "echo",
+            ModeName::Ack => "ack",
+            ModeName::Discard => "discard",
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! The server: a handler that serves several endpoints, each in its own way.
+
+pub mod service;
+
+use log::Level;
+
+use crate::close_reason::CloseReason;
+use crate::handler::{Context, Handler, Stop};
+use crate::log_limit::LogKind;
+use crate::protocol::bye::{BYE, Bye};
+use crate::protocol::framing::Step;
+use crate::protocol::mode::Mode;
+use crate::server::service::Service;
+
+/// What a newcomer over the connection limit is told in ack mode.
+const REFUSAL: &[u8] = b"too many connections, try again later";
+
+/// What the server remembers of one source.
+#[derive(Clone, Copy, Debug)]
+pub enum Session {
+    /// A connection to, or the datagram socket of, the service with this number.
+    Client {
+        /// Which service.
+        service: u16,
+        /// How much of an incomplete message has been looked at.
+        scanned: u32,
+    },
+    /// A pipe into which the system writes a byte for each signal of this number.
+    Signal(i32),
+}
+
+/// A handler that echoes, acknowledges or discards.
+pub struct Server {
+    services: Vec<Service>,
+    report_signal: Option<i32>,
+    draining: bool,
+    killed_by: Option<i32>,
+}
+
+impl Server {
+    /// A server of these services; a listener's tag is its service's place in the list.
+    pub fn new(services: Vec<Service>) -> Server {
+        Server { services, report_signal: None, draining: false, killed_by: None }
+    }
+
+    /// The signal at which the summary is logged; every other drains, and a second one ends at once.
+    pub fn report_at(&mut self, signal: i32) {
+        self.report_signal = Some(signal);
+    }
+
+    /// The session of a datagram socket of the service with this number.
+    pub fn session(service: usize) -> Session {
+        Session::Client { service: u16::try_from(service).unwrap_or(u16::MAX), scanned: 0 }
+    }
+
+    /// The signal that ended the server before it had drained, if one did.
+    pub fn killed_by(&self) -> Option<i32> {
+        self.killed_by
+    }
+
+    fn signal(&mut self, signal: i32, cx: &mut Context<'_>) {
+        if self.report_signal == Some(signal) {
+            log::info!("{}", cx.metrics);
+        } else if self.draining {
+            self.killed_by = Some(signal);
+            cx.orders.stop(Stop::AtOnce);
+        } else {
+            log::info!("signal {signal}: draining; a second one ends at once");
+            self.draining = true;
+            cx.orders.stop(Stop::Drain);
+        }
+    }
+
+    /// Answers every message in `bytes` that is complete, as long as the peer may be owed more. Returns how many bytes were taken.
+    fn converse(service: &Service, scanned: &mut u32, bytes: &[u8], end: bool, cx: &mut Context<'_>) -> usize {
+        let mut taken = 0;
+        while !cx.reply.is_full() {
+            let frame = match service.rules.next(bytes, taken, scanned, end) {
+                Step::Frame(frame) => frame,
+                Step::Incomplete => break,
+                Step::TooLong => return break_off(CloseReason::FrameTooLong, service, bytes, cx),
+                Step::Truncated => return break_off(CloseReason::FrameTruncated, service, bytes, cx),
+            };
+            let message = &bytes[frame.body.clone()];
+            service.log(message, cx);
+            service.mode.answer(&frame, service.rules.framing, &mut cx.reply);
+            count(service, cx);
+            taken = frame.end;
+            if says_bye(service, message, cx) {
+                cx.finish(CloseReason::Ended);
+                return bytes.len();
+            }
+        }
+        taken
+    }
+}
+
+impl Handler for Server {
+    type Session = Session;
+
+    fn open(&mut self, tag: usize, _cx: &mut Context<'_>) -> Session {
+        Server::session(tag)
+    }
+
+    fn receive(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        match session {
+            Session::Client { service, scanned } => {
+                let service = &self.services[usize::from(*service)];
+                if !service.is_raw() {
+                    return Server::converse(service, scanned, bytes, false, cx);
+                }
+                if service.mode == Mode::Echo {
+                    cx.reply.echo(0..bytes.len());
+                }
+                count(service, cx);
+            }
+            Session::Signal(signal) => {
+                let signal = *signal;
+                for _ in bytes {
+                    self.signal(signal, cx);
+                }
+            }
+        }
+        bytes.len()
+    }
+
+    fn finish(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
+        if let Session::Client { service, scanned } = session {
+            Server::converse(&self.services[usize::from(*service)], scanned, rest, true, cx);
+        }
+        cx.finish(CloseReason::PeerClosed);
+    }
+
+    fn datagram(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) {
+        let Session::Client { service, .. } = session else { return };
+        let service = &self.services[usize::from(*service)];
+        service.log(bytes, cx);
+        if says_bye(service, bytes, cx) {
+            cx.reply.send(BYE);
+        } else {
+            service.mode.answer_datagram(bytes.len(), &mut cx.reply);
+        }
+        count(service, cx);
+    }
+
+    fn refuse(&mut self, tag: usize, cx: &mut Context<'_>) {
+        if let Some(Service { mode: Mode::Ack(_), rules, .. }) = self.services.get(tag) {
+            rules.framing.whole(REFUSAL, &mut cx.reply);
+        }
+    }
+}
+
+fn count(service: &Service, cx: &mut Context<'_>) {
+    cx.metrics.messages_in += 1;
+    cx.metrics.messages_out += u64::from(service.mode != Mode::Discard);
+}
+
+/// Whether `message` ends the conversation. Where it ends the whole server, that is ordered here.
+fn says_bye(service: &Service, message: &[u8], cx: &mut Context<'_>) -> bool {
+    if service.bye == Bye::Ignore || message != BYE {
+        return false;
+    }
+    if service.bye == Bye::Stop {
+        log::info!("{} said bye to {}: draining", cx.peer, service.name);
+        cx.orders.stop(Stop::Drain);
+    }
+    true
+}
+
+/// Ends a conversation whose framing the peer broke: nothing behind it can be understood.
+fn break_off(reason: CloseReason, service: &Service, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    let max = service.rules.max_frame;
+    let line = format_args!("{} closes {}: {reason} (the longest message is {max} bytes)", service.name, cx.peer);
+    cx.log_limit.log(LogKind::BadFrame, Level::Warn, cx.now, line);
+    cx.finish(reason);
+    bytes.len()
+}

@@ -695,7 +695,8 @@ impl<T: Stream, S> Connection<T, S> {
     }
 }
 
-/// Calls a handler's method with a context in which `offered`, bytes outside the arena, can be echoed. Returns what the method did and wishes.
+/// Calls a handler's method with a context in which `offered`, bytes outside the arena, can be echoed. Returns what the method
+/// gave, and what it wishes.
 fn call<R>(
     key: Key,
     peer: Peer<'_>,

@@ -145,7 +145,7 @@ fn a_thousand_false_claims_cost_no_memory() {
         assert_eq!(liar.finish(), b"");
     }
     witness.echo(&len32(b"and after"));
-    drop(witness);
+    drop((witness, writer));
     let log = server.stop();
     assert!(log.contains("frame-truncated=1000"), "{log}");
 }

@@ -179,16 +179,14 @@ impl Client {
             self.outgoing.push_back(bytes.to_vec());
             bytes.len()
         } else {
-            let Some(end) = memchr::memchr(b'\n', bytes) else {
-                if bytes.len() > self.options.rules.max_frame {
-                    self.outcome = Outcome::LineTooLong(self.options.rules.max_frame);
-                    self.input_ended = true;
-                    self.wake_server(cx.orders);
-                }
-                return 0;
+            let end = match memchr::memchr(b'\n', bytes) {
+                Some(end) => end,
+                // The one byte more may be the CR of an ending.
+                None if bytes.len() <= self.options.rules.max_frame + 1 => return 0,
+                None => bytes.len(),
             };
             self.enqueue_line(&bytes[..end]);
-            end + 1
+            bytes.len().min(end + 1)
         };
         cx.pause();
         self.wake_server(cx.orders);
@@ -197,6 +195,12 @@ impl Client {
 
     fn enqueue_line(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let max = self.options.rules.max_frame;
+        if line.len() > max {
+            self.outcome = Outcome::LineTooLong(max);
+            self.input_ended = true;
+            return;
+        }
         self.enqueue(&String::from_utf8_lossy(line));
     }
 
@@ -268,7 +272,7 @@ impl Client {
     }
 
     /// Prints the replies in `bytes` that are complete; returns how many bytes they took.
-    fn print_replies(&mut self, bytes: &[u8], end: bool) -> usize {
+    fn print_replies(&mut self, bytes: &[u8], end: bool, orders: &mut Orders) -> usize {
         if self.options.raw {
             self.printed.extend_from_slice(bytes);
             return bytes.len();
@@ -292,7 +296,7 @@ impl Client {
                 }
                 Step::Incomplete => return taken,
                 Step::TooLong | Step::Truncated => {
-                    self.outcome = Outcome::BadReply;
+                    self.fail(Outcome::BadReply, orders);
                     return bytes.len();
                 }
             }
@@ -343,12 +347,9 @@ impl Handler for Client {
                     cx.pause();
                     return 0;
                 }
-                let taken = self.print_replies(bytes, false);
+                let taken = self.print_replies(bytes, false, cx.orders);
                 if taken > 0 {
                     self.replied(cx);
-                }
-                if self.outcome == Outcome::BadReply {
-                    self.leave(cx.orders);
                 }
                 taken
             }
@@ -368,7 +369,7 @@ impl Handler for Client {
             // Nothing is ever read from it.
             Session::Output => {}
             Session::Server => {
-                self.print_replies(rest, true);
+                self.print_replies(rest, true, cx.orders);
                 self.print_on(cx.orders);
                 cx.finish(CloseReason::PeerClosed);
             }

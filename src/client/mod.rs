@@ -239,19 +239,21 @@ impl Client {
             }
             return;
         }
-        if self.deadline.is_none() {
-            cx.half_close();
-            self.deadline = Some(cx.now.after(self.options.wait));
-        }
         self.wait_for_the_rest(cx);
     }
 
     /// After the last message: ends when all is there, or when the time is up.
     fn wait_for_the_rest(&mut self, cx: &mut Context<'_>) {
-        let Some(deadline) = self.deadline else { return };
-        cx.wake_at(deadline);
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= cx.now);
+        if self.deadline.is_none() {
+            cx.half_close();
+        }
+        cx.wake_at(*self.deadline.get_or_insert(cx.now.after(self.options.wait)));
         let complete = self.is_datagram() && self.received >= self.sent;
-        if complete || deadline <= cx.now {
+        if is_late && cx.reply.owed() > 0 {
+            // Not everything has left, so this is no success.
+            self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
+        } else if complete || is_late {
             self.leave(cx.orders);
         }
     }

@@ -62,9 +62,12 @@ fn round_trips(criterion: &mut Criterion) {
         let mut streams: Vec<TcpStream> = (0..connections).map(|_| server.connect()).collect();
         let (message, mut reply) = (vec![b'x'; length], vec![0; length]);
         group.throughput(Throughput::Elements(connections as u64));
-        group.bench_function(BenchmarkId::new(format!("{connections} connections"), format!("{length} B")), |bencher| {
-            bencher.iter(|| round(&mut streams, &message, &mut reply));
-        });
+        group.bench_function(
+            BenchmarkId::new(format!("{connections} connections"), format!("{length} B")),
+            |bencher| {
+                bencher.iter(|| round(&mut streams, &message, &mut reply));
+            },
+        );
     }
     group.finish();
 }

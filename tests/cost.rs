@@ -71,7 +71,11 @@ fn a_message_in_echo_mode_allocates_nothing() {
             send_and_receive(&mut reactor, &mut client);
         }
     });
-    assert_eq!(cost.count_total, 0, "1,000 messages made {} allocations of {} bytes", cost.count_total, cost.bytes_total);
+    assert_eq!(
+        cost.count_total, 0,
+        "1,000 messages made {} allocations of {} bytes",
+        cost.count_total, cost.bytes_total
+    );
 }
 
 #[test]
@@ -138,7 +142,8 @@ fn fifty_clients_cost_two_system_calls_a_message() {
     // The tracer's child is the server: it ends by SIGTERM, and the tracer with it.
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).expect("procfs");
     let child: i32 = children.trim().parse().expect("one child");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), nix::sys::signal::Signal::SIGTERM).expect("our own child");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), nix::sys::signal::Signal::SIGTERM)
+        .expect("our own child");
     server.wait().expect("strace ends with the server");
 
     let report = std::fs::read_to_string(&counts).expect("strace wrote its counts");

@@ -15,7 +15,8 @@ use crate::handler::{Context, Handler, Orders, Stop};
 use crate::key::Key;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::escape::Escaped;
-use crate::protocol::framing::{Framing, Rules, Step};
+use crate::protocol::frame::Step;
+use crate::protocol::framing::{Framing, Rules};
 use crate::reply::Reply;
 
 use outcome::Outcome;

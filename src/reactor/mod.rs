@@ -95,7 +95,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     pub fn with_kernel(kernel: K, limits: Limits) -> Reactor<H, K> {
         Reactor {
             kernel,
-            sources: Sources::new(),
+            sources: Sources::default(),
             ready: ReadyList::default(),
             timers: Timers::default(),
             shared: Shared::new(limits),

@@ -8,7 +8,7 @@ use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Stop};
 use crate::log_limit::LogKind;
 use crate::protocol::bye::{BYE, Bye};
-use crate::protocol::framing::Step;
+use crate::protocol::frame::Step;
 use crate::protocol::mode::Mode;
 use crate::server::service::Service;
 

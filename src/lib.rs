@@ -44,3 +44,8 @@ pub mod reactor;
 pub mod readiness;
 pub mod reply;
 pub mod server;
+
+/// The README's examples are compiled, so that they stay true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

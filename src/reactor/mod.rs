@@ -212,7 +212,10 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let timeout = self.timeout();
         self.kernel.poll(timeout, &mut self.events)?;
         self.shared.now = self.kernel.now();
-        log::trace!("woke with {} events; would have waited {timeout:?}", self.events.len());
+        match timeout {
+            Some(timeout) => log::trace!("woke with {} events (it would wait {timeout:?})", self.events.len()),
+            None => log::trace!("woke with {} events (it would wait for ever)", self.events.len()),
+        }
         Ok(())
     }
 

@@ -42,6 +42,7 @@ pub mod net;
 pub mod protocol;
 pub mod reactor;
 pub mod readiness;
+pub mod rehearsal;
 pub mod reply;
 pub mod server;
 

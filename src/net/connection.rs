@@ -330,7 +330,7 @@ impl<T: Stream, S> Connection<T, S> {
         let mut budget = shared.limits.read_budget;
         while budget > 0 && self.latch.readable() {
             let owed = self.owed() + outgoing.len();
-            if !self.wants_read(owed, &shared.limits) || self.waits_for_room(self.owed(), shared) {
+            if !self.wants_read(owed, &shared.limits) || self.waits_for_room(owed, shared) {
                 break;
             }
             let size = self.read_size(owed, shared).min(budget);

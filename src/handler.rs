@@ -30,7 +30,8 @@ pub trait Handler {
     /// anything more is read, where the handler stopped because `cx.reply` was full or because it called [`Context::pause`].
     fn receive(&mut self, session: &mut Self::Session, bytes: &[u8], cx: &mut Context<'_>) -> usize;
 
-    /// The peer has ended its side; `rest` was never taken. What is owed is still delivered after [`Context::finish`].
+    /// The peer has ended its side; `rest` was never taken, and can still be echoed. What is owed is still delivered after
+    /// [`Context::finish`].
     fn finish(&mut self, session: &mut Self::Session, rest: &[u8], cx: &mut Context<'_>) {
         let _ = (session, rest);
         cx.finish(CloseReason::PeerClosed);

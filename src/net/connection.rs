@@ -322,7 +322,7 @@ impl<T: Stream, S> Connection<T, S> {
             self.restart_incomplete(shared.now);
         }
         if std::mem::take(&mut self.ticking) {
-            self.with_context(key, shared, outgoing, |session, cx| handler.tick(session, cx));
+            self.with_context(key, shared, outgoing, &[], |session, cx| handler.tick(session, cx));
         }
         if self.held_back && !self.paused && !self.is_held_up(self.owed() + outgoing.len(), &shared.limits) {
             self.offer(key, handler, shared, outgoing, None);
@@ -384,8 +384,7 @@ impl<T: Stream, S> Connection<T, S> {
         outgoing: &mut Outgoing,
     ) {
         let (tag, origin) = (self.tag(), self.origin);
-        let mut wishes = Wishes::default();
-        self.session = call(key, self.peer(), shared, outgoing, &mut wishes, 0, |cx| match origin {
+        let (session, wishes) = call(key, self.peer(), shared, outgoing, &[], 0, |cx| match origin {
             Origin::Refused => {
                 handler.refuse(tag, cx);
                 cx.finish(CloseReason::Refused);
@@ -393,6 +392,7 @@ impl<T: Stream, S> Connection<T, S> {
             }
             _ => Some(handler.open(tag, cx)),
         });
+        self.session = session;
         self.grant(wishes, shared.now);
     }
 
@@ -510,20 +510,21 @@ impl<T: Stream, S> Connection<T, S> {
         }
         self.progress = shared.now;
         let rest = self.drop_inbox();
-        self.with_context(key, shared, outgoing, |session, cx| handler.finish(session, rest.pending(), cx));
+        let rest = rest.pending();
+        self.with_context(key, shared, outgoing, rest, |session, cx| handler.finish(session, rest, cx));
     }
 
-    /// Calls the handler without offering bytes.
+    /// Calls the handler with bytes of which nothing is kept, or with none.
     fn with_context(
         &mut self,
         key: Key,
         shared: &mut Shared,
         outgoing: &mut Outgoing,
+        offered: &[u8],
         ask: impl FnOnce(&mut S, &mut Context<'_>),
     ) {
         let Some(mut session) = self.session.take() else { return };
-        let mut wishes = Wishes::default();
-        call(key, self.peer(), shared, outgoing, &mut wishes, self.owed(), |cx| ask(&mut session, cx));
+        let ((), wishes) = call(key, self.peer(), shared, outgoing, offered, self.owed(), |cx| ask(&mut session, cx));
         self.session = Some(session);
         self.grant(wishes, shared.now);
     }
@@ -694,19 +695,22 @@ impl<T: Stream, S> Connection<T, S> {
     }
 }
 
-/// Calls a handler's method with a context that offers no bytes.
+/// Calls a handler's method with a context in which `offered`, bytes outside the arena, can be echoed. Returns what the method
+/// gave, and what it wishes.
 fn call<R>(
     key: Key,
     peer: Peer<'_>,
     shared: &mut Shared,
     outgoing: &mut Outgoing,
-    wishes: &mut Wishes,
+    offered: &[u8],
     owed: usize,
     ask: impl FnOnce(&mut Context<'_>) -> R,
-) -> R {
+) -> (R, Wishes) {
     let Shared { arena, orders, metrics, log_limit, limits, now, .. } = shared;
-    let reply = Reply::new(&[], None, &mut arena.composed, outgoing, owed, limits.write_limit);
-    ask(&mut Context { now: *now, key, peer, reply, orders, metrics, log_limit, wishes })
+    let reply = Reply::new(offered, None, &mut arena.composed, outgoing, owed, limits.write_limit);
+    let mut wishes = Wishes::default();
+    let result = ask(&mut Context { now: *now, key, peer, reply, orders, metrics, log_limit, wishes: &mut wishes });
+    (result, wishes)
 }
 
 /// Writes until everything is out or the kernel takes no more; a short write is followed by another, since only `WouldBlock`

@@ -132,7 +132,8 @@ pub enum Stop {
     AtOnce,
 }
 
-/// What handlers ask of the reactor; it is carried out within the same turn, after the handler has returned.
+/// What handlers ask of the reactor; it is carried out after the handler has returned, within the same turn or, where
+/// [`Handler::connect_failed`] asks for it, within the next.
 #[derive(Debug, Default)]
 pub struct Orders {
     pub(crate) wakes: Vec<Key>,
@@ -149,6 +150,11 @@ impl Orders {
     /// Opens a connection; [`Handler::open`] or [`Handler::connect_failed`] tells how it went.
     pub fn connect(&mut self, address: Address, tag: usize) {
         self.connects.push((address, tag));
+    }
+
+    /// Whether there is nothing to carry out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakes.is_empty() && self.connects.is_empty() && self.stop.is_none()
     }
 
     /// Stops the reactor; [`Stop::AtOnce`] outranks a drain.

@@ -47,7 +47,7 @@ pub trait Handler {
     }
 
     /// The moment asked for with [`Context::wake_at`] has come, somebody called [`Orders::wake`], or the peer took enough of a
-    /// full outbox that there is room again.
+    /// full outbox that there is room again. Not after [`Context::finish`].
     fn tick(&mut self, session: &mut Self::Session, cx: &mut Context<'_>) {
         let _ = (session, cx);
     }

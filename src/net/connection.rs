@@ -247,7 +247,7 @@ impl<T: Stream, S> Connection<T, S> {
         let reads =
             self.wants_read(owed, &shared.limits) && self.latch.readable() && !self.waits_for_room(owed, shared);
         let writes = self.wants_write() && self.latch.writable();
-        let ticks = self.ticking && self.phase != Phase::Connecting;
+        let ticks = self.ticking && self.phase == Phase::Open;
         reads || writes || ticks || (room && (self.full || (self.held_back && !self.paused)))
     }
 
@@ -306,7 +306,8 @@ impl<T: Stream, S> Connection<T, S> {
             self.ticking = true;
             self.restart_incomplete(shared.now);
         }
-        if std::mem::take(&mut self.ticking) {
+        // A handler that has ended its side is not called any more: what it sent would come after the FIN (EPIPE).
+        if std::mem::take(&mut self.ticking) && self.phase == Phase::Open {
             self.with_context(key, shared, outgoing, |session, cx| handler.tick(session, cx));
         }
         if self.held_back && !self.paused && self.owed() + outgoing.len() < shared.limits.write_limit {

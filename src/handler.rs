@@ -46,8 +46,8 @@ pub trait Handler {
         let _ = (session, reason, cx);
     }
 
-    /// The moment asked for with [`Context::wake_at`] has come, somebody called [`Orders::wake`], or the peer took enough of a
-    /// full outbox that there is room again. Not after [`Context::finish`].
+    /// The moment asked for with [`Context::wake_at`] has come, somebody called [`Orders::wake`], or `cx.reply` was full and there
+    /// is room again. Not after [`Context::finish`].
     fn tick(&mut self, session: &mut Self::Session, cx: &mut Context<'_>) {
         let _ = (session, cx);
     }

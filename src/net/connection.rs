@@ -79,7 +79,7 @@ pub struct Connection<T, S> {
     held_back: bool,
     /// The handler wants to be woken before it is offered anything.
     paused: bool,
-    /// The peer owed so much that the write limit was reached; the handler is told when there is room again.
+    /// The peer was to be sent so much that the write limit was reached; the handler is told when there is room again.
     full: bool,
     /// What is owed is the last: then the write side is shut, and reading goes on.
     half_closing: bool,
@@ -567,6 +567,9 @@ impl<T: Stream, S> Connection<T, S> {
         }
         let echoed = &shared.arena.bytes()[outgoing.echoed.clone()];
         let composed = &shared.arena.composed[outgoing.composed.clone()];
+        // Before anything is written: a handler that was told that its reply is full waits for the tick, even where the socket
+        // takes it all at once.
+        self.full |= self.owed() + outgoing.len() >= shared.limits.write_limit;
         let mut written = 0;
         let mut result = Ok(());
         if self.owed() > 0 {
@@ -597,7 +600,6 @@ impl<T: Stream, S> Connection<T, S> {
         if let Err(reason) = result {
             self.break_off(reason);
         }
-        self.full |= self.owed() >= shared.limits.write_limit;
     }
 
     fn owe(&mut self, bytes: &[u8]) {

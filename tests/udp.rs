@@ -246,7 +246,7 @@ fn what_was_sent_to_many_gets_no_reply_from_an_endpoint_of_both_families() {
     server.wait_summary("the broadcast", |summary| summary.get("guarded") == 1);
 
     let send_over = |interface: &nix::net::if_::Interface| {
-        let index = interface.index() as u32;
+        let index = interface.index();
         socket2::SockRef::from(&client).set_multicast_if_v6(index).unwrap();
         client.send_to(b"all nodes!", std::net::SocketAddrV6::new(ALL_NODES, port, 0, index)).is_ok()
     };

@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use crate::cli::arguments::ServeArguments;
 use crate::cli::descriptors;
-use crate::cli::endpoint::{Endpoint, Place, Transport};
+use crate::cli::endpoint::{Endpoint, Place, Transport, url_of_path};
 use crate::cli::failure::Failure;
 use crate::cli::settings::Settings;
 use crate::net::bind;
@@ -180,8 +180,7 @@ fn open_path(plan: &Plan, path: &Path) -> Result<Opening, Failure> {
         Bound::Listener(bind::listen_unix(path, &plan.settings.socket).map_err(tell)?)
     };
     let scheme = if is_datagram { Transport::UnixDatagram } else { Transport::Unix };
-    let name = format!("{scheme}://{}", path.display().to_string().escape_debug());
-    let service = plan.settings.service(name).map_err(|reason| failed(plan, &reason))?;
+    let service = plan.settings.service(url_of_path(scheme, path)).map_err(|reason| failed(plan, &reason))?;
     Ok(Opening { bound, service, exposed: None })
 }
 

@@ -234,7 +234,10 @@ fn transmit<D: DatagramSocket>(
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Drop::WouldBlock),
-            Err(error) if is_too_long(&error) => Err(Drop::TooLong),
+            Err(error) if is_too_long(&error) => {
+                *fault = Err(CloseReason::FrameTooLong);
+                Err(Drop::TooLong)
+            }
             Err(error) => {
                 *fault = Err(CloseReason::of_error(&error));
                 Err(Drop::SendFailed)

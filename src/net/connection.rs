@@ -343,11 +343,12 @@ impl<T: Stream, S> Connection<T, S> {
             match self.stream.read(space) {
                 Ok(0) => self.end_of_input(key, handler, shared, outgoing),
                 Ok(count) => {
-                    log::trace!("{key} read {count} bytes of at most {size}");
                     budget = budget.saturating_sub(count.max(READ_COST));
                     if count < size && self.stream.short_read_drains() {
                         self.latch.read_short();
                     }
+                    let owed = if self.latch.readable() { "perhaps more waits" } else { "the kernel owes an edge" };
+                    log::trace!("{key} read {count} bytes of at most {size}: {owed}");
                     self.took_in(count, key, handler, shared, outgoing);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

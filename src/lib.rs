@@ -42,5 +42,11 @@ pub mod net;
 pub mod protocol;
 pub mod reactor;
 pub mod readiness;
+pub mod rehearsal;
 pub mod reply;
 pub mod server;
+
+/// The README's examples are compiled, so that they stay true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

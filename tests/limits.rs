@@ -321,14 +321,14 @@ fn the_default_limit_leaves_a_reserve_and_raises_the_soft_limit() {
     let mut limited = Command::new("prlimit");
     limited.args(["--nofile=70:100", env!("CARGO_BIN_EXE_cooee"), "serve", "tcp://127.0.0.1:0"]);
     let server = Server::start_command(&mut limited, 1);
-    // 100 descriptors, less 64 and the listener.
-    let mut clients: Vec<Client> = (0..35).map(|_| server.connect()).collect();
+    // 100 descriptors, less the reserve.
+    let mut clients: Vec<Client> = (0..36).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.echo(b"served");
     }
     assert_eq!(server.connect().rest(), b"");
     assert!(
-        holds_within(PATIENCE, || server.logged("the limit of 35 connections is reached") == 1),
+        holds_within(PATIENCE, || server.logged("the limit of 36 connections is reached") == 1),
         "{}",
         server.log()
     );

@@ -8,13 +8,16 @@ use crate::cli::failure::Failure;
 /// told that there is no room.
 const RESERVE: usize = 64;
 
+/// Listening sockets that the reserve has room for; each further one takes a connection's place.
+const LISTENING_IN_RESERVE: usize = 16;
+
 /// Where the system sets no limit, this one stands in for it.
 const UNLIMITED: u64 = 1_000_000;
 
-/// The connection limit: `wanted`, or as many as the descriptor limit allows. `listening` sockets need one each.
+/// The connection limit: `wanted`, or as many as the descriptor limit allows beside so many `listening` sockets.
 pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Result<usize, Failure> {
     let descriptors = raise_limit();
-    let possible = descriptors.saturating_sub(RESERVE + listening);
+    let possible = descriptors.saturating_sub(RESERVE + listening.saturating_sub(LISTENING_IN_RESERVE));
     match wanted {
         Some(wanted) if wanted > possible => Err(Failure::Usage(format!(
             "--max-connections {wanted} does not fit: the limit of {descriptors} descriptors allows {possible} \

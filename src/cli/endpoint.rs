@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 /// What carries the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +92,12 @@ impl Endpoint {
     }
 }
 
+/// The URL of a path, which parses back to it: in the `listening` line a space ends the URL.
+pub(crate) fn url_of_path(transport: Transport, path: &Path) -> String {
+    const NOT_ITSELF: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
+    format!("{transport}://{}", percent_encode(path.as_os_str().as_bytes(), NOT_ITSELF))
+}
+
 fn path(text: &str) -> Result<Place, String> {
     if !text.starts_with('/') {
         return Err("a Unix path is absolute: unix:///PATH".to_owned());
@@ -168,6 +174,16 @@ mod tests {
         assert_eq!(endpoint.settings, [("mode".to_owned(), "ack".to_owned())]);
         assert!(Endpoint::parse("unix://tmp/s").unwrap_err().contains("absolute"));
         assert!(Endpoint::parse("unixgram:///a%00b").unwrap_err().contains("zero"));
+    }
+
+    #[test]
+    fn the_url_of_a_path_parses_back_to_it() {
+        for path in [&b"/run/s"[..], b"/a b", b"/50%20?x=y&z#!", "/数 据\n".as_bytes(), b"/\xff\x80"] {
+            let path = Path::new(std::ffi::OsStr::from_bytes(path));
+            let url = url_of_path(Transport::Unix, path);
+            assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url}");
+            assert_eq!(Endpoint::parse(&url).unwrap().place, Place::Path(path.to_owned()), "{url}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use crate::cli::arguments::ServeArguments;
 use crate::cli::descriptors;
-use crate::cli::endpoint::{Endpoint, Place, Transport};
+use crate::cli::endpoint::{Endpoint, Place, Transport, url_of_path};
 use crate::cli::failure::Failure;
 use crate::cli::settings::Settings;
 use crate::net::bind;
@@ -113,7 +113,7 @@ fn open(plan: &Plan) -> Result<Vec<Opening>, Failure> {
                 match open_addresses(plan, &addresses) {
                     // A free port for the first socket was taken for another one.
                     Err((error, _)) if *port == 0 && several && error.kind() == io::ErrorKind::AddrInUse => {}
-                    Err((error, address)) => return Err(failed(plan, &explain(&error, &address))),
+                    Err((error, address)) => return Err(failed(plan, &explain(plan, &error, &address))),
                     Ok(openings) => return Ok(openings),
                 }
             }
@@ -126,13 +126,19 @@ fn failed(plan: &Plan, reason: &str) -> Failure {
     Failure::Runtime(format!("cannot listen on '{}': {reason}", plan.text.escape_debug()))
 }
 
-fn explain(error: &io::Error, place: &str) -> String {
+fn explain(plan: &Plan, error: &io::Error, place: &str) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!("{place} is the address of another server: address in use (stop it, or choose another)")
         }
         io::ErrorKind::AddrNotAvailable => format!("{place} is not an address of this machine"),
-        io::ErrorKind::PermissionDenied => format!("{place}: permission denied (ports below 1024 need a privilege)"),
+        io::ErrorKind::PermissionDenied => {
+            let need = match plan.place {
+                Place::Host(..) => "ports below 1024 need a privilege",
+                Place::Path(_) => "its folder must be one that you can write to",
+            };
+            format!("{place}: permission denied ({need})")
+        }
         _ => format!("{place}: {error}"),
     }
 }
@@ -166,7 +172,7 @@ fn open_addresses(plan: &Plan, addresses: &[SocketAddr]) -> Result<Vec<Opening>,
 }
 
 fn open_path(plan: &Plan, path: &Path) -> Result<Opening, Failure> {
-    let tell = |error: io::Error| failed(plan, &explain(&error, &format!("{path:?}")));
+    let tell = |error: io::Error| failed(plan, &explain(plan, &error, &format!("{path:?}")));
     let is_datagram = plan.transports == [Transport::UnixDatagram];
     let bound = if is_datagram {
         Bound::Datagram(bind::bind_unix_datagram(path, &plan.settings.socket).map_err(tell)?, None)
@@ -174,8 +180,7 @@ fn open_path(plan: &Plan, path: &Path) -> Result<Opening, Failure> {
         Bound::Listener(bind::listen_unix(path, &plan.settings.socket).map_err(tell)?)
     };
     let scheme = if is_datagram { Transport::UnixDatagram } else { Transport::Unix };
-    let name = format!("{scheme}://{}", path.display().to_string().escape_debug());
-    let service = plan.settings.service(name).map_err(|reason| failed(plan, &reason))?;
+    let service = plan.settings.service(url_of_path(scheme, path)).map_err(|reason| failed(plan, &reason))?;
     Ok(Opening { bound, service, exposed: None })
 }
 

@@ -15,7 +15,8 @@ use crate::handler::{Context, Handler, Orders, Stop};
 use crate::key::Key;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::escape::Escaped;
-use crate::protocol::framing::{Framing, Rules, Step};
+use crate::protocol::frame::Step;
+use crate::protocol::framing::{Framing, Rules};
 use crate::reply::Reply;
 
 use outcome::Outcome;
@@ -66,6 +67,8 @@ pub struct Client {
     output: Option<Key>,
     /// Encoded and framed messages that are next. Of standard input at most one read is taken ahead.
     outgoing: VecDeque<Vec<u8>>,
+    /// Standard input may give the next line; otherwise it is paused.
+    asked: bool,
     /// No more messages will come.
     input_ended: bool,
     /// Until when the next message waits for a reply to the last.
@@ -76,6 +79,7 @@ pub struct Client {
     sent: u64,
     received: u64,
     printed: Vec<u8>,
+    prompt_due: bool,
     server_paused: bool,
     server_gone: bool,
     outcome: Outcome,
@@ -89,6 +93,7 @@ impl Client {
             server: None,
             output: None,
             outgoing: VecDeque::new(),
+            asked: false,
             input_ended: options.messages.is_some(),
             paced_until: None,
             deadline: None,
@@ -96,6 +101,7 @@ impl Client {
             sent: 0,
             received: 0,
             printed: Vec::new(),
+            prompt_due: false,
             server_paused: false,
             server_gone: false,
             outcome: Outcome::Done,
@@ -156,13 +162,18 @@ impl Client {
         self.input_ended |= is_bye;
     }
 
-    /// Lets standard input give the next lines, and asks for them where a person types.
-    fn ask_for_more(&self, orders: &mut Orders) {
-        if let (Some(input), false) = (self.input, self.input_ended) {
-            if self.options.prompt {
-                eprint!("> ");
-            }
+    /// Lets standard input give the next lines. A person is asked for them, after the last reply has been printed.
+    fn ask_for_more(&mut self, orders: &mut Orders) {
+        if self.asked || self.input_ended {
+            return;
+        }
+        if let (Some(input), Some(output)) = (self.input, self.output) {
+            self.asked = true;
             orders.wake(input);
+            if self.options.prompt {
+                self.prompt_due = true;
+                orders.wake(output);
+            }
         }
     }
 
@@ -172,7 +183,7 @@ impl Client {
             return bytes.len();
         }
         if self.server.is_none() || !self.outgoing.is_empty() || self.paced_until.is_some() {
-            cx.pause();
+            self.hold_input(cx);
             return 0;
         }
         let taken = if self.options.raw {
@@ -188,9 +199,14 @@ impl Client {
             self.enqueue_line(&bytes[..end]);
             bytes.len().min(end + 1)
         };
-        cx.pause();
+        self.hold_input(cx);
         self.wake_server(cx.orders);
         taken
+    }
+
+    fn hold_input(&mut self, cx: &mut Context<'_>) {
+        self.asked = false;
+        cx.pause();
     }
 
     fn enqueue_line(&mut self, line: &[u8]) {
@@ -397,9 +413,15 @@ impl Handler for Client {
             Session::Input => {}
             Session::Server => self.send_next(cx),
             Session::Output => {
+                if self.printed.is_empty() && std::mem::take(&mut self.prompt_due) {
+                    eprint!("> ");
+                }
                 if !cx.reply.is_full() {
                     cx.reply.send(&self.printed);
                     self.printed.clear();
+                }
+                if self.prompt_due {
+                    cx.orders.wake(cx.key);
                 }
                 if std::mem::take(&mut self.server_paused) {
                     self.wake_server(cx.orders);

@@ -61,12 +61,25 @@ pub fn bind_udp(address: SocketAddr, options: &SocketOptions) -> io::Result<(Dat
     socket.bind(&address.into())?;
     let socket = UdpSocket::from_std(socket.into());
     let bound = socket.local_addr()?;
-    let endpoint = if bound.ip().is_unspecified() {
+    // Elsewhere every datagram was sent to the address that the socket is bound to, and replies leave from it.
+    let endpoint = if bound.ip().is_unspecified() || is_to_many(bound) {
         DatagramEndpoint::UdpWildcard(WildcardSocket::new(socket)?)
     } else {
         DatagramEndpoint::Udp(socket)
     };
     Ok((endpoint, bound))
+}
+
+/// Whether `address` is one to which many hosts listen. Only the kernel knows every broadcast address: without SO_BROADCAST it
+/// refuses to connect to one (`ip(7)`, EACCES).
+fn is_to_many(address: SocketAddr) -> bool {
+    let refused = || {
+        let probe = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
+        probe
+            .and_then(|probe| probe.connect(address))
+            .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    address.ip().is_multicast() || (address.is_ipv4() && refused())
 }
 
 fn ip_socket(address: SocketAddr, kind: Type, protocol: Protocol, options: &SocketOptions) -> io::Result<Socket> {

@@ -79,7 +79,7 @@ pub struct Connection<T, S> {
     held_back: bool,
     /// The handler wants to be woken before it is offered anything.
     paused: bool,
-    /// The peer owed so much that the write limit was reached; the handler is told when there is room again.
+    /// The peer was to be sent so much that the write limit was reached; the handler is told when there is room again.
     full: bool,
     /// What is owed is the last: then the write side is shut, and reading goes on.
     half_closing: bool,
@@ -262,7 +262,7 @@ impl<T: Stream, S> Connection<T, S> {
         let reads =
             self.wants_read(owed, &shared.limits) && self.latch.readable() && !self.waits_for_room(owed, shared);
         let writes = self.wants_write() && self.latch.writable();
-        let ticks = self.ticking && self.phase != Phase::Connecting;
+        let ticks = self.ticking && open;
         reads || writes || ticks || relieved || offers
     }
 
@@ -321,7 +321,8 @@ impl<T: Stream, S> Connection<T, S> {
             self.ticking = true;
             self.restart_incomplete(shared.now);
         }
-        if std::mem::take(&mut self.ticking) {
+        // A handler that has ended its side is not called any more: what it sent would come after the FIN (EPIPE).
+        if std::mem::take(&mut self.ticking) && self.phase == Phase::Open {
             self.with_context(key, shared, outgoing, &[], |session, cx| handler.tick(session, cx));
         }
         if self.held_back && !self.paused && !self.is_held_up(self.owed() + outgoing.len(), &shared.limits) {
@@ -330,7 +331,7 @@ impl<T: Stream, S> Connection<T, S> {
         let mut budget = shared.limits.read_budget;
         while budget > 0 && self.latch.readable() {
             let owed = self.owed() + outgoing.len();
-            if !self.wants_read(owed, &shared.limits) || self.waits_for_room(self.owed(), shared) {
+            if !self.wants_read(owed, &shared.limits) || self.waits_for_room(owed, shared) {
                 break;
             }
             let size = self.read_size(owed, shared).min(budget);
@@ -342,11 +343,12 @@ impl<T: Stream, S> Connection<T, S> {
             match self.stream.read(space) {
                 Ok(0) => self.end_of_input(key, handler, shared, outgoing),
                 Ok(count) => {
-                    log::trace!("{key} read {count} bytes of at most {size}");
                     budget = budget.saturating_sub(count.max(READ_COST));
                     if count < size && self.stream.short_read_drains() {
                         self.latch.read_short();
                     }
+                    let owed = if self.latch.readable() { "perhaps more waits" } else { "the kernel owes an edge" };
+                    log::trace!("{key} read {count} bytes of at most {size}: {owed}");
                     self.took_in(count, key, handler, shared, outgoing);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -450,7 +452,7 @@ impl<T: Stream, S> Connection<T, S> {
             None => Some(start),
         };
         let kept = inbox.as_ref().map(Buffer::pending);
-        let (offered_len, taken, stalled) = {
+        let (offered_len, taken) = {
             let Shared { arena, orders, metrics, log_limit, limits, now, .. } = shared;
             let (bytes, composed) = arena.parts();
             let offered = kept.unwrap_or(&bytes[start..start + count]);
@@ -458,12 +460,12 @@ impl<T: Stream, S> Connection<T, S> {
             let peer = self.peer();
             let mut cx = Context { now: *now, key, peer, reply, orders, metrics, log_limit, wishes: &mut wishes };
             let taken = handler.receive(&mut session, offered, &mut cx).min(offered.len());
-            (offered.len(), taken, cx.reply.is_full())
+            (offered.len(), taken)
         };
         self.session = Some(session);
         let rest = offered_len - taken;
         let restart = taken > 0 || self.held_back;
-        self.held_back = rest > 0 && ((stalled && self.owes_answers()) || wishes.pause);
+        self.held_back = rest > 0 && ((outgoing.told_full && self.owes_answers()) || wishes.pause);
         match inbox {
             Some(mut inbox) => {
                 inbox.consume(taken);
@@ -582,6 +584,8 @@ impl<T: Stream, S> Connection<T, S> {
         }
         let echoed = &shared.arena.bytes()[outgoing.echoed.clone()];
         let composed = &shared.arena.composed[outgoing.composed.clone()];
+        // It waits for a tick, even where the socket takes everything at once.
+        self.full |= outgoing.told_full;
         let mut written = 0;
         let mut result = Ok(());
         if self.owed() > 0 {
@@ -612,7 +616,6 @@ impl<T: Stream, S> Connection<T, S> {
         if let Err(reason) = result {
             self.break_off(reason);
         }
-        self.full |= self.owed() >= shared.limits.write_limit;
     }
 
     fn owe(&mut self, bytes: &[u8]) {

@@ -66,7 +66,8 @@ pub trait DatagramSocket {
 pub enum DatagramEndpoint {
     /// UDP on one address.
     Udp(UdpSocket),
-    /// UDP on every address: replies must leave from the address that was asked.
+    /// UDP on every address, or on one to which many hosts listen: each datagram tells where it was sent to, so that replies leave
+    /// from the address that was asked, and none answers what was sent to many.
     UdpWildcard(packet_info::WildcardSocket),
     /// UDP towards one peer.
     UdpConnected(UdpSocket),

@@ -1,10 +1,11 @@
 //! Acknowledgement: each message comes back between words, as in the tutorial's `数据[MESSAGE]收到了!`.
 
 use crate::protocol::charset::Charset;
-use crate::protocol::framing::{Frame, Framing};
+use crate::protocol::frame::Frame;
+use crate::protocol::framing::Framing;
 use crate::reply::Reply;
 
-/// The tutorial's words: "data [MESSAGE] received!".
+/// The tutorial's words: "data, the message, received!".
 pub const DEFAULT_FORMAT: &str = "数据[{}]收到了!";
 
 /// The longest format, in bytes: it is what one byte from a client can become.

@@ -2,7 +2,7 @@
 //! as one and one as two; but a character is never split.
 
 use crate::protocol::charset::Charset;
-use crate::protocol::framing::{Frame, Step};
+use crate::protocol::frame::{Frame, Step};
 
 /// The longest chunk, in bytes: the tutorial's `recv(1024)`.
 pub const MAX: usize = 1024;

@@ -1,10 +1,10 @@
 //! Framing: where one message ends and the next begins, and how an answer is framed in turn.
 
 use std::fmt;
-use std::ops::Range;
 use std::str::FromStr;
 
 use crate::protocol::charset::Charset;
+use crate::protocol::frame::{Frame, Step};
 use crate::protocol::{chunk, len32, line};
 use crate::reply::Reply;
 
@@ -18,43 +18,6 @@ pub enum Framing {
     Line,
     /// A 32-bit big-endian length stands before a message.
     Len32,
-}
-
-/// One message within the bytes that were offered, with what frames it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// Where its frame begins.
-    pub start: usize,
-    /// The message.
-    pub body: Range<usize>,
-    /// Where its frame ends.
-    pub end: usize,
-}
-
-impl Frame {
-    /// A frame at the very beginning.
-    pub fn new(body: Range<usize>, end: usize) -> Frame {
-        Frame { start: 0, body, end }
-    }
-
-    /// The same frame behind `count` more bytes.
-    fn behind(self, count: usize) -> Frame {
-        let body = self.body.start + count..self.body.end + count;
-        Frame { start: self.start + count, body, end: self.end + count }
-    }
-}
-
-/// What the offered bytes begin with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A message.
-    Frame(Frame),
-    /// Less than a message.
-    Incomplete,
-    /// A message that is longer than the limit allows.
-    TooLong,
-    /// The peer's side ended within a message that had announced its length.
-    Truncated,
 }
 
 /// What framing needs to know beyond the bytes.

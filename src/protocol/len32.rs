@@ -2,7 +2,7 @@
 //!
 //! The length is a claim, and nothing is reserved for it: memory grows with the bytes that really came.
 
-use crate::protocol::framing::{Frame, Step};
+use crate::protocol::frame::{Frame, Step};
 
 /// How many bytes the length takes.
 const HEADER: usize = 4;

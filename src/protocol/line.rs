@@ -1,6 +1,6 @@
 //! Line framing: LF or CRLF ends a message, and belongs to the frame but not to the message.
 
-use crate::protocol::framing::{Frame, Step};
+use crate::protocol::frame::{Frame, Step};
 
 /// The first line of `bytes`, at most `max` bytes long without its ending. Bytes before `scanned` are known to hold no LF: a
 /// message that comes a byte at a time is looked at once, not once a byte.

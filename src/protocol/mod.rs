@@ -7,6 +7,7 @@ pub mod bye;
 pub mod charset;
 pub mod chunk;
 pub mod escape;
+pub mod frame;
 pub mod framing;
 pub mod len32;
 pub mod line;

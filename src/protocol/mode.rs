@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::protocol::ack::Ack;
-use crate::protocol::framing::{Frame, Framing};
+use crate::protocol::frame::Frame;
+use crate::protocol::framing::Framing;
 use crate::reply::Reply;
 
 /// What is answered to a message.

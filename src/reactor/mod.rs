@@ -95,7 +95,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     pub fn with_kernel(kernel: K, limits: Limits) -> Reactor<H, K> {
         Reactor {
             kernel,
-            sources: Sources::new(),
+            sources: Sources::default(),
             ready: ReadyList::default(),
             timers: Timers::default(),
             shared: Shared::new(limits),
@@ -212,13 +212,17 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let timeout = self.timeout();
         self.kernel.poll(timeout, &mut self.events)?;
         self.shared.now = self.kernel.now();
-        log::trace!("woke with {} events; would have waited {timeout:?}", self.events.len());
+        match timeout {
+            Some(timeout) => log::trace!("woke with {} events (it would wait {timeout:?})", self.events.len()),
+            None => log::trace!("woke with {} events (it would wait for ever)", self.events.len()),
+        }
         Ok(())
     }
 
     /// How long nothing can happen by itself.
     fn timeout(&mut self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.shared.orders.are_waiting() {
+        // A handler that is told of a failed connect may order the next: that is for this turn, and no event will come for it.
+        if !self.ready.is_empty() || !self.shared.orders.is_empty() {
             return Some(Duration::ZERO);
         }
         let drain = match self.course {

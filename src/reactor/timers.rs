@@ -48,11 +48,6 @@ impl Timers {
         }
         self.queue.pop_first().map(|(_, key)| key)
     }
-
-    /// How many deadlines are armed.
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
 }
 
 #[cfg(test)]
@@ -87,8 +82,8 @@ mod tests {
         assert_eq!(armed, Some(at(50)));
         let armed = timers.arm(key, armed, Some(at(10)));
         assert_eq!(armed, Some(at(10)));
-        assert_eq!(timers.len(), 1);
+        assert_eq!(timers.queue.len(), 1);
         timers.disarm(key, armed);
-        assert_eq!(timers.len(), 0);
+        assert_eq!(timers.queue.len(), 0);
     }
 }

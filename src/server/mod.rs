@@ -8,7 +8,7 @@ use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Stop};
 use crate::log_limit::LogKind;
 use crate::protocol::bye::{BYE, Bye};
-use crate::protocol::framing::Step;
+use crate::protocol::frame::Step;
 use crate::protocol::mode::Mode;
 use crate::server::service::Service;
 
@@ -84,7 +84,7 @@ impl Server {
             let message = &bytes[frame.body.clone()];
             service.log(message, cx);
             service.mode.answer(&frame, service.rules.framing, &mut cx.reply);
-            count(service, cx);
+            count(service.mode != Mode::Discard, cx);
             taken = frame.end;
             if says_bye(service, message, cx) {
                 cx.finish(CloseReason::Ended);
@@ -112,7 +112,7 @@ impl Handler for Server {
                 if service.mode == Mode::Echo {
                     cx.reply.echo(0..bytes.len());
                 }
-                count(service, cx);
+                count(service.mode != Mode::Discard, cx);
             }
             Session::Signal(signal) => {
                 let signal = *signal;
@@ -140,7 +140,8 @@ impl Handler for Server {
         } else {
             service.mode.answer_datagram(bytes.len(), &mut cx.reply);
         }
-        count(service, cx);
+        // A `bye` is answered in discard mode too.
+        count(cx.reply.has_answer(), cx);
     }
 
     fn refuse(&mut self, tag: usize, cx: &mut Context<'_>) {
@@ -150,9 +151,9 @@ impl Handler for Server {
     }
 }
 
-fn count(service: &Service, cx: &mut Context<'_>) {
+fn count(answered: bool, cx: &mut Context<'_>) {
     cx.metrics.messages_in += 1;
-    cx.metrics.messages_out += u64::from(service.mode != Mode::Discard);
+    cx.metrics.messages_out += u64::from(answered);
 }
 
 /// Whether `message` ends the conversation. Where it ends the whole server, that is ordered here.

@@ -1,0 +1,164 @@
+//! Goal: a message costs no memory, and an idle connection owns nothing but its slab entry.
+//!
+//! Method: a reactor in this process serves clients of this process, and an allocator that counts is asked what each turn took.
+//! System calls a message are counted by `strace` on the built server, where that tool is there.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use cooee::handler::{Context, Handler};
+use cooee::limits::Limits;
+use cooee::net::bind::{SocketOptions, listen_tcp};
+use cooee::reactor::Reactor;
+
+/// Echoes what it is offered, and asks for a turn now and then, so that no turn waits for ever.
+struct Echo;
+
+impl Handler for Echo {
+    type Session = ();
+
+    fn open(&mut self, _tag: usize, _cx: &mut Context<'_>) {}
+
+    fn receive(&mut self, _session: &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        cx.metrics.messages_in += 1;
+        cx.reply.echo(0..bytes.len());
+        bytes.len()
+    }
+}
+
+fn start() -> (Reactor<Echo>, SocketAddr) {
+    let limits = Limits { max_connections: 10_000, ..Limits::default() };
+    let mut reactor = Reactor::new(limits).expect("a selector");
+    let (listener, address) = listen_tcp(([127, 0, 0, 1], 0).into(), &SocketOptions::default()).expect("a free port");
+    reactor.listen(listener, 0).expect("a registered listener");
+    (reactor, address)
+}
+
+/// Turns until `count` messages have arrived in all.
+fn turn_until(reactor: &mut Reactor<Echo>, count: u64) {
+    while reactor.metrics().messages_in < count {
+        reactor.turn(&mut Echo).expect("a turn");
+    }
+}
+
+fn send_and_receive(reactor: &mut Reactor<Echo>, client: &mut TcpStream) {
+    let before = reactor.metrics().messages_in;
+    client.write_all(&[7; 64]).expect("loopback takes 64 bytes");
+    turn_until(reactor, before + 1);
+    let mut reply = [0; 64];
+    client.read_exact(&mut reply).expect("the echo");
+    assert_eq!(reply, [7; 64]);
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).expect("the backlog has room");
+    client.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket option");
+    client
+}
+
+#[test]
+fn a_message_in_echo_mode_allocates_nothing() {
+    let (mut reactor, address) = start();
+    let mut client = connect(address);
+    // The first round makes the lists that later ones use again.
+    for _ in 0..10 {
+        send_and_receive(&mut reactor, &mut client);
+    }
+    let cost = allocation_counter::measure(|| {
+        for _ in 0..1_000 {
+            send_and_receive(&mut reactor, &mut client);
+        }
+    });
+    assert_eq!(
+        cost.count_total, 0,
+        "1,000 messages made {} allocations of {} bytes",
+        cost.count_total, cost.bytes_total
+    );
+}
+
+#[test]
+fn an_idle_connection_owns_its_slab_entry_and_its_deadline() {
+    const CONNECTIONS: usize = 1_000;
+    let (mut reactor, address) = start();
+    let mut clients = Vec::with_capacity(CONNECTIONS);
+    let cost = allocation_counter::measure(|| {
+        for _ in 0..CONNECTIONS {
+            let mut client = connect(address);
+            send_and_receive(&mut reactor, &mut client);
+            clients.push(client);
+        }
+    });
+    let each = cost.bytes_current / CONNECTIONS as i64;
+    // A slab doubles, so up to half of it may be spare.
+    assert!(each < 400, "{each} bytes of heap a connection");
+    let again = allocation_counter::measure(|| {
+        for client in &mut clients {
+            send_and_receive(&mut reactor, client);
+        }
+    });
+    assert_eq!(again.bytes_current, 0, "connections that were busy again own more than before");
+}
+
+/// 2 calls a message, read and write, and a share of one `epoll_wait`.
+#[test]
+fn fifty_clients_cost_two_system_calls_a_message() {
+    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+        println!("skipped: strace is not installed");
+        return;
+    }
+    const CLIENTS: usize = 50;
+    const ROUNDS: usize = 40;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let counts = folder.path().join("counts");
+    let mut server = Command::new("strace")
+        .args(["-c", "-f", "-o"])
+        .arg(&counts)
+        .args([env!("CARGO_BIN_EXE_cooee"), "serve", "tcp://127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("strace starts the server");
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut line).expect("the server's first line");
+    let Some(address) = line.split(['/', ' ']).nth(3) else {
+        println!("skipped: strace may not trace here");
+        let _ = server.wait();
+        return;
+    };
+    let address: SocketAddr = address.parse().expect("an address");
+    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(address)).collect();
+    let mut reply = [0; 64];
+    for _ in 0..ROUNDS {
+        for client in &mut clients {
+            client.write_all(&[7; 64]).expect("the server reads");
+        }
+        for client in &mut clients {
+            client.read_exact(&mut reply).expect("the server answers");
+        }
+    }
+    drop(clients);
+    // The tracer's child is the server: it ends by SIGTERM, and the tracer with it.
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).expect("procfs");
+    let child: i32 = children.trim().parse().expect("one child");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), nix::sys::signal::Signal::SIGTERM)
+        .expect("our own child");
+    server.wait().expect("strace ends with the server");
+
+    let report = std::fs::read_to_string(&counts).expect("strace wrote its counts");
+    let calls = |name: &str| -> u64 {
+        let row = report.lines().find(|line| line.split_whitespace().last() == Some(name));
+        row.and_then(|row| row.split_whitespace().nth(3)?.parse().ok()).unwrap_or(0)
+    };
+    let messages = (CLIENTS * ROUNDS) as f64;
+    // Opening and closing are not part of a message: one read of 0 a connection is.
+    let reads = calls("recvfrom") + calls("read");
+    let writes = calls("sendto") + calls("write");
+    let waits = calls("epoll_wait");
+    assert!(reads + writes >= 2 * messages as u64, "strace missed the messages:\n{report}");
+    // A slow tracer lets few messages gather in a batch, so waits are told apart: they have a bound of one a message.
+    let per_message = (reads + writes - CLIENTS as u64) as f64 / messages;
+    assert!(per_message <= 2.1, "{per_message} reads and writes a message:\n{report}");
+    assert!(waits as f64 <= messages, "{waits} waits for {messages} messages:\n{report}");
+}

@@ -218,6 +218,11 @@ impl Server {
 
     /// Ends it with SIGTERM; it must have drained cleanly. Gives its last summary.
     pub fn stop(mut self) -> Summary {
+        self.drain()
+    }
+
+    /// Drains it as [`stop`](Server::stop) does, for those who still want to read what it said.
+    pub fn drain(&mut self) -> Summary {
         self.signal(Signal::SIGTERM);
         self.last_summary()
     }

@@ -40,7 +40,13 @@ pub fn skip(reason: &str) {
 
 /// The lines that a process has printed so far, collected by a thread so that the process never waits for a reader.
 #[derive(Clone)]
-struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
+struct Lines(Arc<(Mutex<Collected>, Condvar)>);
+
+#[derive(Default)]
+struct Collected {
+    lines: Vec<String>,
+    ended: bool,
+}
 
 impl Lines {
     fn of(stream: impl Read + Send + 'static) -> Lines {
@@ -51,29 +57,35 @@ impl Lines {
             let mut line = Vec::new();
             while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
                 let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
-                shared.0.0.lock().unwrap().push(text);
+                shared.0.0.lock().unwrap().lines.push(text);
                 shared.0.1.notify_all();
                 line.clear();
             }
+            shared.0.0.lock().unwrap().ended = true;
+            shared.0.1.notify_all();
         });
         lines
     }
 
     fn all(&self) -> Vec<String> {
-        self.0.0.lock().unwrap().clone()
+        self.0.0.lock().unwrap().lines.clone()
     }
 
     /// The first line from `start` on in which `find` finds something.
     fn wait_from<T>(&self, start: usize, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         let end = Instant::now() + DEADLINE;
-        let mut lines = self.0.0.lock().unwrap();
+        let mut collected = self.0.0.lock().unwrap();
         loop {
-            if let Some(found) = lines.iter().skip(start).find_map(|line| find(line)) {
+            if let Some(found) = collected.lines.iter().skip(start).find_map(|line| find(line)) {
                 return found;
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited in vain for {what}; there was:\n{}", lines.join("\n"));
-            lines = self.0.1.wait_timeout(lines, left).unwrap().0;
+            if collected.ended || left.is_zero() {
+                // The lock is free before the panic: the lines are printed on the way out.
+                drop(collected);
+                panic!("waited in vain for {what}");
+            }
+            collected = self.0.1.wait_timeout(collected, left).unwrap().0;
         }
     }
 }

@@ -8,8 +8,8 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// How long anything is waited for. What works takes milliseconds; a loaded machine gets its time.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -352,7 +353,7 @@ pub fn got_nothing(client: &UdpSocket) -> bool {
     client.set_nonblocking(true).unwrap();
     let received = client.recv_from(&mut [0; 16]);
     client.set_nonblocking(false).unwrap();
-    matches!(received, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// A TCP client with a deadline for its reads.
@@ -381,4 +382,31 @@ pub fn read_to_end(stream: &mut impl Read) -> Vec<u8> {
 /// `length` bytes in which no two neighbouring blocks are alike.
 pub fn pattern(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|index| ((index.wrapping_mul(31) >> 3) ^ index ^ seed.wrapping_mul(97)) as u8).collect()
+}
+
+/// A datagram with a source that its sender does not have: the kernel writes the IP header, the test the UDP header (RFC 768; a
+/// checksum of 0 is none).
+fn forge(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) -> io::Result<()> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP))?;
+    socket.bind(&SocketAddrV4::new(*source.ip(), 0).into())?;
+    let length = u16::try_from(8 + payload.len()).unwrap();
+    let mut packet = Vec::new();
+    for half in [source.port(), destination.port(), length, 0] {
+        packet.extend_from_slice(&half.to_be_bytes());
+    }
+    packet.extend_from_slice(payload);
+    socket.send_to(&packet, &SockAddr::from(destination)).map(drop)
+}
+
+/// Forges a datagram; false, with a word about it, where that is not allowed.
+pub fn can_forge(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> bool {
+    let (SocketAddr::V4(source), SocketAddr::V4(destination)) = (source, destination) else { panic!("IPv4 only") };
+    match forge(source, destination, payload) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            skip("forging a source address needs CAP_NET_RAW");
+            false
+        }
+        Err(error) => panic!("cannot forge {source} to {destination}: {error}"),
+    }
 }

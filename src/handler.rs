@@ -30,7 +30,8 @@ pub trait Handler {
     /// anything more is read, where the handler stopped because `cx.reply` was full or because it called [`Context::pause`].
     fn receive(&mut self, session: &mut Self::Session, bytes: &[u8], cx: &mut Context<'_>) -> usize;
 
-    /// The peer has ended its side; `rest` was never taken. What is owed is still delivered after [`Context::finish`].
+    /// The peer has ended its side; `rest` was never taken, and can still be echoed. What is owed is still delivered after
+    /// [`Context::finish`].
     fn finish(&mut self, session: &mut Self::Session, rest: &[u8], cx: &mut Context<'_>) {
         let _ = (session, rest);
         cx.finish(CloseReason::PeerClosed);
@@ -47,8 +48,8 @@ pub trait Handler {
         let _ = (session, reason, cx);
     }
 
-    /// The moment asked for with [`Context::wake_at`] has come, somebody called [`Orders::wake`], or the peer took enough of a
-    /// full outbox that there is room again.
+    /// The moment asked for with [`Context::wake_at`] has come, somebody called [`Orders::wake`], or `cx.reply` was full and there
+    /// is room again. Not after [`Context::finish`].
     fn tick(&mut self, session: &mut Self::Session, cx: &mut Context<'_>) {
         let _ = (session, cx);
     }
@@ -133,7 +134,8 @@ pub enum Stop {
     AtOnce,
 }
 
-/// What handlers ask of the reactor; it is carried out within the same turn, after the handler has returned.
+/// What handlers ask of the reactor; it is carried out after the handler has returned, within the same turn or, where
+/// [`Handler::connect_failed`] asks for it, within the next.
 #[derive(Debug, Default)]
 pub struct Orders {
     pub(crate) wakes: Vec<Key>,
@@ -152,9 +154,9 @@ impl Orders {
         self.connects.push((address, tag));
     }
 
-    /// Whether anything is ordered that has not been carried out.
-    pub(crate) fn are_waiting(&self) -> bool {
-        !self.wakes.is_empty() || !self.connects.is_empty() || self.stop.is_some()
+    /// Whether there is nothing to carry out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakes.is_empty() && self.connects.is_empty() && self.stop.is_none()
     }
 
     /// Stops the reactor; [`Stop::AtOnce`] outranks a drain.

@@ -67,7 +67,7 @@ impl LogLimit {
     /// Logs `message` at `level`, unless this kind's lines are used up for the window.
     pub fn log(&mut self, kind: LogKind, level: Level, now: Tick, message: fmt::Arguments<'_>) {
         if self.admit(kind, now) {
-            log::log!(level, "{message}");
+            log::log!(target: "cooee", level, "{message}");
         }
     }
 
@@ -93,7 +93,7 @@ impl LogLimit {
             let window = &mut self.windows[kind as usize];
             if window.ends.is_some_and(|ends| ends <= now) {
                 if window.suppressed > 0 {
-                    log::warn!("suppressed {} more: {}", window.suppressed, kind.name());
+                    log::warn!(target: "cooee", "suppressed {} more: {}", window.suppressed, kind.name());
                 }
                 *window = Window::default();
             }

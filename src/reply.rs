@@ -12,12 +12,14 @@ pub struct Outgoing {
     pub echoed: Range<usize>,
     /// A range of the shared buffer of composed bytes.
     pub composed: Range<usize>,
+    /// Whether the handler was told that the reply is full: then it waits to be told of room.
+    pub told_full: bool,
 }
 
 impl Outgoing {
     /// Nothing yet; composed bytes will begin where the shared buffer ends now.
     pub fn starting_at(composed: usize) -> Outgoing {
-        Outgoing { echoed: 0..0, composed: composed..composed }
+        Outgoing { echoed: 0..0, composed: composed..composed, told_full: false }
     }
 
     /// How many bytes leave.
@@ -96,9 +98,11 @@ impl<'a> Reply<'a> {
         self.owed + self.outgoing.len()
     }
 
-    /// Whether the write limit is reached: a handler then stops taking what it is offered.
-    pub fn is_full(&self) -> bool {
-        self.owed() >= self.limit
+    /// Whether the write limit is reached: a handler then stops taking what it is offered, and is called again when there is room.
+    pub fn is_full(&mut self) -> bool {
+        let full = self.owed() >= self.limit;
+        self.outgoing.told_full |= full;
+        full
     }
 }
 
@@ -117,7 +121,7 @@ mod tests {
         let mut reply = Reply::new(&arena[2..13], Some(2), &mut composed, &mut outgoing, 0, 100);
         reply.echo(0..6);
         reply.echo(6..11);
-        assert_eq!(outgoing, Outgoing { echoed: 2..13, composed: 0..0 });
+        assert_eq!(outgoing, Outgoing { echoed: 2..13, ..Outgoing::default() });
         assert!(composed.is_empty());
     }
 

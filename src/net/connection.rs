@@ -79,7 +79,7 @@ pub struct Connection<T, S> {
     held_back: bool,
     /// The handler wants to be woken before it is offered anything.
     paused: bool,
-    /// The peer owed so much that the write limit was reached; the handler is told when there is room again.
+    /// The peer was to be sent so much that the write limit was reached; the handler is told when there is room again.
     full: bool,
     /// What is owed is the last: then the write side is shut, and reading goes on.
     half_closing: bool,
@@ -262,7 +262,7 @@ impl<T: Stream, S> Connection<T, S> {
         let reads =
             self.wants_read(owed, &shared.limits) && self.latch.readable() && !self.waits_for_room(owed, shared);
         let writes = self.wants_write() && self.latch.writable();
-        let ticks = self.ticking && self.phase != Phase::Connecting;
+        let ticks = self.ticking && open;
         reads || writes || ticks || relieved || offers
     }
 
@@ -321,8 +321,9 @@ impl<T: Stream, S> Connection<T, S> {
             self.ticking = true;
             self.restart_incomplete(shared.now);
         }
-        if std::mem::take(&mut self.ticking) {
-            self.with_context(key, shared, outgoing, |session, cx| handler.tick(session, cx));
+        // A handler that has ended its side is not called any more: what it sent would come after the FIN (EPIPE).
+        if std::mem::take(&mut self.ticking) && self.phase == Phase::Open {
+            self.with_context(key, shared, outgoing, &[], |session, cx| handler.tick(session, cx));
         }
         if self.held_back && !self.paused && !self.is_held_up(self.owed() + outgoing.len(), &shared.limits) {
             self.offer(key, handler, shared, outgoing, None);
@@ -330,7 +331,7 @@ impl<T: Stream, S> Connection<T, S> {
         let mut budget = shared.limits.read_budget;
         while budget > 0 && self.latch.readable() {
             let owed = self.owed() + outgoing.len();
-            if !self.wants_read(owed, &shared.limits) || self.waits_for_room(self.owed(), shared) {
+            if !self.wants_read(owed, &shared.limits) || self.waits_for_room(owed, shared) {
                 break;
             }
             let size = self.read_size(owed, shared).min(budget);
@@ -342,11 +343,12 @@ impl<T: Stream, S> Connection<T, S> {
             match self.stream.read(space) {
                 Ok(0) => self.end_of_input(key, handler, shared, outgoing),
                 Ok(count) => {
-                    log::trace!("{key} read {count} bytes of at most {size}");
                     budget = budget.saturating_sub(count.max(READ_COST));
                     if count < size && self.stream.short_read_drains() {
                         self.latch.read_short();
                     }
+                    let owed = if self.latch.readable() { "perhaps more waits" } else { "the kernel owes an edge" };
+                    log::trace!("{key} read {count} bytes of at most {size}: {owed}");
                     self.took_in(count, key, handler, shared, outgoing);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -384,8 +386,7 @@ impl<T: Stream, S> Connection<T, S> {
         outgoing: &mut Outgoing,
     ) {
         let (tag, origin) = (self.tag(), self.origin);
-        let mut wishes = Wishes::default();
-        self.session = call(key, self.peer(), shared, outgoing, &mut wishes, 0, |cx| match origin {
+        let (session, wishes) = call(key, self.peer(), shared, outgoing, &[], 0, |cx| match origin {
             Origin::Refused => {
                 handler.refuse(tag, cx);
                 cx.finish(CloseReason::Refused);
@@ -393,6 +394,7 @@ impl<T: Stream, S> Connection<T, S> {
             }
             _ => Some(handler.open(tag, cx)),
         });
+        self.session = session;
         self.grant(wishes, shared.now);
     }
 
@@ -450,7 +452,7 @@ impl<T: Stream, S> Connection<T, S> {
             None => Some(start),
         };
         let kept = inbox.as_ref().map(Buffer::pending);
-        let (offered_len, taken, stalled) = {
+        let (offered_len, taken) = {
             let Shared { arena, orders, metrics, log_limit, limits, now, .. } = shared;
             let (bytes, composed) = arena.parts();
             let offered = kept.unwrap_or(&bytes[start..start + count]);
@@ -458,12 +460,12 @@ impl<T: Stream, S> Connection<T, S> {
             let peer = self.peer();
             let mut cx = Context { now: *now, key, peer, reply, orders, metrics, log_limit, wishes: &mut wishes };
             let taken = handler.receive(&mut session, offered, &mut cx).min(offered.len());
-            (offered.len(), taken, cx.reply.is_full())
+            (offered.len(), taken)
         };
         self.session = Some(session);
         let rest = offered_len - taken;
         let restart = taken > 0 || self.held_back;
-        self.held_back = rest > 0 && ((stalled && self.owes_answers()) || wishes.pause);
+        self.held_back = rest > 0 && ((outgoing.told_full && self.owes_answers()) || wishes.pause);
         match inbox {
             Some(mut inbox) => {
                 inbox.consume(taken);
@@ -510,20 +512,21 @@ impl<T: Stream, S> Connection<T, S> {
         }
         self.progress = shared.now;
         let rest = self.drop_inbox();
-        self.with_context(key, shared, outgoing, |session, cx| handler.finish(session, rest.pending(), cx));
+        let rest = rest.pending();
+        self.with_context(key, shared, outgoing, rest, |session, cx| handler.finish(session, rest, cx));
     }
 
-    /// Calls the handler without offering bytes.
+    /// Calls the handler with bytes of which nothing is kept, or with none.
     fn with_context(
         &mut self,
         key: Key,
         shared: &mut Shared,
         outgoing: &mut Outgoing,
+        offered: &[u8],
         ask: impl FnOnce(&mut S, &mut Context<'_>),
     ) {
         let Some(mut session) = self.session.take() else { return };
-        let mut wishes = Wishes::default();
-        call(key, self.peer(), shared, outgoing, &mut wishes, self.owed(), |cx| ask(&mut session, cx));
+        let ((), wishes) = call(key, self.peer(), shared, outgoing, offered, self.owed(), |cx| ask(&mut session, cx));
         self.session = Some(session);
         self.grant(wishes, shared.now);
     }
@@ -581,6 +584,8 @@ impl<T: Stream, S> Connection<T, S> {
         }
         let echoed = &shared.arena.bytes()[outgoing.echoed.clone()];
         let composed = &shared.arena.composed[outgoing.composed.clone()];
+        // It waits for a tick, even where the socket takes everything at once.
+        self.full |= outgoing.told_full;
         let mut written = 0;
         let mut result = Ok(());
         if self.owed() > 0 {
@@ -611,7 +616,6 @@ impl<T: Stream, S> Connection<T, S> {
         if let Err(reason) = result {
             self.break_off(reason);
         }
-        self.full |= self.owed() >= shared.limits.write_limit;
     }
 
     fn owe(&mut self, bytes: &[u8]) {
@@ -694,19 +698,22 @@ impl<T: Stream, S> Connection<T, S> {
     }
 }
 
-/// Calls a handler's method with a context that offers no bytes.
+/// Calls a handler's method with a context in which `offered`, bytes outside the arena, can be echoed. Returns what the method
+/// gave, and what it wishes.
 fn call<R>(
     key: Key,
     peer: Peer<'_>,
     shared: &mut Shared,
     outgoing: &mut Outgoing,
-    wishes: &mut Wishes,
+    offered: &[u8],
     owed: usize,
     ask: impl FnOnce(&mut Context<'_>) -> R,
-) -> R {
+) -> (R, Wishes) {
     let Shared { arena, orders, metrics, log_limit, limits, now, .. } = shared;
-    let reply = Reply::new(&[], None, &mut arena.composed, outgoing, owed, limits.write_limit);
-    ask(&mut Context { now: *now, key, peer, reply, orders, metrics, log_limit, wishes })
+    let reply = Reply::new(offered, None, &mut arena.composed, outgoing, owed, limits.write_limit);
+    let mut wishes = Wishes::default();
+    let result = ask(&mut Context { now: *now, key, peer, reply, orders, metrics, log_limit, wishes: &mut wishes });
+    (result, wishes)
 }
 
 /// Writes until everything is out or the kernel takes no more; a short write is followed by another, since only `WouldBlock`

@@ -195,7 +195,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             if !outgoing.composed.is_empty() && !outgoing.echoed.is_empty() {
                 let echoed = bytes[outgoing.echoed.clone()].to_vec();
                 composed.splice(composed_start..composed_start, echoed);
-                outgoing = Outgoing { echoed: 0..0, composed: composed_start..composed.len() };
+                outgoing = Outgoing { composed: composed_start..composed.len(), ..Outgoing::default() };
             }
             let out = if outgoing.composed.is_empty() { &bytes[outgoing.echoed] } else { &composed[outgoing.composed] };
             let admitted = self.guard.admit(route, *now);

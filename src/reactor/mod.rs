@@ -221,7 +221,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// How long nothing can happen by itself.
     fn timeout(&mut self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.shared.orders.are_waiting() {
+        // A handler that is told of a failed connect may order the next: that is for this turn, and no event will come for it.
+        if !self.ready.is_empty() || !self.shared.orders.is_empty() {
             return Some(Duration::ZERO);
         }
         let drain = match self.course {

@@ -127,6 +127,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let Some(source) = self.sources.get_mut(key) else { return };
         if !source.waiting {
             source.waiting = true;
+            log::trace!("{key} waits for {condition:?}, with others");
             match condition {
                 Condition::ConnectionSlot => self.awaiting_slot.push(key),
                 Condition::QueueRoom => {

@@ -1,0 +1,99 @@
+//! Goal: the reactor serves inside another program, and stops when that program says so.
+//!
+//! Method: a reactor runs on a thread of this test with a handler of its own, over real sockets; the test talks to it and stops it
+//! through its handle.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use cooee::close_reason::CloseReason;
+use cooee::handler::{Context, Handler, Orders, Stop};
+use cooee::limits::Limits;
+use cooee::net::bind::{SocketOptions, listen_tcp};
+use cooee::reactor::{Reactor, StopHandle};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Answers in capitals, greets, and tells the test why each connection ended.
+struct Shout(mpsc::Sender<CloseReason>);
+
+impl Handler for Shout {
+    type Session = usize;
+
+    fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> usize {
+        cx.reply.send(b"cooee!");
+        tag
+    }
+
+    fn receive(&mut self, _session: &mut usize, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        cx.reply.send(&bytes.to_ascii_uppercase());
+        bytes.len()
+    }
+
+    fn tick(&mut self, _session: &mut usize, cx: &mut Context<'_>) {
+        cx.reply.send(b"tick");
+    }
+
+    fn close(&mut self, session: usize, reason: CloseReason, _orders: &mut Orders) {
+        assert_eq!(session, 7, "the session is the one that open returned");
+        self.0.send(reason).expect("the test listens");
+    }
+}
+
+struct Embedded {
+    address: SocketAddr,
+    handle: StopHandle,
+    closed: mpsc::Receiver<CloseReason>,
+    thread: JoinHandle<u64>,
+}
+
+fn start() -> Embedded {
+    let mut reactor = Reactor::new(Limits::default()).expect("a selector");
+    let (listener, address) = listen_tcp(([127, 0, 0, 1], 0).into(), &SocketOptions::default()).expect("a free port");
+    reactor.listen(listener, 7).expect("a registered listener");
+    let handle = reactor.stop_handle().expect("a waker");
+    let (sender, closed) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        reactor.run(&mut Shout(sender)).expect("the poll works");
+        reactor.metrics().active()
+    });
+    Embedded { address, handle, closed, thread }
+}
+
+fn talk(address: SocketAddr) -> TcpStream {
+    let mut client = TcpStream::connect(address).expect("somebody listens");
+    client.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+    client.write_all(b"hello").expect("the server reads");
+    let mut reply = [0; 11];
+    client.read_exact(&mut reply).expect("the server answers");
+    assert_eq!(&reply, b"cooee!HELLO");
+    client
+}
+
+#[test]
+fn a_drain_from_outside_answers_and_ends() {
+    let embedded = start();
+    let mut client = talk(embedded.address);
+    client.write_all(b"last words").expect("the server reads");
+    embedded.handle.stop(Stop::Drain).expect("the waker works");
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).expect("a clean end");
+    assert_eq!(rest, b"LAST WORDS");
+    drop(client);
+    assert_eq!(embedded.closed.recv_timeout(PATIENCE), Ok(CloseReason::Drained));
+    assert_eq!(embedded.thread.join().expect("no panic"), 0);
+    assert!(TcpStream::connect(embedded.address).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn a_stop_at_once_waits_for_nobody() {
+    let embedded = start();
+    let client = talk(embedded.address);
+    embedded.handle.clone().stop(Stop::AtOnce).expect("the waker works");
+    assert_eq!(embedded.closed.recv_timeout(PATIENCE), Ok(CloseReason::Aborted));
+    assert_eq!(embedded.thread.join().expect("no panic"), 0);
+    drop(client);
+}

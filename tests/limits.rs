@@ -1,0 +1,335 @@
+//! Goal: each limit holds, whoever goes over it is told or closed cleanly, and nobody else notices.
+//!
+//! Method: clients that do what each limit is there for (too many, silent, trickling, never reading), measured from outside: what they
+//! read, when they are closed, the server's memory and CPU time in `/proc`, and its log. A witness is served beside each of them.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+use support::{Client, PATIENCE, Server, acknowledged, cooee, holds_within, run, wait_until};
+
+const REFUSAL: &[u8] = b"too many connections, try again later\n";
+
+fn acknowledged_line(message: &[u8]) -> Vec<u8> {
+    [&acknowledged(message)[..], b"\n"].concat()
+}
+
+/// A client with so small a receive buffer that the server soon owes it what it does not read.
+fn connect_with_small_buffer(address: SocketAddr) -> Client {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).expect("the server accepts");
+    Client::over(socket.into())
+}
+
+/// Writes `bytes` for as long as the peer takes any, and returns how many it took.
+fn write_until_stuck(client: &mut Client, bytes: &[u8]) -> usize {
+    client.stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut written = 0;
+    while written < bytes.len() {
+        match client.stream.write(&bytes[written..]) {
+            Ok(count) => written += count,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) => panic!("after {written} bytes: {error}"),
+        }
+    }
+    written
+}
+
+#[test]
+fn a_newcomer_over_the_limit_is_told_and_closed_and_nobody_else_notices() {
+    let server = Server::start(&["--max-connections=3", "--mode=ack", "--framing=line"]);
+    let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.ask(b"hi\n", &acknowledged_line(b"hi"));
+    }
+    // More newcomers at once than there are slots to tell them; half of them have sent something already.
+    let newcomers: Vec<Client> = (0..100).map(|_| server.connect()).collect();
+    for (number, mut newcomer) in newcomers.into_iter().enumerate() {
+        if number % 2 == 0 {
+            newcomer.send(b"hello?\n");
+        }
+        assert_eq!(newcomer.rest(), REFUSAL, "newcomer {number}");
+    }
+    for client in &mut clients {
+        client.ask(b"still here\n", &acknowledged_line(b"still here"));
+    }
+    assert_eq!(server.logged("the limit of 3 connections is reached"), 1, "{}", server.log());
+
+    // One leaves, and the next newcomer is served.
+    assert_eq!(clients.pop().unwrap().finish(), b"");
+    wait_until("a newcomer is served again", || {
+        let mut client = server.connect();
+        client.send(b"now?\n");
+        client.shutdown();
+        client.rest() == acknowledged_line(b"now?")
+    });
+    drop(clients);
+    let log = server.stop();
+    assert!(log.contains("suppressed "), "what was not logged is told as a number:\n{log}");
+}
+
+#[test]
+fn the_refusal_is_framed_and_said_in_ack_mode_only() {
+    let server = Server::start(&[
+        "--max-connections=0",
+        "tcp://127.0.0.1:0?mode=ack&framing=len32",
+        "tcp://127.0.0.1:0?mode=ack",
+        "tcp://127.0.0.1:0?mode=echo",
+        "tcp://127.0.0.1:0?mode=discard&framing=line",
+    ]);
+    let text = REFUSAL.trim_ascii_end();
+    let farewells = [support::len32(text), text.to_vec(), Vec::new(), Vec::new()];
+    for (address, farewell) in server.addresses().into_iter().zip(farewells) {
+        assert_eq!(Client::connect(address).rest(), farewell);
+    }
+}
+
+#[test]
+fn a_silent_connection_is_closed_in_time_and_an_active_one_is_not() {
+    let server = Server::start(&["-v", "--idle-timeout=2s"]);
+    let mut silent = server.connect();
+    let mut active = server.connect();
+    let mut spoke = server.connect();
+    let start = Instant::now();
+    let stop_pinging = Duration::from_secs(4);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while start.elapsed() < stop_pinging {
+                active.echo(b"ping");
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        scope.spawn(|| {
+            spoke.stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            let mut byte = [0];
+            let silence = spoke.stream.read(&mut byte).unwrap_err();
+            assert!(matches!(silence.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{silence}");
+            spoke.echo(b"here");
+            let spoken = Instant::now();
+            spoke.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            assert_eq!(spoke.rest(), b"");
+            assert!(spoken.elapsed() > Duration::from_secs(1), "what it said counts: {:?}", spoken.elapsed());
+        });
+        assert_eq!(silent.rest(), b"", "a FIN");
+        let closed = start.elapsed();
+        assert!((1.0..3.0).contains(&closed.as_secs_f64()), "closed after {closed:?}");
+    });
+    server.wait_logged("idle-timeout", 2);
+    active.echo(b"still here");
+}
+
+#[test]
+fn an_unfinished_message_is_closed_although_it_trickles() {
+    let server = Server::start(&["-v", "--idle-timeout=1s", "--framing=line", "--bye=close"]);
+    let mut trickling = server.connect();
+    let mut whole = server.connect();
+    let start = Instant::now();
+    let mut closed = None;
+    trickling.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    while start.elapsed() < Duration::from_millis(2500) {
+        // A whole message now and then is a sign of life, a byte of one is not.
+        whole.echo(b"a whole line\n");
+        if closed.is_none() {
+            let _ = trickling.stream.write(b"x");
+            match trickling.stream.read(&mut [0]) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                _ => closed = Some(start.elapsed()),
+            }
+        }
+    }
+    let closed = closed.expect("the trickle is closed");
+    assert!((0.9..2.0).contains(&closed.as_secs_f64()), "closed after {closed:?}");
+    server.wait_log("incomplete-timeout");
+    whole.echo(b"still here\n");
+}
+
+#[test]
+fn a_half_closed_peer_that_reads_nothing_is_not_waited_for_longer() {
+    let server =
+        Server::start(&["-v", "--half-closed-timeout=1s", "--idle-timeout=0", "tcp://127.0.0.1:0?sndbuf=8KiB"]);
+    let mut client = connect_with_small_buffer(server.address());
+    client.send(&[7; 60_000]);
+    client.shutdown();
+    let start = Instant::now();
+    server.wait_log("half-closed-timeout");
+    let closed = start.elapsed();
+    assert!((0.5..3.0).contains(&closed.as_secs_f64()), "closed after {closed:?}");
+    // One that reads gets everything, in whatever time it takes.
+    let mut client = connect_with_small_buffer(server.address());
+    client.send(&[7; 60_000]);
+    client.shutdown();
+    let start = Instant::now();
+    let mut got = 0;
+    while start.elapsed() < Duration::from_millis(1500) {
+        got += client.take(1000).len();
+        thread::sleep(Duration::from_millis(40));
+    }
+    assert_eq!(got + client.rest().len(), 60_000);
+    assert_eq!(server.logged("half-closed-timeout"), 1, "{}", server.log());
+}
+
+#[test]
+fn slow_readers_cost_bounded_memory_and_are_closed_when_their_time_is_up() {
+    const STUCK: usize = 20;
+    let server = Server::start(&["-v", "--idle-timeout=2s"]);
+    let mut witness = server.connect();
+    let bytes = vec![7; 256 * 1024];
+    for _ in 0..20 {
+        let mut writer = witness.twin();
+        thread::scope(|scope| {
+            scope.spawn(|| writer.send(&bytes));
+            witness.expect(&bytes);
+        });
+    }
+    let before = server.resident_bytes();
+    let mut stuck: Vec<Client> = (0..STUCK).map(|_| connect_with_small_buffer(server.address())).collect();
+    let flood = vec![7; 16 * 1024 * 1024];
+    let grown = thread::scope(|scope| {
+        for client in &mut stuck {
+            scope.spawn(|| {
+                let written = write_until_stuck(client, &flood);
+                assert!(written < flood.len(), "the server took everything and has it somewhere");
+            });
+        }
+        let mut grown = 0;
+        for _ in 0..40 {
+            let start = Instant::now();
+            witness.echo(b"served meanwhile");
+            assert!(start.elapsed() < Duration::from_secs(2), "the witness waited {:?}", start.elapsed());
+            grown = grown.max(server.resident_bytes().saturating_sub(before));
+            thread::sleep(Duration::from_millis(10));
+        }
+        grown
+    });
+    // Each is owed the write limit of 64 KiB, in a buffer that may have grown to twice that.
+    let bound = STUCK * 4 * 64 * 1024 + 4 * 1024 * 1024;
+    assert!(grown < bound, "{grown} bytes for {STUCK} clients");
+    wait_until("all who are stuck are closed", || {
+        witness.echo(b"and still");
+        server.logged("idle-timeout") >= STUCK
+    });
+    witness.echo(b"to the end");
+}
+
+#[test]
+fn at_the_queue_limit_who_owes_waits_and_gets_everything_later() {
+    const STUCK: usize = 12;
+    let server = Server::start(&["--queue-limit=200KiB", "tcp://127.0.0.1:0?sndbuf=8KiB"]);
+    let mut witness = server.connect();
+    witness.echo(b"before");
+    let bytes = support::Noise::new(5).bytes(2 * 1024 * 1024);
+    let clients: Vec<Client> = (0..STUCK).map(|_| connect_with_small_buffer(server.address())).collect();
+    thread::scope(|scope| {
+        for client in &clients {
+            let mut writer = client.twin();
+            let bytes = &bytes;
+            scope.spawn(move || {
+                writer.send(bytes);
+                writer.shutdown();
+            });
+        }
+        server.wait_log("bytes are owed to clients that do not read");
+        for _ in 0..50 {
+            witness.echo(b"owes nothing");
+        }
+        // The last in line reads first: the others may not stand in its way.
+        for mut client in clients.iter().rev().map(Client::twin) {
+            assert!(client.rest() == bytes, "some byte changed");
+        }
+    });
+    witness.echo(b"after");
+    assert_eq!(server.logged("bytes are owed to clients"), 1, "{}", server.log());
+}
+
+#[test]
+fn a_connection_limit_that_does_not_fit_is_refused_at_the_start() {
+    let ran = run(&mut cooee(&["serve", "--max-connections=4000000000", "tcp://127.0.0.1:0"]), b"");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("--max-connections 4000000000 does not fit"), "{ran:?}");
+    assert!(ran.stderr.contains("ulimit -n"), "it says what to do: {ran:?}");
+    assert_eq!(ran.stdout, b"", "nothing is bound");
+}
+
+/// Sets the descriptor limit of a running server.
+fn limit_descriptors(server: &Server, limit: usize) {
+    let status = Command::new("prlimit")
+        .args([format!("--pid={}", server.id()), format!("--nofile={limit}:{limit}")])
+        .status()
+        .expect("prlimit of util-linux");
+    assert!(status.success());
+}
+
+#[test]
+fn without_descriptors_the_loop_rests_and_serves_again_when_there_are_some() {
+    let server = Server::start(&[]);
+    limit_descriptors(&server, server.descriptors() + 5);
+    let mut clients: Vec<Client> = (0..5).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.echo(b"within the limit");
+    }
+    // The kernel accepts these, and the server cannot.
+    let mut waiting: Vec<Client> = (0..20).map(|_| server.connect()).collect();
+    for client in &mut waiting {
+        client.send(b"patience");
+    }
+    server.wait_log("cannot accept");
+    let (ticks, start) = (server.cpu_ticks(), Instant::now());
+    while start.elapsed() < Duration::from_secs(1) {
+        clients[0].echo(b"served meanwhile");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let used = server.cpu_ticks() - ticks;
+    assert!(used < 20, "{used} ticks of CPU time in a second, for nothing");
+    assert_eq!(server.logged("cannot accept"), 1, "{}", server.log());
+
+    // Two descriptors are free, and no new SYN comes to say so.
+    let free = Instant::now();
+    clients.truncate(3);
+    waiting[0].expect(b"patience");
+    waiting[1].expect(b"patience");
+    assert!(free.elapsed() < Duration::from_secs(2), "it took {:?}", free.elapsed());
+    for client in &mut clients {
+        client.echo(b"still here");
+    }
+    // As each leaves, the next is served.
+    for mut client in waiting.drain(2..).collect::<Vec<_>>() {
+        clients.pop();
+        client.expect(b"patience");
+        clients.push(client);
+    }
+}
+
+#[test]
+fn a_limit_that_leaves_no_room_is_an_error_at_the_start() {
+    let mut limited = Command::new("prlimit");
+    limited.args(["--nofile=40:40", env!("CARGO_BIN_EXE_cooee"), "serve", "tcp://127.0.0.1:0"]);
+    let ran = run(&mut limited, b"");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("leaves no room for connections"), "{ran:?}");
+}
+
+#[test]
+fn the_default_limit_leaves_a_reserve_and_raises_the_soft_limit() {
+    let mut limited = Command::new("prlimit");
+    limited.args(["--nofile=70:100", env!("CARGO_BIN_EXE_cooee"), "serve", "tcp://127.0.0.1:0"]);
+    let server = Server::start_command(&mut limited, 1);
+    // 100 descriptors, less the reserve.
+    let mut clients: Vec<Client> = (0..36).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.echo(b"served");
+    }
+    assert_eq!(server.connect().rest(), b"");
+    assert!(
+        holds_within(PATIENCE, || server.logged("the limit of 36 connections is reached") == 1),
+        "{}",
+        server.log()
+    );
+}

@@ -42,7 +42,8 @@ pub trait Handler {
         let _ = (session, bytes, cx);
     }
 
-    /// A datagram socket reported an error of an earlier send (an ICMP message, say). The socket lives on.
+    /// A datagram did not leave (too long, no room: `WouldBlock`), or the socket reported an error of an earlier one (an ICMP
+    /// message, say). The socket lives on.
     fn fault(&mut self, session: &mut Self::Session, reason: CloseReason, cx: &mut Context<'_>) {
         let _ = (session, reason, cx);
     }

@@ -8,13 +8,13 @@
 mod process;
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use process::{Server, ask, got_nothing, pattern, receive, send, skip, udp_client, udp_client_at};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use process::{Server, ask, can_forge, got_nothing, pattern, receive, send, skip, udp_client, udp_client_at};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// The longest UDP payload over IPv4 (RFC 768: 65,535 less the two headers).
 const LONGEST: usize = 65_507;
@@ -148,33 +148,6 @@ fn source_ports_of_services_get_no_reply() {
         assert!(silent.iter().all(got_nothing), "{endpoint} answered a service");
         let summary = server.stop();
         assert_eq!((summary.get("messages_in"), summary.get("bytes_out")), (guarded + 1, 16));
-    }
-}
-
-/// A datagram with a source that its sender does not have: the kernel writes the IP header, the test the UDP header (RFC 768; a
-/// checksum of 0 is none).
-fn forge(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) -> io::Result<()> {
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP))?;
-    socket.bind(&SocketAddrV4::new(*source.ip(), 0).into())?;
-    let length = u16::try_from(8 + payload.len()).unwrap();
-    let mut packet = Vec::new();
-    for half in [source.port(), destination.port(), length, 0] {
-        packet.extend_from_slice(&half.to_be_bytes());
-    }
-    packet.extend_from_slice(payload);
-    socket.send_to(&packet, &SockAddr::from(destination)).map(drop)
-}
-
-/// Forges a datagram; false, with a word about it, where that is not allowed.
-fn can_forge(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> bool {
-    let (SocketAddr::V4(source), SocketAddr::V4(destination)) = (source, destination) else { panic!("IPv4 only") };
-    match forge(source, destination, payload) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            skip("forging a source address needs CAP_NET_RAW");
-            false
-        }
-        Err(error) => panic!("cannot forge {source} to {destination}: {error}"),
     }
 }
 

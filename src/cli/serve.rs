@@ -147,9 +147,9 @@ fn open_addresses(plan: &Plan, addresses: &[SocketAddr]) -> Result<Vec<Opening>,
     let mut openings = Vec::new();
     let mut port = None;
     for transport in &plan.transports {
-        for address in addresses {
+        for mut address in addresses.iter().copied() {
             // Port 0 took a free one for the first socket; the others get the same.
-            let address = SocketAddr::new(address.ip(), port.unwrap_or(address.port()));
+            address.set_port(port.unwrap_or(address.port()));
             let tell = |error| (error, format!("{transport}://{address}"));
             let (bound, address) = match transport {
                 Transport::Udp => {

@@ -6,6 +6,7 @@
 pub mod outcome;
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::address::Address;
@@ -23,6 +24,9 @@ use outcome::Outcome;
 
 /// How long the next message waits for a reply in chunk framing, so that the server does not read two as one.
 const PACE: Duration = Duration::from_millis(200);
+
+/// How long a datagram waits that the server's queue had no room for. Its queue is short, so the wait is too.
+const RESEND: Duration = Duration::from_millis(20);
 
 /// Printed text that standard output has not taken, in bytes, at which the server is not read any more.
 const PRINT_LIMIT: usize = 64 * 1024;
@@ -67,6 +71,10 @@ pub struct Client {
     output: Option<Key>,
     /// Encoded and framed messages that are next. Of standard input at most one read is taken ahead.
     outgoing: VecDeque<Vec<u8>>,
+    /// The last datagram, in case that it did not leave.
+    last: Vec<u8>,
+    /// Which datagram did not leave at its first try, and when that was.
+    refused: Option<(u64, Tick)>,
     /// Standard input may give the next line; otherwise it is paused.
     asked: bool,
     /// No more messages will come.
@@ -93,6 +101,8 @@ impl Client {
             server: None,
             output: None,
             outgoing: VecDeque::new(),
+            last: Vec::new(),
+            refused: None,
             asked: false,
             input_ended: options.messages.is_some(),
             paced_until: None,
@@ -236,6 +246,7 @@ impl Client {
             let Some(message) = self.outgoing.pop_front() else { break };
             cx.reply.send(&message);
             self.sent += 1;
+            self.last = message;
             if paces {
                 let until = cx.now.after(PACE);
                 self.paced_until = Some(until);
@@ -256,6 +267,23 @@ impl Client {
             return;
         }
         self.wait_for_the_rest(cx);
+    }
+
+    /// The server's queue is full (`unix(7)`): its datagrams are not lost like those of UDP, but refused, and no edge of ours tells when
+    /// there is room. So the last one is sent again, and its time is up when that of replies would be.
+    fn send_again(&mut self, cx: &mut Context<'_>) {
+        self.outgoing.push_front(std::mem::take(&mut self.last));
+        self.sent -= 1;
+        self.deadline = None;
+        let since = self.refused.filter(|(number, _)| *number == self.sent).map_or(cx.now, |(_, since)| since);
+        self.refused = Some((self.sent, since));
+        if self.input_ended && cx.now.since(since) >= self.options.wait {
+            self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
+        } else {
+            let until = cx.now.after(RESEND);
+            self.paced_until = Some(until);
+            cx.wake_at(until);
+        }
     }
 
     /// After the last message: ends when all is there, or when the time is up.
@@ -405,7 +433,10 @@ impl Handler for Client {
     }
 
     fn fault(&mut self, _session: &mut Session, reason: CloseReason, cx: &mut Context<'_>) {
-        self.fail(Outcome::Closed(reason), cx.orders);
+        match reason {
+            CloseReason::Failed(ErrorKind::WouldBlock) => self.send_again(cx),
+            reason => self.fail(Outcome::Closed(reason), cx.orders),
+        }
     }
 
     fn tick(&mut self, session: &mut Session, cx: &mut Context<'_>) {

@@ -34,9 +34,7 @@ impl fmt::Display for Outcome {
             Outcome::Closed(CloseReason::SelfConnect) => {
                 f.write_str("refused: nobody listens there (the connection met itself on an ephemeral port)")
             }
-            Outcome::Closed(CloseReason::FrameTooLong) => {
-                f.write_str("too long: a message must fit into one datagram (65,507 bytes over UDP)")
-            }
+            Outcome::Closed(CloseReason::FrameTooLong) => f.write_str("too long: a message must fit into one datagram"),
             Outcome::Closed(CloseReason::Failed(kind)) => write!(f, "{kind}"),
             Outcome::Closed(reason) => write!(f, "{reason}"),
             Outcome::Unencodable(character) => {

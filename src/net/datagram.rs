@@ -222,7 +222,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
 }
 
 /// Sends one datagram, or says why it was dropped: a reply is never queued and never waited for, or one peer that does not
-/// read would hold up the others. `fault` keeps what the system reported.
+/// read would hold up the others. `fault` keeps what the system reported, for a handler that has only one peer.
 fn transmit<D: DatagramSocket>(
     socket: &mut D,
     bytes: &[u8],
@@ -233,7 +233,10 @@ fn transmit<D: DatagramSocket>(
         return match socket.send(bytes, route) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Drop::WouldBlock),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                *fault = Err(CloseReason::of_error(&error));
+                Err(Drop::WouldBlock)
+            }
             Err(error) if is_too_long(&error) => {
                 *fault = Err(CloseReason::FrameTooLong);
                 Err(Drop::TooLong)

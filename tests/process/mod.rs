@@ -8,8 +8,8 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// How long anything is waited for. What works takes milliseconds; a loaded machine gets its time.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -40,7 +41,13 @@ pub fn skip(reason: &str) {
 
 /// The lines that a process has printed so far, collected by a thread so that the process never waits for a reader.
 #[derive(Clone)]
-struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
+struct Lines(Arc<(Mutex<Collected>, Condvar)>);
+
+#[derive(Default)]
+struct Collected {
+    lines: Vec<String>,
+    ended: bool,
+}
 
 impl Lines {
     fn of(stream: impl Read + Send + 'static) -> Lines {
@@ -51,29 +58,35 @@ impl Lines {
             let mut line = Vec::new();
             while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
                 let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
-                shared.0.0.lock().unwrap().push(text);
+                shared.0.0.lock().unwrap().lines.push(text);
                 shared.0.1.notify_all();
                 line.clear();
             }
+            shared.0.0.lock().unwrap().ended = true;
+            shared.0.1.notify_all();
         });
         lines
     }
 
     fn all(&self) -> Vec<String> {
-        self.0.0.lock().unwrap().clone()
+        self.0.0.lock().unwrap().lines.clone()
     }
 
     /// The first line from `start` on in which `find` finds something.
     fn wait_from<T>(&self, start: usize, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         let end = Instant::now() + DEADLINE;
-        let mut lines = self.0.0.lock().unwrap();
+        let mut collected = self.0.0.lock().unwrap();
         loop {
-            if let Some(found) = lines.iter().skip(start).find_map(|line| find(line)) {
+            if let Some(found) = collected.lines.iter().skip(start).find_map(|line| find(line)) {
                 return found;
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited in vain for {what}; there was:\n{}", lines.join("\n"));
-            lines = self.0.1.wait_timeout(lines, left).unwrap().0;
+            if collected.ended || left.is_zero() {
+                // The lock is free before the panic: the lines are printed on the way out.
+                drop(collected);
+                panic!("waited in vain for {what}");
+            }
+            collected = self.0.1.wait_timeout(collected, left).unwrap().0;
         }
     }
 }
@@ -218,6 +231,11 @@ impl Server {
 
     /// Ends it with SIGTERM; it must have drained cleanly. Gives its last summary.
     pub fn stop(mut self) -> Summary {
+        self.drain()
+    }
+
+    /// Drains it as [`stop`](Server::stop) does, for those who still want to read what it said.
+    pub fn drain(&mut self) -> Summary {
         self.signal(Signal::SIGTERM);
         self.last_summary()
     }
@@ -335,7 +353,7 @@ pub fn got_nothing(client: &UdpSocket) -> bool {
     client.set_nonblocking(true).unwrap();
     let received = client.recv_from(&mut [0; 16]);
     client.set_nonblocking(false).unwrap();
-    matches!(received, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// A TCP client with a deadline for its reads.
@@ -364,4 +382,31 @@ pub fn read_to_end(stream: &mut impl Read) -> Vec<u8> {
 /// `length` bytes in which no two neighbouring blocks are alike.
 pub fn pattern(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|index| ((index.wrapping_mul(31) >> 3) ^ index ^ seed.wrapping_mul(97)) as u8).collect()
+}
+
+/// A datagram with a source that its sender does not have: the kernel writes the IP header, the test the UDP header (RFC 768; a
+/// checksum of 0 is none).
+fn forge(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) -> io::Result<()> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP))?;
+    socket.bind(&SocketAddrV4::new(*source.ip(), 0).into())?;
+    let length = u16::try_from(8 + payload.len()).unwrap();
+    let mut packet = Vec::new();
+    for half in [source.port(), destination.port(), length, 0] {
+        packet.extend_from_slice(&half.to_be_bytes());
+    }
+    packet.extend_from_slice(payload);
+    socket.send_to(&packet, &SockAddr::from(destination)).map(drop)
+}
+
+/// Forges a datagram; false, with a word about it, where that is not allowed.
+pub fn can_forge(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> bool {
+    let (SocketAddr::V4(source), SocketAddr::V4(destination)) = (source, destination) else { panic!("IPv4 only") };
+    match forge(source, destination, payload) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            skip("forging a source address needs CAP_NET_RAW");
+            false
+        }
+        Err(error) => panic!("cannot forge {source} to {destination}: {error}"),
+    }
 }

@@ -373,32 +373,41 @@ fn terminal() -> (File, File) {
 
 #[test]
 fn a_terminal_gets_a_prompt_and_nothing_that_has_power_over_it() {
-    let server = Server::start(&["--mode=ack", "--framing=line"]);
+    for framing in ["chunk", "line"] {
+        let server = Server::start(&["--mode=ack", "--framing", framing]);
+        let (mut person, program) = terminal();
+        let end = || program.try_clone().unwrap();
+        let mut command = send(server.address(), &["--framing", framing]);
+        let mut process = Process::spawn(command.stdin(end()).stdout(end()).stderr(end()));
+        drop(command);
+        let screen = Collected::of(person.try_clone().unwrap());
+        wait_until("it asks", || screen.text() == "> ");
+        // What is typed is shown by the terminal itself; the escape is what comes back. ^V takes the next key as it is.
+        person.write_all(b"hi\x16\x1b[2J\n").unwrap();
+        let dialogue = "[2J\r\n数据[hi\\u{1b}[2J]收到了!\r\n> ";
+        wait_until("it answers and asks again", || screen.text().ends_with(dialogue));
+        assert!(!screen.text().contains('\u{1b}'), "{}", screen.text().escape_debug());
+        // The terminal is the shell's: its flags are as they were (O_NONBLOCK is 04000).
+        let flags = std::fs::read_to_string(format!("/proc/{}/fdinfo/0", process.id())).unwrap();
+        let flags = flags.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+        assert_eq!(u32::from_str_radix(flags, 8).unwrap() & 0o4000, 0, "{flags}");
+        person.write_all(b"bye\n").unwrap();
+        wait_until("it says good-bye", || screen.text().ends_with("bye\r\n数据[bye]收到了!\r\n"));
+        assert_eq!(process.exit_within(PATIENCE).expect("it ends").code(), Some(0));
+    }
+}
+
+#[test]
+fn a_prompt_that_nobody_reads_does_no_harm() {
+    let server = Server::start(&["--mode=ack"]);
     let (mut person, program) = terminal();
-    let mut command = send(server.address(), &["--framing=line"]);
-    command
-        .stdin(program.try_clone().unwrap())
-        .stdout(program.try_clone().unwrap())
-        .stderr(program.try_clone().unwrap());
-    let mut process = Process::spawn(&mut command);
-    drop(command);
-    let screen = Collected::of(person.try_clone().unwrap());
-    wait_until("it asks", || screen.text().ends_with("> "));
-    // What is typed is shown by the terminal itself; the escape is what comes back. ^V takes the next key as it is.
-    person.write_all(b"hi\x16\x1b[2J\n").unwrap();
-    wait_until("it answers and asks again", || {
-        let text = screen.text();
-        text.contains("数据[hi\\u{1b}[2J]收到了!") && text.ends_with("> ")
-    });
-    assert!(!screen.text().contains('\u{1b}'), "{}", screen.text().escape_debug());
-    // The terminal is the shell's: its flags are as they were (O_NONBLOCK is 04000).
-    let flags = std::fs::read_to_string(format!("/proc/{}/fdinfo/0", process.id())).unwrap();
-    let flags = flags.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
-    assert_eq!(u32::from_str_radix(flags, 8).unwrap() & 0o4000, 0, "{flags}");
-    person.write_all(b"bye\n").unwrap();
-    wait_until("it says good-bye", || screen.text().contains("数据[bye]收到了!"));
-    assert_eq!(process.exit_within(PATIENCE).expect("it ends").code(), Some(0));
-    drop(program);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = send(server.address(), &[]);
+    let process = Process::spawn(command.stdin(program).stdout(Stdio::piped()).stderr(writer));
+    person.write_all(b"hi\nbye\n").unwrap();
+    let ran = finish(process);
+    assert_eq!((ran.code, lines(&ran)), (Some(0), vec!["数据[hi]收到了!", "数据[bye]收到了!"]));
 }
 
 #[test]

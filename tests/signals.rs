@@ -74,6 +74,29 @@ fn what_has_arrived_when_the_signal_comes_is_answered() {
 }
 
 #[test]
+fn requests_whose_event_is_still_in_the_kernel_are_answered_too() {
+    // One batch holds 1,024 events. The first message that the server finds stops it, and most of the others are two batches away.
+    let mut server = Server::start(&["--bye=stop", "--framing=line"]);
+    let mut clients: Vec<Client> = (0..3000).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.echo(b"hi\n");
+    }
+    server.signal(SIGSTOP);
+    wait_stopped(&server);
+    clients[0].send(b"bye\n");
+    for client in &mut clients[1..] {
+        client.send(b"and this?\n");
+    }
+    server.signal(SIGCONT);
+    assert_eq!(clients[0].rest(), b"bye\n");
+    for client in &mut clients[1..] {
+        assert_eq!(client.rest(), b"and this?\n");
+    }
+    drop(clients);
+    assert_eq!(server.exit_code(), Some(0), "{}", server.log());
+}
+
+#[test]
 fn either_signal_drains() {
     for signal in [SIGTERM, SIGINT] {
         let mut server = Server::start(&[]);

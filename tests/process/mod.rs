@@ -207,6 +207,11 @@ impl Server {
         url.split("://").nth(1).unwrap().parse().unwrap()
     }
 
+    /// How many descriptors it has open, where the system tells.
+    pub fn open_descriptors(&self) -> Option<usize> {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).ok().map(Iterator::count)
+    }
+
     /// Asks for the summary (SIGUSR1) and reads it.
     pub fn summary(&self) -> Summary {
         let seen = self.0.stderr.all().len();

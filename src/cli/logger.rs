@@ -75,15 +75,19 @@ impl Log for StderrLogger {
         if !self.enabled(record.metadata()) {
             return;
         }
+        let lost = self.lost.load(Ordering::Relaxed);
+        let note = match lost {
+            0 => String::new(),
+            _ => format!(" [{lost} lines before this one were lost: stderr took none]"),
+        };
         let mut message = record.args().to_string();
-        if message.len() > LINE_MAX {
-            message.truncate(message.floor_char_boundary(LINE_MAX));
+        // The note counts too: one byte more than a page, and a pipe that is ready would still block.
+        let max = LINE_MAX - note.len();
+        if message.len() > max {
+            message.truncate(message.floor_char_boundary(max));
             message.push_str(" ...");
         }
-        let lost = self.lost.load(Ordering::Relaxed);
-        if lost > 0 {
-            message = format!("{message} [{lost} lines before this one were lost: stderr took none]");
-        }
+        message.push_str(&note);
         let lost = if self.print(record, &message) { 0 } else { lost + 1 };
         self.lost.store(lost, Ordering::Relaxed);
     }

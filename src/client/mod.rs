@@ -200,16 +200,14 @@ impl Client {
             self.outgoing.push_back(bytes.to_vec());
             bytes.len()
         } else {
-            let Some(end) = memchr::memchr(b'\n', bytes) else {
-                if bytes.len() > self.options.rules.max_frame {
-                    self.outcome = Outcome::LineTooLong(self.options.rules.max_frame);
-                    self.input_ended = true;
-                    self.wake_server(cx.orders);
-                }
-                return 0;
+            let end = match memchr::memchr(b'\n', bytes) {
+                Some(end) => end,
+                // The one byte more may be the CR of an ending.
+                None if bytes.len() <= self.options.rules.max_frame + 1 => return 0,
+                None => bytes.len(),
             };
             self.enqueue_line(&bytes[..end]);
-            end + 1
+            bytes.len().min(end + 1)
         };
         self.hold_input(cx);
         self.wake_server(cx.orders);
@@ -223,6 +221,12 @@ impl Client {
 
     fn enqueue_line(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let max = self.options.rules.max_frame;
+        if line.len() > max {
+            self.outcome = Outcome::LineTooLong(max);
+            self.input_ended = true;
+            return;
+        }
         self.enqueue(&String::from_utf8_lossy(line));
     }
 
@@ -262,10 +266,6 @@ impl Client {
             }
             return;
         }
-        if self.deadline.is_none() {
-            cx.half_close();
-            self.deadline = Some(cx.now.after(self.options.wait));
-        }
         self.wait_for_the_rest(cx);
     }
 
@@ -288,10 +288,16 @@ impl Client {
 
     /// After the last message: ends when all is there, or when the time is up.
     fn wait_for_the_rest(&mut self, cx: &mut Context<'_>) {
-        let Some(deadline) = self.deadline else { return };
-        cx.wake_at(deadline);
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= cx.now);
+        if self.deadline.is_none() {
+            cx.half_close();
+        }
+        cx.wake_at(*self.deadline.get_or_insert(cx.now.after(self.options.wait)));
         let complete = self.is_datagram() && self.received >= self.sent;
-        if complete || deadline <= cx.now {
+        if is_late && cx.reply.owed() > 0 {
+            // Not everything has left, so this is no success.
+            self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
+        } else if complete || is_late {
             self.leave(cx.orders);
         }
     }
@@ -312,7 +318,7 @@ impl Client {
     }
 
     /// Prints the replies in `bytes` that are complete; returns how many bytes they took.
-    fn print_replies(&mut self, bytes: &[u8], end: bool) -> usize {
+    fn print_replies(&mut self, bytes: &[u8], end: bool, orders: &mut Orders) -> usize {
         if self.options.raw {
             self.printed.extend_from_slice(bytes);
             return bytes.len();
@@ -336,7 +342,7 @@ impl Client {
                 }
                 Step::Incomplete => return taken,
                 Step::TooLong | Step::Truncated => {
-                    self.outcome = Outcome::BadReply;
+                    self.fail(Outcome::BadReply, orders);
                     return bytes.len();
                 }
             }
@@ -387,12 +393,9 @@ impl Handler for Client {
                     cx.pause();
                     return 0;
                 }
-                let taken = self.print_replies(bytes, false);
+                let taken = self.print_replies(bytes, false, cx.orders);
                 if taken > 0 {
                     self.replied(cx);
-                }
-                if self.outcome == Outcome::BadReply {
-                    self.leave(cx.orders);
                 }
                 taken
             }
@@ -412,7 +415,7 @@ impl Handler for Client {
             // Nothing is ever read from it.
             Session::Output => {}
             Session::Server => {
-                self.print_replies(rest, true);
+                self.print_replies(rest, true, cx.orders);
                 self.print_on(cx.orders);
                 cx.finish(CloseReason::PeerClosed);
             }

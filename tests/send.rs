@@ -1,0 +1,366 @@
+//! Goal: `cooee send` delivers what it is given, prints what comes back, ends in time whatever the server does, and says in plain words
+//! what went wrong.
+//!
+//! Method: the built client against the built server, and against small servers in the test that refuse, reset, stay silent, never stop
+//! or never read. Standard input is a pipe, a file and `/dev/null`.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockRef, Socket, Type};
+use support::{Noise, PATIENCE, Process, Ran, Server, cooee, finish, run};
+
+fn send(address: impl ToString, args: &[&str]) -> Command {
+    cooee(&[&["send", address.to_string().as_str()], args].concat())
+}
+
+fn lines(ran: &Ran) -> Vec<&str> {
+    str::from_utf8(&ran.stdout).expect("UTF-8").lines().collect()
+}
+
+/// Checks that it went well and printed these lines, and nothing on stderr.
+#[track_caller]
+fn check_prints(ran: &Ran, expected: &[&str]) {
+    assert_eq!((ran.code, lines(ran), ran.stderr.as_str()), (Some(0), expected.to_vec(), ""));
+}
+
+/// Checks that it failed with these words, on one line and with exit code 1.
+#[track_caller]
+fn check_fails(ran: &Ran, words: &str) {
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains(words), "'{words}' is not in: {ran:?}");
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+}
+
+/// A server of one connection that does what `serve` does.
+fn serve_one(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_write_timeout(Some(PATIENCE)).unwrap();
+            serve(stream);
+        }
+    });
+    address
+}
+
+#[test]
+fn each_line_is_a_message_and_each_reply_a_line() {
+    let server = Server::start(&["tcp://127.0.0.1:0?mode=ack", "tcp://127.0.0.1:0?mode=ack&encoding=gbk&framing=line"]);
+    let addresses = server.addresses();
+    let text = "hello\n你好\r\n  spaces  \nlast".as_bytes();
+    let replies = ["数据[hello]收到了!", "数据[你好]收到了!", "数据[  spaces  ]收到了!", "数据[last]收到了!"];
+    check_prints(&run(&mut send(addresses[0], &[]), text), &replies);
+    check_prints(&run(&mut send(format!("tcp://{}", addresses[0]), &[]), text), &replies);
+    let args = ["--encoding=gbk", "--framing=line"];
+    check_prints(&run(&mut send(addresses[1], &args), text), &replies);
+    check_prints(&run(&mut send(addresses[0], &[]), b""), &[]);
+}
+
+#[test]
+fn given_messages_are_sent_instead_of_standard_input() {
+    for framing in ["chunk", "line", "len32"] {
+        let server = Server::start(&["--mode=ack", "--framing", framing, "--bye=ignore"]);
+        let args =
+            ["--framing", framing, "-m", "one", "--message", "two words", "-m", "three", "--bye=ignore", "-m", "bye"];
+        let ran = run(&mut send(server.address(), &args), b"not this\n");
+        let replies = ["数据[one]收到了!", "数据[two words]收到了!", "数据[three]收到了!", "数据[bye]收到了!"];
+        check_prints(&ran, &replies);
+    }
+}
+
+#[test]
+fn bye_is_the_last_message_unless_it_is_ignored() {
+    let server = Server::start(&["tcp://127.0.0.1:0?mode=ack", "tcp://127.0.0.1:0?mode=echo&framing=line"]);
+    let addresses = server.addresses();
+    // Standard input stays open, as a terminal does: nothing but bye ends it.
+    let mut process =
+        Process::spawn(send(addresses[0], &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut input = process.child().stdin.take().unwrap();
+    input.write_all(b"hi\nbye\nnever sent\n").unwrap();
+    check_prints(&finish(process), &["数据[hi]收到了!", "数据[bye]收到了!"]);
+    drop(input);
+    // A server that goes on gets a half-close, and the client takes what is owed.
+    let args = ["--framing=line"];
+    check_prints(&run(&mut send(addresses[1], &args), b"hi\nbye\nnever sent\n"), &["hi", "bye"]);
+    let args = ["--framing=line", "--bye=ignore"];
+    check_prints(&run(&mut send(addresses[1], &args), b"hi\nbye\nsent\n"), &["hi", "bye", "sent"]);
+}
+
+#[test]
+fn standard_input_may_be_a_file_or_nothing() {
+    let server = Server::start(&["--mode=ack"]);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"from a file\nwithout an ending").unwrap();
+    file.rewind().unwrap();
+    let with_input = |input: Stdio, args: &[&str]| {
+        let mut command = send(server.address(), args);
+        finish(Process::spawn(command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped())))
+    };
+    let ran = with_input(file.into(), &[]);
+    check_prints(&ran, &["数据[from a file]收到了!", "数据[without an ending]收到了!"]);
+    check_prints(&with_input(File::open("/dev/null").unwrap().into(), &[]), &[]);
+    check_prints(&with_input(File::open("/dev/null").unwrap().into(), &["--raw"]), &[]);
+}
+
+#[test]
+fn standard_output_may_be_a_file_too() {
+    let server = Server::start(&["--mode=ack"]);
+    let mut file = tempfile::tempfile().unwrap();
+    let mut command = send(server.address(), &["-m", "hi"]);
+    let output = file.try_clone().unwrap();
+    let ran = finish(Process::spawn(command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped())));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    file.rewind().unwrap();
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "数据[hi]收到了!\n");
+}
+
+#[test]
+fn ten_megabytes_go_through_raw() {
+    let server = Server::start(&[]);
+    let bytes = Noise::new(7).bytes(10_000_000);
+    let ran = run(&mut send(server.address(), &["--raw"]), &bytes);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!(ran.stdout.len(), bytes.len());
+    assert!(ran.stdout == bytes, "some byte changed");
+}
+
+#[test]
+fn a_megabyte_of_lines_goes_through() {
+    let server = Server::start(&["--framing=line", "--mode=echo", "--bye=close"]);
+    let mut noise = Noise::new(8);
+    let mut text = String::new();
+    while text.len() < 1_000_000 {
+        text.push_str(&"x".repeat(noise.below(300)));
+        text.push('\n');
+    }
+    let ran = run(&mut send(server.address(), &["--framing=line"]), text.as_bytes());
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(ran.stdout == text.as_bytes(), "{} of {} bytes", ran.stdout.len(), text.len());
+}
+
+#[test]
+fn a_closed_standard_output_ends_it_quietly() {
+    let server = Server::start(&[]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = send(server.address(), &[]);
+    let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped()));
+    drop(command);
+    let mut input = process.child().stdin.take().unwrap();
+    drop(reader);
+    input.write_all(b"nobody reads the reply\n").unwrap();
+    let ran = finish(process);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    drop(input);
+}
+
+/// An address on which nobody listens: the port is held by a socket that is bound only.
+fn nobody() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+#[test]
+fn what_went_wrong_is_said_in_plain_words() {
+    let (_held, address) = nobody();
+    check_fails(&run(&mut send(address, &["-m", "hi"]), b""), "refused: nobody listens there");
+    check_fails(&run(&mut send("no-such-host.invalid:9000", &["-m", "hi"]), b""), "no such host");
+
+    let reset = serve_one(|mut stream| {
+        let _ = stream.read(&mut [0; 100]);
+        // With a linger of zero, close sends a RST.
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    });
+    check_fails(&run(&mut send(reset, &["-m", "hi"]), b""), "reset");
+
+    let not_framed = serve_one(|mut stream| {
+        let _ = stream.write_all(&[0xff; 8]);
+        let _ = stream.read(&mut [0; 100]);
+    });
+    check_fails(&run(&mut send(not_framed, &["--framing=len32", "-m", "hi"]), b""), "not framed as agreed");
+}
+
+#[test]
+fn a_connection_that_nobody_answers_times_out() {
+    // A backlog that is full: the kernel drops the next SYN, as a firewall would.
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut fillers = Vec::new();
+    while let Ok(filler) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        fillers.push(filler);
+        assert!(fillers.len() < 100, "the backlog does not fill up");
+    }
+    let start = Instant::now();
+    let ran = run(&mut send(address, &["--connect-timeout=500ms", "-m", "hi"]), b"");
+    check_fails(&ran, "timed out");
+    let took = start.elapsed();
+    assert!((0.4..5.0).contains(&took.as_secs_f64()), "it took {took:?}");
+}
+
+#[test]
+fn every_address_of_a_name_is_tried() {
+    // localhost is ::1 as well on most machines, and this server is not there.
+    let server = Server::start(&["--mode=ack"]);
+    let endpoint = format!("localhost:{}", server.address().port());
+    check_prints(&run(&mut send(endpoint, &["-m", "hi"]), b""), &["数据[hi]收到了!"]);
+}
+
+#[test]
+fn a_server_that_closes_first_ends_it() {
+    let address = serve_one(|mut stream| {
+        let mut bytes = [0; 100];
+        let count = stream.read(&mut bytes).unwrap();
+        stream.write_all(&bytes[..count]).unwrap();
+        stream.write_all(b" and good-bye").unwrap();
+    });
+    // Standard input stays open: the end comes from the server alone.
+    let mut process =
+        Process::spawn(send(address, &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut input = process.child().stdin.take().unwrap();
+    input.write_all(b"hi\n").unwrap();
+    let ran = finish(process);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).replace('\n', ""), "hi and good-bye");
+    drop(input);
+}
+
+#[test]
+fn a_server_that_never_stops_is_not_listened_to_longer_than_agreed() {
+    for framing in ["chunk", "line"] {
+        let address = serve_one(|mut stream| while stream.write_all(&b"more\n".repeat(1000)).is_ok() {});
+        let start = Instant::now();
+        let mut command = send(address, &["--wait=700ms", "-m", "hi", "--framing", framing]);
+        let ran = run(&mut command, b"");
+        let took = start.elapsed();
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{framing}");
+        assert!((0.5..5.0).contains(&took.as_secs_f64()), "{framing}: it took {took:?}");
+        assert!(ran.stdout.starts_with(b"more\nmore\n"), "{framing}");
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_is_not_waited_for_longer_than_agreed() {
+    let address = serve_one(|mut stream| {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        assert_eq!(bytes, b"hi");
+        // The client is gone before this side ends.
+        thread::sleep(PATIENCE);
+    });
+    let start = Instant::now();
+    let ran = run(&mut send(address, &["--wait=500ms", "-m", "hi"]), b"");
+    check_prints(&ran, &[]);
+    let took = start.elapsed();
+    assert!((0.4..5.0).contains(&took.as_secs_f64()), "it took {took:?}");
+}
+
+#[test]
+fn a_server_that_never_reads_is_a_failure_and_not_waited_for_for_ever() {
+    // Over a Unix socket, whose buffer does not grow while it waits.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let _listener = UnixListener::bind(&path).unwrap();
+    // What the kernel takes although nobody reads, and then a little more: that little waits in the client.
+    let mut probe = UnixStream::connect(&path).unwrap();
+    probe.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let block = vec![b'x'; 64 * 1024];
+    let mut taken = 0;
+    while let Ok(count) = probe.write(&block) {
+        taken += count;
+    }
+    let input = vec![b'x'; taken + 50_000];
+    let endpoint = format!("unix://{}", path.display());
+    let start = Instant::now();
+    let ran = run(&mut send(&endpoint, &["--wait=700ms", "--raw"]), &input);
+    check_fails(&ran, "timed out: the server does not read what it was sent");
+    let took = start.elapsed();
+    assert!((0.5..10.0).contains(&took.as_secs_f64()), "it took {took:?}");
+}
+
+#[test]
+fn what_is_given_leaves_even_where_nothing_is_waited_for() {
+    let (told, heard) = std::sync::mpsc::channel();
+    let address = serve_one(move |mut stream| {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        told.send(bytes).unwrap();
+    });
+    let ran = run(&mut send(address, &["--wait=0", "-m", "fire and forget"]), b"");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), b"fire and forget");
+}
+
+#[test]
+fn lines_are_not_glued_together_in_chunk_framing() {
+    // A server that never answers would read several lines at once if the client did not wait between them.
+    let (told, reads) = std::sync::mpsc::channel();
+    let address = serve_one(move |mut stream| {
+        let mut bytes = [0; 1024];
+        while let Ok(count @ 1..) = stream.read(&mut bytes) {
+            told.send((Instant::now(), bytes[..count].to_vec())).unwrap();
+        }
+    });
+    check_prints(&run(&mut send(address, &[]), b"one\ntwo\nthree\n"), &[]);
+    let reads: Vec<(Instant, Vec<u8>)> = reads.iter().collect();
+    let messages: Vec<&[u8]> = reads.iter().map(|(_, message)| message.as_slice()).collect();
+    assert_eq!(messages, [&b"one"[..], b"two", b"three"]);
+    let pause = reads[1].0 - reads[0].0;
+    assert!(pause > Duration::from_millis(100), "the second came {pause:?} after the first");
+}
+
+#[test]
+fn what_cannot_be_sent_is_said_before_or_when_it_is_met() {
+    let server = Server::start(&["--mode=ack", "--encoding=gbk"]);
+    let usage = |args: &[&str], words: &str| {
+        let ran = run(&mut send(server.address(), args), b"");
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains(words), "{words}: {ran:?}");
+    };
+    usage(&["--encoding=utf-16", "-m", "hi"], "can be decoded but not encoded");
+    usage(&["--encoding=latin1", "-m", "你"], "cannot hold '你'");
+    usage(&["--framing=xml"], "chunk, line and len32");
+    usage(&["--raw", "-m", "hi"], "cannot be used with");
+    let ran = run(&mut cooee(&["send", "tcp://127.0.0.1:1?mode=ack"]), b"");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    let ran = run(&mut cooee(&["send"]), b"");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+
+    let ran = run(&mut send(server.address(), &["--encoding=latin1"]), "fine\n你好\nnever\n".as_bytes());
+    check_fails(&ran, "cannot hold '你'");
+    let server = Server::start(&["--framing=line"]);
+    let args = ["--max-frame=10", "--framing=line"];
+    for (input, printed) in
+        [("1234567890\r\n12345678901\n", "1234567890\n"), ("12345678901", ""), ("1234567890\rx", "")]
+    {
+        let ran = run(&mut send(server.address(), &args), input.as_bytes());
+        check_fails(&ran, "a line has more than 10 bytes");
+        assert_eq!(String::from_utf8_lossy(&ran.stdout), printed, "what is too long is not sent");
+    }
+    check_prints(&run(&mut send(server.address(), &args), b"1234567890"), &["1234567890"]);
+}
+
+#[test]
+fn what_a_server_says_at_its_limit_is_printed() {
+    let server = Server::start(&["--max-connections=1", "--mode=ack", "--framing=line"]);
+    let mut first = server.connect();
+    first.send(b"hi\n");
+    first.take(1);
+    let ran = run(&mut send(server.address(), &["--framing=line", "-m", "hi"]), b"");
+    check_prints(&ran, &["too many connections, try again later"]);
+}

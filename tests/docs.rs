@@ -200,8 +200,8 @@ fn the_tutorial_is_gone_through_to_its_last_row() {
 fn what_is_wrong_is_found() {
     for right in [
         "src/net/bind.rs::connect",
-        "src/net/connection.rs::Connection::receive",
-        "src/net/connection.rs::Phase::Lingering",
+        "src/net/connection/receive.rs::Connection::receive",
+        "src/net/connection/phase.rs::Phase::Lingering",
         "src/limits.rs::Limits::READ_MAX",
         "src/reactor/run.rs::Reactor::accept_batch",
         "src/protocol/bye.rs::Bye::Stop",
@@ -212,8 +212,8 @@ fn what_is_wrong_is_found() {
         "src/net/nowhere.rs::connect",
         "src/net/bind.rs::conect",
         "src/net/bind.rs::Socket",
-        "src/net/connection.rs::Connexion::receive",
-        "src/net/connection.rs::Phase::Sleeping",
+        "src/net/connection/receive.rs::Connexion::receive",
+        "src/net/connection/phase.rs::Phase::Sleeping",
     ] {
         assert!(fault(wrong).is_some(), "{wrong} passed");
     }

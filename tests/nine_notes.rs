@@ -225,7 +225,7 @@ fn note_8_closing_an_accepted_socket_ends_one_client() {
     let mut again = tcp_client(address);
     again.write_all(b"bye\n").unwrap();
     assert_eq!(read_to_end(&mut again), "数据[bye]收到了!\n".as_bytes());
-    drop(staying);
+    drop((again, staying));
     server.stop();
 }
 

@@ -72,6 +72,10 @@ impl Lines {
         self.0.0.lock().unwrap().lines.clone()
     }
 
+    fn has_ended(&self) -> bool {
+        self.0.0.lock().unwrap().ended
+    }
+
     /// The first line from `start` on in which `find` finds something.
     fn wait_from<T>(&self, start: usize, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         let end = Instant::now() + DEADLINE;
@@ -244,8 +248,9 @@ impl Server {
     pub fn last_summary(&mut self) -> Summary {
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "exit after a drain: {status}");
-        let summaries = || self.logged().iter().rev().find_map(|line| Summary::parse(line));
-        wait_until("the last summary", summaries)
+        // An earlier summary may be there already: the last one is known only when nothing more can come.
+        wait_until("the end of the log", || self.stderr.has_ended().then_some(()));
+        self.logged().iter().rev().find_map(|line| Summary::parse(line)).expect("a summary at the end")
     }
 }
 

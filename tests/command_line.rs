@@ -351,6 +351,13 @@ fn a_connection_is_told_at_debug_from_its_beginning_to_its_end_with_the_reason()
 }
 
 #[test]
+fn what_is_open_to_a_network_is_warned_of() {
+    let server = Server::start(&["tcp://127.0.0.1:0", "tcp://0.0.0.0:0"]);
+    server.wait_log(&format!("tcp://{} is open to every network of this machine", server.addresses()[1]));
+    assert_eq!(server.logged("is open to"), 1, "loopback is not: {}", server.log());
+}
+
+#[test]
 fn a_help_that_nobody_reads_ends_quietly() {
     let mut command = cooee(&["serve", "--help"]);
     command.stdin(Stdio::null()).stdout(closed_pipe()).stderr(Stdio::piped());

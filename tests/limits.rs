@@ -77,6 +77,31 @@ fn a_newcomer_over_the_limit_is_told_and_closed_and_nobody_else_notices() {
 }
 
 #[test]
+fn a_free_slot_goes_to_the_next_in_line_although_refused_newcomers_stay() {
+    let server = Server::start(&["--max-connections=1"]);
+    let mut first = server.connect();
+    first.echo(b"first");
+    // More than can be refused at once, and none of them closes: the rest waits in the backlog.
+    let mut stubborn: Vec<Client> = (0..40).map(|_| server.connect()).collect();
+    for client in &mut stubborn[..30] {
+        assert_eq!(client.rest(), b"", "told, and not reset");
+    }
+    drop(first);
+    let start = Instant::now();
+    let mut served = 0;
+    for client in &mut stubborn[30..] {
+        client.send(b"served?");
+        let mut bytes = [0; 7];
+        served += usize::from(client.stream.read_exact(&mut bytes).is_ok());
+        if served > 0 {
+            break;
+        }
+    }
+    assert_eq!(served, 1, "one slot was free");
+    assert!(start.elapsed() < Duration::from_secs(2), "it took {:?}", start.elapsed());
+}
+
+#[test]
 fn the_refusal_is_framed_and_said_in_ack_mode_only() {
     let server = Server::start(&[
         "--max-connections=0",

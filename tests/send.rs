@@ -16,7 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
-use support::{Noise, PATIENCE, Process, Ran, Server, cooee, finish, run};
+use support::{
+    Collected, Noise, PATIENCE, Process, Ran, Server, cooee, cpu_ticks, finish, resident_bytes, run, wait_until,
+};
 
 fn send(address: impl ToString, args: &[&str]) -> Command {
     cooee(&[&["send", address.to_string().as_str()], args].concat())
@@ -304,6 +306,108 @@ fn what_is_given_leaves_even_where_nothing_is_waited_for() {
     let ran = run(&mut send(address, &["--wait=0", "-m", "fire and forget"]), b"");
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), b"fire and forget");
+}
+
+#[test]
+fn replies_are_printed_as_they_come() {
+    let server = Server::start(&["--mode=ack"]);
+    let mut process =
+        Process::spawn(send(server.address(), &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut input = process.child().stdin.take().unwrap();
+    let output = Collected::of(process.child().stdout.take().unwrap());
+    for number in 1..=5 {
+        writeln!(input, "line {number}").unwrap();
+        let reply = format!("数据[line {number}]收到了!\n");
+        wait_until("the reply is printed although more may be typed", || output.text().ends_with(&reply));
+    }
+    drop(input);
+    assert_eq!(process.exit_within(PATIENCE).expect("it ends").code(), Some(0));
+    assert_eq!(output.whole().iter().filter(|byte| **byte == b'\n').count(), 5);
+}
+
+#[test]
+fn a_character_that_comes_in_two_pieces_is_printed_whole() {
+    for (encoding, halves) in [("gbk", [&b"a\xca"[..], b"\xfd"]), ("utf-8", [b"a\xe6\x95", b"\xb0"])] {
+        let address = serve_one(move |mut stream| {
+            stream.set_nodelay(true).unwrap();
+            let _ = stream.read(&mut [0; 100]);
+            for half in halves {
+                stream.write_all(half).unwrap();
+                // Long enough to be read apart; if they are read together, this shows nothing and harms nothing.
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let ran = run(&mut send(address, &["--encoding", encoding, "-m", "hi"]), b"");
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        assert_eq!(String::from_utf8_lossy(&ran.stdout).replace('\n', ""), "a数", "{encoding}");
+    }
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_stops_the_client_and_costs_nothing() {
+    let address = serve_one(|mut stream| while stream.write_all(&b"more\n".repeat(1000)).is_ok() {});
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = send(address, &[]);
+    let process = Process::spawn(command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::null()));
+    // Once it has printed what the pipe holds, it has nothing to do.
+    let mut ticks = cpu_ticks(process.id());
+    let rests = || {
+        let before = std::mem::replace(&mut ticks, cpu_ticks(process.id()));
+        thread::sleep(Duration::from_millis(500));
+        cpu_ticks(process.id()) - before < 5
+    };
+    wait_until("the client rests", rests);
+    let start = cpu_ticks(process.id());
+    thread::sleep(Duration::from_secs(1));
+    let used = cpu_ticks(process.id()) - start;
+    assert!(used < 10, "{used} ticks of CPU time in a second, for nothing");
+    assert!(resident_bytes(process.id()) < 64 * 1024 * 1024, "what is not printed is not read either");
+    drop(reader);
+}
+
+/// A terminal: the end that a person has, and the end that a program has.
+fn terminal() -> (File, File) {
+    let pair = nix::pty::openpty(None, None).unwrap();
+    (pair.master.into(), pair.slave.into())
+}
+
+#[test]
+fn a_terminal_gets_a_prompt_and_nothing_that_has_power_over_it() {
+    for framing in ["chunk", "line"] {
+        let server = Server::start(&["--mode=ack", "--framing", framing]);
+        let (mut person, program) = terminal();
+        let end = || program.try_clone().unwrap();
+        let mut command = send(server.address(), &["--framing", framing]);
+        let mut process = Process::spawn(command.stdin(end()).stdout(end()).stderr(end()));
+        drop(command);
+        let screen = Collected::of(person.try_clone().unwrap());
+        wait_until("it asks", || screen.text() == "> ");
+        // What is typed is shown by the terminal itself; the escape is what comes back. ^V takes the next key as it is.
+        person.write_all(b"hi\x16\x1b[2J\n").unwrap();
+        let dialogue = "[2J\r\n数据[hi\\u{1b}[2J]收到了!\r\n> ";
+        wait_until("it answers and asks again", || screen.text().ends_with(dialogue));
+        assert!(!screen.text().contains('\u{1b}'), "{}", screen.text().escape_debug());
+        // The terminal is the shell's: its flags are as they were (O_NONBLOCK is 04000).
+        let flags = std::fs::read_to_string(format!("/proc/{}/fdinfo/0", process.id())).unwrap();
+        let flags = flags.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+        assert_eq!(u32::from_str_radix(flags, 8).unwrap() & 0o4000, 0, "{flags}");
+        person.write_all(b"bye\n").unwrap();
+        wait_until("it says good-bye", || screen.text().ends_with("bye\r\n数据[bye]收到了!\r\n"));
+        assert_eq!(process.exit_within(PATIENCE).expect("it ends").code(), Some(0));
+    }
+}
+
+#[test]
+fn a_prompt_that_nobody_reads_does_no_harm() {
+    let server = Server::start(&["--mode=ack"]);
+    let (mut person, program) = terminal();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = send(server.address(), &[]);
+    let process = Process::spawn(command.stdin(program).stdout(Stdio::piped()).stderr(writer));
+    person.write_all(b"hi\nbye\n").unwrap();
+    let ran = finish(process);
+    assert_eq!((ran.code, lines(&ran)), (Some(0), vec!["数据[hi]收到了!", "数据[bye]收到了!"]));
 }
 
 #[test]

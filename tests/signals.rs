@@ -119,15 +119,6 @@ fn a_client_that_never_closes_holds_the_drain_up_no_longer_than_it_may() {
     assert_eq!(client.rest(), b"");
 }
 
-/// Whether everything that `client` has sent has arrived at the server's socket (`/proc/net/tcp`: nothing is left in its send queue).
-fn has_arrived(client: &Client) -> bool {
-    let port = format!(":{:04X} ", client.stream.local_addr().unwrap().port());
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let row = rows.find(|row| format!("{} ", row[1]).ends_with(&port)).expect("the client's socket");
-    row[4].starts_with("00000000:")
-}
-
 #[test]
 fn what_waits_behind_a_slow_reader_is_read_and_answered_in_a_drain() {
     let mut server = Server::start(&["--write-limit=4KiB", "--drain-timeout=1m", "tcp://127.0.0.1:0?sndbuf=4KiB"]);
@@ -137,7 +128,7 @@ fn what_waits_behind_a_slow_reader_is_read_and_answered_in_a_drain() {
     let mut client = Client::over(socket.into());
     let bytes = Noise::new(6).bytes(50_000);
     client.send(&bytes);
-    wait_until("all of it has arrived", || has_arrived(&client));
+    client.wait_arrived();
     server.signal(SIGTERM);
     server.wait_log("draining");
     assert!(client.rest() == bytes, "some byte was lost");

@@ -309,9 +309,12 @@ fn a_client_that_is_gone_before_its_reply_harms_nobody() {
         let address = SocketAddr::new(loopback(1, 0).ip(), server.address("udp").port());
         // The server is held while they send and close; each reply is then answered by ICMP "port unreachable".
         server.signal(Signal::SIGSTOP);
+        // One socket with an address of its own: the port is free again at once, and the replies must not meet another test's.
+        let gone = udp_client_at(loopback(77, 0));
         for _ in 0..100 {
-            udp_client().send_to(b"and away", address).unwrap();
+            gone.send_to(b"and away", address).unwrap();
         }
+        drop(gone);
         server.signal(Signal::SIGCONT);
         server.wait_summary("their datagrams", |summary| summary.get("messages_in") == 100);
         let client = udp_client();

@@ -7,6 +7,7 @@ pub mod outcome;
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::address::Address;
@@ -241,7 +242,8 @@ impl Client {
         if self.paced_until.is_some_and(|until| until <= cx.now) {
             self.paced_until = None;
         }
-        let paces = self.options.rules.framing == Framing::Chunk && !self.options.raw;
+        // A person sees the reply before the next prompt, however messages are framed.
+        let paces = self.options.prompt || (self.options.rules.framing == Framing::Chunk && !self.options.raw);
         while self.paced_until.is_none() && !cx.reply.is_full() {
             let Some(message) = self.outgoing.pop_front() else { break };
             cx.reply.send(&message);
@@ -445,7 +447,8 @@ impl Handler for Client {
             Session::Server => self.send_next(cx),
             Session::Output => {
                 if self.printed.is_empty() && std::mem::take(&mut self.prompt_due) {
-                    eprint!("> ");
+                    // Where nobody reads the prompt, nobody misses it.
+                    let _ = write!(io::stderr(), "> ");
                 }
                 if !cx.reply.is_full() {
                     cx.reply.send(&self.printed);

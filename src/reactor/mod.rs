@@ -295,8 +295,14 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             self.wake(key);
         }
         for (address, tag) in std::mem::take(&mut self.shared.orders.connects) {
-            if let Err(error) = self.connect(&address, tag) {
-                handler.connect_failed(tag, CloseReason::of_error(&error), &mut self.shared.orders);
+            // A drain would wait for a newcomer that nobody drains.
+            let reason = if self.course == Course::Serving {
+                self.connect(&address, tag).err().map(|error| CloseReason::of_error(&error))
+            } else {
+                Some(CloseReason::Drained)
+            };
+            if let Some(reason) = reason {
+                handler.connect_failed(tag, reason, &mut self.shared.orders);
             }
         }
     }

@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -233,24 +233,34 @@ impl Server {
         assert!(there, "'{text}' was not logged {times} times:\n{}", self.log());
     }
 
-    /// Memory that it has in RAM, in bytes (`VmRSS`).
+    /// Memory that it has in RAM, in bytes.
     pub fn resident_bytes(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the server lives");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+        resident_bytes(self.id())
     }
 
-    /// CPU time that it has used (`utime + stime`), in ticks of 10 ms.
+    /// CPU time that it has used, in ticks of 10 ms.
     pub fn cpu_ticks(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("the server lives");
-        let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+        cpu_ticks(self.id())
     }
 
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.id())).expect("the server lives").count()
     }
+}
+
+/// Memory that a process has in RAM, in bytes (`VmRSS`).
+pub fn resident_bytes(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+}
+
+/// CPU time that a process has used (`utime + stime`), in ticks of 10 ms.
+pub fn cpu_ticks(process: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process lives");
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 /// Lets this process hold as many sockets as it may.
@@ -345,18 +355,21 @@ impl Client {
         self.rest()
     }
 
-    /// Waits until the connection is over, cleanly or not.
-    pub fn wait_over(&mut self) -> io::Result<()> {
-        let mut bytes = [0; 64 * 1024];
-        loop {
-            match self.stream.read(&mut bytes) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
+    /// Waits until everything that was sent lies in the peer's socket: nothing is left in this one's send queue.
+    #[track_caller]
+    pub fn wait_arrived(&self) {
+        let (local, peer) = (self.stream.local_addr().unwrap(), self.stream.peer_addr().unwrap());
+        wait_until("what was sent has arrived", || tcp_row(local, peer)[4].starts_with("00000000:"));
     }
+}
+
+/// The columns of `/proc/net/tcp` for the IPv4 socket between these two addresses (the kernel's `proc_net_tcp.txt`).
+pub fn tcp_row(local: SocketAddr, peer: SocketAddr) -> Vec<String> {
+    let ends = |address: SocketAddr| format!(":{:04X}", address.port());
+    let table = fs::read_to_string("/proc/net/tcp").expect("the table can be read");
+    let rows = table.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    let mut matching = rows.filter(|row| row[1].ends_with(&ends(local)) && row[2].ends_with(&ends(peer)));
+    matching.next().expect("the socket is in the table")
 }
 
 /// The beginning of some bytes, for a message.

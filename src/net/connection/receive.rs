@@ -23,7 +23,7 @@ impl<T: Stream, S> Connection<T, S> {
     where
         H: Handler<Session = S>,
     {
-        if self.phase == Phase::Connecting && !self.establish() {
+        if self.phase == Phase::Connecting && !self.establish(shared.now) {
             return;
         }
         if self.session.is_none() && self.phase == Phase::Open {
@@ -75,13 +75,14 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     /// Asks whether the connection is established; true once it is.
-    fn establish(&mut self) -> bool {
+    fn establish(&mut self, now: Tick) -> bool {
         if !self.latch.writable() {
             return false;
         }
         match self.stream.connect_progress() {
             Ok(ConnectProgress::Established(peer)) => {
                 self.phase = Phase::Open;
+                self.progress = now;
                 self.peer = peer;
             }
             Ok(ConnectProgress::Pending) => self.latch.write_would_block(),

@@ -1,0 +1,90 @@
+//! Goal: a peer that resets its connection costs that connection only, and what it sent before the RST is still read.
+//!
+//! Method: while the server is stopped (SIGSTOP), clients send and then close with a linger of zero, which sends a RST: before they were
+//! accepted, behind unread bytes, and under a reply. The server's summary says what it read and why it closed.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal::{SIGCONT, SIGSTOP, SIGUSR1};
+use socket2::SockRef;
+use support::{Client, Server, len32, wait_until};
+
+/// Ends the connection with a RST.
+fn reset(client: Client) {
+    SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// Waits until the server's summary says `words`.
+#[track_caller]
+fn wait_summary(server: &Server, words: &str) {
+    wait_until(words, || {
+        server.signal(SIGUSR1);
+        server.logged(words) > 0
+    });
+}
+
+#[test]
+fn bytes_in_front_of_a_reset_are_read() {
+    // Whole, and in many reads, the first of which meets the error when its echo is written.
+    for budget in ["--read-budget=256KiB", "--read-budget=1KiB"] {
+        for args in [&[budget][..], &[budget, "--mode=discard"], &[budget, "--framing=len32", "--bye=close"]] {
+            let server = Server::start(args);
+            let mut witness = server.connect();
+            witness.send(&len32(b"w"));
+            wait_summary(&server, "bytes_in=5 ");
+            server.signal(SIGSTOP);
+            let mut client = server.connect();
+            client.send(&len32(&[7; 4996]).repeat(10));
+            client.wait_arrived();
+            reset(client);
+            server.signal(SIGCONT);
+            wait_summary(&server, "active=1 messages");
+            wait_summary(&server, "closed=1(reset=1)");
+            let log = server.log();
+            assert!(log.contains("bytes_in=50005"), "{args:?}: {log}");
+            witness.finish();
+        }
+    }
+}
+
+#[test]
+fn connections_that_are_reset_before_they_are_accepted_are_gone_and_nothing_else() {
+    let server = Server::start(&["--max-connections=1000"]);
+    let mut witness = server.connect();
+    witness.echo(b"before");
+    server.signal(SIGSTOP);
+    for number in 0..300 {
+        let mut client = server.connect();
+        if number % 2 == 0 {
+            client.send(b"and gone");
+        }
+        reset(client);
+    }
+    let mut last = server.connect();
+    last.send(b"behind them");
+    server.signal(SIGCONT);
+    last.expect(b"behind them");
+    witness.echo(b"after");
+    wait_summary(&server, "accepted=302 active=2");
+    drop((witness, last));
+    let log = server.stop();
+    assert!(log.contains("closed=302("), "{log}");
+}
+
+#[test]
+fn a_reset_under_a_reply_ends_that_connection_only() {
+    let server = Server::start(&[]);
+    let mut witness = server.connect();
+    for _ in 0..200 {
+        let mut client = server.connect();
+        client.send(&[7; 30_000]);
+        client.take(1);
+        // The rest of the echo is unread, or still on its way.
+        drop(client);
+        witness.echo(b"still here");
+    }
+    wait_summary(&server, "accepted=201 active=1");
+}

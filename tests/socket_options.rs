@@ -1,0 +1,53 @@
+//! Goal: the options of sockets do what they say: several processes share a port, silent peers are probed.
+//!
+//! Method: two servers on one port, and what `/proc/net/tcp` tells of the server's sockets.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use support::{Client, Server, cooee, run, tcp_row, wait_until};
+
+#[test]
+fn several_processes_share_a_port_where_that_was_asked_for() {
+    let first = Server::start(&["--reuse-port"]);
+    let endpoint = format!("tcp://{}", first.address());
+    let second = Server::start(&["--reuse-port", &endpoint]);
+    // The kernel spreads connections by their addresses: one of the two gets none with a chance of 2 in 2 to the power of 64.
+    for _ in 0..64 {
+        let mut client = first.connect();
+        client.echo(b"from one of the two");
+        assert_eq!(client.finish(), b"");
+    }
+    for server in [first, second] {
+        let log = server.stop();
+        assert!(!log.contains("accepted=0 ") && !log.contains("accepted=64 "), "{log}");
+    }
+
+    let alone = Server::start(&[]);
+    let endpoint = format!("tcp://{}?reuse-port=true", alone.address());
+    let ran = run(&mut cooee(&["serve", &endpoint]), b"");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("address in use"), "{ran:?}");
+}
+
+#[test]
+fn silent_peers_are_probed_where_that_was_asked_for() {
+    let server = Server::start(&["tcp://127.0.0.1:0", "tcp://127.0.0.1:0?keepalive=60s"]);
+    let timers: Vec<String> = server
+        .addresses()
+        .into_iter()
+        .map(|address| {
+            let mut client = Client::connect(address);
+            client.echo(b"hi");
+            // Until the last reply is acknowledged, its retransmission timer runs instead.
+            let mut timer = String::new();
+            wait_until("no retransmission is pending", || {
+                timer = tcp_row(address, client.stream.local_addr().unwrap())[5].split(':').next().unwrap().to_owned();
+                timer != "01"
+            });
+            timer
+        })
+        .collect();
+    // 00: no timer; 02: the keep-alive timer (the kernel's `proc_net_tcp.txt`).
+    assert_eq!(timers, ["00", "02"]);
+}

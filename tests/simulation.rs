@@ -40,7 +40,7 @@ mod support {
 const STEPS: usize = 3_000;
 
 /// Within so many turns everything has ended. A thousand would do, but for peers with buffers of a few bytes.
-const LAST_STEPS: usize = 30_000;
+const LAST_STEPS: usize = 50_000;
 
 /// Newcomers over the limit that are told so at once, as the reactor documents it.
 const REFUSED_MAX: usize = 32;

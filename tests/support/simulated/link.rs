@@ -91,6 +91,8 @@ pub struct Link {
     pub paused: bool,
     pub finished_at: Option<u64>,
     pub half_closed: bool,
+    /// When the handler wants to be called.
+    pub tick_at: Option<u64>,
     pub taken: usize,
     pub answered: usize,
     pub reason: Option<CloseReason>,
@@ -139,6 +141,7 @@ impl Link {
             paused: false,
             finished_at: None,
             half_closed: false,
+            tick_at: None,
             taken: 0,
             answered: 0,
             reason: None,

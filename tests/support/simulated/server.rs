@@ -107,6 +107,13 @@ impl Server {
         cx.pause();
     }
 
+    /// Asks for a tick within so many microseconds.
+    fn order_tick(&mut self, link: usize, most: usize, cx: &mut Context<'_>) {
+        let wait = self.rng.below(most);
+        self.world.borrow_mut().tick_ordered(link, wait);
+        cx.wake_after(Duration::from_micros(wait as u64));
+    }
+
     /// Sends what it has to say unasked, until the peer is owed enough: more when there is room, or when it likes.
     fn send_unasked(&mut self, link: usize, total: usize, cx: &mut Context<'_>) {
         let mut sent = self.world.borrow().links[link].answered;
@@ -116,7 +123,7 @@ impl Server {
             self.answer(link, cx, |_, cx| cx.reply.send(&bytes));
             sent += count;
             if self.rng.percent(10) && sent < total {
-                cx.wake_after(Duration::from_micros(self.rng.below(3_000) as u64));
+                self.order_tick(link, 3_000, cx);
                 return;
             }
         }
@@ -181,7 +188,7 @@ impl Server {
             1 => {
                 self.pause(link, cx);
                 session.wakes_itself = true;
-                cx.wake_after(Duration::from_micros(self.rng.below(3_000) as u64));
+                self.order_tick(link, 3_000, cx);
             }
             _ => {}
         }
@@ -216,7 +223,7 @@ impl Handler for Server {
             self.go_on(&mut session, cx);
         } else {
             // It lets the peer wait for its first word.
-            cx.wake_after(Duration::from_micros(self.rng.below(60_000) as u64));
+            self.order_tick(link, 60_000, cx);
         }
         Session::Link(session)
     }
@@ -299,7 +306,7 @@ impl Handler for Server {
         {
             let mut world = self.world.borrow_mut();
             world.trace.note(Happening::Ticked { link });
-            if world.takes_wake(key) {
+            if world.takes_wake(key, link) {
                 world.links[link].paused = false;
             }
         }

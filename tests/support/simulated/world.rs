@@ -87,7 +87,7 @@ impl World {
     /// A machine on which nothing has happened yet.
     pub fn new(mut rng: Splitmix, limits: Limits, trace: Trace) -> World {
         // Where every turn reads a few bytes, there should not be many.
-        let capacity = if limits.read_budget < 100 { 16 } else { rng.pick(&[16, 200, 4096]) };
+        let capacity = if limits.read_budget < 64 || limits.write_limit < 64 { 16 } else { rng.pick(&[16, 200, 4096]) };
         World {
             rng,
             trace,
@@ -246,9 +246,18 @@ impl World {
         }
     }
 
+    /// The handler asks for a tick of this connection.
+    pub fn tick_ordered(&mut self, position: usize, wait: usize) {
+        self.links[position].tick_at = Some(self.now + wait as u64);
+    }
+
     /// Its tick is called: whether a wake was carried out since the last one.
-    pub fn takes_wake(&mut self, key: Key) -> bool {
+    pub fn takes_wake(&mut self, key: Key, position: usize) -> bool {
         let turn = self.turn;
+        if self.links[position].tick_at.is_some_and(|moment| moment <= self.now) {
+            self.links[position].tick_at = None;
+            self.has_worked = true;
+        }
         let is_woken = self.wakes_ordered.iter().any(|(woken, ordered)| *woken == key && *ordered < turn);
         self.has_worked |= is_woken;
         self.wakes_ordered.retain(|(woken, ordered)| *woken != key || *ordered == turn);
@@ -362,7 +371,8 @@ impl World {
     /// A stream with a peer whose plans follow from the seed.
     fn new_link(&mut self, role: Role, is_tcp: bool) -> usize {
         let name = self.links.len();
-        let capacities = (self.rng.between(1, self.capacity), self.rng.between(1, self.capacity));
+        let smallest = self.capacity.div_ceil(16);
+        let capacities = (self.rng.between(smallest, self.capacity), self.rng.between(smallest, self.capacity));
         let mut link = Link::new(name, role, is_tcp, capacities);
         link.to_send = self.rng.below(10 * self.capacity);
         link.is_deaf = !self.is_calm && self.rng.percent(10);
@@ -979,7 +989,7 @@ impl World {
     fn check_refused_close(&self, position: usize, refused_at: u64) {
         let link = &self.links[position];
         let has_waited = self.now - refused_at >= self.limits.half_closed_timeout.as_micros() as u64;
-        if link.owed() > 0 && has_waited {
+        if link.owed() > 0 && has_waited && !link.reset {
             self.check_silence(position);
         } else {
             self.check_graceful_close(position);

@@ -37,7 +37,7 @@ pub struct Server {
     keys: Vec<Key>,
     pub connects_left: usize,
     pub sessions: usize,
-    pub faults: usize,
+    pub faults: u64,
     /// It stops the reactor at once, as soon as it is called.
     pub aborts: bool,
 }
@@ -144,7 +144,9 @@ impl Server {
         match session.role {
             Role::Source(total) if answered == total => self.finish(link, CloseReason::Ended, cx),
             // Half of the clients tell that they have nothing more to ask, the others wait for the last answer first.
-            Role::Client(total) if answered == total && link % 2 == 0 && !half_closed => self.half_close(link, cx),
+            Role::Client(total) if answered == total && link.is_multiple_of(2) && !half_closed => {
+                self.half_close(link, cx)
+            }
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `world` | the machine: clock, agenda, owed edges, descriptors, and what the peers do |
+//! | `world` | the machine: clock, agenda, owed edges, descriptors; its peers, its system calls, and the checks |
 //! | `link` | one stream with both its ends |
 //! | `backlog`, `mailbox` | a listening socket, a datagram socket |
 //! | `kernel` | the reactor's seams over the world |

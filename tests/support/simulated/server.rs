@@ -37,7 +37,7 @@ pub struct Server {
     keys: Vec<Key>,
     pub connects_left: usize,
     pub sessions: usize,
-    pub faults: usize,
+    pub faults: u64,
     /// It stops the reactor at once, as soon as it is called.
     pub aborts: bool,
 }

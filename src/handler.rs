@@ -149,7 +149,8 @@ impl Orders {
         self.wakes.push(key);
     }
 
-    /// Opens a connection; [`Handler::open`] or [`Handler::connect_failed`] tells how it went.
+    /// Opens a connection; [`Handler::open`] or [`Handler::connect_failed`] tells how it went. A reactor that drains opens none
+    /// ([`CloseReason::Drained`]).
     pub fn connect(&mut self, address: Address, tag: usize) {
         self.connects.push((address, tag));
     }

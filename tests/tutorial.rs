@@ -8,20 +8,27 @@ mod process;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use process::{Process, Server, can_forge, converse, read_to_end, run, send, skip, tcp_client, udp_client};
 
 /// Python with one of the tutorial's programs; none where there is no Python.
 fn python(program: &str, arguments: &[&str]) -> Option<Command> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tutorial").join(program);
-    let version = Command::new("python3").args(["-c", "import sys; sys.exit(sys.version_info < (3, 8))"]).output();
-    if !version.is_ok_and(|version| version.status.success()) {
+    static INTERPRETER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let interpreter = INTERPRETER.get_or_init(|| {
+        let ask = "import sys; print(sys.executable); sys.exit(sys.version_info < (3, 8))";
+        let answer =
+            Command::new("python3").args(["-c", ask]).output().ok().filter(|answer| answer.status.success())?;
+        Some(PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim_end()))
+    });
+    let Some(interpreter) = interpreter else {
         skip("python3 (3.8 or newer) is missing");
         return None;
-    }
-    let mut command = Command::new("python3");
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tutorial").join(program);
+    let mut command = Command::new(interpreter);
     command.args(["-u", "-X", "utf8"]).arg(script).args(arguments);
     Some(command)
 }

@@ -309,9 +309,12 @@ fn a_client_that_is_gone_before_its_reply_harms_nobody() {
         let address = SocketAddr::new(loopback(1, 0).ip(), server.address("udp").port());
         // The server is held while they send and close; each reply is then answered by ICMP "port unreachable".
         server.signal(Signal::SIGSTOP);
+        // One socket with an address of its own: the port is free again at once, and the replies must not meet another test's.
+        let gone = udp_client_at(loopback(77, 0));
         for _ in 0..100 {
-            udp_client().send_to(b"and away", address).unwrap();
+            gone.send_to(b"and away", address).unwrap();
         }
+        drop(gone);
         server.signal(Signal::SIGCONT);
         server.wait_summary("their datagrams", |summary| summary.get("messages_in") == 100);
         let client = udp_client();
@@ -407,9 +410,11 @@ fn a_drain_answers_the_datagrams_that_wait() {
 
 #[test]
 fn one_forged_datagram_between_two_servers_dies_at_the_rate() {
-    for mode in ["echo", "ack"] {
-        let arguments = ["--udp-rate", "5", "--mode", mode, "udp://127.0.0.1:0"];
-        let (one, other) = (Server::start(&arguments), Server::start(&arguments));
+    for (mode, same_port) in [("echo", false), ("ack", false), ("echo", true)] {
+        let start = |url: &str| Server::start(&["--udp-rate", "5", "--mode", mode, url]);
+        let one = start("udp://127.0.0.1:0");
+        let port = if same_port { one.address("udp").port() } else { 0 };
+        let other = start(&format!("udp://127.0.0.2:{port}"));
         if !can_forge(one.address("udp"), other.address("udp"), b"ping") {
             return;
         }

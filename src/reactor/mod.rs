@@ -295,8 +295,14 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             self.wake(key);
         }
         for (address, tag) in std::mem::take(&mut self.shared.orders.connects) {
-            if let Err(error) = self.connect(&address, tag) {
-                handler.connect_failed(tag, CloseReason::of_error(&error), &mut self.shared.orders);
+            // A drain would wait for a newcomer that nobody drains.
+            let reason = if self.course == Course::Serving {
+                self.connect(&address, tag).err().map(|error| CloseReason::of_error(&error))
+            } else {
+                Some(CloseReason::Drained)
+            };
+            if let Some(reason) = reason {
+                handler.connect_failed(tag, reason, &mut self.shared.orders);
             }
         }
     }
@@ -379,11 +385,20 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
+    /// Whether a newcomer can be served, or at least refused.
+    fn has_slot(&self) -> bool {
+        self.connections < self.shared.limits.max_connections || self.refused < run::REFUSED_MAX
+    }
+
+    /// Whether connections that owe bytes may read again. The low-water mark is three quarters of the bound, so that one freed byte
+    /// does not wake everybody for nothing.
+    fn has_room(&self) -> bool {
+        self.shared.queued <= self.shared.limits.queue_limit / 4 * 3
+    }
+
     /// Moves the lists of the conditions that have cleared to the ready list.
     fn wake_waiting(&mut self) {
-        let slot_is_free = self.connections < self.shared.limits.max_connections || self.refused < run::REFUSED_MAX;
-        // The low-water mark: three quarters of the bound, so that one freed byte does not wake everybody for nothing.
-        let room = self.shared.queued <= self.shared.limits.queue_limit / 4 * 3;
+        let (slot_is_free, room) = (self.has_slot(), self.has_room());
         for (clear, list) in [(slot_is_free, &mut self.awaiting_slot), (room, &mut self.awaiting_room)] {
             if clear {
                 for key in list.drain(..) {
@@ -398,9 +413,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Whether every source keeps the latch invariant (see the crate's documentation). A test asks after every turn.
     pub fn keeps_the_invariant(&self) -> bool {
-        self.sources.iter().all(|(_, source)| {
+        let waits = |key: &Key| {
+            (self.awaiting_slot.contains(key) && !self.has_slot())
+                || (self.awaiting_room.contains(key) && !self.has_room())
+        };
+        self.sources.iter().all(|(key, source)| {
             source.listed
-                || source.waiting
+                || (source.waiting && waits(&key))
                 || match &source.kind {
                     Kind::Connection(connection) => connection.keeps_the_invariant(&self.shared),
                     Kind::Acceptor(acceptor) => acceptor.is_retrying() || !acceptor.is_ready(),

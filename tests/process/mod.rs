@@ -72,6 +72,10 @@ impl Lines {
         self.0.0.lock().unwrap().lines.clone()
     }
 
+    fn ended(&self) -> bool {
+        self.0.0.lock().unwrap().ended
+    }
+
     /// The first line from `start` on in which `find` finds something.
     fn wait_from<T>(&self, start: usize, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         let end = Instant::now() + DEADLINE;
@@ -118,9 +122,11 @@ impl Process {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended, and until all that it said is collected.
     pub fn wait(&mut self) -> ExitStatus {
-        wait_until("the end of the process", || self.child.try_wait().unwrap())
+        let status = wait_until("the end of the process", || self.child.try_wait().unwrap());
+        wait_until("its last words", || (self.stdout.ended() && self.stderr.ended()).then_some(()));
+        status
     }
 
     /// Whether it still runs.
@@ -207,6 +213,11 @@ impl Server {
         url.split("://").nth(1).unwrap().parse().unwrap()
     }
 
+    /// How many descriptors it has open, where the system tells.
+    pub fn open_descriptors(&self) -> Option<usize> {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).ok().map(Iterator::count)
+    }
+
     /// Asks for the summary (SIGUSR1) and reads it.
     pub fn summary(&self) -> Summary {
         let seen = self.0.stderr.all().len();
@@ -244,8 +255,7 @@ impl Server {
     pub fn last_summary(&mut self) -> Summary {
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "exit after a drain: {status}");
-        let summaries = || self.logged().iter().rev().find_map(|line| Summary::parse(line));
-        wait_until("the last summary", summaries)
+        self.logged().iter().rev().find_map(|line| Summary::parse(line)).expect("no summary at the end")
     }
 }
 

@@ -1,0 +1,133 @@
+//! The bytes that a connection owns, which an idle one does not.
+
+use crate::buffer::Buffer;
+use crate::clock::Tick;
+
+#[derive(Debug, Default)]
+struct Queues {
+    /// An incomplete message, or bytes that the handler would not take yet.
+    inbox: Buffer,
+    /// Bytes that the socket refused.
+    outbox: Buffer,
+    /// Since when the first message in the inbox has been incomplete.
+    incomplete_since: Option<Tick>,
+}
+
+/// The bytes that a connection owns.
+///
+/// Invariant: with nothing kept and nothing owed, it holds no memory: one empty word in the slab entry.
+#[derive(Debug, Default)]
+pub(super) struct Held(Option<Box<Queues>>);
+
+impl Held {
+    /// The memory behind it, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let queues = self.0.as_ref();
+        queues.map_or(0, |queues| size_of::<Queues>() + queues.inbox.capacity() + queues.outbox.capacity())
+    }
+
+    /// How many bytes the peer is owed.
+    pub(super) fn owed(&self) -> usize {
+        self.0.as_ref().map_or(0, |queues| queues.outbox.len())
+    }
+
+    /// The owed bytes.
+    pub(super) fn outbox(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |queues| queues.outbox.pending())
+    }
+
+    /// Owes the peer `bytes` more.
+    pub(super) fn owe(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.0.get_or_insert_default().outbox.push(bytes);
+        }
+    }
+
+    /// The socket took `count` of the owed bytes.
+    pub(super) fn paid(&mut self, count: usize) {
+        if let Some(queues) = &mut self.0 {
+            queues.outbox.consume(count);
+            self.shed();
+        }
+    }
+
+    /// What is owed will never be taken.
+    pub(super) fn forgive(&mut self) {
+        self.paid(self.owed());
+    }
+
+    /// Takes the inbox out: what the handler has not taken.
+    pub(super) fn take_inbox(&mut self) -> Buffer {
+        let Some(queues) = &mut self.0 else { return Buffer::default() };
+        let inbox = std::mem::take(&mut queues.inbox);
+        self.shed();
+        inbox
+    }
+
+    /// Keeps what the handler did not take. The clock of an incomplete message starts at `since`: behind a
+    /// whole message before it, or after a time in which the peer could not go on.
+    pub(super) fn keep_inbox(&mut self, inbox: Buffer, since: Tick) {
+        if !inbox.is_empty() {
+            let queues = self.0.get_or_insert_default();
+            queues.inbox = inbox;
+            queues.incomplete_since = Some(since);
+        }
+    }
+
+    /// Since when the first message in the inbox has been incomplete.
+    pub(super) fn incomplete_since(&self) -> Option<Tick> {
+        self.0.as_ref().and_then(|queues| queues.incomplete_since)
+    }
+
+    /// The peer could not go on until `now`: it has its time again.
+    pub(super) fn restart_incomplete(&mut self, now: Tick) {
+        if let Some(since) = self.0.as_mut().and_then(|queues| queues.incomplete_since.as_mut()) {
+            *since = now;
+        }
+    }
+
+    fn shed(&mut self) {
+        let Some(queues) = &mut self.0 else { return };
+        if queues.inbox.is_empty() {
+            queues.incomplete_since = None;
+            if queues.outbox.is_empty() {
+                self.0 = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn with_nothing_kept_and_nothing_owed_it_is_one_empty_word() {
+        assert_eq!(size_of::<Held>(), 8);
+        let mut held = Held::default();
+        held.owe(b"owed");
+        let mut inbox = Buffer::default();
+        inbox.push(b"kept");
+        held.keep_inbox(inbox, Tick::START);
+        assert!(held.bytes() > 8);
+        held.paid(4);
+        assert_eq!((held.owed(), held.incomplete_since()), (0, Some(Tick::START)));
+        assert_eq!(held.take_inbox().pending(), b"kept");
+        assert_eq!((held.bytes(), held.incomplete_since()), (0, None));
+    }
+
+    #[test]
+    fn what_is_forgiven_leaves_the_inbox_alone() {
+        let mut held = Held::default();
+        held.owe(b"owed");
+        let mut inbox = Buffer::default();
+        inbox.push(b"kept");
+        held.keep_inbox(inbox, Tick::START);
+        held.restart_incomplete(Tick::at(Duration::from_secs(1)));
+        held.forgive();
+        assert_eq!(held.outbox(), b"");
+        assert_eq!(held.incomplete_since(), Some(Tick::at(Duration::from_secs(1))));
+    }
+}

@@ -1,0 +1,95 @@
+//! What a connection wants, and how long it has patience.
+
+use crate::clock::Tick;
+use crate::close_reason::CloseReason;
+use crate::limits::Limits;
+use crate::net::connection::Connection;
+use crate::net::connection::phase::{Origin, Phase};
+use crate::net::shared::Shared;
+use crate::net::stream::Stream;
+
+impl<T: Stream, S> Connection<T, S> {
+    /// Whether what is sent answers what is read, so that reading on would make more of it.
+    ///
+    /// A client's requests are not made by reading replies: if it stopped reading while the server is slow to take them, a
+    /// server that keeps the same rule would wait for it, and both for ever.
+    pub(super) fn owes_answers(&self) -> bool {
+        self.origin != Origin::Connected && self.phase == Phase::Open && self.broken.is_none()
+    }
+
+    /// Whether so much is owed that the peer has to take some of it before it is read again.
+    pub(super) fn is_held_up(&self, owed: usize, limits: &Limits) -> bool {
+        owed >= limits.write_limit && self.owes_answers()
+    }
+
+    /// Back-pressure is this expression: an open connection reads while it owes less than the limit.
+    pub(super) fn wants_read(&self, owed: usize, limits: &Limits) -> bool {
+        if self.read_ended || self.over.is_some() {
+            return false;
+        }
+        match self.phase {
+            Phase::Connecting => false,
+            Phase::Open => self.broken.is_some() || !(self.paused || self.held_back || self.is_held_up(owed, limits)),
+            Phase::Flushing | Phase::Lingering => true,
+        }
+    }
+
+    pub(super) fn wants_write(&self) -> bool {
+        self.broken.is_none() && (self.phase == Phase::Connecting || self.owed() > 0)
+    }
+
+    /// At the bound on all queued bytes, whoever owes some of them stops reading.
+    pub(super) fn waits_for_room(&self, owed: usize, shared: &Shared) -> bool {
+        owed > 0 && self.owes_answers() && shared.queue_is_full()
+    }
+
+    /// Whether there is something to do without another event.
+    pub(super) fn is_runnable(&self, shared: &Shared) -> bool {
+        let owed = self.owed();
+        let open = self.phase == Phase::Open;
+        let relieved = open && self.full && owed < shared.limits.write_limit;
+        let offers = open && self.held_back && !self.paused && !self.is_held_up(owed, &shared.limits);
+        let reads =
+            self.wants_read(owed, &shared.limits) && self.latch.readable() && !self.waits_for_room(owed, shared);
+        let writes = self.wants_write() && self.latch.writable();
+        let ticks = self.ticking && open;
+        reads || writes || ticks || relieved || offers
+    }
+
+    /// The moment at which its patience ends, and what its end is called then.
+    pub(super) fn time_limit(&self, limits: &Limits) -> Option<(Tick, CloseReason)> {
+        if self.origin == Origin::Attached {
+            return None;
+        }
+        match self.phase {
+            Phase::Connecting => Some((self.progress.after(limits.connect_timeout), CloseReason::ConnectTimeout)),
+            Phase::Open if self.read_ended => {
+                Some((self.progress.after(limits.half_closed_timeout), CloseReason::HalfClosedTimeout))
+            }
+            Phase::Open => {
+                let idle = limits.idle_timeout?;
+                let silent = (self.progress.after(idle), CloseReason::IdleTimeout);
+                // While the peer is not read, it cannot finish its message.
+                let reads = !self.held_back && !self.is_held_up(self.owed(), limits);
+                let incomplete = self.held.incomplete_since().filter(|_| reads);
+                match incomplete.map(|since| since.after(idle)) {
+                    Some(moment) if moment < silent.0 => Some((moment, CloseReason::IncompleteTimeout)),
+                    _ => Some(silent),
+                }
+            }
+            Phase::Flushing => Some((self.progress.after(limits.half_closed_timeout), CloseReason::HalfClosedTimeout)),
+            Phase::Lingering => {
+                Some((self.progress.after(limits.linger_timeout), self.reason.unwrap_or(CloseReason::Ended)))
+            }
+        }
+    }
+
+    /// When it must be looked at again even if no event comes.
+    pub fn deadline(&self, limits: &Limits) -> Option<Tick> {
+        let limit = self.time_limit(limits).map(|(moment, _)| moment);
+        match (limit, self.wake_at) {
+            (Some(limit), Some(wake)) => Some(limit.min(wake)),
+            (limit, wake) => limit.or(wake),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The reactor's seams over the simulated machine.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use cooee::address::Address;
+use cooee::clock::Tick;
+use cooee::key::Key;
+use cooee::net::datagram_socket::{DatagramSocket, Route};
+use cooee::net::listener::Listener;
+use cooee::net::stream::{ConnectProgress, Stream};
+use cooee::reactor::Kernel;
+use cooee::readiness::Readiness;
+
+use super::link::{Connecting, Role};
+use super::world::World;
+
+/// The machine, as the kernel, its sockets and the handler share it.
+pub type SharedWorld = Rc<RefCell<World>>;
+
+/// Writes a number as an address: so that the handler knows which link it serves, and where a connect should go.
+pub fn address_of(number: usize) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + number as u32), 40_000))
+}
+
+/// The number that was written as an address.
+pub fn number_of(address: SocketAddr) -> usize {
+    match address {
+        SocketAddr::V4(address) => u32::from(*address.ip()) as usize - 0x0a00_0000,
+        SocketAddr::V6(_) => panic!("the simulation uses IPv4"),
+    }
+}
+
+/// The kernel.
+pub struct SimulatedKernel(pub SharedWorld);
+
+impl Kernel for SimulatedKernel {
+    type Stream = SimulatedStream;
+    type Listener = SimulatedListener;
+    type Datagram = SimulatedDatagram;
+
+    fn now(&mut self) -> Tick {
+        Tick::at(Duration::from_micros(self.0.borrow().now()))
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<(Key, Readiness)>) -> io::Result<()> {
+        self.0.borrow_mut().poll(timeout.map(|timeout| timeout.as_micros() as u64), events);
+        Ok(())
+    }
+
+    fn add_stream(&mut self, stream: &mut SimulatedStream, key: Key) -> io::Result<()> {
+        self.0.borrow_mut().add_link(key, stream.link)
+    }
+
+    fn add_listener(&mut self, listener: &mut SimulatedListener, key: Key) -> io::Result<()> {
+        self.0.borrow_mut().add_backlog(key, listener.backlog);
+        Ok(())
+    }
+
+    fn add_datagram(&mut self, socket: &mut SimulatedDatagram, key: Key) -> io::Result<()> {
+        self.0.borrow_mut().add_mailbox(key, socket.mailbox);
+        Ok(())
+    }
+
+    fn connect(&mut self, address: &Address) -> io::Result<SimulatedStream> {
+        let Address::Ip(address) = address else { panic!("the simulation connects to IP addresses") };
+        let link = self.0.borrow_mut().connect(Role::Client(number_of(*address)))?;
+        Ok(SimulatedStream { world: self.0.clone(), link })
+    }
+}
+
+/// One end of a link.
+pub struct SimulatedStream {
+    world: SharedWorld,
+    link: usize,
+}
+
+impl Stream for SimulatedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.world.borrow_mut().read(self.link, buffer)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.world.borrow_mut().write(self.link, bytes)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.world.borrow_mut().shutdown_write(self.link);
+        Ok(())
+    }
+
+    fn connect_progress(&mut self) -> io::Result<ConnectProgress> {
+        Ok(match self.world.borrow_mut().connect_progress(self.link)? {
+            Connecting::Established => ConnectProgress::Established(Some(address_of(self.link))),
+            Connecting::WithItself => ConnectProgress::WithItself,
+            Connecting::Pending | Connecting::Refused => ConnectProgress::Pending,
+        })
+    }
+
+    fn short_read_drains(&self) -> bool {
+        self.world.borrow().links[self.link].is_tcp
+    }
+}
+
+impl Drop for SimulatedStream {
+    fn drop(&mut self) {
+        // While a failed check unwinds, nothing else is checked.
+        if !std::thread::panicking() {
+            self.world.borrow_mut().close_link(self.link);
+        }
+    }
+}
+
+/// A listening socket.
+pub struct SimulatedListener {
+    pub world: SharedWorld,
+    pub backlog: usize,
+}
+
+impl Listener for SimulatedListener {
+    type Stream = SimulatedStream;
+
+    fn accept(&mut self) -> io::Result<(SimulatedStream, Option<SocketAddr>)> {
+        let link = self.world.borrow_mut().accept(self.backlog)?;
+        Ok((SimulatedStream { world: self.world.clone(), link }, Some(address_of(link))))
+    }
+}
+
+impl Drop for SimulatedListener {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.world.borrow_mut().close_backlog(self.backlog);
+        }
+    }
+}
+
+/// A datagram socket.
+pub struct SimulatedDatagram {
+    pub world: SharedWorld,
+    pub mailbox: usize,
+}
+
+impl DatagramSocket for SimulatedDatagram {
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
+        let letter = self.world.borrow_mut().receive_letter(self.mailbox, buffer)?;
+        Ok((letter.length, Route::Ip { source: address_of(letter.number), arrival: None }))
+    }
+
+    fn send(&mut self, bytes: &[u8], route: &Route) -> io::Result<()> {
+        let Route::Ip { source, .. } = route else { panic!("every letter has a source") };
+        self.world.borrow_mut().send_letter(self.mailbox, bytes, number_of(*source))
+    }
+}
+
+impl Drop for SimulatedDatagram {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.world.borrow_mut().close_mailbox(self.mailbox);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What must hold after each turn, at each close, and at the end.
+
+use std::time::Duration;
+
+use cooee::close_reason::CloseReason;
+
+use super::World;
+use crate::support::service::Service;
+use crate::support::simulated::link::Role;
+use crate::support::simulated::trace::Happening;
+
+impl World {
+    /// Connections that are served for peers, and newcomers over the limit.
+    pub fn accepted_now(&self) -> (usize, usize) {
+        let open =
+            || self.links.iter().filter(|link| link.closed_at.is_none() && !matches!(link.role, Role::Client(_)));
+        let served = open().filter(|link| link.opened_at.is_some()).count();
+        (served, open().filter(|link| link.refused_at.is_some()).count())
+    }
+
+    /// Bytes that were read and that were written, of streams and datagrams.
+    pub fn bytes(&self) -> (u64, u64) {
+        let read = self.links.iter().map(|link| link.received).sum::<usize>();
+        let written = self.links.iter().map(|link| link.written).sum::<usize>();
+        let received = self.mailboxes.iter().map(|mailbox| mailbox.told_bytes).sum::<usize>();
+        let sent = self.mailboxes.iter().map(|mailbox| mailbox.answered_bytes).sum::<usize>();
+        ((read + received) as u64, (written + sent) as u64)
+    }
+
+    /// After each turn: what is owed to a peer is bounded, whether it reads or not.
+    pub fn check_owed(&self) {
+        // A handler looks at the limit before each answer, so its last may reach over it.
+        const LAST_ANSWER: usize = 64;
+        for link in self.links.iter().filter(|link| link.closed_at.is_none() && !link.broken) {
+            if link.role == Role::Fickle {
+                // It keeps as much as it likes, and then answers it all.
+                continue;
+            }
+            let bound = self.limits.write_limit + link.largest_read + LAST_ANSWER;
+            assert!(link.owed() <= bound, "link {}: {} bytes are owed", link.name, link.owed());
+        }
+    }
+
+    /// A connection was closed, for this reason. Whoever loses bytes or patience here must have a cause for it.
+    pub fn check_close(&mut self, position: usize, reason: CloseReason) {
+        self.trace.note(Happening::Closed { link: position, reason });
+        let link = &mut self.links[position];
+        assert!(link.reason.replace(reason).is_none(), "link {position}: closed twice");
+        assert!(link.closed_at.is_some(), "link {position}: the handler is told before the descriptor is free");
+        let link = &self.links[position];
+        let opened_at = link.accepted_at.or(link.opened_at).expect("it was opened");
+        let patience = |since: u64, patience: Duration| {
+            assert!(self.now >= since + patience.as_micros() as u64, "link {position}: {reason} too early");
+        };
+        match reason {
+            CloseReason::PeerClosed => {
+                assert!(link.read_ended_at.is_some(), "link {position}: the peer had not ended");
+                let (length, is_whole) = match link.role {
+                    Role::Twice => (Service::Twice.answer_length(link.sent), true),
+                    Role::Echo | Role::Fickle => (link.sent, true),
+                    _ => (0, false),
+                };
+                assert!(!is_whole || link.answered == length, "link {position}: something was not answered");
+                self.check_graceful_close(position);
+            }
+            CloseReason::Ended => self.check_graceful_close(position),
+            CloseReason::Drained => {
+                let target = link.drain_target.unwrap_or(0);
+                let is_echo = link.role == Role::Echo && !link.reset;
+                assert!(!is_echo || link.answered >= target, "link {position}: drained before all was answered");
+                self.check_graceful_close(position);
+            }
+            CloseReason::Reset => {
+                assert!(link.reset, "link {position}: nobody has reset it");
+                assert_eq!(link.unread(), 0, "link {position}: what came before the RST was not read");
+            }
+            CloseReason::IdleTimeout => {
+                patience(
+                    opened_at.max(link.read_at).max(link.written_at),
+                    self.limits.idle_timeout.expect("there is one"),
+                );
+                self.check_silence(position);
+                let is_read = link.owed() == 0 && !link.paused && !link.broken;
+                assert!(!(is_read && link.is_readable()), "link {position}: closed as idle with unread input");
+            }
+            CloseReason::IncompleteTimeout => {
+                patience(opened_at, self.limits.idle_timeout.expect("there is one"));
+                let kept = link.received - link.taken;
+                assert!(kept > 0, "link {position}: nothing was incomplete");
+                assert!(link.role != Role::Twice || kept < 3, "link {position}: a whole message was kept");
+            }
+            CloseReason::HalfClosedTimeout => {
+                let ended_at = link.read_ended_at.into_iter().chain(link.finished_at).chain(self.drained_at).min();
+                let began = ended_at.expect("one side has ended").max(link.written_at);
+                patience(began, self.limits.half_closed_timeout);
+                self.check_silence(position);
+            }
+            CloseReason::DrainTimeout => {
+                patience(self.drained_at.expect("a drain began"), self.limits.drain_timeout);
+            }
+            CloseReason::Aborted => {}
+            other => panic!("link {position}: closed as {other}"),
+        }
+    }
+
+    /// While something is owed, a connection gives up on a peer only when there is no space.
+    fn check_silence(&self, position: usize) {
+        let link = &self.links[position];
+        let could_write = link.owed() > 0 && !link.broken && link.is_writable();
+        assert!(!could_write, "link {position}: closed although the peer would take what it is owed");
+    }
+
+    /// The handler is not told why a newcomer over the limit was closed: it got its farewell, or it did not take it in time.
+    pub(super) fn check_refused_close(&self, position: usize, refused_at: u64) {
+        let link = &self.links[position];
+        let has_waited = self.now - refused_at >= self.limits.half_closed_timeout.as_micros() as u64;
+        if link.owed() > 0 && has_waited && !link.reset {
+            self.check_silence(position);
+        } else {
+            self.check_graceful_close(position);
+        }
+    }
+
+    /// A close without an error delivers everything first, and waits for the peer's end, so that no RST destroys it.
+    pub(super) fn check_graceful_close(&self, position: usize) {
+        let link = &self.links[position];
+        if link.reset {
+            return;
+        }
+        assert_eq!(link.owed(), 0, "link {position}: closed before the peer has got what it is owed");
+        if link.read_ended_at.is_none() {
+            let shut_at = link.shut_at.expect("its side was ended");
+            let lingered = self.now - shut_at;
+            let has_lingered = lingered >= self.limits.linger_timeout.as_micros() as u64;
+            assert!(has_lingered, "link {position}: closed without lingering: unread input would reset it");
+        }
+    }
+
+    /// At the end: every surviving peer has got every byte that was for it, and what no timer ended has ended by itself.
+    pub fn check_end(&self) {
+        assert_eq!(self.open_files, 0, "a stream was leaked");
+        for link in &self.links {
+            let is_surviving = !link.reset && !link.gone && !link.destroyed;
+            if is_surviving && matches!(link.reason, Some(CloseReason::PeerClosed | CloseReason::Ended)) {
+                assert_eq!(link.written, link.answered, "link {}: bytes were not written", link.name);
+            }
+        }
+        for mailbox in self.mailboxes.iter().filter(|_| self.is_calm) {
+            assert_eq!(mailbox.told, mailbox.arrived, "a datagram was lost");
+            assert_eq!(mailbox.answers + mailbox.failed_sends, mailbox.arrived, "a datagram was not answered");
+        }
+    }
+}

@@ -33,50 +33,65 @@ fn ack(message: &[u8]) -> Vec<u8> {
     [b"[", message, b"]!"].concat()
 }
 
-/// Sends `bytes` in two writes, the second after the server has read the first.
-fn send_cut(server: &Server, client: &mut Client, bytes: &[u8], cut: usize) {
-    let reads = server.logged(" read ");
-    client.send(&bytes[..cut]);
-    server.wait_logged(" read ", reads + 1);
-    client.send(&bytes[cut..]);
+/// A server that traces, and how many times it has read.
+struct Traced {
+    server: Server,
+    reads: usize,
+}
+
+impl Traced {
+    fn start(endpoints: &[&str]) -> Traced {
+        Traced { server: Server::start(&[&["-vv"], endpoints].concat()), reads: 0 }
+    }
+
+    /// Sends `bytes` and waits until the server has read them, so that they are not read with what is sent next. All that a server of
+    /// this kind is sent has to come from here, or the reads are miscounted.
+    #[track_caller]
+    fn send(&mut self, client: &mut Client, bytes: &[u8]) {
+        client.send(bytes);
+        self.reads += 1;
+        self.server.wait_logged(" bytes of at most ", self.reads);
+    }
 }
 
 #[test]
 fn a_chunk_never_splits_a_character() {
     for (label, text) in TEXTS {
-        let server = Server::start(&["-vv", &endpoint(label, "chunk")]);
+        let mut traced = Traced::start(&[&endpoint(label, "chunk")]);
         let bytes = encode(label, text);
         let ends: Vec<usize> = text.char_indices().map(|(at, _)| encode(label, &text[..at]).len()).collect();
         for cut in 1..bytes.len() {
-            let mut client = server.connect();
-            send_cut(&server, &mut client, &bytes, cut);
+            let mut client = traced.server.connect();
+            traced.send(&mut client, &bytes[..cut]);
+            traced.send(&mut client, &bytes[cut..]);
             // What is whole is acknowledged at once, and the beginning of a character waits for its end.
             let whole = *ends.iter().rfind(|end| **end <= cut).unwrap();
             let first = if whole > 0 { ack(&bytes[..whole]) } else { Vec::new() };
             client.expect(&[first, ack(&bytes[whole..])].concat());
             assert_eq!(client.finish(), b"", "{label}, cut at {cut}");
         }
-        server.stop();
+        traced.server.stop();
     }
 }
 
 #[test]
 fn frames_are_the_same_wherever_they_are_cut() {
     for (label, text) in TEXTS {
-        let server = Server::start(&["-vv", &endpoint(label, "line"), &endpoint(label, "len32")]);
-        let addresses = server.addresses();
+        let mut traced = Traced::start(&[&endpoint(label, "line"), &endpoint(label, "len32")]);
+        let addresses = traced.server.addresses();
         let message = encode(label, text);
         let line = |message: &[u8]| [message, b"\r\n"].concat();
         let exchanges = [(line(&message), line(&ack(&message))), (len32(&message), len32(&ack(&message)))];
         for (address, (request, reply)) in addresses.into_iter().zip(exchanges) {
             let mut client = Client::connect(address);
             for cut in 1..request.len() {
-                send_cut(&server, &mut client, &request, cut);
+                traced.send(&mut client, &request[..cut]);
+                traced.send(&mut client, &request[cut..]);
                 client.expect(&reply);
             }
             assert_eq!(client.finish(), b"", "{label}");
         }
-        server.stop();
+        traced.server.stop();
     }
 }
 
@@ -154,7 +169,7 @@ fn the_words_can_be_set_for_all_and_for_one_endpoint() {
     }
 }
 
-/// What a client sends, what comes back, and whether the conversation is over then. A `|` separates writes.
+/// What a client sends, in one write each; the messages that are acknowledged; and whether the conversation is over then.
 struct Farewell {
     writes: &'static [&'static [u8]],
     messages: &'static [&'static [u8]],
@@ -166,14 +181,17 @@ const fn farewell(writes: &'static [&'static [u8]], messages: &'static [&'static
 }
 
 /// Checks that every case ends or goes on as it should, with `frame` around the replies.
-fn check_farewells(server: &Server, address: std::net::SocketAddr, frame: fn(&[u8]) -> Vec<u8>, cases: &[Farewell]) {
+fn check_farewells(
+    traced: &mut Traced,
+    address: std::net::SocketAddr,
+    frame: fn(&[u8]) -> Vec<u8>,
+    cases: &[Farewell],
+) {
     for Farewell { writes, messages, ends } in cases {
         let told = writes.iter().map(|bytes| bytes.escape_ascii().to_string()).collect::<Vec<_>>().join(" | ");
         let mut client = Client::connect(address);
         for bytes in *writes {
-            let reads = server.logged(" read ");
-            client.send(bytes);
-            server.wait_logged(" read ", reads + 1);
+            traced.send(&mut client, bytes);
         }
         for message in *messages {
             client.expect(&frame(&ack(message)));
@@ -182,7 +200,8 @@ fn check_farewells(server: &Server, address: std::net::SocketAddr, frame: fn(&[u
             assert_eq!(client.rest(), b"", "after {told}");
         } else {
             // It goes on: another message is answered.
-            client.ask(&frame(b"more"), &frame(&ack(b"more")));
+            traced.send(&mut client, &frame(b"more"));
+            client.expect(&frame(&ack(b"more")));
             assert_eq!(client.finish(), b"", "after {told}");
         }
     }
@@ -190,11 +209,10 @@ fn check_farewells(server: &Server, address: std::net::SocketAddr, frame: fn(&[u
 
 #[test]
 fn bye_is_a_message_that_is_exactly_bye() {
-    let server =
-        Server::start(&["-vv", &endpoint("gbk", "chunk"), &endpoint("gbk", "line"), &endpoint("gbk", "len32")]);
-    let addresses = server.addresses();
+    let mut traced = Traced::start(&[&endpoint("gbk", "chunk"), &endpoint("gbk", "line"), &endpoint("gbk", "len32")]);
+    let addresses = traced.server.addresses();
     check_farewells(
-        &server,
+        &mut traced,
         addresses[0],
         |message| message.to_vec(),
         &[
@@ -207,7 +225,7 @@ fn bye_is_a_message_that_is_exactly_bye() {
         ],
     );
     check_farewells(
-        &server,
+        &mut traced,
         addresses[1],
         |message| [message, b"\n"].concat(),
         &[
@@ -220,7 +238,7 @@ fn bye_is_a_message_that_is_exactly_bye() {
         ],
     );
     check_farewells(
-        &server,
+        &mut traced,
         addresses[2],
         len32,
         &[

@@ -61,6 +61,7 @@ fn a_newcomer_over_the_limit_is_told_and_closed_and_nobody_else_notices() {
     for client in &mut clients {
         client.ask(b"still here\n", &acknowledged_line(b"still here"));
     }
+    server.wait_log("the limit of 3 connections is reached");
     assert_eq!(server.logged("the limit of 3 connections is reached"), 1, "{}", server.log());
 
     // One leaves, and the next newcomer is served.

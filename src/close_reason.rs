@@ -46,12 +46,20 @@ impl CloseReason {
 
     /// The reason that an I/O error amounts to.
     pub fn of_error(error: &io::Error) -> CloseReason {
-        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, TimedOut};
+        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset};
         match error.kind() {
             ConnectionReset | BrokenPipe => CloseReason::Reset,
-            ConnectionRefused | NotFound => CloseReason::ConnectRefused,
-            TimedOut => CloseReason::ConnectTimeout,
+            ConnectionRefused => CloseReason::ConnectRefused,
             kind => CloseReason::Failed(kind),
+        }
+    }
+
+    /// The reason that an error while connecting amounts to: a time-out is then another than on an established connection.
+    pub fn of_connect_error(error: &io::Error) -> CloseReason {
+        match error.kind() {
+            io::ErrorKind::NotFound => CloseReason::ConnectRefused,
+            io::ErrorKind::TimedOut => CloseReason::ConnectTimeout,
+            _ => CloseReason::of_error(error),
         }
     }
 

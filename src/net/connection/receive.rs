@@ -87,7 +87,7 @@ impl<T: Stream, S> Connection<T, S> {
             }
             Ok(ConnectProgress::Pending) => self.latch.write_would_block(),
             Ok(ConnectProgress::WithItself) => self.over = Some(CloseReason::SelfConnect),
-            Err(error) => self.over = Some(CloseReason::of_error(&error)),
+            Err(error) => self.over = Some(CloseReason::of_connect_error(&error)),
         }
         self.phase == Phase::Open
     }

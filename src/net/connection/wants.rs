@@ -38,9 +38,11 @@ impl<T: Stream, S> Connection<T, S> {
         self.broken.is_none() && (self.phase == Phase::Connecting || self.owed() > 0)
     }
 
-    /// At the bound on all queued bytes, whoever owes some of them stops reading.
+    /// At the bound on all queued bytes, whoever has a share in them stops reading: it is owed something, or keeps more of an
+    /// incomplete message than one lean read. Clients with small messages notice nothing.
     pub(super) fn waits_for_room(&self, owed: usize, shared: &Shared) -> bool {
-        owed > 0 && self.owes_answers() && shared.queue_is_full()
+        let has_a_share = owed > 0 || self.held.kept() > Limits::LEAN_READ;
+        has_a_share && self.owes_answers() && shared.queue_is_full()
     }
 
     /// Whether there is something to do without another event.

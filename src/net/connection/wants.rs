@@ -38,11 +38,17 @@ impl<T: Stream, S> Connection<T, S> {
         self.broken.is_none() && (self.phase == Phase::Connecting || self.owed() > 0)
     }
 
-    /// At the bound on all queued bytes, whoever has a share in them stops reading: it is owed something, or keeps more of an
-    /// incomplete message than one lean read. Clients with small messages notice nothing.
+    /// At the bound on all queued bytes, whoever owes some of them stops reading until there is room.
     pub(super) fn waits_for_room(&self, owed: usize, shared: &Shared) -> bool {
-        let has_a_share = owed > 0 || self.held.kept() > Limits::LEAN_READ;
-        has_a_share && self.owes_answers() && shared.queue_is_full()
+        owed > 0 && self.owes_answers() && shared.queue_is_full()
+    }
+
+    /// Whether it keeps more of an incomplete message than one lean read while the bound on all queued bytes is reached.
+    ///
+    /// It cannot wait for room: messages that all wait for each other's would wait for ever. Clients with small messages, and
+    /// those that were offered all they sent, notice nothing.
+    pub(super) fn keeps_too_much(&self, shared: &Shared) -> bool {
+        self.held.kept() > Limits::LEAN_READ && self.owes_answers() && shared.queue_is_full()
     }
 
     /// Whether there is something to do without another event.

@@ -24,6 +24,8 @@ pub enum CloseReason {
     HalfClosedTimeout,
     /// A message was longer than the limit allows.
     FrameTooLong,
+    /// A message was still incomplete while the queues of all connections together were full.
+    QueueLimit,
     /// The peer's side ended in the middle of a message that announced its length.
     FrameTruncated,
     /// The connection limit was reached: the newcomer was told so and closed.
@@ -42,16 +44,24 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// How many reasons the summary tells apart.
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 17;
 
     /// The reason that an I/O error amounts to.
     pub fn of_error(error: &io::Error) -> CloseReason {
-        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, TimedOut};
+        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset};
         match error.kind() {
             ConnectionReset | BrokenPipe => CloseReason::Reset,
-            ConnectionRefused | NotFound => CloseReason::ConnectRefused,
-            TimedOut => CloseReason::ConnectTimeout,
+            ConnectionRefused => CloseReason::ConnectRefused,
             kind => CloseReason::Failed(kind),
+        }
+    }
+
+    /// The reason that an error while connecting amounts to: a time-out is then another than on an established connection.
+    pub fn of_connect_error(error: &io::Error) -> CloseReason {
+        match error.kind() {
+            io::ErrorKind::NotFound => CloseReason::ConnectRefused,
+            io::ErrorKind::TimedOut => CloseReason::ConnectTimeout,
+            _ => CloseReason::of_error(error),
         }
     }
 
@@ -74,6 +84,7 @@ impl CloseReason {
             CloseReason::SelfConnect => 13,
             CloseReason::Aborted => 14,
             CloseReason::Failed(_) => 15,
+            CloseReason::QueueLimit => 16,
         }
     }
 
@@ -96,6 +107,7 @@ impl CloseReason {
             "self-connect",
             "aborted",
             "failed",
+            "queue-limit",
         ];
         NAMES[index]
     }

@@ -64,7 +64,8 @@ pub trait Handler {
         let _ = (session, reason, orders);
     }
 
-    /// A connection asked for with [`Orders::connect`] was not established.
+    /// A connection asked for with [`Orders::connect`] was not established. Asking again at once, for as long as it fails, keeps
+    /// the loop turning without rest: [`Context::wake_after`] of another source is the place for the next try.
     fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
         let _ = (tag, reason, orders);
     }
@@ -95,7 +96,7 @@ impl Context<'_> {
         self.wishes.finish.get_or_insert(reason);
     }
 
-    /// Ends this side's sending after what is owed, and goes on receiving (a half-close, `SHUT_WR`).
+    /// Ends this side's sending after what is owed, and goes on receiving (a half-close, `SHUT_WR`). Nothing may be sent after it.
     pub fn half_close(&mut self) {
         self.wishes.half_close = true;
     }

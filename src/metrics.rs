@@ -135,6 +135,6 @@ mod tests {
     #[test]
     fn every_kind_of_drop_has_a_name() {
         assert_eq!(Drop::SendFailed as usize + 1, Drop::COUNT);
-        assert_eq!(CloseReason::Failed(std::io::ErrorKind::Other).index() + 1, CloseReason::COUNT);
+        assert_eq!(CloseReason::QueueLimit.index() + 1, CloseReason::COUNT);
     }
 }

@@ -111,7 +111,7 @@ fn own_name() -> std::path::PathBuf {
 }
 
 fn in_words(error: &io::Error) -> String {
-    match CloseReason::of_error(error) {
+    match CloseReason::of_connect_error(error) {
         CloseReason::Failed(_) => error.to_string(),
         reason => Outcome::Closed(reason).to_string(),
     }

@@ -23,6 +23,9 @@ use crate::reply::{Outgoing, Reply};
 /// How many datagrams one turn takes from one socket.
 const BATCH: usize = 64;
 
+/// How many errors one turn takes off one socket, before it is left alone until the retry deadline.
+const ERRORS_MAX: u32 = 16;
+
 /// A datagram socket with its handler's session `S`.
 pub struct Datagram<D, S> {
     socket: D,
@@ -103,6 +106,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             let sent = self.ask(key, &Route::Connected, None, shared, |session, _, cx| handler.tick(session, cx));
             self.tell_fault(sent, key, handler, shared);
         }
+        let mut errors = 0;
         for _ in 0..BATCH {
             if !self.latch.readable() {
                 break;
@@ -115,8 +119,11 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
                     kind => {
                         shared.metrics.datagram_errors += 1;
                         self.tell_fault(Err(CloseReason::of_error(&error)), key, handler, shared);
-                        // An ICMP message about an earlier reply is taken off the socket by telling it. Lack of memory is not.
-                        if matches!(kind, io::ErrorKind::OutOfMemory) || is_lack_of_buffers(&error) {
+                        // An ICMP message about an earlier reply is taken off the socket by telling it. Lack of memory is not, and
+                        // neither is what comes again and again.
+                        errors += 1;
+                        let lasts = errors == ERRORS_MAX || kind == io::ErrorKind::OutOfMemory;
+                        if lasts || is_lack_of_buffers(&error) {
                             self.retrying = true;
                             return Next::RetryAt(shared.now.after(RETRY));
                         }

@@ -12,6 +12,7 @@ pub mod sources;
 mod stop;
 pub mod timers;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,9 +71,9 @@ pub struct Reactor<H: Handler, K: Kernel = Mio> {
     /// Newcomers over the limit that are being told so.
     refused: usize,
     /// Listeners that wait for a connection slot.
-    awaiting_slot: Vec<Key>,
+    awaiting_slot: BTreeSet<Key>,
     /// Connections that wait for room in the queues.
-    awaiting_room: Vec<Key>,
+    awaiting_room: BTreeSet<Key>,
     events: Vec<(Key, Readiness)>,
     group: Group,
     stop: Arc<AtomicU8>,
@@ -102,8 +103,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             course: Course::Serving,
             connections: 0,
             refused: 0,
-            awaiting_slot: Vec::new(),
-            awaiting_room: Vec::new(),
+            awaiting_slot: BTreeSet::new(),
+            awaiting_room: BTreeSet::new(),
             events: Vec::new(),
             group: Group::default(),
             stop: Arc::default(),
@@ -297,7 +298,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         for (address, tag) in std::mem::take(&mut self.shared.orders.connects) {
             // A drain would wait for a newcomer that nobody drains.
             let reason = if self.course == Course::Serving {
-                self.connect(&address, tag).err().map(|error| CloseReason::of_error(&error))
+                self.connect(&address, tag).err().map(|error| CloseReason::of_connect_error(&error))
             } else {
                 Some(CloseReason::Drained)
             };
@@ -358,6 +359,10 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     fn close(&mut self, key: Key, reason: CloseReason, handler: &mut H) {
         let Some(source) = self.sources.remove(key) else { return };
         self.timers.disarm(key, source.armed);
+        if source.waiting {
+            self.awaiting_slot.remove(&key);
+            self.awaiting_room.remove(&key);
+        }
         let orders = &mut self.shared.orders;
         match source.kind {
             Kind::Acceptor(_) => log::debug!("{key} listens no more"),
@@ -401,7 +406,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let (slot_is_free, room) = (self.has_slot(), self.has_room());
         for (clear, list) in [(slot_is_free, &mut self.awaiting_slot), (room, &mut self.awaiting_room)] {
             if clear {
-                for key in list.drain(..) {
+                for key in std::mem::take(list) {
                     if let Some(source) = self.sources.get_mut(key) {
                         source.waiting = false;
                         self.ready.push(key, &mut source.listed);

@@ -129,9 +129,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             source.waiting = true;
             log::trace!("{key} waits for {condition:?}, with others");
             match condition {
-                Condition::ConnectionSlot => self.awaiting_slot.push(key),
+                Condition::ConnectionSlot => drop(self.awaiting_slot.insert(key)),
                 Condition::QueueRoom => {
-                    self.awaiting_room.push(key);
+                    self.awaiting_room.insert(key);
                     let queued = self.shared.queued;
                     self.shared.log_limit.log(
                         LogKind::QueueLimit,

@@ -31,6 +31,11 @@ impl Held {
         self.0.as_ref().map_or(0, |queues| queues.outbox.len())
     }
 
+    /// How many bytes are kept that the handler has not taken.
+    pub(super) fn kept(&self) -> usize {
+        self.0.as_ref().map_or(0, |queues| queues.inbox.len())
+    }
+
     /// The owed bytes.
     pub(super) fn outbox(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |queues| queues.outbox.pending())

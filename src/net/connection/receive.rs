@@ -2,12 +2,15 @@
 
 use std::io;
 
+use log::Level;
+
 use crate::address::Peer;
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Wishes};
 use crate::key::Key;
 use crate::limits::Limits;
+use crate::log_limit::LogKind;
 use crate::net::connection::Connection;
 use crate::net::connection::phase::{Origin, Phase};
 use crate::net::shared::Shared;
@@ -46,6 +49,14 @@ impl<T: Stream, S> Connection<T, S> {
             let owed = self.owed() + outgoing.len();
             if !self.wants_read(owed, &shared.limits) || self.waits_for_room(owed, shared) {
                 break;
+            }
+            if self.keeps_too_much(shared) {
+                let limit = shared.limits.queue_limit;
+                let line = format_args!(
+                    "{key} is closed: its message is incomplete, and all queues together hold {limit} bytes"
+                );
+                shared.log_limit.log(LogKind::QueueLimit, Level::Warn, shared.now, line);
+                self.end_this_side(CloseReason::QueueLimit, shared.now);
             }
             let size = self.read_size(owed, shared).min(budget);
             let space = shared.arena.space(size);
@@ -87,7 +98,7 @@ impl<T: Stream, S> Connection<T, S> {
             }
             Ok(ConnectProgress::Pending) => self.latch.write_would_block(),
             Ok(ConnectProgress::WithItself) => self.over = Some(CloseReason::SelfConnect),
-            Err(error) => self.over = Some(CloseReason::of_error(&error)),
+            Err(error) => self.over = Some(CloseReason::of_connect_error(&error)),
         }
         self.phase == Phase::Open
     }

@@ -38,9 +38,17 @@ impl<T: Stream, S> Connection<T, S> {
         self.broken.is_none() && (self.phase == Phase::Connecting || self.owed() > 0)
     }
 
-    /// At the bound on all queued bytes, whoever owes some of them stops reading.
+    /// At the bound on all queued bytes, whoever owes some of them stops reading until there is room.
     pub(super) fn waits_for_room(&self, owed: usize, shared: &Shared) -> bool {
         owed > 0 && self.owes_answers() && shared.queue_is_full()
+    }
+
+    /// Whether it keeps more of an incomplete message than one lean read while the bound on all queued bytes is reached.
+    ///
+    /// It cannot wait for room: messages that all wait for each other's would wait for ever. Clients with small messages, and
+    /// those that were offered all they sent, notice nothing.
+    pub(super) fn keeps_too_much(&self, shared: &Shared) -> bool {
+        self.held.kept() > Limits::LEAN_READ && self.owes_answers() && shared.queue_is_full()
     }
 
     /// Whether there is something to do without another event.

@@ -319,15 +319,14 @@ impl World {
         }
         if self.rng.percent(8) {
             mailbox.failed_sends += 1;
-            let error = match self.rng.below(4) {
-                // These two are no faults of the socket: the answer is dropped, and that is that.
-                0 => return Err(io::ErrorKind::WouldBlock.into()),
-                1 => return Err(io::Error::from_raw_os_error(EMSGSIZE)),
+            // The answer is dropped, and the handler is told of it.
+            self.faults += 1;
+            return Err(match self.rng.below(4) {
+                0 => io::ErrorKind::WouldBlock.into(),
+                1 => io::Error::from_raw_os_error(EMSGSIZE),
                 2 => io::ErrorKind::ConnectionRefused.into(),
                 _ => io::Error::from_raw_os_error(EPERM),
-            };
-            self.faults += 1;
-            return Err(error);
+            });
         }
         mailbox.answers += 1;
         mailbox.answered_bytes += letter.length;

@@ -98,6 +98,10 @@ impl World {
             CloseReason::DrainTimeout => {
                 patience(self.drained_at.expect("a drain began"), self.limits.drain_timeout);
             }
+            CloseReason::QueueLimit => {
+                assert!(link.received - link.taken > 4096, "link {position}: it kept too little to be closed for it");
+                self.check_graceful_close(position);
+            }
             CloseReason::Aborted => {}
             other => panic!("link {position}: closed as {other}"),
         }

@@ -1,7 +1,7 @@
 //! The seam between the loop and what it serves.
 //!
 //! A [`Handler`] is offered bytes and says what to send. It never sees a socket, never waits and never asks for the time: so it
-//! is tested by calling it and comparing bytes. The server, the client and the load generator are handlers.
+//! is tested by calling it and comparing bytes. The server and the client are handlers.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub trait Handler {
         let _ = (tag, cx);
     }
 
-    /// A connection ended.
+    /// A connection or a datagram socket ended.
     fn close(&mut self, session: Self::Session, reason: CloseReason, orders: &mut Orders) {
         let _ = (session, reason, orders);
     }
@@ -159,6 +159,11 @@ impl Orders {
     /// Whether there is nothing to carry out.
     pub(crate) fn is_empty(&self) -> bool {
         self.wakes.is_empty() && self.connects.is_empty() && self.stop.is_none()
+    }
+
+    /// Whether a stop is ordered already, in this turn.
+    pub fn are_to_stop(&self) -> bool {
+        self.stop.is_some()
     }
 
     /// Stops the reactor; [`Stop::AtOnce`] outranks a drain.

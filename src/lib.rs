@@ -21,10 +21,12 @@
 //!
 //! | layer | what it knows |
 //! |---|---|
+//! | [`server`], [`client`] | applications of the reactor: each is a handler |
 //! | [`reactor`] | [`Reactor::turn`](reactor::Reactor::turn): poll, latches, ready list, deadlines. The only place that waits or closes |
 //! | [`net`] | connections, acceptors, datagram sockets: driven once, each says what should happen next |
-//! | [`handler`], [`reply`] | the seam between the loop and what it serves: bytes in, bytes out |
-//! | the rest | small values that everything stands on: keys, latches, buffers, moments, counters |
+//! | [`handler`] | the seam between the loop and what it serves: bytes in, bytes out |
+//! | [`protocol`] | framing, modes, encodings: pure |
+//! | the rest | small values that everything stands on: keys, latches, buffers, replies, moments, counters |
 
 pub mod address;
 pub mod buffer;

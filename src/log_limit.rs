@@ -55,6 +55,7 @@ struct Window {
     ends: Option<Tick>,
     shown: u32,
     suppressed: u64,
+    level: Option<Level>,
 }
 
 /// Which lines may still be shown.
@@ -66,13 +67,15 @@ pub struct LogLimit {
 impl LogLimit {
     /// Logs `message` at `level`, unless this kind's lines are used up for the window.
     pub fn log(&mut self, kind: LogKind, level: Level, now: Tick, message: fmt::Arguments<'_>) {
-        if self.admit(kind, now) {
+        // What nobody asked to see is not suppressed either.
+        if log::log_enabled!(target: "cooee", level) && self.admit(kind, level, now) {
             log::log!(target: "cooee", level, "{message}");
         }
     }
 
-    fn admit(&mut self, kind: LogKind, now: Tick) -> bool {
+    fn admit(&mut self, kind: LogKind, level: Level, now: Tick) -> bool {
         let window = &mut self.windows[kind as usize];
+        window.level = Some(level);
         window.ends.get_or_insert(now.after(WINDOW));
         if window.shown < kind.burst() {
             window.shown += 1;
@@ -93,7 +96,7 @@ impl LogLimit {
             let window = &mut self.windows[kind as usize];
             if window.ends.is_some_and(|ends| ends <= now) {
                 if window.suppressed > 0 {
-                    log::warn!(target: "cooee", "suppressed {} more: {}", window.suppressed, kind.name());
+                    log::log!(target: "cooee", window.level.unwrap_or(Level::Warn), "suppressed {} more: {}", window.suppressed, kind.name());
                 }
                 *window = Window::default();
             }
@@ -115,22 +118,22 @@ mod tests {
     #[test]
     fn a_flood_of_one_kind_shows_its_burst_and_then_a_number() {
         let mut limit = LogLimit::default();
-        let shown = (0..100_000).filter(|_| limit.admit(LogKind::BadFrame, Tick::START)).count();
+        let shown = (0..100_000).filter(|_| limit.admit(LogKind::BadFrame, Level::Warn, Tick::START)).count();
         assert_eq!(shown, 5);
         assert_eq!(limit.windows[LogKind::BadFrame as usize].suppressed, 99_995);
-        assert!(limit.admit(LogKind::Refused, Tick::START), "kinds do not share a window");
+        assert!(limit.admit(LogKind::Refused, Level::Warn, Tick::START), "kinds do not share a window");
 
         let end = limit.due().expect("something was suppressed");
         assert_eq!(end, Tick::START.after(WINDOW));
         limit.report(end);
         assert_eq!(limit.due(), None);
-        assert!(limit.admit(LogKind::BadFrame, end), "a new window begins");
+        assert!(limit.admit(LogKind::BadFrame, Level::Warn, end), "a new window begins");
     }
 
     #[test]
     fn nothing_is_due_where_nothing_was_suppressed() {
         let mut limit = LogLimit::default();
-        assert!(limit.admit(LogKind::AcceptFailed, Tick::START));
+        assert!(limit.admit(LogKind::AcceptFailed, Level::Warn, Tick::START));
         assert_eq!(limit.due(), None);
     }
 }

@@ -6,7 +6,7 @@ use crate::close_reason::CloseReason;
 
 /// Why something was dropped instead of delivered or answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Drop {
+pub enum Dropped {
     /// An event for a source that no longer lives.
     StaleEvent,
     /// A reply to a datagram whose sender has no name (an unbound Unix datagram socket).
@@ -23,15 +23,15 @@ pub enum Drop {
     SendFailed,
 }
 
-impl Drop {
+impl Dropped {
     const COUNT: usize = 7;
-    const NAMES: [&str; Drop::COUNT] =
+    const NAMES: [&str; Dropped::COUNT] =
         ["stale-events", "unnamed-peer", "guarded", "over-rate", "would-block", "too-long", "send-failed"];
 }
 
-impl fmt::Display for Drop {
+impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Drop::NAMES[*self as usize])
+        f.write_str(Dropped::NAMES[*self as usize])
     }
 }
 
@@ -56,17 +56,17 @@ pub struct Metrics {
     pub accept_errors: u64,
     /// Errors that a datagram socket reported (an ICMP message, say).
     pub datagram_errors: u64,
-    dropped: [u64; Drop::COUNT],
+    dropped: [u64; Dropped::COUNT],
 }
 
 impl Metrics {
     /// Counts one dropped thing.
-    pub fn count_drop(&mut self, kind: Drop) {
+    pub fn count_drop(&mut self, kind: Dropped) {
         self.dropped[kind as usize] += 1;
     }
 
     /// How many things of this kind were dropped.
-    pub fn dropped(&self, kind: Drop) -> u64 {
+    pub fn dropped(&self, kind: Dropped) -> u64 {
         self.dropped[kind as usize]
     }
 
@@ -95,7 +95,7 @@ impl fmt::Display for Metrics {
             self.bytes_out
         )?;
         write_counts(f, "closed", (0..CloseReason::COUNT).map(CloseReason::name).zip(self.closed))?;
-        write_counts(f, "dropped", Drop::NAMES.into_iter().zip(self.dropped))?;
+        write_counts(f, "dropped", Dropped::NAMES.into_iter().zip(self.dropped))?;
         let errors = [("accept", self.accept_errors), ("datagram", self.datagram_errors)];
         write_counts(f, "errors", errors.into_iter())
     }
@@ -123,7 +123,7 @@ mod tests {
     fn the_summary_names_only_what_happened() {
         let mut metrics = Metrics { accepted: 3, messages_in: 5, ..Metrics::default() };
         metrics.count_close(CloseReason::Reset);
-        metrics.count_drop(Drop::OverRate);
+        metrics.count_drop(Dropped::OverRate);
         assert_eq!(metrics.active(), 2);
         assert_eq!(
             metrics.to_string(),
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_drop_has_a_name() {
-        assert_eq!(Drop::SendFailed as usize + 1, Drop::COUNT);
+        assert_eq!(Dropped::SendFailed as usize + 1, Dropped::COUNT);
         assert_eq!(CloseReason::QueueLimit.index() + 1, CloseReason::COUNT);
     }
 }

@@ -48,7 +48,7 @@ impl<H: Handler> Rehearsal<H> {
         while self.finished.is_none() && !self.kept.is_empty() {
             let kept = std::mem::take(&mut self.kept);
             let taken = self.with_session(&kept, |session, cx| handler.receive(session, &kept, cx));
-            self.kept = kept[taken..].to_vec();
+            self.kept = kept[taken.min(kept.len())..].to_vec();
             if taken == 0 {
                 break;
             }

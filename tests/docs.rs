@@ -203,7 +203,7 @@ fn what_is_wrong_is_found() {
         "src/net/connection/receive.rs::Connection::receive",
         "src/net/connection/phase.rs::Phase::Lingering",
         "src/limits.rs::Limits::READ_MAX",
-        "src/reactor/run.rs::Reactor::accept_batch",
+        "src/reactor/accept.rs::Reactor::accept_batch",
         "src/protocol/bye.rs::Bye::Stop",
     ] {
         assert_eq!(fault(right), None, "{right}");

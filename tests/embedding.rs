@@ -89,6 +89,17 @@ fn a_drain_from_outside_answers_and_ends() {
 }
 
 #[test]
+fn a_stop_is_not_lost_when_its_handle_is_gone() {
+    let mut reactor: Reactor<Shout> = Reactor::new(Limits::default()).expect("a selector");
+    let (first, second) = (reactor.stop_handle().expect("a waker"), reactor.stop_handle().expect("the same waker"));
+    drop(first);
+    second.stop(Stop::AtOnce).expect("the waker works");
+    drop(second);
+    let (sender, _closed) = mpsc::channel();
+    reactor.run(&mut Shout(sender)).expect("the poll works");
+}
+
+#[test]
 fn a_stop_at_once_waits_for_nobody() {
     let embedded = start();
     let client = talk(embedded.address);

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use cooee::close_reason::CloseReason;
 use cooee::limits::{DatagramRate, Limits};
-use cooee::metrics::{Drop as Dropped, Metrics};
+use cooee::metrics::{Dropped, Metrics};
 use cooee::reactor::{Reactor, Turn};
 
 use support::simulated::backlog::Backlog;

@@ -96,10 +96,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "N", default_value = "4096", value_parser = settings::backlog, help_heading = "For each endpoint")]
     backlog: i32,
     /// The receive buffer of a socket (SO_RCVBUF) [default: the system's]
-    #[arg(long, value_name = "SIZE", value_parser = units::positive_size, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = "For each endpoint")]
     rcvbuf: Option<usize>,
     /// The send buffer of a socket (SO_SNDBUF) [default: the system's]
-    #[arg(long, value_name = "SIZE", value_parser = units::positive_size, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = "For each endpoint")]
     sndbuf: Option<usize>,
     /// Probe silent TCP connections after this time [default: never]
     #[arg(long, value_name = "TIME", value_parser = settings::keepalive, help_heading = "For each endpoint")]

@@ -28,6 +28,8 @@ struct Plan {
     text: String,
     transports: Vec<Transport>,
     place: Place,
+    /// The addresses of its host, once they are looked up.
+    addresses: Vec<SocketAddr>,
     settings: Settings,
 }
 
@@ -47,9 +49,12 @@ struct Opening {
 /// Serves until a signal, or a message that stops the server.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let defaults = arguments.settings();
-    let plans: Vec<Plan> =
+    let mut plans: Vec<Plan> =
         arguments.endpoints.iter().map(|text| plan(text, &defaults)).collect::<Result<_, Failure>>()?;
-    let listening = plans.iter().map(|plan| plan.transports.len()).sum();
+    for plan in &mut plans {
+        look_up(plan)?;
+    }
+    let listening = plans.iter().map(|plan| plan.transports.len() * plan.addresses.len().max(1)).sum();
     let max_connections = descriptors::connection_limit(arguments.max_connections, listening)?;
 
     let mut openings = Vec::new();
@@ -99,18 +104,26 @@ fn plan(text: &str, defaults: &Settings) -> Result<Plan, Failure> {
     // The name is not known before the port is, but whatever else could be wrong is found now.
     settings.service(String::new()).map_err(wrong)?;
     let transports = endpoint.transport.map_or_else(|| vec![Transport::Tcp, Transport::Udp], |one| vec![one]);
-    Ok(Plan { text: text.to_owned(), transports, place: endpoint.place, settings })
+    Ok(Plan { text: text.to_owned(), transports, place: endpoint.place, addresses: Vec::new(), settings })
+}
+
+/// Looks the host of an endpoint up, which may take its time: so it is done before the loop, and never in it.
+fn look_up(plan: &mut Plan) -> Result<(), Failure> {
+    if let Place::Host(host, port) = &plan.place {
+        plan.addresses = Endpoint::resolve(host, *port).map_err(|reason| failed(plan, &reason))?;
+    }
+    Ok(())
 }
 
 /// Binds every address of an endpoint.
 fn open(plan: &Plan) -> Result<Vec<Opening>, Failure> {
     match &plan.place {
         Place::Path(path) => Ok(vec![open_path(plan, path)?]),
-        Place::Host(host, port) => {
-            let addresses = Endpoint::resolve(host, *port).map_err(|reason| failed(plan, &reason))?;
+        Place::Host(_, port) => {
+            let addresses = &plan.addresses;
             let several = plan.transports.len() * addresses.len() > 1;
             for _ in 0..PORT_TRIES {
-                match open_addresses(plan, &addresses) {
+                match open_addresses(plan, addresses) {
                     // A free port for the first socket was taken for another one.
                     Err((error, _)) if *port == 0 && several && error.kind() == io::ErrorKind::AddrInUse => {}
                     Err((error, address)) => return Err(failed(plan, &explain(plan, &error, &address))),

@@ -67,7 +67,7 @@ const KEYS: [&str; 12] = [
 impl Settings {
     /// Overrides one setting, as the query of an endpoint does.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let wrong = |reason: String| format!("{key}={value}: {reason}");
+        let wrong = |reason: String| format!("{key}={}: {reason}", value.escape_debug());
         match key {
             "mode" => self.mode = value.parse().map_err(wrong)?,
             "framing" => self.framing = value.parse().map_err(wrong)?,
@@ -77,19 +77,19 @@ impl Settings {
             "bye" => self.bye = Some(Bye::from_str(value).map_err(wrong)?),
             "log-messages" => self.log_messages = boolean(value).map_err(wrong)?,
             "backlog" => self.socket.backlog = backlog(value).map_err(wrong)?,
-            "rcvbuf" => self.socket.receive_buffer = Some(units::positive_size(value).map_err(wrong)?),
-            "sndbuf" => self.socket.send_buffer = Some(units::positive_size(value).map_err(wrong)?),
+            "rcvbuf" => self.socket.receive_buffer = Some(units::buffer_size(value).map_err(wrong)?),
+            "sndbuf" => self.socket.send_buffer = Some(units::buffer_size(value).map_err(wrong)?),
             "keepalive" => self.socket.keepalive = Some(keepalive(value).map_err(wrong)?),
             "reuse-port" => self.socket.reuse_port = boolean(value).map_err(wrong)?,
-            _ => return Err(format!("unknown setting '{key}': valid ones are {}", KEYS.join(", "))),
+            _ => return Err(format!("unknown setting '{}': valid ones are {}", key.escape_debug(), KEYS.join(", "))),
         }
         Ok(())
     }
 
     /// The service of the endpoint `name`; an error names the setting that does not fit.
     pub fn service(&self, name: String) -> Result<Service, String> {
-        let charset =
-            Charset::for_label(&self.encoding).map_err(|reason| format!("encoding={}: {reason}", self.encoding))?;
+        let charset = Charset::for_label(&self.encoding)
+            .map_err(|reason| format!("encoding={}: {reason}", self.encoding.escape_debug()))?;
         let wrong_format = |reason: String| format!("ack-format={}: {reason}", self.ack_format.escape_debug());
         let mode = match self.mode {
             ModeName::Echo => Mode::Echo,

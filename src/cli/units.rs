@@ -25,6 +25,14 @@ pub(crate) fn positive_size(text: &str) -> Result<usize, String> {
     }
 }
 
+/// The size of a socket's buffer, which the system keeps in 32 bits with a sign.
+pub(crate) fn buffer_size(text: &str) -> Result<usize, String> {
+    match positive_size(text)? {
+        bytes if i32::try_from(bytes).is_err() => Err("it can be at most 2 GiB - 1".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +60,7 @@ mod tests {
             assert!(size(bad).is_err(), "{bad}");
         }
         assert!(positive_size("0").is_err());
+        assert_eq!(buffer_size("1MiB"), Ok(1_048_576));
+        assert!(buffer_size("4GiB").is_err());
     }
 }

@@ -9,9 +9,9 @@ use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Wishes};
 use crate::key::Key;
-use crate::limits::{DatagramRate, Limits};
+use crate::limits::Limits;
 use crate::log_limit::LogKind;
-use crate::metrics::Drop;
+use crate::metrics::Dropped;
 use crate::net::acceptor::RETRY;
 use crate::net::datagram_socket::{DatagramSocket, Route};
 use crate::net::next::Next;
@@ -40,13 +40,13 @@ pub struct Datagram<D, S> {
 }
 
 impl<D: DatagramSocket, S> Datagram<D, S> {
-    /// A socket bound to `local` (none for a Unix socket), which answers any one source at `rate`.
-    pub fn new(socket: D, local: Option<SocketAddr>, session: S, rate: DatagramRate) -> Self {
+    /// A socket bound to `local` (none for a Unix socket).
+    pub fn new(socket: D, local: Option<SocketAddr>, session: S) -> Self {
         Datagram {
             socket,
             session,
             latch: Latch::default(),
-            guard: ReplyGuard::new(local, rate),
+            guard: ReplyGuard::new(local),
             ticking: false,
             wake_at: None,
             retrying: false,
@@ -114,7 +114,10 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             match self.socket.receive(shared.arena.space(Limits::READ_MAX)) {
                 Ok((length, route)) => self.took_in(length, &route, key, handler, shared),
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => self.latch.read_would_block(),
+                    io::ErrorKind::WouldBlock => {
+                        log::trace!("{key} receive would block: the kernel owes an edge");
+                        self.latch.read_would_block();
+                    }
                     io::ErrorKind::Interrupted => {}
                     kind => {
                         shared.metrics.datagram_errors += 1;
@@ -152,7 +155,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         log::trace!("{key} received a datagram of {length} bytes from {}", route.peer());
         if length == Limits::READ_MAX {
             // It may have been cut, and a cut message is never answered.
-            shared.metrics.count_drop(Drop::TooLong);
+            shared.metrics.count_drop(Dropped::TooLong);
             return;
         }
         let sent = self.ask(key, route, Some(length), shared, |session, bytes, cx| {
@@ -185,7 +188,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         shared: &mut Shared,
         ask: impl FnOnce(&mut S, &[u8], &mut Context<'_>),
     ) -> Result<(), CloseReason> {
-        let Shared { arena, orders, metrics, log_limit, limits, now, .. } = shared;
+        let Shared { arena, reply_rate, orders, metrics, log_limit, limits, now, .. } = shared;
         let start = arena.keep(received.unwrap_or(0));
         let mut outgoing = Outgoing::starting_at(arena.composed.len());
         let composed_start = arena.composed.len();
@@ -205,7 +208,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
                 outgoing = Outgoing { composed: composed_start..composed.len(), ..Outgoing::default() };
             }
             let out = if outgoing.composed.is_empty() { &bytes[outgoing.echoed] } else { &composed[outgoing.composed] };
-            let admitted = self.guard.admit(route, *now);
+            let admitted = self.guard.admit(route, reply_rate, *now);
             match admitted.and_then(|()| transmit(&mut self.socket, out, route, &mut sent)) {
                 Ok(()) => metrics.bytes_out += out.len() as u64,
                 Err(kind) => {
@@ -235,22 +238,22 @@ fn transmit<D: DatagramSocket>(
     bytes: &[u8],
     route: &Route,
     fault: &mut Result<(), CloseReason>,
-) -> Result<(), Drop> {
+) -> Result<(), Dropped> {
     loop {
         return match socket.send(bytes, route) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 *fault = Err(CloseReason::of_error(&error));
-                Err(Drop::WouldBlock)
+                Err(Dropped::WouldBlock)
             }
             Err(error) if is_too_long(&error) => {
                 *fault = Err(CloseReason::FrameTooLong);
-                Err(Drop::TooLong)
+                Err(Dropped::TooLong)
             }
             Err(error) => {
                 *fault = Err(CloseReason::of_error(&error));
-                Err(Drop::SendFailed)
+                Err(Dropped::SendFailed)
             }
         };
     }

@@ -6,8 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::clock::Tick;
-use crate::limits::DatagramRate;
-use crate::metrics::Drop;
+use crate::metrics::Dropped;
 use crate::net::datagram_socket::Route;
 use crate::net::reply_rate::ReplyRate;
 
@@ -20,44 +19,27 @@ const SSDP_PORT: u16 = 1900;
 /// Which datagrams one socket answers.
 pub struct ReplyGuard {
     local: Option<SocketAddr>,
-    rate: Option<ReplyRate>,
-    loopback_is_free: bool,
 }
 
 impl ReplyGuard {
     /// The guard of a socket that is bound to `local` (none for a Unix socket).
-    pub fn new(local: Option<SocketAddr>, rate: DatagramRate) -> ReplyGuard {
-        let (per_second, loopback_is_free) = match rate {
-            DatagramRate::Outside(per_second) => (Some(per_second), true),
-            DatagramRate::Everyone(per_second) => (Some(per_second), false),
-            DatagramRate::Unlimited => (None, true),
-        };
-        ReplyGuard { local, rate: per_second.map(ReplyRate::new), loopback_is_free }
+    pub fn new(local: Option<SocketAddr>) -> ReplyGuard {
+        ReplyGuard { local }
     }
 
     /// Whether a datagram that came along `route` may be answered at `now`; an answer is counted against its source's rate.
-    pub fn admit(&mut self, route: &Route, now: Tick) -> Result<(), Drop> {
+    pub fn admit(&self, route: &Route, rate: &mut ReplyRate, now: Tick) -> Result<(), Dropped> {
         match route {
             Route::Connected => Ok(()),
-            Route::Unix(address) if address.is_unnamed() => Err(Drop::Unnamed),
+            Route::Unix(address) if address.is_unnamed() => Err(Dropped::Unnamed),
             Route::Unix(_) => Ok(()),
             Route::Ip { source, arrival } => {
                 let port = source.port();
                 let to_many = arrival.is_some_and(|arrival| arrival.to_many);
                 if port < FIRST_UNPRIVILEGED_PORT || port == SSDP_PORT || to_many || self.is_ourselves(route) {
-                    return Err(Drop::Guarded);
+                    return Err(Dropped::Guarded);
                 }
-                let ip = source.ip().to_canonical();
-                match &mut self.rate {
-                    Some(rate) if !(self.loopback_is_free && ip.is_loopback()) => {
-                        if rate.admit(ip, now) {
-                            Ok(())
-                        } else {
-                            Err(Drop::OverRate)
-                        }
-                    }
-                    _ => Ok(()),
-                }
+                if rate.admit(source.ip(), now) { Ok(()) } else { Err(Dropped::OverRate) }
             }
         }
     }
@@ -83,6 +65,7 @@ impl ReplyGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::DatagramRate;
     use crate::net::datagram_socket::Arrival;
 
     fn from(source: &str) -> Route {
@@ -94,55 +77,49 @@ mod tests {
         Route::Ip { source: source.parse().unwrap(), arrival: Some(arrival) }
     }
 
-    fn guard(local: &str, rate: DatagramRate) -> ReplyGuard {
-        ReplyGuard::new(Some(local.parse().unwrap()), rate)
+    fn admit(local: &str, route: &Route) -> Result<(), Dropped> {
+        let guard = ReplyGuard::new(Some(local.parse().unwrap()));
+        guard.admit(route, &mut ReplyRate::new(DatagramRate::Unlimited), Tick::START)
     }
 
     #[test]
     fn services_get_no_answer() {
-        let mut guard = guard("127.0.0.1:9000", DatagramRate::Unlimited);
+        let guard = "127.0.0.1:9000";
         for port in [0, 7, 19, 53, 1023, 1900] {
             let route = Route::Ip { source: SocketAddr::from(([127, 0, 0, 1], port)), arrival: None };
-            assert_eq!(guard.admit(&route, Tick::START), Err(Drop::Guarded), "port {port}");
+            assert_eq!(admit(guard, &route), Err(Dropped::Guarded), "port {port}");
         }
-        assert_eq!(guard.admit(&from("127.0.0.1:1024"), Tick::START), Ok(()));
+        assert_eq!(admit(guard, &from("127.0.0.1:1024")), Ok(()));
     }
 
     #[test]
     fn we_do_not_answer_ourselves() {
-        let mut specific = guard("127.0.0.1:9000", DatagramRate::Unlimited);
-        assert_eq!(specific.admit(&from("127.0.0.1:9000"), Tick::START), Err(Drop::Guarded));
-        assert_eq!(specific.admit(&from("127.0.0.2:9000"), Tick::START), Ok(()));
+        let specific = "127.0.0.1:9000";
+        assert_eq!(admit(specific, &from("127.0.0.1:9000")), Err(Dropped::Guarded));
+        assert_eq!(admit(specific, &from("127.0.0.2:9000")), Ok(()));
 
-        let mut wildcard = guard("0.0.0.0:9000", DatagramRate::Unlimited);
+        let wildcard = "0.0.0.0:9000";
         let ours = arriving("10.0.0.1:9000", "10.0.0.2", false, true);
-        assert_eq!(wildcard.admit(&ours, Tick::START), Err(Drop::Guarded));
+        assert_eq!(admit(wildcard, &ours), Err(Dropped::Guarded));
         let mapped = arriving("[::ffff:127.0.0.1]:9000", "::ffff:127.0.0.2", false, true);
-        assert_eq!(wildcard.admit(&mapped, Tick::START), Err(Drop::Guarded));
+        assert_eq!(admit(wildcard, &mapped), Err(Dropped::Guarded));
         let another_host = arriving("192.0.2.1:9000", "10.0.0.2", false, false);
-        assert_eq!(wildcard.admit(&another_host, Tick::START), Ok(()));
+        assert_eq!(admit(wildcard, &another_host), Ok(()));
     }
 
     #[test]
     fn what_was_sent_to_many_gets_no_answer() {
-        let mut guard = guard("0.0.0.0:9000", DatagramRate::Unlimited);
+        let guard = "0.0.0.0:9000";
         let broadcast = arriving("192.0.2.1:5000", "192.0.2.255", true, false);
-        assert_eq!(guard.admit(&broadcast, Tick::START), Err(Drop::Guarded));
+        assert_eq!(admit(guard, &broadcast), Err(Dropped::Guarded));
     }
 
     #[test]
-    fn the_rate_holds_outside_loopback_or_for_everyone() {
-        let mut outside = guard("0.0.0.0:9000", DatagramRate::Outside(1));
-        let near = arriving("127.0.0.1:5000", "127.0.0.1", false, true);
+    fn what_is_left_is_answered_at_its_rate() {
+        let guard = ReplyGuard::new(Some("0.0.0.0:9000".parse().unwrap()));
+        let mut rate = ReplyRate::new(DatagramRate::Outside(1));
         let far = arriving("192.0.2.1:5000", "192.0.2.9", false, false);
-        for _ in 0..10 {
-            assert_eq!(outside.admit(&near, Tick::START), Ok(()));
-        }
-        assert_eq!(outside.admit(&far, Tick::START), Ok(()));
-        assert_eq!(outside.admit(&far, Tick::START), Err(Drop::OverRate));
-
-        let mut everyone = guard("0.0.0.0:9000", DatagramRate::Everyone(1));
-        assert_eq!(everyone.admit(&near, Tick::START), Ok(()));
-        assert_eq!(everyone.admit(&near, Tick::START), Err(Drop::OverRate));
+        assert_eq!(guard.admit(&far, &mut rate, Tick::START), Ok(()));
+        assert_eq!(guard.admit(&far, &mut rate, Tick::START), Err(Dropped::OverRate));
     }
 }

@@ -5,6 +5,7 @@ use crate::handler::Orders;
 use crate::limits::Limits;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
+use crate::net::reply_rate::ReplyRate;
 
 /// The scratch memory of one group of sources: what was read, and what was composed in answer.
 ///
@@ -92,6 +93,8 @@ pub struct Shared {
     pub arena: Arena,
     /// Memory that connections own for queued bytes, in bytes.
     pub queued: usize,
+    /// How many replies to datagrams each source still gets.
+    pub reply_rate: ReplyRate,
     /// What handlers asked of the reactor.
     pub orders: Orders,
     /// The counters.
@@ -105,6 +108,7 @@ impl Shared {
     pub fn new(limits: Limits) -> Shared {
         Shared {
             now: Tick::START,
+            reply_rate: ReplyRate::new(limits.datagram_rate),
             limits,
             arena: Arena::new(),
             queued: 0,

@@ -8,6 +8,9 @@ use encoding_rs::{DecoderResult, Encoding, UTF_8};
 /// The longest beginning of a character that can be without its end, in bytes: three of GB18030's four.
 const LONGEST_BEGINNING: usize = 3;
 
+/// What brings ISO-2022-JP back to ASCII (RFC 1468).
+const TO_ASCII: &[u8] = b"\x1b(B";
+
 /// An encoding that can encode as well as decode.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Charset(&'static Encoding);
@@ -49,11 +52,29 @@ impl Charset {
     /// How many of `bytes`, which begin with a character, are whole characters: all of them, but for the beginning of a last
     /// one whose end is missing. Bytes that are no text at all count as whole: they will not get better.
     pub fn whole_characters(self, bytes: &[u8]) -> usize {
-        if self.0.is_ascii_compatible() && Encoding::ascii_valid_up_to(bytes) == bytes.len() {
+        if !self.0.is_ascii_compatible() {
+            return self.back_in_ascii(bytes);
+        }
+        if Encoding::ascii_valid_up_to(bytes) == bytes.len() {
             return bytes.len();
         }
         let shortest = bytes.len().saturating_sub(LONGEST_BEGINNING);
         (shortest..=bytes.len()).rev().find(|length| self.ends_a_character(&bytes[..*length])).unwrap_or(bytes.len())
+    }
+
+    /// How many of `bytes` there are up to the last place where a stateful encoding (ISO-2022-JP) is back in ASCII: only there
+    /// can a text be cut into two that each mean the same by themselves.
+    fn back_in_ascii(self, bytes: &[u8]) -> usize {
+        let mut decoder = self.0.new_decoder_without_bom_handling();
+        let mut back = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            let _ = decoder.decode_to_utf8(std::slice::from_ref(byte), &mut [0; 16], false);
+            // Behind its last escape the decoder still waits for what comes, to tell an empty sequence from a used one.
+            if decoder.latin1_byte_compatible_up_to(b"").is_some() || bytes[..=at].ends_with(TO_ASCII) {
+                back = at + 1;
+            }
+        }
+        back
     }
 
     /// Whether a decoder that has read `bytes` waits for nothing more.
@@ -130,6 +151,15 @@ mod tests {
                 assert_eq!(charset.whole_characters(&bytes[..length]), expected, "{label}, {length} bytes");
             }
         }
+    }
+
+    #[test]
+    fn a_stateful_encoding_is_cut_only_where_it_is_back_in_ascii() {
+        let charset = charset("iso-2022-jp");
+        let bytes = charset.encode("a字b").unwrap();
+        assert_eq!(bytes.as_ref(), b"a\x1b$B;z\x1b(Bb");
+        let whole: Vec<usize> = (1..=bytes.len()).map(|length| charset.whole_characters(&bytes[..length])).collect();
+        assert_eq!(whole, [1, 1, 1, 1, 1, 1, 1, 1, 9, 10]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub const MAX: usize = 1024;
 pub fn next(bytes: &[u8], charset: Charset, end: bool) -> Step {
     let chunk = &bytes[..bytes.len().min(MAX)];
     let whole = if end && chunk.len() == bytes.len() { chunk.len() } else { charset.whole_characters(chunk) };
+    // A full chunk of a stateful encoding that never comes back to ASCII is no text, and waits for nothing.
+    let whole = if whole == 0 && chunk.len() == MAX { MAX } else { whole };
     if whole == 0 { Step::Incomplete } else { Step::Frame(Frame::new(0..whole, whole)) }
 }
 

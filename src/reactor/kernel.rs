@@ -3,6 +3,7 @@
 //! A test puts a simulated kernel in its place, with sockets that behave as badly as real ones may, from a seed.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -54,17 +55,23 @@ pub struct Mio {
     poll: Poll,
     events: Events,
     began: Instant,
+    /// There is one for all who wake this poll, and it lives as long: a waker that is dropped takes its edge along.
+    waker: Option<Arc<Waker>>,
 }
 
 impl Mio {
     /// A new instance of the system's selector.
     pub fn new() -> io::Result<Mio> {
-        Ok(Mio { poll: Poll::new()?, events: Events::with_capacity(BATCH), began: Instant::now() })
+        Ok(Mio { poll: Poll::new()?, events: Events::with_capacity(BATCH), began: Instant::now(), waker: None })
     }
 
     /// What wakes a poll from outside.
-    pub(crate) fn waker(&self) -> io::Result<Waker> {
-        Waker::new(self.poll.registry(), Key::WAKER.into())
+    pub(crate) fn waker(&mut self) -> io::Result<Arc<Waker>> {
+        if let Some(waker) = &self.waker {
+            return Ok(waker.clone());
+        }
+        let waker = Arc::new(Waker::new(self.poll.registry(), Key::WAKER.into())?);
+        Ok(self.waker.insert(waker).clone())
     }
 }
 

@@ -20,8 +20,8 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    pub(crate) fn new(waker: Waker, flag: Arc<AtomicU8>) -> StopHandle {
-        StopHandle { waker: Arc::new(waker), flag }
+    pub(crate) fn new(waker: Arc<Waker>, flag: Arc<AtomicU8>) -> StopHandle {
+        StopHandle { waker, flag }
     }
 
     /// Wakes the reactor and stops it; it acts within its next turn.
@@ -35,10 +35,15 @@ impl StopHandle {
     }
 }
 
+/// Whether something was asked for from outside.
+pub(crate) fn is_asked(flag: &AtomicU8) -> bool {
+    flag.load(Ordering::Relaxed) != RUN
+}
+
 /// What was asked for from outside, once.
 pub(crate) fn take(flag: &AtomicU8) -> Option<Stop> {
     // Hardly ever set: a plain load a turn, and the exchange only then.
-    if flag.load(Ordering::Relaxed) == RUN {
+    if !is_asked(flag) {
         return None;
     }
     match flag.swap(RUN, Ordering::Acquire) {

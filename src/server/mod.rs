@@ -162,7 +162,9 @@ fn says_bye(service: &Service, message: &[u8], cx: &mut Context<'_>) -> bool {
         return false;
     }
     if service.bye == Bye::Stop {
-        log::info!("{} said bye to {}: draining", cx.peer, service.name);
+        if !cx.orders.are_to_stop() {
+            log::info!("{} said bye to {}: draining", cx.peer, service.name);
+        }
         cx.orders.stop(Stop::Drain);
     }
     true

@@ -26,8 +26,11 @@ impl<T: Stream, S> Connection<T, S> {
     where
         H: Handler<Session = S>,
     {
-        if self.phase == Phase::Connecting && !self.establish(shared.now) {
-            return;
+        if self.phase == Phase::Connecting {
+            if !self.establish(shared.now) {
+                return;
+            }
+            log::debug!("{key} is connected to {}", self.peer());
         }
         if self.session.is_none() && self.phase == Phase::Open {
             self.open(key, handler, shared, outgoing);
@@ -41,13 +44,13 @@ impl<T: Stream, S> Connection<T, S> {
         if std::mem::take(&mut self.ticking) && self.phase == Phase::Open {
             self.with_context(key, shared, outgoing, &[], |session, cx| handler.tick(session, cx));
         }
-        if self.held_back && !self.paused && !self.is_held_up(self.owed() + outgoing.len(), &shared.limits) {
+        if self.may_offer(self.owed() + outgoing.len(), &shared.limits) {
             self.offer(key, handler, shared, outgoing, None);
         }
         let mut budget = shared.limits.read_budget;
         while budget > 0 && self.latch.readable() {
             let owed = self.owed() + outgoing.len();
-            if !self.wants_read(owed, &shared.limits) || self.waits_for_room(owed, shared) {
+            if !self.may_read(owed, shared) {
                 break;
             }
             if self.keeps_too_much(shared) {
@@ -94,7 +97,7 @@ impl<T: Stream, S> Connection<T, S> {
             Ok(ConnectProgress::Established(peer)) => {
                 self.phase = Phase::Open;
                 self.progress = now;
-                self.peer = peer;
+                self.peer = peer.or(self.peer);
             }
             Ok(ConnectProgress::Pending) => self.latch.write_would_block(),
             Ok(ConnectProgress::WithItself) => self.over = Some(CloseReason::SelfConnect),

@@ -38,6 +38,9 @@ impl<T: Stream, S> Connection<T, S> {
                 self.held.owe(&part[count..]);
             }
         }
+        if !self.latch.writable() {
+            log::trace!("{key} write would block: it owes {} bytes, and the kernel owes an edge", self.owed());
+        }
         if written > 0 {
             self.progress = shared.now;
             log::trace!("{key} wrote {written} bytes, owes {}", self.owed());

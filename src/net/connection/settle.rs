@@ -30,6 +30,7 @@ impl<T: Stream, S> Connection<T, S> {
         if self.phase == Phase::Flushing && self.owed() == 0 && self.broken.is_none() && !self.read_ended {
             // The peer may have gone already (ENOTCONN): then the next read tells.
             let _ = self.stream.shutdown_write();
+            log::trace!("the last byte has left: now FIN, and what still comes is dropped");
             self.phase = Phase::Lingering;
             self.progress = shared.now;
         }

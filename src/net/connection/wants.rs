@@ -34,6 +34,16 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
+    /// Whether it reads now, if its latch is set.
+    pub(super) fn may_read(&self, owed: usize, shared: &Shared) -> bool {
+        self.wants_read(owed, &shared.limits) && !self.waits_for_room(owed, shared)
+    }
+
+    /// Whether the handler is offered again what it would not take.
+    pub(super) fn may_offer(&self, owed: usize, limits: &Limits) -> bool {
+        self.phase == Phase::Open && self.held_back && !self.paused && !self.is_held_up(owed, limits)
+    }
+
     pub(super) fn wants_write(&self) -> bool {
         self.broken.is_none() && (self.phase == Phase::Connecting || self.owed() > 0)
     }
@@ -56,9 +66,8 @@ impl<T: Stream, S> Connection<T, S> {
         let owed = self.owed();
         let open = self.phase == Phase::Open;
         let relieved = open && self.full && owed < shared.limits.write_limit;
-        let offers = open && self.held_back && !self.paused && !self.is_held_up(owed, &shared.limits);
-        let reads =
-            self.wants_read(owed, &shared.limits) && self.latch.readable() && !self.waits_for_room(owed, shared);
+        let offers = self.may_offer(owed, &shared.limits);
+        let reads = self.may_read(owed, shared) && self.latch.readable();
         let writes = self.wants_write() && self.latch.writable();
         let ticks = self.ticking && open;
         reads || writes || ticks || relieved || offers

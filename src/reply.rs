@@ -12,6 +12,8 @@ pub struct Outgoing {
     pub echoed: Range<usize>,
     /// A range of the shared buffer of composed bytes.
     pub composed: Range<usize>,
+    /// Whether anything was sent, be it no bytes: an empty datagram is an answer too.
+    pub answered: bool,
     /// Whether the handler was told that the reply is full: then it waits to be told of room.
     pub told_full: bool,
 }
@@ -19,7 +21,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// Nothing yet; composed bytes will begin where the shared buffer ends now.
     pub fn starting_at(composed: usize) -> Outgoing {
-        Outgoing { echoed: 0..0, composed: composed..composed, told_full: false }
+        Outgoing { echoed: 0..0, composed: composed..composed, ..Outgoing::default() }
     }
 
     /// How many bytes leave.
@@ -44,8 +46,6 @@ pub struct Reply<'a> {
     owed: usize,
     /// The write limit: with so many owed, no more should be read from this peer.
     limit: usize,
-    /// Whether anything was sent, be it nothing: an empty datagram is an answer too.
-    answered: bool,
 }
 
 impl<'a> Reply<'a> {
@@ -59,19 +59,19 @@ impl<'a> Reply<'a> {
         limit: usize,
     ) -> Reply<'a> {
         debug_assert_eq!(outgoing.composed.end, composed.len(), "two sources compose at once");
-        Reply { offered, arena_start, composed, outgoing, owed, limit, answered: false }
+        Reply { offered, arena_start, composed, outgoing, owed, limit }
     }
 
     /// Sends `bytes`, which are copied.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.answered = true;
+        self.outgoing.answered = true;
         self.composed.extend_from_slice(bytes);
         self.outgoing.composed.end = self.composed.len();
     }
 
     /// Sends a range of the offered bytes back. Nothing is copied while the turn's echoes lie side by side in the arena.
     pub fn echo(&mut self, range: Range<usize>) {
-        self.answered = true;
+        self.outgoing.answered = true;
         if let Some(arena_start) = self.arena_start
             && self.outgoing.composed.is_empty()
         {
@@ -90,7 +90,7 @@ impl<'a> Reply<'a> {
 
     /// Whether anything was sent, be it no bytes.
     pub fn has_answer(&self) -> bool {
-        self.answered
+        self.outgoing.answered
     }
 
     /// How many bytes the peer will be owed if the socket takes none.
@@ -121,7 +121,7 @@ mod tests {
         let mut reply = Reply::new(&arena[2..13], Some(2), &mut composed, &mut outgoing, 0, 100);
         reply.echo(0..6);
         reply.echo(6..11);
-        assert_eq!(outgoing, Outgoing { echoed: 2..13, ..Outgoing::default() });
+        assert_eq!(outgoing, Outgoing { echoed: 2..13, answered: true, ..Outgoing::default() });
         assert!(composed.is_empty());
     }
 

@@ -23,11 +23,11 @@ use cooee::handler::{Context, Handler};
 use cooee::key::Key;
 use cooee::limits::Limits;
 use cooee::net::connection::Connection;
+use cooee::net::drive::Drive;
 use cooee::net::next::{Condition, Next};
 use cooee::net::shared::Shared;
 use cooee::net::stream::{ConnectProgress, Stream};
 use cooee::readiness::Readiness;
-use cooee::reply::Outgoing;
 
 use support::service::{Service, byte_at};
 
@@ -417,8 +417,9 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
         connection.latch(readiness);
 
         let held_before = connection.held_bytes();
-        let mut outgoing = Outgoing::starting_at(shared.arena.composed.len());
-        connection.receive(key, &mut server, shared, &mut outgoing);
+        let mut drive = Drive::new(key, &mut server, shared);
+        connection.receive(&mut drive);
+        let outgoing = drive.outgoing;
         connection.send(key, &outgoing, shared);
         shared.queued = shared.queued + connection.held_bytes() - held_before;
         let next = connection.settle(shared);

@@ -2,23 +2,24 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use log::Level;
 
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
-use crate::handler::{Context, Handler, Wishes};
-use crate::key::Key;
+use crate::handler::{Context, Handler};
 use crate::limits::Limits;
 use crate::log_limit::LogKind;
 use crate::metrics::Dropped;
 use crate::net::acceptor::RETRY;
 use crate::net::datagram_socket::{DatagramSocket, Route};
+use crate::net::drive::{Drive, Offered};
 use crate::net::next::Next;
 use crate::net::reply_guard::ReplyGuard;
 use crate::net::shared::Shared;
 use crate::readiness::{Latch, Readiness};
-use crate::reply::{Outgoing, Reply};
+use crate::reply::Outgoing;
 
 /// How many datagrams one turn takes from one socket.
 const BATCH: usize = 64;
@@ -101,34 +102,33 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     }
 
     /// Receives a batch of datagrams and answers each.
-    pub fn drive<H: Handler<Session = S>>(&mut self, key: Key, handler: &mut H, shared: &mut Shared) -> Next {
+    pub fn drive<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) -> Next {
         if std::mem::take(&mut self.ticking) {
-            let sent = self.ask(key, &Route::Connected, None, shared, |session, _, cx| handler.tick(session, cx));
-            self.tell_fault(sent, key, handler, shared);
+            self.call(&Route::Connected, 0..0, drive, |handler, session, _, cx| handler.tick(session, cx));
         }
         let mut errors = 0;
         for _ in 0..BATCH {
             if !self.latch.readable() {
                 break;
             }
-            match self.socket.receive(shared.arena.space(Limits::READ_MAX)) {
-                Ok((length, route)) => self.took_in(length, &route, key, handler, shared),
+            match self.socket.receive(drive.shared.arena.space(Limits::READ_MAX)) {
+                Ok((length, route)) => self.took_in(length, &route, drive),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
-                        log::trace!("{key} receive would block: the kernel owes an edge");
+                        log::trace!("{} receive would block: the kernel owes an edge", drive.key);
                         self.latch.read_would_block();
                     }
                     io::ErrorKind::Interrupted => {}
                     kind => {
-                        shared.metrics.datagram_errors += 1;
-                        self.tell_fault(Err(CloseReason::of_error(&error)), key, handler, shared);
+                        drive.shared.metrics.datagram_errors += 1;
+                        self.tell_fault(CloseReason::of_error(&error), drive);
                         // An ICMP message about an earlier reply is taken off the socket by telling it. Lack of memory is not, and
                         // neither is what comes again and again.
                         errors += 1;
                         let lasts = errors == ERRORS_MAX || kind == io::ErrorKind::OutOfMemory;
                         if lasts || is_lack_of_buffers(&error) {
                             self.retrying = true;
-                            return Next::RetryAt(shared.now.after(RETRY));
+                            return Next::RetryAt(drive.shared.now.after(RETRY));
                         }
                     }
                 },
@@ -143,89 +143,80 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         }
     }
 
-    fn took_in<H: Handler<Session = S>>(
-        &mut self,
-        length: usize,
-        route: &Route,
-        key: Key,
-        handler: &mut H,
-        shared: &mut Shared,
-    ) {
-        shared.metrics.bytes_in += length as u64;
-        log::trace!("{key} received a datagram of {length} bytes from {}", route.peer());
+    fn took_in<H: Handler<Session = S>>(&mut self, length: usize, route: &Route, drive: &mut Drive<'_, H>) {
+        drive.shared.metrics.bytes_in += length as u64;
+        log::trace!("{} received a datagram of {length} bytes from {}", drive.key, route.peer());
         if length == Limits::READ_MAX {
             // It may have been cut, and a cut message is never answered.
-            shared.metrics.count_drop(Dropped::TooLong);
+            drive.shared.metrics.count_drop(Dropped::TooLong);
             return;
         }
-        let sent = self.ask(key, route, Some(length), shared, |session, bytes, cx| {
-            handler.datagram(session, bytes, cx);
-        });
-        self.tell_fault(sent, key, handler, shared);
+        let start = drive.shared.arena.keep(length);
+        let received = start..start + length;
+        self.call(route, received, drive, |handler, session, bytes, cx| handler.datagram(session, bytes, cx));
+        drive.shared.arena.release_from(start);
     }
 
-    fn tell_fault<H: Handler<Session = S>>(
-        &mut self,
-        sent: Result<(), CloseReason>,
-        key: Key,
-        handler: &mut H,
-        shared: &mut Shared,
-    ) {
-        if let Err(reason) = sent {
-            // What a handler would send in answer to a failed send is not sent on; it cannot fail again.
-            let _ = self.ask(key, &Route::Connected, None, shared, |session, _, cx| {
-                handler.fault(session, reason, cx);
-            });
-        }
+    fn tell_fault<H: Handler<Session = S>>(&mut self, reason: CloseReason, drive: &mut Drive<'_, H>) {
+        // What a handler would send in answer to a failed send could fail again: only its other wishes count.
+        self.ask(&Route::Connected, 0..0, drive, |handler, session, _, cx| handler.fault(session, reason, cx));
+        drive.shared.arena.composed.truncate(drive.outgoing.composed.start);
     }
 
-    /// Calls the handler, and sends what it answered along `route`. An error is one that the system reported.
-    fn ask(
+    /// Calls the handler, and sends what it answered along `route`.
+    fn call<H: Handler<Session = S>>(
         &mut self,
-        key: Key,
         route: &Route,
-        received: Option<usize>,
-        shared: &mut Shared,
-        ask: impl FnOnce(&mut S, &[u8], &mut Context<'_>),
-    ) -> Result<(), CloseReason> {
-        let Shared { arena, reply_rate, orders, metrics, log_limit, limits, now, .. } = shared;
-        let start = arena.keep(received.unwrap_or(0));
-        let mut outgoing = Outgoing::starting_at(arena.composed.len());
-        let composed_start = arena.composed.len();
-        let mut wishes = Wishes::default();
-        let (bytes, composed) = arena.parts();
-        let offered = &bytes[start..start + received.unwrap_or(0)];
-        let reply = Reply::new(offered, Some(start), composed, &mut outgoing, 0, limits.write_limit);
-        let mut cx =
-            Context { now: *now, key, peer: route.peer(), reply, orders, metrics, log_limit, wishes: &mut wishes };
-        ask(&mut self.session, offered, &mut cx);
-        let mut sent = Ok(());
-        if cx.reply.has_answer() {
-            // One datagram leaves: an echoed range and composed bytes together are made one.
-            if !outgoing.composed.is_empty() && !outgoing.echoed.is_empty() {
-                let echoed = bytes[outgoing.echoed.clone()].to_vec();
-                composed.splice(composed_start..composed_start, echoed);
-                outgoing = Outgoing { composed: composed_start..composed.len(), ..Outgoing::default() };
-            }
-            let out = if outgoing.composed.is_empty() { &bytes[outgoing.echoed] } else { &composed[outgoing.composed] };
-            let admitted = self.guard.admit(route, reply_rate, *now);
-            match admitted.and_then(|()| transmit(&mut self.socket, out, route, &mut sent)) {
-                Ok(()) => metrics.bytes_out += out.len() as u64,
-                Err(kind) => {
-                    metrics.count_drop(kind);
-                    log_limit.log(
-                        LogKind::Datagram,
-                        Level::Debug,
-                        *now,
-                        format_args!("{key} did not answer {} with {} bytes: {kind}", route.peer(), out.len()),
-                    );
-                }
-            }
+        received: Range<usize>,
+        drive: &mut Drive<'_, H>,
+        ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
+    ) {
+        self.ask(route, received, drive, ask);
+        let sent = if drive.outgoing.answered { self.answer(route, drive) } else { Ok(()) };
+        drive.shared.arena.composed.truncate(drive.outgoing.composed.start);
+        if let Err(reason) = sent {
+            self.tell_fault(reason, drive);
         }
-        composed.truncate(composed_start);
-        arena.release_from(start);
+    }
+
+    /// Calls the handler; what it answers is left in the drive.
+    fn ask<H: Handler<Session = S>>(
+        &mut self,
+        route: &Route,
+        received: Range<usize>,
+        drive: &mut Drive<'_, H>,
+        ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
+    ) {
+        drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
+        let ((), wishes) = drive.call(route.peer(), 0, Offered::Arena(received), |handler, bytes, cx| {
+            ask(handler, &mut self.session, bytes, cx);
+        });
         if wishes.wake_at.is_some() {
             self.wake_at = wishes.wake_at;
+        }
+    }
+
+    /// Sends what the handler answered as one datagram. An error is what the system reported of it.
+    fn answer<H>(&mut self, route: &Route, drive: &mut Drive<'_, H>) -> Result<(), CloseReason> {
+        let Shared { arena, reply_rate, metrics, log_limit, now, .. } = &mut *drive.shared;
+        let (bytes, composed) = arena.parts();
+        let echoed = &bytes[drive.outgoing.echoed.clone()];
+        let start = drive.outgoing.composed.start;
+        if composed.len() > start {
+            // One datagram leaves: what is echoed before composed bytes is made one with them.
+            composed.splice(start..start, echoed.iter().copied());
+        }
+        let out = if composed.len() > start { &composed[start..] } else { echoed };
+        let mut sent = Ok(());
+        let admitted = self.guard.admit(route, reply_rate, *now);
+        match admitted.and_then(|()| transmit(&mut self.socket, out, route, &mut sent)) {
+            Ok(()) => metrics.bytes_out += out.len() as u64,
+            Err(kind) => {
+                metrics.count_drop(kind);
+                let (key, length) = (drive.key, out.len());
+                let line = format_args!("{key} did not answer {} with {length} bytes: {kind}", route.peer());
+                log_limit.log(LogKind::Datagram, Level::Debug, *now, line);
+            }
         }
         sent
     }

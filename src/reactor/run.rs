@@ -9,6 +9,7 @@ use log::Level;
 use crate::handler::Handler;
 use crate::key::Key;
 use crate::log_limit::LogKind;
+use crate::net::drive::Drive;
 use crate::net::next::{Condition, Next};
 use crate::reactor::Reactor;
 use crate::reactor::kernel::Kernel;
@@ -57,12 +58,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             match &mut source.kind {
                 Kind::Connection(connection) => {
                     let held_before = connection.held_bytes();
-                    let mut outgoing = Outgoing::starting_at(self.shared.arena.composed.len());
-                    connection.receive(key, handler, &mut self.shared, &mut outgoing);
+                    let mut drive = Drive::new(key, handler, &mut self.shared);
+                    connection.receive(&mut drive);
+                    let outgoing = drive.outgoing;
                     self.group.members.push(Member { key, outgoing, held_before });
                 }
                 Kind::Datagram(datagram) => {
-                    let next = datagram.drive(key, handler, &mut self.shared);
+                    let next = datagram.drive(&mut Drive::new(key, handler, &mut self.shared));
                     let deadline = datagram.deadline();
                     source.armed = self.timers.arm(key, source.armed, deadline);
                     self.act(key, next, handler);

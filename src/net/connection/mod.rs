@@ -4,6 +4,7 @@
 //! what the handler answered, [`settle`](Connection::settle) decides what should happen next. Only the reactor closes it.
 
 mod held;
+mod offer;
 mod phase;
 mod receive;
 mod send;

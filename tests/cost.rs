@@ -3,15 +3,22 @@
 //! Method: a reactor in this process serves clients of this process, and an allocator that counts is asked what each turn took.
 //! System calls a message are counted by `strace` on the built server, where that tool is there.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::fs;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::process::Command;
 
 use cooee::handler::{Context, Handler};
 use cooee::limits::Limits;
 use cooee::net::bind::{SocketOptions, listen_tcp};
 use cooee::reactor::Reactor;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Client, Server, children, skip};
 
 /// Echoes what it is offered, and asks for a turn now and then, so that no turn waits for ever.
 struct Echo;
@@ -43,25 +50,19 @@ fn turn_until(reactor: &mut Reactor<Echo>, count: u64) {
     }
 }
 
-fn send_and_receive(reactor: &mut Reactor<Echo>, client: &mut TcpStream) {
+fn send_and_receive(reactor: &mut Reactor<Echo>, client: &mut Client) {
     let before = reactor.metrics().messages_in;
-    client.write_all(&[7; 64]).expect("loopback takes 64 bytes");
+    client.send(&[7; 64]);
     turn_until(reactor, before + 1);
     let mut reply = [0; 64];
-    client.read_exact(&mut reply).expect("the echo");
+    client.stream.read_exact(&mut reply).expect("the echo");
     assert_eq!(reply, [7; 64]);
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let client = TcpStream::connect(address).expect("the backlog has room");
-    client.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket option");
-    client
 }
 
 #[test]
 fn a_message_in_echo_mode_allocates_nothing() {
     let (mut reactor, address) = start();
-    let mut client = connect(address);
+    let mut client = Client::connect(address);
     // The first round makes the lists that later ones use again.
     for _ in 0..10 {
         send_and_receive(&mut reactor, &mut client);
@@ -85,7 +86,7 @@ fn an_idle_connection_owns_its_slab_entry_and_its_deadline() {
     let mut clients = Vec::with_capacity(CONNECTIONS);
     let cost = allocation_counter::measure(|| {
         for _ in 0..CONNECTIONS {
-            let mut client = connect(address);
+            let mut client = Client::connect(address);
             send_and_receive(&mut reactor, &mut client);
             clients.push(client);
         }
@@ -104,49 +105,33 @@ fn an_idle_connection_owns_its_slab_entry_and_its_deadline() {
 /// 2 calls a message, read and write, and a share of one `epoll_wait`.
 #[test]
 fn fifty_clients_cost_two_system_calls_a_message() {
-    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
-        println!("skipped: strace is not installed");
-        return;
+    if !Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|ran| ran.status.success()) {
+        return skip("strace is not installed, or may not trace here");
     }
     const CLIENTS: usize = 50;
     const ROUNDS: usize = 40;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let counts = folder.path().join("counts");
-    let mut server = Command::new("strace")
-        .args(["-c", "-f", "-o"])
-        .arg(&counts)
-        .args([env!("CARGO_BIN_EXE_cooee"), "serve", "tcp://127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("strace starts the server");
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut line).expect("the server's first line");
-    let Some(address) = line.split(['/', ' ']).nth(3) else {
-        println!("skipped: strace may not trace here");
-        let _ = server.wait();
-        return;
-    };
-    let address: SocketAddr = address.parse().expect("an address");
-    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(address)).collect();
-    let mut reply = [0; 64];
+    let mut command = Command::new("strace");
+    command.args(["-c", "-f", "-o"]).arg(&counts);
+    command.args([env!("CARGO_BIN_EXE_cooee"), "serve", "tcp://127.0.0.1:0"]).env_remove("RUST_LOG");
+    let mut server = Server::start_command(&mut command, 1);
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
     for _ in 0..ROUNDS {
         for client in &mut clients {
-            client.write_all(&[7; 64]).expect("the server reads");
+            client.send(&[7; 64]);
         }
         for client in &mut clients {
-            client.read_exact(&mut reply).expect("the server answers");
+            client.expect(&[7; 64]);
         }
     }
     drop(clients);
     // The tracer's child is the server: it ends by SIGTERM, and the tracer with it.
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).expect("procfs");
-    let child: i32 = children.trim().parse().expect("one child");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), nix::sys::signal::Signal::SIGTERM)
-        .expect("our own child");
-    server.wait().expect("strace ends with the server");
+    let &[child] = children(server.id()).as_slice() else { panic!("strace has one child") };
+    kill(Pid::from_raw(child as i32), Signal::SIGTERM).expect("our own child");
+    assert_eq!(server.exit_code(), Some(0), "strace ends with the server:\n{}", server.log());
 
-    let report = std::fs::read_to_string(&counts).expect("strace wrote its counts");
+    let report = fs::read_to_string(&counts).expect("strace wrote its counts");
     let calls = |name: &str| -> u64 {
         let row = report.lines().find(|line| line.split_whitespace().last() == Some(name));
         row.and_then(|row| row.split_whitespace().nth(3)?.parse().ok()).unwrap_or(0)

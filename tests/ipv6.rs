@@ -2,17 +2,19 @@
 //!
 //! Method: the built binary on loopback, with plain sockets and `cooee send` as clients. On a machine without IPv6 the tests say
 //! "skipped". A name with several addresses is made with a hosts file in a mount namespace of the test's own.
+#![cfg(feature = "cli")]
 
-mod process;
+mod support;
 
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, ToSocketAddrs, UdpSocket};
 use std::process::Command;
+use std::thread;
 
-use process::{
-    DEADLINE, Server, ask, converse, cooee, got_nothing, pattern, read_to_end, receive, run, send, skip, tcp_client,
-    udp_client, udp_client_at,
+use support::{
+    Client, PATIENCE, Server, ask, cooee, got_nothing, noise, receive, run, send, skip, udp_client, udp_client_at,
+    wait_until,
 };
 
 /// The longest UDP payload over IPv6: its length field counts 8 bytes of header, and no IP header (RFC 8200, 3).
@@ -36,19 +38,16 @@ fn tcp_is_served_on_the_loopback_address() {
         return;
     }
     let server = Server::start(&["tcp://[::1]:0"]);
-    let address = server.address("tcp");
+    let address = server.address();
     assert_eq!(server.url("tcp"), format!("tcp://[::1]:{}", address.port()));
-    let message = pattern(100_000, 6);
-    let mut stream = tcp_client(address);
-    let mut writer = stream.try_clone().unwrap();
-    let sending = message.clone();
-    let sender = std::thread::spawn(move || writer.write_all(&sending).unwrap());
-    let mut answer = vec![0; message.len()];
-    std::io::Read::read_exact(&mut stream, &mut answer).unwrap();
-    sender.join().unwrap();
-    assert!(answer == message);
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(read_to_end(&mut stream), b"");
+    let message = noise(100_000, 6);
+    let mut client = Client::connect(address);
+    let mut writer = client.twin();
+    thread::scope(|scope| {
+        scope.spawn(|| writer.send(&message));
+        client.expect(&message);
+    });
+    assert_eq!(client.finish(), b"");
     server.stop();
 }
 
@@ -58,9 +57,9 @@ fn udp_is_served_on_the_loopback_address() {
         return;
     }
     let server = Server::start(&["udp://[::1]:0"]);
-    let (client, address) = (udp6_client(), server.address("udp"));
+    let (client, address) = (udp6_client(), server.address_of("udp"));
     for size in [0, 1, 1232, 1452, 1453, 65_507, 65_508, LONGEST] {
-        let message = pattern(size, size);
+        let message = noise(size, size);
         assert!(ask(&client, address, &message) == message, "{size} bytes came back changed");
     }
     match UdpSocket::bind((Ipv6Addr::LOCALHOST, 1900)) {
@@ -80,17 +79,17 @@ fn the_unspecified_address_serves_both_families() {
         return;
     }
     let server = Server::start(&["--log-messages", "[::]:0"]);
-    let port = server.address("tcp").port();
-    assert_eq!(server.address("udp").port(), port);
+    let port = server.address().port();
+    assert_eq!(server.address_of("udp").port(), port);
     for (ip, udp) in [(IpAddr::from(Ipv4Addr::LOCALHOST), udp_client()), (Ipv6Addr::LOCALHOST.into(), udp6_client())] {
         let address = SocketAddr::new(ip, port);
-        let mut stream = tcp_client(address);
-        assert_eq!(converse(&mut stream, b"stream", 6), b"stream");
+        let mut client = Client::connect(address);
+        client.echo(b"stream");
         assert_eq!(ask(&udp, address, b"datagram"), b"datagram");
         // An IPv4 peer is told as what it is, and not as an address mapped into IPv6.
-        for (own, message) in [(stream.local_addr(), "stream"), (udp.local_addr(), "datagram")] {
+        for (own, message) in [(client.stream.local_addr(), "stream"), (udp.local_addr(), "datagram")] {
             let own = own.unwrap();
-            let line = server.wait_logged(&format!("from {own} "));
+            let line = server.wait_log(&format!("from {own} "));
             assert!(line.ends_with(message), "{line}");
         }
     }
@@ -103,7 +102,7 @@ fn one_family_leaves_the_port_to_the_other() {
         return;
     }
     let first = Server::start(&["[::1]:0"]);
-    let port = first.address("tcp").port();
+    let port = first.address().port();
     // Nobody else may have the port on 127.0.0.1 by chance.
     let (Ok(probe_tcp), Ok(probe_udp)) =
         (TcpListener::bind((Ipv4Addr::LOCALHOST, port)), UdpSocket::bind((Ipv4Addr::LOCALHOST, port)))
@@ -112,8 +111,8 @@ fn one_family_leaves_the_port_to_the_other() {
     };
     drop((probe_tcp, probe_udp));
     let second = Server::start(&[&format!("127.0.0.1:{port}")]);
-    assert_eq!(converse(&mut tcp_client(second.address("tcp")), b"four", 4), b"four");
-    assert_eq!(converse(&mut tcp_client(first.address("tcp")), b"six", 3), b"six");
+    Client::connect(second.address()).echo(b"four");
+    Client::connect(first.address()).echo(b"six");
     first.stop();
     second.stop();
 }
@@ -125,10 +124,10 @@ fn both_families_leave_no_port_to_a_second_server() {
     }
     for scheme in ["tcp", "udp"] {
         let server = Server::start(&[&format!("{scheme}://[::]:0")]);
-        let port = server.address(scheme).port();
+        let port = server.address_of(scheme).port();
         for other in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]"] {
-            let ended = run(cooee("serve").arg(format!("{scheme}://{other}:{port}")), b"");
-            assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{scheme} {other}: {ended:?}");
+            let ended = run(cooee(&["serve"]).arg(format!("{scheme}://{other}:{port}")), b"");
+            assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{scheme} {other}: {ended:?}");
             assert!(ended.stderr.contains("address in use"), "{ended:?}");
         }
         server.stop();
@@ -146,7 +145,7 @@ fn a_reply_leaves_from_the_address_that_was_asked() {
         Some(SocketAddrV6::new(address.ip(), 0, 0, address.scope_id()))
     });
     let server = Server::start(&["udp://[::]:0"]);
-    let port = server.address("udp").port();
+    let port = server.address_of("udp").port();
     let client = udp_client_at((Ipv6Addr::UNSPECIFIED, 0).into());
     for mut asked in addresses {
         asked.set_port(port);
@@ -171,32 +170,30 @@ fn a_link_local_address_is_served_with_its_zone() {
     let server = Server::start(&[&format!("{host}:0")]);
     for scheme in ["tcp", "udp"] {
         let ended = send(&[server.url(scheme).as_str(), "-m", "hello"], b"");
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "hello\n"), "{scheme}: {ended:?}");
+        assert_eq!((ended.code, ended.printed()), (Some(0), "hello\n"), "{scheme}: {ended:?}");
     }
     server.stop();
 }
 
 /// What a server has said that it listens on.
 fn endpoints(server: &Server) -> HashSet<(String, SocketAddr)> {
-    let told = server.printed();
-    let urls = told.iter().map(|line| line.strip_prefix("listening ").unwrap().split(' ').next().unwrap());
-    urls.map(|url| url.split_once("://").unwrap())
-        .map(|(scheme, address)| (scheme.to_owned(), address.parse().unwrap()))
-        .collect()
+    let urls = server.urls();
+    let parts = urls.iter().map(|url| url.split_once("://").unwrap());
+    parts.map(|(scheme, address)| (scheme.to_owned(), address.parse().unwrap())).collect()
 }
 
 /// Checks that each of `ips` is served on one port, with TCP and UDP, and nothing else is.
 fn check_every_address(server: &Server, ips: &HashSet<IpAddr>) {
-    let port = server.address("tcp").port();
+    let port = server.address().port();
     let expected: HashSet<_> = ["tcp", "udp"]
         .into_iter()
         .flat_map(|scheme| ips.iter().map(move |ip| (scheme.to_owned(), SocketAddr::new(*ip, port))))
         .collect();
-    process::wait_until("a line for each endpoint", || (endpoints(server).len() >= expected.len()).then_some(()));
+    wait_until("a line for each endpoint", || endpoints(server).len() >= expected.len());
     assert_eq!(endpoints(server), expected);
     for (scheme, address) in expected {
         if scheme == "tcp" {
-            assert_eq!(converse(&mut tcp_client(address), b"hello", 5), b"hello");
+            Client::connect(address).echo(b"hello");
         } else {
             let client = if address.is_ipv6() { udp6_client() } else { udp_client() };
             assert_eq!(ask(&client, address, b"hello"), b"hello");
@@ -245,8 +242,8 @@ fn a_name_is_served_on_all_of_its_addresses_on_one_port() {
     }
     let hosts = hosts_file("::1 many.test\n127.0.0.1 many.test\n127.0.0.7 many.test\n127.0.0.1 many.test\n");
     let Some(mut command) = with_hosts(&hosts, &["serve", "many.test:0"]) else { return };
-    let server = Server::start_command(&mut command);
     let ips = ["::1", "127.0.0.1", "127.0.0.7"].map(|ip| ip.parse().unwrap());
+    let server = Server::start_command(&mut command, 2 * ips.len());
     check_every_address(&server, &HashSet::from(ips));
     server.stop();
 }
@@ -258,12 +255,12 @@ fn the_client_tries_the_addresses_of_a_name_in_turn() {
     }
     // The resolver gives the IPv6 address first (RFC 6724); nobody listens there.
     let server = Server::start(&["tcp://127.0.0.7:0"]);
-    let port = server.address("tcp").port();
+    let port = server.address().port();
     let hosts = hosts_file("::1 many.test\n127.0.0.6 many.test\n127.0.0.7 many.test\n");
     let url = format!("tcp://many.test:{port}");
     let Some(mut command) = with_hosts(&hosts, &["send", &url, "-m", "anybody?"]) else { return };
     let ended = run(&mut command, b"");
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "anybody?\n"), "{ended:?}");
+    assert_eq!((ended.code, ended.printed()), (Some(0), "anybody?\n"), "{ended:?}");
     server.stop();
 }
 
@@ -275,7 +272,12 @@ fn the_client_talks_to_an_ipv6_server() {
     let server = Server::start(&["--mode", "ack", "[::1]:0"]);
     for (scheme, last) in [("tcp", "数据[bye]收到了!"), ("udp", "bye")] {
         let ended = send(&[server.url(scheme)], "六\nbye\n".as_bytes());
-        assert_eq!((ended.code, ended.stdout), (Some(0), format!("数据[六]收到了!\n{last}\n")), "{}", ended.stderr);
+        assert_eq!(
+            (ended.code, ended.printed()),
+            (Some(0), format!("数据[六]收到了!\n{last}\n").as_str()),
+            "{}",
+            ended.stderr
+        );
     }
     server.stop();
 }
@@ -288,8 +290,8 @@ fn an_ipv6_socket_that_speaks_ipv4_is_answered_over_ipv4() {
     // An IPv6 socket of the client's own that speaks IPv4: the server's side of it is plain IPv4.
     let server = Server::start(&["udp://127.0.0.1:0"]);
     let client = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
-    client.set_read_timeout(Some(DEADLINE)).unwrap();
-    let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), server.address("udp").port());
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), server.address_of("udp").port());
     assert_eq!(ask(&client, mapped, b"both"), b"both");
     server.stop();
 }

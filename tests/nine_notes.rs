@@ -2,15 +2,16 @@
 //!
 //! Method: one test a note, with the note as its first lines. The note itself is shown with plain sockets (`std::net`, and
 //! `socket2` for the steps that `std` takes in one), what it means for us with the built binary.
+#![cfg(feature = "cli")]
 
-mod process;
+mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use nix::sys::signal::Signal;
-use process::{Server, ask, converse, pattern, read_to_end, tcp_client, udp_client, wait_until};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use support::{Client, Server, ask, cooee, noise, run, udp_client, wait_until};
 
 fn tcp_socket() -> Socket {
     Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap()
@@ -40,14 +41,14 @@ fn note_1_a_server_binds_so_that_clients_find_it() {
 
     // Our server is where its endpoint says, also when it is started anew: that is what bind is for.
     let server = Server::start(&["tcp://127.0.0.1:0"]);
-    let address = server.address("tcp");
+    let address = server.address();
     server.stop();
     assert!(refused(address));
     let server = Server::start(&[&format!("tcp://{address}")]);
-    assert_eq!(server.address("tcp"), address);
-    assert_eq!(converse(&mut tcp_client(address), b"found", 5), b"found");
+    assert_eq!(server.address(), address);
+    Client::connect(address).echo(b"found");
     // And one address has one server.
-    let second = process::run(process::cooee("serve").arg(format!("tcp://{address}")), b"");
+    let second = run(cooee(&["serve"]).arg(format!("tcp://{address}")), b"");
     assert!(second.code == Some(1) && second.stderr.contains("address in use"), "{second:?}");
     server.stop();
 }
@@ -56,22 +57,22 @@ fn note_1_a_server_binds_so_that_clients_find_it() {
 #[test]
 fn note_2_a_client_needs_no_bind() {
     let server = Server::start(&["-v", "tcp://127.0.0.1:0"]);
-    let address = server.address("tcp");
-    let (first, second) = (tcp_client(address), tcp_client(address));
-    let (one, other) = (first.local_addr().unwrap(), second.local_addr().unwrap());
+    let address = server.address();
+    let (first, second) = (Client::connect(address), Client::connect(address));
+    let (one, other) = (first.stream.local_addr().unwrap(), second.stream.local_addr().unwrap());
     assert!(one.port() != 0 && one != other, "connect gives each client a port of its own");
     for own in [one, other] {
         // That is the address by which the server knows it (getpeername).
-        server.wait_logged(&format!("accepted {own}"));
+        server.wait_log(&format!("accepted {own}"));
     }
 
     // A client that wants to may bind.
     let choosy = tcp_socket();
     choosy.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, 8), 0)).into()).unwrap();
     choosy.connect(&address.into()).unwrap();
-    server.wait_logged(&format!("accepted {}", address_of(&choosy)));
-    let mut choosy = TcpStream::from(choosy);
-    assert_eq!(converse(&mut choosy, b"bound", 5), b"bound");
+    server.wait_log(&format!("accepted {}", address_of(&choosy)));
+    let mut choosy = Client::<TcpStream>::over(choosy.into());
+    choosy.echo(b"bound");
     drop((first, second, choosy));
     server.stop();
 }
@@ -97,7 +98,7 @@ fn note_3_listen_makes_a_socket_passive() {
     #[cfg(target_os = "linux")]
     {
         let server = Server::start(&["tcp://127.0.0.1:0"]);
-        let local = format!(" 0100007F:{:04X} 00000000:0000 0A ", server.address("tcp").port());
+        let local = format!(" 0100007F:{:04X} 00000000:0000 0A ", server.address().port());
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
         assert!(table.contains(&local), "{local} is not in\n{table}");
         server.stop();
@@ -113,18 +114,16 @@ fn note_4_tcp_connects_before_it_talks_and_udp_does_not() {
     assert!(matches!(error.kind(), ErrorKind::NotConnected | ErrorKind::BrokenPipe), "{error}");
     // Once it is connected the same socket talks.
     let connected = tcp_socket();
-    connected.connect(&server.address("tcp").into()).unwrap();
-    let mut connected = TcpStream::from(connected);
-    assert_eq!(converse(&mut connected, b"hello", 5), b"hello");
-    drop(connected);
+    connected.connect(&server.address().into()).unwrap();
+    Client::<TcpStream>::over(connected.into()).echo(b"hello");
 
     // One UDP socket talks to two servers, and was connected to neither.
     let another = Server::start(&["udp://127.0.0.1:0"]);
     let client = udp_client();
-    assert_eq!(ask(&client, server.address("udp"), b"hello"), b"hello");
-    assert_eq!(ask(&client, another.address("udp"), b"hello again"), b"hello again");
-    assert_eq!(another.stop().get("accepted"), 0);
-    assert_eq!(server.stop().get("accepted"), 1);
+    assert_eq!(ask(&client, server.address_of("udp"), b"hello"), b"hello");
+    assert_eq!(ask(&client, another.address_of("udp"), b"hello again"), b"hello again");
+    assert_eq!(another.drain().get("accepted"), 0);
+    assert_eq!(server.drain().get("accepted"), 1);
 }
 
 /// Note 5: for each client that connects the server gets a new socket, which stands for that client and serves it alone.
@@ -141,19 +140,18 @@ fn note_5_each_client_gets_a_socket_of_its_own() {
     }
 
     let server = Server::start(&["tcp://127.0.0.1:0"]);
-    let idle = server.open_descriptors();
-    let mut clients: Vec<_> = (0..10).map(|_| tcp_client(server.address("tcp"))).collect();
+    // Where the system tells.
+    let idle = cfg!(target_os = "linux").then(|| server.descriptors());
+    let mut clients: Vec<_> = (0..10).map(|_| Client::connect(server.address())).collect();
     for (number, client) in clients.iter_mut().enumerate() {
-        client.write_all(&[number as u8; 100]).unwrap();
+        client.send(&[number as u8; 100]);
     }
     for (number, client) in clients.iter_mut().enumerate().rev() {
-        let mut answer = [0; 100];
-        client.read_exact(&mut answer).unwrap();
-        assert_eq!(answer, [number as u8; 100], "one client got another's bytes");
+        assert_eq!(client.take(100), [number as u8; 100], "one client got another's bytes");
     }
     assert_eq!(server.summary().get("active"), 10);
-    if let (Some(idle), Some(now)) = (idle, server.open_descriptors()) {
-        assert_eq!(now, idle + 10, "one descriptor a client");
+    if let Some(idle) = idle {
+        assert_eq!(server.descriptors(), idle + 10, "one descriptor a client");
     }
     drop(clients);
     server.stop();
@@ -163,18 +161,18 @@ fn note_5_each_client_gets_a_socket_of_its_own() {
 #[test]
 fn note_6_the_listener_accepts_while_the_accepted_are_served() {
     let server = Server::start(&["tcp://127.0.0.1:0?mode=ack&framing=line"]);
-    let address = server.address("tcp");
-    let mut first = tcp_client(address);
-    first.write_all(b"the beginning of a mess").unwrap();
+    let address = server.address();
+    let mut first = Client::connect(address);
+    first.send(b"the beginning of a mess");
     server.wait_summary("the beginning", |summary| summary.get("bytes_in") == 23);
     // In the middle of the first client's message a second one is accepted and served from beginning to end.
-    let mut second = tcp_client(address);
-    second.write_all(b"bye\n").unwrap();
-    assert_eq!(read_to_end(&mut second), "数据[bye]收到了!\n".as_bytes());
+    let mut second = Client::connect(address);
+    second.send(b"bye\n");
+    assert_eq!(second.rest(), "数据[bye]收到了!\n".as_bytes());
     let expected = "数据[the beginning of a message]收到了!\n";
-    assert_eq!(converse(&mut first, b"age\n", expected.len()), expected.as_bytes());
+    first.ask(b"age\n", expected.as_bytes());
     drop((first, second));
-    assert_eq!(server.stop().get("accepted"), 2);
+    assert_eq!(server.drain().get("accepted"), 2);
 }
 
 /// Note 7: closing the listening socket keeps new clients out; those that are connected go on as before.
@@ -196,15 +194,15 @@ fn note_7_connected_clients_outlive_the_listener() {
     // That is how our server drains: the listener is closed first, and who is owed something still gets all of it.
     const OWED: usize = 20_000_000;
     let mut server = Server::start(&["--write-limit", "64MiB", "tcp://127.0.0.1:0"]);
-    let address = server.address("tcp");
-    let mut client = tcp_client(address);
-    let message = pattern(OWED, 7);
-    client.write_all(&message).unwrap();
+    let address = server.address();
+    let mut client = Client::connect(address);
+    let message = noise(OWED, 7);
+    client.send(&message);
     server.wait_summary("all of it", |summary| summary.get("bytes_in") == OWED as u64);
     server.signal(Signal::SIGTERM);
-    wait_until("a closed listener", || refused(address).then_some(()));
+    wait_until("a closed listener", || refused(address));
     assert!(server.is_alive(), "the server went although it owed bytes");
-    assert!(read_to_end(&mut client) == message, "the drain lost bytes");
+    assert!(client.rest() == message, "the drain lost bytes");
     drop(client);
     assert_eq!(server.last_summary().get("bytes_out"), OWED as u64);
 }
@@ -213,18 +211,18 @@ fn note_7_connected_clients_outlive_the_listener() {
 #[test]
 fn note_8_closing_an_accepted_socket_ends_one_client() {
     let server = Server::start(&["tcp://127.0.0.1:0?mode=ack&framing=line"]);
-    let address = server.address("tcp");
-    let (mut leaving, mut staying) = (tcp_client(address), tcp_client(address));
-    leaving.write_all(b"bye\n").unwrap();
-    assert_eq!(read_to_end(&mut leaving), "数据[bye]收到了!\n".as_bytes());
+    let address = server.address();
+    let (mut leaving, mut staying) = (Client::connect(address), Client::connect(address));
+    leaving.send(b"bye\n");
+    assert_eq!(leaving.rest(), "数据[bye]收到了!\n".as_bytes());
     drop(leaving);
     server.wait_summary("one closed socket", |summary| summary.get("ended") == 1 && summary.get("active") == 1);
     let expected = "数据[still here]收到了!\n";
-    assert_eq!(converse(&mut staying, b"still here\n", expected.len()), expected.as_bytes());
+    staying.ask(b"still here\n", expected.as_bytes());
     // And whoever wants to comes back, with a new socket.
-    let mut again = tcp_client(address);
-    again.write_all(b"bye\n").unwrap();
-    assert_eq!(read_to_end(&mut again), "数据[bye]收到了!\n".as_bytes());
+    let mut again = Client::connect(address);
+    again.send(b"bye\n");
+    assert_eq!(again.rest(), "数据[bye]收到了!\n".as_bytes());
     drop((again, staying));
     server.stop();
 }
@@ -244,18 +242,18 @@ fn note_9_a_read_of_nothing_tells_that_the_peer_has_closed() {
 
     // Our server reads the same 0, sends what it owes, and closes its side, without being asked.
     let server = Server::start(&["-vv", "tcp://127.0.0.1:0"]);
-    let mut client = tcp_client(server.address("tcp"));
-    client.write_all(b"last words").unwrap();
-    client.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(read_to_end(&mut client), b"last words");
-    server.wait_logged("read 0: the peer has ended its side");
+    let mut client = Client::connect(server.address());
+    client.send(b"last words");
+    client.shutdown();
+    assert_eq!(client.rest(), b"last words");
+    server.wait_log("read 0: the peer has ended its side");
     server.wait_summary("the end", |summary| summary.get("peer-closed") == 1 && summary.get("active") == 0);
 
     // A datagram of length 0 is a message, and says nothing of the kind.
     let udp = Server::start(&["udp://127.0.0.1:0"]);
     let sender = udp_client();
-    assert_eq!(ask(&sender, udp.address("udp"), b""), b"");
-    assert_eq!(ask(&sender, udp.address("udp"), b"not closed"), b"not closed");
+    assert_eq!(ask(&sender, udp.address_of("udp"), b""), b"");
+    assert_eq!(ask(&sender, udp.address_of("udp"), b"not closed"), b"not closed");
     udp.stop();
     server.stop();
 }

@@ -1,7 +1,7 @@
 //! Goal: over TCP, every byte comes back once, in order, whatever the size, the number of clients and the mode.
 //!
-//! Method: hundreds of connections held open together in each mode; one connection that is asked for every size that may sit on an
-//! edge of a buffer; 10 MB written by one thread and read by another; pipelined requests, whose replies the server's
+//! Method: hundreds of connections held open together in each mode; every size from 0 to 70,000, pipelined on a few connections
+//! that echo or acknowledge it; 10 MB written by one thread and read by another; pipelined requests, whose replies the server's
 //! own trace shows to leave in one write.
 #![cfg(feature = "cli")]
 
@@ -9,18 +9,7 @@ mod support;
 
 use std::thread;
 
-use support::{Client, Noise, Server, acknowledged, len32};
-
-/// Sizes at which something may change: all small ones, then those around powers of two and multiples of 1,024, then a sample.
-fn sizes(noise: &mut Noise) -> Vec<usize> {
-    const LARGEST: usize = 70_000;
-    let mut sizes: Vec<usize> = (0..=2100).collect();
-    let edges = (2..=LARGEST / 1024).map(|times| times * 1024);
-    sizes.extend(edges.flat_map(|edge| [edge - 1, edge, edge + 1]));
-    sizes.extend((0..200).map(|_| noise.below(LARGEST)));
-    sizes.push(LARGEST);
-    sizes
-}
+use support::{Client, Server, acknowledged, len32, noise};
 
 #[test]
 fn hundreds_of_clients_are_served_at_once_in_each_mode() {
@@ -57,32 +46,41 @@ fn hundreds_of_clients_are_served_at_once_in_each_mode() {
 
 #[test]
 fn every_size_comes_back_byte_for_byte() {
+    const LARGEST: usize = 70_000;
+    /// Connections of each mode; each has its share of the sizes, from small to large.
+    const CONNECTIONS: usize = 2;
     let server =
         Server::start(&["--max-frame", "128KiB", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0?mode=ack&framing=len32"]);
-    let addresses = server.addresses();
-    let mut noise = Noise::new(1);
-    let sizes = sizes(&mut noise);
-    let bytes = noise.bytes(70_000);
+    let bytes = noise(2 * LARGEST, 1);
+    // No two sizes begin alike, so what comes back for another size is not taken for the right one.
+    let message = |size: usize| &bytes[size..2 * size];
+    type Frame = fn(&[u8]) -> Vec<u8>;
+    let modes: [(Frame, Frame); 2] =
+        [(<[u8]>::to_vec, <[u8]>::to_vec), (len32, |message| len32(&acknowledged(message)))];
     thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut echo = Client::connect(addresses[0]);
-            for &size in &sizes {
-                echo.echo(&bytes[..size]);
+        for (address, (request, reply)) in server.addresses().into_iter().zip(modes) {
+            for first in 0..CONNECTIONS {
+                let sizes = (first..=LARGEST).step_by(CONNECTIONS);
+                let mut client = Client::connect(address);
+                let mut writer = client.twin();
+                let shares = sizes.clone();
+                scope.spawn(move || {
+                    shares.for_each(|size| writer.send(&request(message(size))));
+                    writer.shutdown();
+                });
+                scope.spawn(move || {
+                    sizes.for_each(|size| client.expect(&reply(message(size))));
+                    assert_eq!(client.rest(), b"");
+                });
             }
-            assert_eq!(echo.finish(), b"");
-        });
-        let mut ack = Client::connect(addresses[1]);
-        for &size in &sizes {
-            ack.ask(&len32(&bytes[..size]), &len32(&acknowledged(&bytes[..size])));
         }
-        assert_eq!(ack.finish(), b"");
     });
 }
 
 #[test]
 fn ten_megabytes_come_back_byte_for_byte() {
     let server = Server::start(&[]);
-    let bytes = Noise::new(2).bytes(10_000_000);
+    let bytes = noise(10_000_000, 2);
     let mut client = server.connect();
     let mut writer = client.twin();
     thread::scope(|scope| {

@@ -3,16 +3,17 @@
 //!
 //! Method: the four programs, written again in Python (`tests/tutorial/`), run against `cooee serve` and `cooee send`. Without Python
 //! 3 the tests say "skipped".
+#![cfg(feature = "cli")]
 
-mod process;
+mod support;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use process::{Process, Server, can_forge, converse, read_to_end, run, send, skip, tcp_client, udp_client};
+use support::{Client, Server, ask, can_forge, run, send, skip, udp_client};
 
 /// Python with one of the tutorial's programs; none where there is no Python.
 fn python(program: &str, arguments: &[&str]) -> Option<Command> {
@@ -34,10 +35,9 @@ fn python(program: &str, arguments: &[&str]) -> Option<Command> {
 }
 
 /// Starts one of the tutorial's servers; its first line says its port.
-fn python_server(program: &str, arguments: &[&str]) -> Option<(Process, SocketAddr)> {
-    let server = Process::start(&mut python(program, arguments)?);
-    let line = server.wait_printed("listening ");
-    let port: u16 = line.split(' ').nth(1).unwrap().parse().unwrap();
+fn python_server(program: &str, arguments: &[&str]) -> Option<(Server, SocketAddr)> {
+    let server = Server::start_command(&mut python(program, arguments)?, 1);
+    let port: u16 = server.urls()[0].parse().unwrap();
     Some((server, (Ipv4Addr::LOCALHOST, port).into()))
 }
 
@@ -53,22 +53,22 @@ fn acknowledged(text: &str) -> Vec<u8> {
 #[test]
 fn the_tcp_client_of_the_tutorial_is_served_by_cooee() {
     let server = Server::start(&["tcp://127.0.0.1:0?mode=ack&encoding=gbk"]);
-    let port = server.address("tcp").port().to_string();
+    let port = server.address().port().to_string();
     let Some(mut client) = python("tcp_client.py", &["127.0.0.1", &port]) else { return };
     let ended = run(&mut client, "你好\nhello, 世界\nbye\nnever sent\n".as_bytes());
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(ended.stdout, "数据[你好]收到了!\n数据[hello, 世界]收到了!\n数据[bye]收到了!\nended\n");
-    let summary = server.stop();
+    assert_eq!(ended.printed(), "数据[你好]收到了!\n数据[hello, 世界]收到了!\n数据[bye]收到了!\nended\n");
+    let summary = server.drain();
     assert_eq!((summary.get("messages_in"), summary.get("ended")), (3, 1));
 }
 
 #[test]
 fn the_tcp_client_of_the_tutorial_is_served_in_utf_8_too() {
     let server = Server::start(&["--mode", "ack", "tcp://127.0.0.1:0"]);
-    let port = server.address("tcp").port().to_string();
+    let port = server.address().port().to_string();
     let Some(mut client) = python("tcp_client.py", &["127.0.0.1", &port, "utf-8"]) else { return };
     let ended = run(&mut client, "你好\nbye\n".as_bytes());
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "数据[你好]收到了!\n数据[bye]收到了!\nended\n"));
+    assert_eq!((ended.code, ended.printed()), (Some(0), "数据[你好]收到了!\n数据[bye]收到了!\nended\n"));
     server.stop();
 }
 
@@ -78,7 +78,7 @@ fn cooee_talks_to_the_tcp_server_of_the_tutorial() {
     let arguments = [format!("tcp://{address}"), "--encoding".into(), "gbk".into()];
     let ended = send(&arguments, "你好\nhello\nbye\nnever sent\n".as_bytes());
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(ended.stdout, "数据[你好]收到了!\n数据[hello]收到了!\n数据[bye]收到了!\n");
+    assert_eq!(ended.printed(), "数据[你好]收到了!\n数据[hello]收到了!\n数据[bye]收到了!\n");
     for text in [": 你好", ": hello", ": bye"] {
         server.wait_printed(text);
     }
@@ -87,13 +87,13 @@ fn cooee_talks_to_the_tcp_server_of_the_tutorial() {
 #[test]
 fn the_udp_sender_of_the_tutorial_is_received_by_cooee() {
     let mut server = Server::start(&["--mode", "discard", "--bye", "stop", "--log-messages", "udp://127.0.0.1:0"]);
-    let port = server.address("udp").port().to_string();
+    let port = server.address_of("udp").port().to_string();
     let Some(mut sender) = python("udp_sender.py", &["127.0.0.1", &port]) else { return };
     let ended = run(&mut sender, "一\ntwo\nbye\nnever sent\n".as_bytes());
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "bye from the server\n"), "{ended:?}");
+    assert_eq!((ended.code, ended.printed()), (Some(0), "bye from the server\n"), "{ended:?}");
     assert_eq!(server.last_summary().get("messages_in"), 3);
     for text in [": 一", ": two", ": bye"] {
-        let line = server.wait_logged(text);
+        let line = server.wait_log(text);
         assert!(line.contains("message from 127.0.0.1:"), "{line}");
     }
 }
@@ -102,35 +102,34 @@ fn the_udp_sender_of_the_tutorial_is_received_by_cooee() {
 fn cooee_sends_to_the_udp_receiver_of_the_tutorial() {
     let Some((mut receiver, address)) = python_server("udp_receiver.py", &[]) else { return };
     let ended = send(&[format!("udp://{address}")], "一\ntwo\nbye\nnever sent\n".as_bytes());
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "bye\n"), "{ended:?}");
-    assert!(receiver.wait().success());
-    let printed = receiver.printed();
-    let texts: Vec<_> = printed.iter().skip(1).map(|line| line.rsplit(": ").next().unwrap()).collect();
+    assert_eq!((ended.code, ended.printed()), (Some(0), "bye\n"), "{ended:?}");
+    assert_eq!(receiver.exit_code(), Some(0));
+    let printed = receiver.stdout();
+    let texts: Vec<_> = printed.lines().skip(1).map(|line| line.rsplit(": ").next().unwrap()).collect();
     assert_eq!(texts, ["一", "two", "bye"]);
 }
 
 /// Whether `stream` has nothing to read now.
-fn is_silent(stream: &TcpStream) -> bool {
+fn is_silent(client: &Client) -> bool {
+    let mut stream = &client.stream;
     stream.set_nonblocking(true).unwrap();
-    let mut stream_ref = stream;
-    let read = stream_ref.read(&mut [0; 16]);
+    let read = stream.read(&mut [0; 16]);
     stream.set_nonblocking(false).unwrap();
     matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
 /// Sends `text` and checks the acknowledgement.
-fn acknowledges(client: &mut TcpStream, text: &str) {
-    let answer = acknowledged(text);
-    assert_eq!(converse(client, &gbk(text), answer.len()), answer);
+fn acknowledges(client: &mut Client, text: &str) {
+    client.ask(&gbk(text), &acknowledged(text));
 }
 
 #[test]
 fn a_thread_that_is_none_serves_one_client_at_a_time() {
     let Some((_server, address)) = python_server("tcp_server.py", &["--as-in-the-tutorial"]) else { return };
-    let mut first = tcp_client(address);
+    let mut first = Client::connect(address);
     acknowledges(&mut first, "first");
-    let mut second = tcp_client(address);
-    second.write_all(&gbk("second")).unwrap();
+    let mut second = Client::connect(address);
+    second.send(&gbk("second"));
     // The first is answered again and again, so the server is awake and has its chances.
     for _ in 0..50 {
         acknowledges(&mut first, "again");
@@ -138,21 +137,19 @@ fn a_thread_that_is_none_serves_one_client_at_a_time() {
     }
     // Its turn comes when the first has said bye.
     acknowledges(&mut first, "bye");
-    let mut answer = vec![0; acknowledged("second").len()];
-    second.read_exact(&mut answer).unwrap();
-    assert_eq!(answer, acknowledged("second"));
+    second.expect(&acknowledged("second"));
 }
 
 #[test]
 fn real_threads_serve_two_clients_at_once_and_so_does_one_loop() {
     let both_are_answered = |address| {
-        let (mut first, mut second) = (tcp_client(address), tcp_client(address));
+        let (mut first, mut second) = (Client::connect(address), Client::connect(address));
         acknowledges(&mut first, "一");
         acknowledges(&mut second, "二");
         acknowledges(&mut first, "三");
     };
     let cooee = Server::start(&["tcp://127.0.0.1:0?mode=ack&encoding=gbk"]);
-    both_are_answered(cooee.address("tcp"));
+    both_are_answered(cooee.address());
     cooee.stop();
     let Some((_server, address)) = python_server("tcp_server.py", &[]) else { return };
     both_are_answered(address);
@@ -161,23 +158,23 @@ fn real_threads_serve_two_clients_at_once_and_so_does_one_loop() {
 #[test]
 fn a_character_split_between_two_reads_is_whole_again() {
     let server = Server::start(&["tcp://127.0.0.1:0?mode=ack&encoding=gbk"]);
-    let mut client = tcp_client(server.address("tcp"));
+    let mut client = Client::connect(server.address());
     let (character, answer) = (gbk("数"), acknowledged("数"));
-    client.write_all(&character[..1]).unwrap();
+    client.send(&character[..1]);
     // The server has read the first byte alone before the second leaves.
     server.wait_summary("half a character", |summary| summary.get("bytes_in") == 1);
     assert!(is_silent(&client), "half a character is no message");
-    assert_eq!(converse(&mut client, &character[1..], answer.len()), answer);
+    client.ask(&character[1..], &answer);
     assert_eq!(server.summary().get("messages_in"), 1);
     // At the end half a character is a message as it is.
-    client.write_all(&character[..1]).unwrap();
-    client.shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(read_to_end(&mut client), [&gbk("数据["), &character[..1], &gbk("]收到了!")].concat());
+    client.send(&character[..1]);
+    client.shutdown();
+    assert_eq!(client.rest(), [&gbk("数据["), &character[..1], &gbk("]收到了!")].concat());
     server.stop();
 
     let Some((server, address)) = python_server("tcp_server.py", &["--as-in-the-tutorial"]) else { return };
-    let mut client = tcp_client(address);
-    client.write_all(&character[..1]).unwrap();
+    let mut client = Client::connect(address);
+    client.send(&character[..1]);
     server.wait_printed("failed: UnicodeDecodeError");
 }
 
@@ -186,16 +183,16 @@ fn one_forged_bye_stops_the_receiver_of_the_tutorial_and_not_cooee() {
     // A stranger's address: whoever is there never sent anything.
     let stranger: SocketAddr = (Ipv4Addr::new(127, 0, 0, 66), 6666).into();
     let server = Server::start(&["udp://127.0.0.1:0?mode=ack"]);
-    if !can_forge(stranger, server.address("udp"), b"bye") {
+    if !can_forge(stranger, server.address_of("udp"), b"bye") {
         return;
     }
     server.wait_summary("the forged bye", |summary| summary.get("messages_in") == 1);
-    let answer = process::ask(&udp_client(), server.address("udp"), b"still there?");
+    let answer = ask(&udp_client(), server.address_of("udp"), b"still there?");
     assert_eq!(answer, "数据[still there?]收到了!".as_bytes());
     server.stop();
 
     let Some((mut receiver, address)) = python_server("udp_receiver.py", &[]) else { return };
     assert!(can_forge(stranger, address, b"bye"));
-    assert!(receiver.wait().success(), "the receiver believes whatever address is on a datagram");
+    assert_eq!(receiver.exit_code(), Some(0), "the receiver believes whatever address is on a datagram");
     receiver.wait_printed("from 127.0.0.66:6666: bye");
 }

@@ -4,8 +4,9 @@
 //! Method: the built binary serves on loopback; plain sockets are its clients. That something is *not* answered is never
 //! waited for: the server counts the drop first, and then nothing can be on its way any more. Senders that need a privilege
 //! (ports below 1024, forged addresses) say "skipped" where the test has none.
+#![cfg(feature = "cli")]
 
-mod process;
+mod support;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -13,8 +14,11 @@ use std::thread;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use process::{Server, ask, can_forge, got_nothing, pattern, receive, send, skip, udp_client, udp_client_at};
 use socket2::{Domain, Protocol, Socket, Type};
+use support::{
+    Client, PATIENCE, Server, ask, can_forge, cooee, got_nothing, noise, receive, run, send, skip, udp_client,
+    udp_client_at, wait_until,
+};
 
 /// The longest UDP payload over IPv4 (RFC 768: 65,535 less the two headers).
 const LONGEST: usize = 65_507;
@@ -34,13 +38,13 @@ fn datagrams_of_every_size_are_echoed_exactly() {
         0, 1, 2, 3, 4, 63, 64, 65, 511, 512, 1023, 1024, 1025, 1471, 1472, 1473, 4095, 4096, 4097, 8192, 9000, 16_384,
         32_767, 32_768, 65_000, 65_505, 65_506, LONGEST,
     ];
-    let address = server.address("udp");
+    let address = server.address_of("udp");
     for size in sizes {
-        let message = pattern(size, size);
+        let message = noise(size, size);
         assert!(ask(&client, address, &message) == message, "{size} bytes came back changed");
     }
     let total = sizes.iter().sum::<usize>() as u64;
-    let summary = server.stop();
+    let summary = server.drain();
     assert_eq!(summary.get("messages_in"), sizes.len() as u64);
     assert_eq!((summary.get("bytes_in"), summary.get("bytes_out")), (total, total));
     assert_eq!(summary.get("dropped"), 0);
@@ -49,28 +53,28 @@ fn datagrams_of_every_size_are_echoed_exactly() {
 #[test]
 fn an_acknowledgement_that_no_datagram_can_hold_is_dropped_and_counted() {
     let server = Server::start(&["udp://127.0.0.1:0?mode=ack"]);
-    let (client, address) = (udp_client(), server.address("udp"));
+    let (client, address) = (udp_client(), server.address_of("udp"));
     assert_eq!(ask(&client, address, "你好".as_bytes()), "数据[你好]收到了!".as_bytes());
     assert_eq!(ask(&client, address, b""), "数据[]收到了!".as_bytes());
 
-    let fits = pattern(LONGEST - ACK_WORDS, 1);
+    let fits = noise(LONGEST - ACK_WORDS, 1);
     let answer = ask(&client, address, &fits);
     assert_eq!(answer.len(), LONGEST);
     assert!(answer[7..7 + fits.len()] == fits);
 
     for excess in [1, ACK_WORDS] {
-        client.send_to(&pattern(LONGEST - ACK_WORDS + excess, 2), address).unwrap();
+        client.send_to(&noise(LONGEST - ACK_WORDS + excess, 2), address).unwrap();
     }
     server.wait_summary("two replies that are too long", |summary| summary.get("too-long") == 2);
     assert!(got_nothing(&client), "a reply was cut instead of dropped");
     assert_eq!(ask(&client, address, b"still there?"), "数据[still there?]收到了!".as_bytes());
-    assert_eq!(server.stop().get("dropped"), 2);
+    assert_eq!(server.drain().get("dropped"), 2);
 }
 
 #[test]
 fn acknowledgements_leave_in_the_encoding_of_the_endpoint_and_bytes_untouched() {
     let server = Server::start(&["udp://127.0.0.1:0?mode=ack&encoding=gbk"]);
-    let (client, address) = (udp_client(), server.address("udp"));
+    let (client, address) = (udp_client(), server.address_of("udp"));
     let gbk = |text: &str| encoding_rs::GBK.encode(text).0.into_owned();
     assert_eq!(ask(&client, address, &gbk("数据")), gbk("数据[数据]收到了!"));
     // Half a character is a message too: a datagram is never continued by the next.
@@ -84,19 +88,19 @@ fn many_clients_at_once_each_get_their_own_answers() {
     const CLIENTS: usize = 16;
     const MESSAGES: usize = 100;
     let server = Server::start(&["udp://127.0.0.1:0"]);
-    let address = server.address("udp");
+    let address = server.address_of("udp");
     thread::scope(|scope| {
         for number in 0..CLIENTS {
             scope.spawn(move || {
                 let client = udp_client();
                 for count in 0..MESSAGES {
-                    let message = pattern(1 + (number * 131 + count * 17) % 3000, number * MESSAGES + count);
+                    let message = noise(1 + (number * 131 + count * 17) % 3000, number * MESSAGES + count);
                     assert!(ask(&client, address, &message) == message, "client {number}, message {count}");
                 }
             });
         }
     });
-    assert_eq!(server.stop().get("messages_in"), (CLIENTS * MESSAGES) as u64);
+    assert_eq!(server.drain().get("messages_in"), (CLIENTS * MESSAGES) as u64);
 }
 
 #[test]
@@ -108,7 +112,7 @@ fn a_reply_leaves_from_the_address_that_was_asked() {
             continue;
         }
         let server = Server::start(&[wildcard]);
-        let port = server.address("udp").port();
+        let port = server.address_of("udp").port();
         let client = udp_client();
         for asked in addresses {
             let asked = SocketAddr::new(asked.ip(), port);
@@ -116,8 +120,8 @@ fn a_reply_leaves_from_the_address_that_was_asked() {
             assert_eq!(ask(&client, asked, b"from where?"), b"from where?", "{wildcard}");
             assert_eq!(ask(&client, asked, b""), b"", "{wildcard}");
         }
-        server.wait_logged("udp://");
-        assert!(server.logged().iter().any(|line| line.contains("WARN") && line.contains("open to every network")));
+        server.wait_log("udp://");
+        assert!(server.log().lines().any(|line| line.contains("WARN") && line.contains("open to every network")));
         server.stop();
     }
 }
@@ -126,7 +130,7 @@ fn a_reply_leaves_from_the_address_that_was_asked() {
 fn source_ports_of_services_get_no_reply() {
     for endpoint in ["udp://127.0.0.1:0", "udp://0.0.0.0:0"] {
         let server = Server::start(&[endpoint]);
-        let address = SocketAddr::new(loopback(1, 0).ip(), server.address("udp").port());
+        let address = SocketAddr::new(loopback(1, 0).ip(), server.address_of("udp").port());
         let mut guarded = 0;
         let mut silent = Vec::new();
         for port in [7, 19, 53, 123, 1023, 1900] {
@@ -146,7 +150,7 @@ fn source_ports_of_services_get_no_reply() {
         assert_eq!(ask(&udp_client(), address, b"an ordinary port"), b"an ordinary port");
         server.wait_summary("the guarded replies", |summary| summary.get("guarded") == guarded);
         assert!(silent.iter().all(got_nothing), "{endpoint} answered a service");
-        let summary = server.stop();
+        let summary = server.drain();
         assert_eq!((summary.get("messages_in"), summary.get("bytes_out")), (guarded + 1, 16));
     }
 }
@@ -155,12 +159,12 @@ fn source_ports_of_services_get_no_reply() {
 fn a_server_does_not_answer_itself() {
     for (endpoint, source) in [("udp://127.0.0.1:0", 1), ("udp://0.0.0.0:0", 1), ("udp://0.0.0.0:0", 9)] {
         let server = Server::start(&[endpoint]);
-        let port = server.address("udp").port();
+        let port = server.address_of("udp").port();
         if !can_forge(loopback(source, port), loopback(1, port), b"whoami") {
             return;
         }
         server.wait_summary("the one guarded reply", |summary| summary.get("guarded") == 1);
-        let summary = server.stop();
+        let summary = server.drain();
         assert_eq!((summary.get("messages_in"), summary.get("bytes_out")), (1, 0), "{endpoint} talked to itself");
     }
 }
@@ -168,7 +172,7 @@ fn a_server_does_not_answer_itself() {
 #[test]
 fn the_port_of_the_server_on_another_address_of_the_machine_is_its_own_where_it_has_them_all() {
     let server = Server::start(&["--reuse-port", "udp://0.0.0.0:0"]);
-    let port = server.address("udp").port();
+    let port = server.address_of("udp").port();
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
     socket.set_reuse_port(true).unwrap();
     socket.bind(&loopback(5, port).into()).unwrap();
@@ -195,7 +199,7 @@ fn what_was_sent_to_a_broadcast_or_multicast_address_gets_no_reply() {
     let member = udp_client();
     member.join_multicast_v4(&GROUP, &Ipv4Addr::LOCALHOST).unwrap();
     let server = Server::start(&["udp://0.0.0.0:0"]);
-    let port = server.address("udp").port();
+    let port = server.address_of("udp").port();
     let client = client_to_many();
     client.send_to(b"everybody!", (Ipv4Addr::new(127, 255, 255, 255), port)).unwrap();
     server.wait_summary("the broadcast", |summary| summary.get("guarded") == 1);
@@ -203,7 +207,7 @@ fn what_was_sent_to_a_broadcast_or_multicast_address_gets_no_reply() {
     server.wait_summary("the multicast", |summary| summary.get("guarded") == 2);
     assert!(got_nothing(&client), "a datagram to many was answered");
     assert_eq!(ask(&client, loopback(1, port), b"only you"), b"only you");
-    assert_eq!(server.stop().get("dropped"), 2);
+    assert_eq!(server.drain().get("dropped"), 2);
 }
 
 #[test]
@@ -211,9 +215,9 @@ fn what_was_sent_to_many_gets_no_reply_from_an_endpoint_of_both_families() {
     // All nodes of this interface (RFC 4291, 2.7.1): everybody with IPv6 has joined it, and it never leaves the machine.
     const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 1);
     let Ok(client) = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) else { return skip("no IPv6 on this machine") };
-    client.set_read_timeout(Some(process::DEADLINE)).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
     let server = Server::start(&["udp://[::]:0"]);
-    let port = server.address("udp").port();
+    let port = server.address_of("udp").port();
     let client4 = client_to_many();
     client4.send_to(b"everybody!", (Ipv4Addr::new(127, 255, 255, 255), port)).unwrap();
     server.wait_summary("the broadcast", |summary| summary.get("guarded") == 1);
@@ -241,10 +245,10 @@ fn an_endpoint_at_a_broadcast_or_multicast_address_receives_and_does_not_reply()
     for many in [Ipv4Addr::new(127, 255, 255, 255), GROUP] {
         let server = Server::start(&[&format!("udp://{many}:0")]);
         let client = client_to_many();
-        client.send_to(b"everybody!", server.address("udp")).unwrap();
+        client.send_to(b"everybody!", server.address_of("udp")).unwrap();
         server.wait_summary("the datagram", |summary| summary.get("messages_in") == 1);
         assert!(got_nothing(&client), "the endpoint at {many} replied");
-        let summary = server.stop();
+        let summary = server.drain();
         assert_eq!((summary.get("guarded"), summary.get("bytes_out")), (1, 0), "at {many}");
     }
 }
@@ -253,7 +257,7 @@ fn an_endpoint_at_a_broadcast_or_multicast_address_receives_and_does_not_reply()
 fn a_rate_bounds_the_replies_to_one_source_and_leaves_the_others_alone() {
     const SENT: u64 = 60;
     let server = Server::start(&["--udp-rate", "5", "udp://127.0.0.1:0"]);
-    let address = server.address("udp");
+    let address = server.address_of("udp");
     let (greedy, modest) = (udp_client(), udp_client_at(loopback(9, 0)));
     let began = Instant::now();
     for number in 0..SENT {
@@ -279,7 +283,7 @@ fn loopback_is_unlimited_and_other_sources_are_not() {
     for (ip, limited) in [(ip, true), (Ipv4Addr::LOCALHOST, false)] {
         let server = Server::start(&["udp://0.0.0.0:0"]);
         let client = udp_client_at((ip, 0).into());
-        let address = SocketAddr::new(ip.into(), server.address("udp").port());
+        let address = SocketAddr::new(ip.into(), server.address_of("udp").port());
         let began = Instant::now();
         // In portions, so that no queue of the kernel overflows.
         for portion in 1..=SENT / 50 {
@@ -288,7 +292,7 @@ fn loopback_is_unlimited_and_other_sources_are_not() {
             }
             server.wait_summary("a portion", |summary| summary.get("messages_in") == portion * 50);
         }
-        let summary = server.stop();
+        let summary = server.drain();
         let replied = SENT - summary.get("over-rate");
         let due = if limited { 200 + (200.0 * began.elapsed().as_secs_f64()).ceil() as u64 } else { SENT };
         assert_eq!(summary.get("bytes_out"), replied);
@@ -306,7 +310,7 @@ fn address_outside_loopback() -> Option<Ipv4Addr> {
 fn a_client_that_is_gone_before_its_reply_harms_nobody() {
     for endpoint in ["udp://127.0.0.1:0", "udp://0.0.0.0:0"] {
         let server = Server::start(&[endpoint]);
-        let address = SocketAddr::new(loopback(1, 0).ip(), server.address("udp").port());
+        let address = SocketAddr::new(loopback(1, 0).ip(), server.address_of("udp").port());
         // The server is held while they send and close; each reply is then answered by ICMP "port unreachable".
         server.signal(Signal::SIGSTOP);
         // One socket with an address of its own: the port is free again at once, and the replies must not meet another test's.
@@ -321,14 +325,14 @@ fn a_client_that_is_gone_before_its_reply_harms_nobody() {
         for _ in 0..10 {
             assert_eq!(ask(&client, address, b"here"), b"here");
         }
-        assert_eq!(server.stop().get("messages_in"), 110);
+        assert_eq!(server.drain().get("messages_in"), 110);
     }
 }
 
 #[test]
 fn bye_is_a_message_like_any_other_to_an_echo() {
     let server = Server::start(&["udp://127.0.0.1:0"]);
-    let (client, address) = (udp_client(), server.address("udp"));
+    let (client, address) = (udp_client(), server.address_of("udp"));
     assert_eq!(ask(&client, address, b"bye"), b"bye");
     assert_eq!(ask(&client, address, b"again"), b"again");
     server.stop();
@@ -337,7 +341,7 @@ fn bye_is_a_message_like_any_other_to_an_echo() {
 #[test]
 fn bye_is_answered_with_bye_where_it_closes() {
     let server = Server::start(&["udp://127.0.0.1:0?mode=ack"]);
-    let (client, address) = (udp_client(), server.address("udp"));
+    let (client, address) = (udp_client(), server.address_of("udp"));
     assert_eq!(ask(&client, address, b"bye"), b"bye");
     // There is no conversation to close, and only the exact word is it.
     for not_quite in ["bye\n", "Bye", "bye bye", "by"] {
@@ -347,7 +351,7 @@ fn bye_is_answered_with_bye_where_it_closes() {
     server.stop();
 
     let ignoring = Server::start(&["udp://127.0.0.1:0?mode=ack&bye=ignore"]);
-    assert_eq!(ask(&client, ignoring.address("udp"), b"bye"), "数据[bye]收到了!".as_bytes());
+    assert_eq!(ask(&client, ignoring.address_of("udp"), b"bye"), "数据[bye]收到了!".as_bytes());
     ignoring.stop();
 }
 
@@ -355,7 +359,7 @@ fn bye_is_answered_with_bye_where_it_closes() {
 fn bye_stops_the_server_where_the_operator_asked_for_it_and_what_waits_is_answered() {
     for mode in ["echo", "ack", "discard"] {
         let mut server = Server::start(&[&format!("udp://127.0.0.1:0?mode={mode}&bye=stop")]);
-        let (client, address) = (udp_client(), server.address("udp"));
+        let (client, address) = (udp_client(), server.address_of("udp"));
         server.signal(Signal::SIGSTOP);
         for message in ["one", "two", "bye", "three"] {
             client.send_to(message.as_bytes(), address).unwrap();
@@ -379,13 +383,14 @@ fn bye_stops_the_server_where_the_operator_asked_for_it_and_what_waits_is_answer
 #[test]
 fn discard_with_bye_and_a_log_is_the_receiver_of_the_tutorial() {
     let mut server = Server::start(&["--mode", "discard", "--bye", "stop", "--log-messages", "udp://127.0.0.1:0"]);
-    let (client, address) = (udp_client(), server.address("udp"));
+    let (client, address) = (udp_client(), server.address_of("udp"));
     let own = client.local_addr().unwrap();
     client.send_to("你好,\x1b[31m世界\n".as_bytes(), address).unwrap();
     client.send_to(b"bye", address).unwrap();
     assert_eq!(receive(&client), (b"bye".to_vec(), address));
     server.last_summary();
-    let messages: Vec<_> = server.logged().into_iter().filter(|line| line.contains("message from ")).collect();
+    let log = server.log();
+    let messages: Vec<_> = log.lines().filter(|line| line.contains("message from ")).collect();
     assert_eq!(messages.len(), 2, "{messages:?}");
     assert!(messages[0].contains(&format!("from {own} to udp://{address}: 你好,\\u{{1b}}[31m世界\\n")), "{messages:?}");
     assert!(messages[1].ends_with(": bye"), "{messages:?}");
@@ -395,7 +400,7 @@ fn discard_with_bye_and_a_log_is_the_receiver_of_the_tutorial() {
 fn a_drain_answers_the_datagrams_that_wait() {
     const SENT: u64 = 150;
     let mut server = Server::start(&["udp://127.0.0.1:0"]);
-    let (client, address) = (udp_client(), server.address("udp"));
+    let (client, address) = (udp_client(), server.address_of("udp"));
     server.signal(Signal::SIGSTOP);
     for number in 0..SENT {
         client.send_to(&number.to_be_bytes(), address).unwrap();
@@ -413,17 +418,17 @@ fn one_forged_datagram_between_two_servers_dies_at_the_rate() {
     for (mode, same_port) in [("echo", false), ("ack", false), ("echo", true)] {
         let start = |url: &str| Server::start(&["--udp-rate", "5", "--mode", mode, url]);
         let one = start("udp://127.0.0.1:0");
-        let port = if same_port { one.address("udp").port() } else { 0 };
+        let port = if same_port { one.address_of("udp").port() } else { 0 };
         let other = start(&format!("udp://127.0.0.2:{port}"));
-        if !can_forge(one.address("udp"), other.address("udp"), b"ping") {
+        if !can_forge(one.address_of("udp"), other.address_of("udp"), b"ping") {
             return;
         }
         // The ball goes to and fro until one of them drops it, and then nobody has it.
-        process::wait_until("the ball to be dropped", || {
+        wait_until("the ball to be dropped", || {
             let dropped = one.summary().get("over-rate") + other.summary().get("over-rate");
-            (dropped > 0).then_some(())
+            dropped > 0
         });
-        let (one, other) = (one.stop(), other.stop());
+        let (one, other) = (one.drain(), other.drain());
         let replies = one.get("messages_in") + other.get("messages_in") - 1;
         assert_eq!(one.get("dropped") + other.get("dropped"), 1, "there was more than one ball");
         // A full bucket each, and what the buckets gain while the ball flies: on a slow machine a few more.
@@ -434,35 +439,33 @@ fn one_forged_datagram_between_two_servers_dies_at_the_rate() {
 #[test]
 fn a_second_server_cannot_take_the_port() {
     let first = Server::start(&["udp://127.0.0.1:0"]);
-    let url = first.url("udp://");
-    let second = process::run(process::cooee("serve").arg(&url), b"");
+    let url = first.url("udp");
+    let second = run(cooee(&["serve"]).arg(&url), b"");
     assert_eq!(second.code, Some(1));
     assert!(second.stderr.contains("address in use") && second.stderr.contains(&url), "{}", second.stderr);
-    assert_eq!(second.stdout, "");
-    assert_eq!(ask(&udp_client(), first.address("udp"), b"unharmed"), b"unharmed");
+    assert_eq!(second.printed(), "");
+    assert_eq!(ask(&udp_client(), first.address_of("udp"), b"unharmed"), b"unharmed");
     first.stop();
 }
 
 #[test]
 fn one_port_serves_tcp_and_udp() {
     let server = Server::start(&["127.0.0.1:0"]);
-    assert_eq!(server.address("tcp"), server.address("udp"));
-    assert_eq!(ask(&udp_client(), server.address("udp"), b"datagram"), b"datagram");
-    let mut stream = process::tcp_client(server.address("tcp"));
-    assert_eq!(process::converse(&mut stream, b"stream", 6), b"stream");
-    drop(stream);
-    assert_eq!(server.printed().len(), 2, "one line an endpoint");
+    assert_eq!(server.address(), server.address_of("udp"));
+    assert_eq!(ask(&udp_client(), server.address_of("udp"), b"datagram"), b"datagram");
+    Client::connect(server.address()).echo(b"stream");
+    assert_eq!(server.urls().len(), 2, "one line an endpoint");
     server.stop();
 }
 
 #[test]
 fn the_client_sends_lines_as_datagrams_and_prints_the_answers() {
     let server = Server::start(&["udp://127.0.0.1:0?mode=ack&encoding=gbk"]);
-    let url = server.url("udp://");
+    let url = server.url("udp");
     let ended = send(&[&url, "--encoding", "gbk"], "一\n\nthree\nbye\nnever sent\n".as_bytes());
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(ended.stdout, "数据[一]收到了!\n数据[]收到了!\n数据[three]收到了!\nbye\n");
-    assert_eq!(server.stop().get("messages_in"), 4);
+    assert_eq!(ended.printed(), "数据[一]收到了!\n数据[]收到了!\n数据[three]收到了!\nbye\n");
+    assert_eq!(server.drain().get("messages_in"), 4);
 }
 
 #[test]
@@ -474,16 +477,16 @@ fn the_client_says_that_nobody_listens() {
     let ended = send(&[format!("udp://{address}"), "-m".into(), "hello".into()], b"");
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("refused"), "{ended:?}");
-    assert_eq!(ended.stdout, "");
+    assert_eq!(ended.printed(), "");
 }
 
 #[test]
 fn the_client_says_that_a_message_is_too_long_for_a_datagram() {
     let server = Server::start(&["udp://127.0.0.1:0"]);
-    let url = server.url("udp://");
+    let url = server.url("udp");
     let fits = "x".repeat(LONGEST);
     let ended = send(&[url.as_str(), "-m", &fits], b"");
-    assert_eq!((ended.code, ended.stdout.trim_end() == fits), (Some(0), true), "{:?}", ended.stderr);
+    assert_eq!((ended.code, ended.printed().trim_end() == fits), (Some(0), true), "{:?}", ended.stderr);
 
     let ended = send(&[url.as_str(), "-m", &"x".repeat(LONGEST + 1)], b"");
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -498,8 +501,8 @@ fn the_client_says_that_a_message_is_too_long_for_a_datagram() {
 fn the_client_waits_no_longer_than_it_was_told() {
     let server = Server::start(&["udp://127.0.0.1:0?mode=discard"]);
     let began = Instant::now();
-    let ended = send(&[&server.url("udp://"), "-m", "anybody?", "--wait", "150ms"], b"");
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{ended:?}");
+    let ended = send(&[&server.url("udp"), "-m", "anybody?", "--wait", "150ms"], b"");
+    assert_eq!((ended.code, ended.printed()), (Some(0), ""), "{ended:?}");
     assert!(began.elapsed().as_millis() >= 150);
-    assert_eq!(server.stop().get("messages_in"), 1);
+    assert_eq!(server.drain().get("messages_in"), 1);
 }

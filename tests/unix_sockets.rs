@@ -2,12 +2,11 @@
 //! one's is taken over, the living one's and what is no socket are left alone, and at the end only our own is removed.
 //!
 //! Method: the built binary serves in a temporary folder; plain sockets and `cooee send` are its clients.
+#![cfg(feature = "cli")]
 
-mod process;
+mod support;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -15,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use nix::sys::signal::Signal;
-use process::{DEADLINE, Ended, Server, converse, cooee, pattern, read_to_end, run, send};
+use support::{Client, PATIENCE, Ran, Server, cooee, noise, run, send, skip, wait_until};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
@@ -26,16 +25,14 @@ fn url(scheme: &str, path: &Path) -> String {
     format!("{scheme}://{}", path.display())
 }
 
-fn connect(path: &Path) -> UnixStream {
-    let stream = UnixStream::connect(path).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream
+fn connect(path: &Path) -> Client<UnixStream> {
+    Client::over(UnixStream::connect(path).unwrap())
 }
 
 /// A datagram client with a name of its own in `folder`.
 fn named(folder: &TempDir, name: &str) -> UnixDatagram {
     let socket = UnixDatagram::bind(folder.path().join(name)).unwrap();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
 
@@ -51,8 +48,8 @@ fn take(client: &UnixDatagram) -> Vec<u8> {
     buffer
 }
 
-fn serve(arguments: &[&str]) -> Ended {
-    run(cooee("serve").args(arguments), b"")
+fn serve(arguments: &[&str]) -> Ran {
+    run(cooee(&["serve"]).args(arguments), b"")
 }
 
 fn is_socket(path: &Path) -> bool {
@@ -65,18 +62,18 @@ fn streams_are_echoed_whatever_their_size() {
     let path = folder.path().join("echo.sock");
     let server = Server::start(&[&url("unix", &path)]);
     for size in [1, 1023, 1024, 1025, 65_536, 70_000, 3_000_000] {
-        let message = pattern(size, size);
+        let message = noise(size, size);
         let mut stream = connect(&path);
-        let mut writer = stream.try_clone().unwrap();
+        let mut writer = stream.twin();
         thread::scope(|scope| {
             scope.spawn(|| {
-                writer.write_all(&message).unwrap();
-                writer.shutdown(Shutdown::Write).unwrap();
+                writer.send(&message);
+                writer.shutdown();
             });
-            assert!(read_to_end(&mut stream) == message, "{size} bytes came back changed");
+            assert!(stream.rest() == message, "{size} bytes came back changed");
         });
     }
-    let summary = server.stop();
+    let summary = server.drain();
     assert_eq!((summary.get("accepted"), summary.get("peer-closed")), (7, 7));
 }
 
@@ -87,11 +84,11 @@ fn streams_are_acknowledged_and_bye_ends_them() {
     let server = Server::start(&[&format!("{}?mode=ack&framing=line", url("unix", &path))]);
     let mut stream = connect(&path);
     let answer = "数据[hello]收到了!\n";
-    assert_eq!(converse(&mut stream, b"hello\n", answer.len()), answer.as_bytes());
-    stream.write_all(b"bye\n").unwrap();
-    assert_eq!(read_to_end(&mut stream), "数据[bye]收到了!\n".as_bytes());
+    stream.ask(b"hello\n", answer.as_bytes());
+    stream.send(b"bye\n");
+    assert_eq!(stream.rest(), "数据[bye]收到了!\n".as_bytes());
     drop(stream);
-    assert_eq!(server.stop().get("ended"), 1);
+    assert_eq!(server.drain().get("ended"), 1);
 }
 
 #[test]
@@ -101,12 +98,10 @@ fn many_streams_are_served_at_once() {
     let server = Server::start(&[&url("unix", &path)]);
     let mut streams: Vec<_> = (0..100).map(|_| connect(&path)).collect();
     for (number, stream) in streams.iter_mut().enumerate() {
-        stream.write_all(&pattern(100, number)).unwrap();
+        stream.send(&noise(100, number));
     }
     for (number, stream) in streams.iter_mut().enumerate().rev() {
-        let mut answer = [0; 100];
-        stream.read_exact(&mut answer).unwrap();
-        assert!(answer[..] == pattern(100, number), "stream {number}");
+        assert!(stream.take(100) == noise(100, number), "stream {number}");
     }
     assert_eq!(server.summary().get("active"), 100);
     drop(streams);
@@ -122,10 +117,10 @@ fn datagrams_of_every_size_are_echoed_exactly() {
     let client = named(&folder, "client");
     // A Unix datagram may be longer than any UDP one; the sender's buffer is the bound (unix(7)).
     for size in [0, 1, 2, 1023, 1024, 1025, 4096, 65_507, 65_508, 100_000, 150_000] {
-        let message = pattern(size, size);
+        let message = noise(size, size);
         assert!(ask(&client, &path, &message) == message, "{size} bytes came back changed");
     }
-    assert_eq!(server.stop().get("dropped"), 0);
+    assert_eq!(server.drain().get("dropped"), 0);
 }
 
 #[test]
@@ -152,9 +147,9 @@ fn paths_are_percent_decoded_and_told_so_that_they_can_be_used_again() {
             let server = Server::start(&[&url(scheme, &folder.path().join(encoded))]);
             assert!(is_socket(&path), "{path:?} is not there");
             let told = server.url(scheme);
-            assert_eq!(server.printed(), [format!("listening {told} mode=echo")], "a space in a URL splits the line");
+            assert_eq!(server.stdout(), format!("listening {told} mode=echo\n"), "a space in a URL splits the line");
             let ended = send(&[told.as_str(), "-m", "hello"], b"");
-            assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "hello\n"), "{ended:?}");
+            assert_eq!((ended.code, ended.printed()), (Some(0), "hello\n"), "{ended:?}");
             server.stop();
             assert!(!path.exists(), "{path:?} was left behind");
         }
@@ -169,11 +164,11 @@ fn the_socket_of_a_dead_server_is_taken_over() {
     for (dead, next) in [("unix", "unix"), ("unixgram", "unixgram"), ("unix", "unixgram"), ("unixgram", "unix")] {
         let mut server = Server::start(&[&url(dead, &path)]);
         server.signal(Signal::SIGKILL);
-        server.wait();
+        assert_eq!(server.exit_code(), None);
         assert!(is_socket(&path), "a killed server cannot clean up");
         let server = Server::start(&[&url(next, &path)]);
         let ended = send(&[url(next, &path).as_str(), "-m", "anybody?"], b"");
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "anybody?\n"), "{dead}, then {next}: {ended:?}");
+        assert_eq!((ended.code, ended.printed()), (Some(0), "anybody?\n"), "{dead}, then {next}: {ended:?}");
         server.stop();
     }
 }
@@ -186,11 +181,11 @@ fn the_socket_of_a_living_server_is_refused_and_its_server_unharmed() {
         let server = Server::start(&[&url(living, &path)]);
         for newcomer in ["unix", "unixgram"] {
             let ended = serve(&[&url(newcomer, &path)]);
-            assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+            assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{ended:?}");
             assert!(ended.stderr.contains("address in use"), "{ended:?}");
             assert!(ended.stderr.contains(&url(newcomer, &path)), "the endpoint is not named: {ended:?}");
             let ended = send(&[url(living, &path).as_str(), "-m", "unharmed"], b"");
-            assert_eq!(ended.stdout, "unharmed\n", "{newcomer} harmed {living}: {ended:?}");
+            assert_eq!(ended.printed(), "unharmed\n", "{newcomer} harmed {living}: {ended:?}");
         }
         server.stop();
     }
@@ -216,7 +211,7 @@ fn a_living_server_whose_backlog_is_full_is_still_living() {
     assert!(ended.code == Some(1) && ended.stderr.contains("address in use"), "{ended:?}");
     drop(waiting);
     server.signal(Signal::SIGCONT);
-    assert_eq!(converse(&mut connect(&path), b"ping", 4), b"ping");
+    connect(&path).echo(b"ping");
     server.stop();
 }
 
@@ -230,7 +225,7 @@ fn what_is_no_socket_is_left_alone() {
     for path in [&diary, &link, &shelf] {
         for scheme in ["unix", "unixgram"] {
             let ended = serve(&[&url(scheme, path)]);
-            assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+            assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{ended:?}");
             assert!(ended.stderr.contains("not a socket"), "{ended:?}");
         }
     }
@@ -251,7 +246,7 @@ fn a_path_that_cannot_be_bound_is_told_in_words_that_fit() {
     let shut = folder.path().join("shut");
     fs::create_dir(&shut).unwrap();
     fs::set_permissions(&shut, fs::Permissions::from_mode(0o500)).unwrap();
-    let mut command = cooee("serve");
+    let mut command = cooee(&["serve"]);
     command.arg(url("unix", &shut.join("s")));
     if fs::write(shut.join("probe"), "").is_ok() {
         // No folder is shut to root: the server runs as somebody else.
@@ -264,7 +259,7 @@ fn a_path_that_cannot_be_bound_is_told_in_words_that_fit() {
             assert_eq!(output.status.code(), Some(1), "{said}");
             assert!(said.to_lowercase().contains("permission denied") && said.contains("folder"), "{said}");
         }
-        Err(error) => process::skip(&format!("the binary cannot be run as another user: {error}")),
+        Err(error) => skip(&format!("the binary cannot be run as another user: {error}")),
     }
     let ended = serve(&["unix://relative/path"]);
     assert!(ended.code == Some(2) && ended.stderr.contains("absolute"), "{ended:?}");
@@ -303,7 +298,7 @@ fn a_start_that_fails_leaves_no_files() {
     fs::write(&diary, "dear").unwrap();
     // The first is bound before the second fails.
     let ended = serve(&[&url("unix", &path), &url("unix", &diary)]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert_eq!((ended.code, ended.printed()), (Some(1), ""));
     assert!(!path.exists());
     // Here nothing is bound at all.
     let ended = serve(&[&url("unix", &path), "unix:///other?mode=shout"]);
@@ -317,12 +312,12 @@ fn a_second_signal_ends_it_at_once_and_the_file_goes_too() {
     let mut server = Server::start(&[&url("unix", &path)]);
     // This client keeps the drain waiting.
     let mut stream = connect(&path);
-    assert_eq!(converse(&mut stream, b"hello", 5), b"hello");
+    stream.echo(b"hello");
     server.signal(Signal::SIGTERM);
-    server.wait_logged("draining");
-    assert_eq!(read_to_end(&mut stream), b"");
+    server.wait_log("draining");
+    assert_eq!(stream.rest(), b"");
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.wait().code(), Some(128 + Signal::SIGTERM as i32));
+    assert_eq!(server.exit_code(), Some(128 + Signal::SIGTERM as i32));
     assert!(!path.exists());
 }
 
@@ -337,7 +332,7 @@ fn a_sender_without_a_name_gets_no_reply_and_is_counted() {
     }
     server.wait_summary("the nameless", |summary| summary.get("unnamed-peer") == 5);
     assert_eq!(ask(&named(&folder, "client"), &path, b"me"), b"me");
-    let summary = server.stop();
+    let summary = server.drain();
     assert_eq!((summary.get("messages_in"), summary.get("bytes_out")), (6, 2));
 }
 
@@ -351,7 +346,7 @@ fn a_sender_with_an_abstract_name_is_answered() {
     let server = Server::start(&["--log-messages", &url("unixgram", &path)]);
     let own = SocketAddr::from_abstract_name(format!("cooee-test-{}", std::process::id())).unwrap();
     let client = UnixDatagram::bind_addr(&own).unwrap();
-    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(ask(&client, &path, b"abstract"), b"abstract");
     server.stop();
 }
@@ -380,7 +375,7 @@ fn a_client_that_never_reads_holds_nobody_up() {
     let folder = folder();
     let path = folder.path().join("gram.sock");
     // At trace level each waking is a line, so a server that spins gives itself away.
-    let mut server = Server::start(&["-vv", &url("unixgram", &path)]);
+    let server = Server::start(&["-vv", &url("unixgram", &path)]);
     let deaf = named(&folder, "deaf");
     for number in 0..SENT {
         deaf.send_to(&number.to_be_bytes(), &path).unwrap();
@@ -396,8 +391,8 @@ fn a_client_that_never_reads_holds_nobody_up() {
     for number in 0..SENT - dropped {
         assert_eq!(take(&deaf), number.to_be_bytes());
     }
-    server.drain();
-    let wakings = server.logged().iter().filter(|line| line.contains("woke with")).count();
+    let log = server.stop();
+    let wakings = log.lines().filter(|line| line.contains("woke with")).count();
     assert!(wakings < 1_500, "{wakings} wakings for 250 datagrams");
 }
 
@@ -409,11 +404,11 @@ fn the_client_talks_to_both_kinds_and_leaves_nothing_behind() {
     fs::create_dir(&temporary).unwrap();
     let server = Server::start(&["--mode", "ack", &url("unix", &stream), &url("unixgram", &gram)]);
     for (scheme, path, last) in [("unix", &stream, "数据[bye]收到了!"), ("unixgram", &gram, "bye")] {
-        let mut command = cooee("send");
+        let mut command = cooee(&["send"]);
         command.arg(url(scheme, path)).env("TMPDIR", &temporary);
         let ended = run(&mut command, "你好\nbye\n".as_bytes());
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert_eq!(ended.stdout, format!("数据[你好]收到了!\n{last}\n"));
+        assert_eq!(ended.printed(), format!("数据[你好]收到了!\n{last}\n"));
     }
     let left: Vec<PathBuf> = fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.is_empty(), "{left:?}");
@@ -425,25 +420,24 @@ fn the_client_loses_no_message_where_the_server_is_slow_to_take_them() {
     const LINES: usize = 300;
     let folder = folder();
     let path = folder.path().join("gram.sock");
-    let mut server = Server::start(&["--mode", "discard", "--log-messages", &url("unixgram", &path)]);
+    let server = Server::start(&["--mode", "discard", "--log-messages", &url("unixgram", &path)]);
     // The server is held: after ten datagrams or so the kernel takes no more of them (unix(7), max_dgram_qlen).
     server.signal(Signal::SIGSTOP);
     let lines: Vec<String> = (0..LINES).map(|number| format!("line {number}")).collect();
-    let mut command = cooee("send");
+    let mut command = cooee(&["send"]);
     command.args([url("unixgram", &path).as_str(), "--framing", "line"]);
     let ended = thread::scope(|scope| {
         let sending = scope.spawn(|| run(&mut command, lines.join("\n").as_bytes()));
         // Held until the client cannot go on without it.
         let probe = UnixDatagram::unbound().unwrap();
         probe.set_nonblocking(true).unwrap();
-        process::wait_until("a full queue", || probe.send_to(b"", &path).err().map(drop));
+        wait_until("a full queue", || probe.send_to(b"", &path).is_err());
         server.signal(Signal::SIGCONT);
         sending.join().unwrap()
     });
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    server.drain();
-    let logged = server.logged();
-    let arrived: Vec<&str> = logged.iter().filter_map(|line| Some(&line[line.find("line ")?..])).collect();
+    let log = server.stop();
+    let arrived: Vec<&str> = log.lines().filter_map(|line| Some(&line[line.find("line ")?..])).collect();
     assert_eq!(arrived, lines);
 }
 
@@ -456,7 +450,7 @@ fn the_client_says_so_where_the_server_takes_nothing_in_time() {
     let mut arguments = vec![url("unixgram", &path), "--framing=line".into(), "--wait=200ms".into()];
     arguments.extend((0..100).map(|number| format!("-mline {number}")));
     let ended = send(&arguments, b"");
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{ended:?}");
     assert!(ended.stderr.contains("timed out"), "{ended:?}");
     server.signal(Signal::SIGCONT);
     server.stop();
@@ -470,7 +464,7 @@ fn the_client_says_that_nobody_lives_there() {
     for path in [&never, &dead] {
         for scheme in ["unix", "unixgram"] {
             let ended = send(&[url(scheme, path).as_str(), "-m", "hello"], b"");
-            assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{scheme} {ended:?}");
+            assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{scheme} {ended:?}");
             assert!(ended.stderr.contains("refused"), "{scheme} {ended:?}");
         }
     }

@@ -1,0 +1,38 @@
+//! What the kernel tells of processes and sockets: `/proc` (Linux only).
+
+use std::fs;
+use std::net::SocketAddr;
+
+/// Memory that a process has in RAM, in bytes (`VmRSS`).
+pub fn resident_bytes(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+}
+
+/// CPU time that a process has used (`utime + stime`), in ticks of 10 ms.
+pub fn cpu_ticks(process: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process lives");
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// How many descriptors a process has open.
+pub fn descriptors(process: u32) -> usize {
+    fs::read_dir(format!("/proc/{process}/fd")).expect("the process lives").count()
+}
+
+/// The processes that the first thread of a process has started.
+pub fn children(process: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).expect("the process lives");
+    list.split_whitespace().map(|id| id.parse().expect("a process id")).collect()
+}
+
+/// The columns of `/proc/net/tcp` for the IPv4 socket between these two addresses (the kernel's `proc_net_tcp.txt`).
+pub fn tcp_row(local: SocketAddr, peer: SocketAddr) -> Vec<String> {
+    let ends = |address: SocketAddr| format!(":{:04X}", address.port());
+    let table = fs::read_to_string("/proc/net/tcp").expect("the table can be read");
+    let rows = table.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    let mut matching = rows.filter(|row| row[1].ends_with(&ends(local)) && row[2].ends_with(&ends(peer)));
+    matching.next().expect("the socket is in the table")
+}

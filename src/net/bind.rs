@@ -10,10 +10,11 @@ use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;
-use crate::net::datagram_socket::{DatagramEndpoint, packet_info::WildcardSocket};
+use crate::net::datagram_socket::DatagramEndpoint;
 use crate::net::listener::ListeningSocket;
 use crate::net::stream;
 use crate::net::unix_path::{UnixPath, make_room};
+use crate::net::wildcard_socket::WildcardSocket;
 
 /// The options of sockets that listen or receive (`socket(7)`, `tcp(7)`).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::clock::Tick;
 use crate::metrics::Dropped;
-use crate::net::datagram_socket::Route;
 use crate::net::reply_rate::ReplyRate;
+use crate::net::route::Route;
 
 /// Ports below this one belong to services (echo, chargen, dns, ntp, ...) that may answer our answer.
 const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
@@ -66,7 +66,7 @@ impl ReplyGuard {
 mod tests {
     use super::*;
     use crate::limits::DatagramRate;
-    use crate::net::datagram_socket::Arrival;
+    use crate::net::route::Arrival;
 
     fn from(source: &str) -> Route {
         Route::Ip { source: source.parse().unwrap(), arrival: None }

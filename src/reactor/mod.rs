@@ -5,6 +5,7 @@
 //! for the next.
 
 mod accept;
+mod course;
 mod kernel;
 pub mod ready_list;
 mod run;
@@ -26,7 +27,7 @@ pub use stop::StopHandle;
 use crate::address::Address;
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
-use crate::handler::{Handler, Orders, Stop};
+use crate::handler::{Handler, Orders};
 use crate::key::Key;
 use crate::limits::Limits;
 use crate::metrics::{Dropped, Metrics};
@@ -34,6 +35,7 @@ use crate::net::acceptor::Acceptor;
 use crate::net::connection::{Connection, Origin};
 use crate::net::datagram::Datagram;
 use crate::net::shared::Shared;
+use crate::reactor::course::Course;
 use crate::reactor::ready_list::ReadyList;
 use crate::reactor::run::Group;
 use crate::reactor::source::{Kind, Source};
@@ -47,15 +49,6 @@ pub enum Turn {
     /// There is more to come.
     Running,
     /// The reactor has drained, or was stopped: every source is closed.
-    Stopped,
-}
-
-/// How far a reactor is on its way to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Course {
-    Serving,
-    /// Until the deadline.
-    Draining(Tick),
     Stopped,
 }
 
@@ -314,53 +307,6 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 handler.connect_failed(tag, reason, &mut self.shared.orders);
             }
         }
-    }
-
-    /// Begins or ends a stop, where one was asked for.
-    fn take_course(&mut self, handler: &mut H) -> Turn {
-        let outside = stop::take(&self.stop);
-        for how in [outside, self.shared.orders.stop.take()].into_iter().flatten() {
-            match (how, self.course) {
-                (Stop::Drain, Course::Serving) => self.drain(),
-                (Stop::AtOnce, _) => self.close_all(handler, CloseReason::Aborted),
-                _ => {}
-            }
-        }
-        if let Course::Draining(deadline) = self.course {
-            if self.only_attached_left() {
-                self.close_all(handler, CloseReason::Drained);
-            } else if deadline <= self.shared.now {
-                self.close_all(handler, CloseReason::DrainTimeout);
-            }
-        }
-        if self.course == Course::Stopped { Turn::Stopped } else { Turn::Running }
-    }
-
-    /// Begins to drain: what waits is accepted, what has arrived is answered, then everything closes.
-    pub fn drain(&mut self) {
-        let deadline = self.shared.now.after(self.shared.limits.drain_timeout);
-        self.course = Course::Draining(deadline);
-        for (key, source) in self.sources.iter_mut() {
-            source.drain();
-            self.ready.push(key, &mut source.listed);
-        }
-        log::debug!("draining {} connections", self.connections);
-    }
-
-    fn only_attached_left(&self) -> bool {
-        self.sources.iter().all(|(_, source)| match &source.kind {
-            Kind::Connection(connection) => connection.origin() == Origin::Attached,
-            _ => false,
-        })
-    }
-
-    fn close_all(&mut self, handler: &mut H, reason: CloseReason) {
-        let keys: Vec<Key> = self.sources.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            self.close(key, reason, handler);
-        }
-        self.shared.log_limit.report_all();
-        self.course = Course::Stopped;
     }
 
     /// Ends a source. Nothing is closed anywhere else.

@@ -1,0 +1,68 @@
+//! The course of a reactor: it serves, it drains, it has stopped.
+
+use crate::clock::Tick;
+use crate::close_reason::CloseReason;
+use crate::handler::{Handler, Stop};
+use crate::key::Key;
+use crate::net::connection::Origin;
+use crate::reactor::kernel::Kernel;
+use crate::reactor::source::Kind;
+use crate::reactor::{Reactor, Turn, stop};
+
+/// How far a reactor is on its way to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    Serving,
+    /// Until the deadline.
+    Draining(Tick),
+    Stopped,
+}
+
+impl<H: Handler, K: Kernel> Reactor<H, K> {
+    /// Begins or ends a stop, where one was asked for.
+    pub(super) fn take_course(&mut self, handler: &mut H) -> Turn {
+        let outside = stop::take(&self.stop);
+        for how in [outside, self.shared.orders.stop.take()].into_iter().flatten() {
+            match (how, self.course) {
+                (Stop::Drain, Course::Serving) => self.drain(),
+                (Stop::AtOnce, _) => self.close_all(handler, CloseReason::Aborted),
+                _ => {}
+            }
+        }
+        if let Course::Draining(deadline) = self.course {
+            if self.only_attached_left() {
+                self.close_all(handler, CloseReason::Drained);
+            } else if deadline <= self.shared.now {
+                self.close_all(handler, CloseReason::DrainTimeout);
+            }
+        }
+        if self.course == Course::Stopped { Turn::Stopped } else { Turn::Running }
+    }
+
+    /// Begins to drain: what waits is accepted, what has arrived is answered, then everything closes.
+    pub fn drain(&mut self) {
+        let deadline = self.shared.now.after(self.shared.limits.drain_timeout);
+        self.course = Course::Draining(deadline);
+        for (key, source) in self.sources.iter_mut() {
+            source.drain();
+            self.ready.push(key, &mut source.listed);
+        }
+        log::debug!("draining {} connections", self.connections);
+    }
+
+    fn only_attached_left(&self) -> bool {
+        self.sources.iter().all(|(_, source)| match &source.kind {
+            Kind::Connection(connection) => connection.origin() == Origin::Attached,
+            _ => false,
+        })
+    }
+
+    fn close_all(&mut self, handler: &mut H, reason: CloseReason) {
+        let keys: Vec<Key> = self.sources.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.close(key, reason, handler);
+        }
+        self.shared.log_limit.report_all();
+        self.course = Course::Stopped;
+    }
+}

@@ -1,7 +1,6 @@
 //! `cooee send`: connects the standard streams with a server.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -98,16 +97,9 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
 fn connect_datagram(addresses: &[Address]) -> io::Result<DatagramEndpoint> {
     match addresses.first() {
         Some(Address::Ip(address)) => bind::connect_udp(*address),
-        Some(Address::Unix(path)) => bind::connect_unix_datagram(path, &own_name()),
+        Some(Address::Unix(path)) => bind::connect_unix_datagram(path),
         None => Err(io::ErrorKind::NotFound.into()),
     }
-}
-
-/// A name for this client's end of a Unix datagram conversation: without one it could not be answered.
-fn own_name() -> std::path::PathBuf {
-    let folder = std::env::temp_dir();
-    let name = format!("cooee-send-{}.sock", std::process::id());
-    Path::new(&folder).join(name)
 }
 
 fn in_words(error: &io::Error) -> String {

@@ -8,7 +8,7 @@
 mod support;
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{PipeReader, PipeWriter, Read, Seek, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
@@ -365,6 +365,16 @@ fn a_standard_output_that_nobody_reads_stops_the_client_and_costs_nothing() {
     drop(reader);
 }
 
+/// A pipe that takes nothing more. Its writing end blocks, as those that a shell makes.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    // fcntl(2) is the same for a pipe.
+    SockRef::from(&writer).set_nonblocking(true).unwrap();
+    while (&writer).write(&[b'x'; 4096]).is_ok() {}
+    SockRef::from(&writer).set_nonblocking(false).unwrap();
+    (reader, writer)
+}
+
 /// A terminal: the end that a person has, and the end that a program has.
 fn terminal() -> (File, File) {
     let pair = nix::pty::openpty(None, None).unwrap();
@@ -408,6 +418,19 @@ fn a_prompt_that_nobody_reads_does_no_harm() {
     person.write_all(b"hi\nbye\n").unwrap();
     let ran = finish(process);
     assert_eq!((ran.code, lines(&ran)), (Some(0), vec!["数据[hi]收到了!", "数据[bye]收到了!"]));
+}
+
+#[test]
+fn a_prompt_that_has_no_room_does_not_hold_the_client_up() {
+    let server = Server::start(&["--mode=ack"]);
+    let (mut person, program) = terminal();
+    let (reader, writer) = full_pipe();
+    let mut command = send(server.address(), &[]);
+    let process = Process::spawn(command.stdin(program).stdout(Stdio::piped()).stderr(writer));
+    person.write_all(b"hi\nbye\n").unwrap();
+    let ran = finish(process);
+    assert_eq!((ran.code, lines(&ran)), (Some(0), vec!["数据[hi]收到了!", "数据[bye]收到了!"]));
+    drop(reader);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Orders, Stop};
 use crate::key::Key;
+use crate::net::standard_stream::stderr_is_ready;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::escape::Escaped;
 use crate::protocol::frame::Step;
@@ -447,8 +448,10 @@ impl Handler for Client {
             Session::Server => self.send_next(cx),
             Session::Output => {
                 if self.printed.is_empty() && std::mem::take(&mut self.prompt_due) {
-                    // Where nobody reads the prompt, nobody misses it.
-                    let _ = write!(io::stderr(), "> ");
+                    // Where nobody reads the prompt, nobody misses it, and the loop does not wait for a terminal that is stopped.
+                    if stderr_is_ready() {
+                        let _ = write!(io::stderr(), "> ");
+                    }
                 }
                 if !cx.reply.is_full() {
                     cx.reply.send(&self.printed);

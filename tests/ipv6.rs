@@ -254,13 +254,15 @@ fn the_client_tries_the_addresses_of_a_name_in_turn() {
         return;
     }
     // The resolver gives the IPv6 address first (RFC 6724); nobody listens there.
-    let server = Server::start(&["tcp://127.0.0.7:0"]);
-    let port = server.address().port();
+    let server = Server::start(&["127.0.0.7:0"]);
     let hosts = hosts_file("::1 many.test\n127.0.0.6 many.test\n127.0.0.7 many.test\n");
-    let url = format!("tcp://many.test:{port}");
-    let Some(mut command) = with_hosts(&hosts, &["send", &url, "-m", "anybody?"]) else { return };
-    let ended = run(&mut command, b"");
-    assert_eq!((ended.code, ended.printed()), (Some(0), "anybody?\n"), "{ended:?}");
+    for (scheme, framing) in [("tcp", "line"), ("udp", "chunk"), ("udp", "line")] {
+        let url = format!("{scheme}://many.test:{}", server.address_of(scheme).port());
+        let args = ["send", &url, "--framing", framing, "-m", "anybody?", "-m", "there?"];
+        let Some(mut command) = with_hosts(&hosts, &args) else { return };
+        let ended = run(&mut command, b"");
+        assert_eq!((ended.code, ended.printed()), (Some(0), "anybody?\nthere?\n"), "{scheme} {ended:?}");
+    }
     server.stop();
 }
 

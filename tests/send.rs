@@ -8,14 +8,14 @@
 mod support;
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{PipeReader, PipeWriter, Read, Seek, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use support::{
     Collected, Noise, PATIENCE, Process, Ran, Server, cooee, cpu_ticks, finish, resident_bytes, run, wait_until,
 };
@@ -243,6 +243,167 @@ fn a_server_that_closes_first_ends_it() {
 }
 
 #[test]
+fn a_message_that_was_never_sent_is_no_success() {
+    let server = Server::start(&["--mode=ack"]);
+    let ran = run(&mut send(server.address(), &["-m", "bye", "-m", "lost"]), b"");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("messages after bye would never be sent"), "{ran:?}");
+
+    // A server that says nothing more after the first message: the others still wait for its reply.
+    let address = serve_one(|mut stream| {
+        let _ = stream.read(&mut [0; 100]);
+        stream.shutdown(Shutdown::Write).unwrap();
+        let _ = stream.read(&mut [0; 100]);
+    });
+    let ran = run(&mut send(address, &["-m", "one", "-m", "two", "-m", "three"]), b"");
+    check_fails(&ran, "closed: the server ended the conversation before 2 messages were sent");
+}
+
+#[test]
+fn a_standard_input_that_cannot_be_read_is_a_failure() {
+    let server = Server::start(&["--mode=ack", "udp://127.0.0.1:0", "tcp://127.0.0.1:0"]);
+    let udp = udp_url(&server);
+    for endpoint in [server.address().to_string(), udp] {
+        let mut command = send(endpoint, &[]);
+        let folder = File::open(std::env::temp_dir()).unwrap();
+        let ran = finish(Process::spawn(command.stdin(folder).stdout(Stdio::piped()).stderr(Stdio::piped())));
+        check_fails(&ran, "cannot read standard input: is a directory");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_standard_output_that_cannot_be_written_is_a_failure() {
+    let server = Server::start(&["--mode=ack"]);
+    let mut command = send(server.address(), &["-m", "hi"]);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let ran = finish(Process::spawn(command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped())));
+    check_fails(&ran, "cannot write standard output: no storage space");
+}
+
+#[test]
+fn a_standard_output_that_takes_nothing_is_not_waited_for_longer_than_agreed() {
+    let address = serve_one(|mut stream| {
+        let _ = stream.write_all(&b"more\n".repeat(20_000));
+        let _ = stream.read(&mut [0; 100]);
+    });
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = send(address, &["--wait=700ms", "-m", "hi"]);
+    let start = Instant::now();
+    let process = Process::spawn(command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()));
+    let ran = finish(process);
+    check_fails(&ran, "standard output takes nothing");
+    let took = start.elapsed();
+    assert!((0.6..5.0).contains(&took.as_secs_f64()), "it took {took:?}");
+    drop(reader);
+}
+
+#[test]
+fn lines_are_sent_as_they_are_or_not_at_all() {
+    let server = Server::start(&["--framing=line"]);
+    let ran = run(&mut send(server.address(), &["--framing=line", "--raw"]), b"\xff\xfe\n");
+    assert_eq!((ran.code, ran.stdout.as_slice()), (Some(0), &b"\xff\xfe\n"[..]));
+    let (told, heard) = std::sync::mpsc::channel();
+    let address = serve_one(move |mut stream| {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        told.send(bytes).unwrap();
+    });
+    let ran = run(&mut send(address, &["--framing=line"]), b"a\xff\xfeb\r\n\xe6\n");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), b"a\xff\xfeb\n\xe6\n");
+    let ran = run(&mut send(server.address(), &["--framing=line", "--encoding=gbk"]), b"fine\na\xff\xfe\nnever\n");
+    check_fails(&ran, "--raw sends bytes as they are");
+    assert_eq!(lines(&ran), ["fine"]);
+}
+
+/// The URL of a server's UDP endpoint.
+fn udp_url(server: &Server) -> String {
+    let text = server.stdout();
+    let line = text.lines().find_map(|line| line.strip_prefix("listening udp://")).unwrap();
+    format!("udp://{}", line.split(' ').next().unwrap())
+}
+
+#[test]
+fn a_flood_of_datagrams_is_dropped_where_standard_output_takes_nothing() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = send(format!("udp://{}", socket.local_addr().unwrap()), &["--wait=300ms"]);
+    let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped()));
+    drop(command);
+    let mut input = process.child().stdin.take().unwrap();
+    input.write_all(b"hi\n").unwrap();
+    let (_, client) = socket.recv_from(&mut [0; 100]).unwrap();
+    for _ in 0..5_000 {
+        socket.send_to(&[b'x'; 60_000], client).unwrap();
+    }
+    let resident = resident_bytes(process.id());
+    assert!(resident < 64 * 1024 * 1024, "{resident} bytes");
+    drop(input);
+    let ran = finish(process);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("replies were dropped"), "{ran:?}");
+    assert!(ran.stderr.contains("standard output takes nothing"), "{ran:?}");
+    drop(reader);
+}
+
+/// A Unix server whose backlog is full, and who fills it.
+fn full_backlog(path: &std::path::Path) -> (Socket, Vec<Socket>) {
+    let address = SockAddr::unix(path).unwrap();
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    let mut fillers = Vec::new();
+    loop {
+        let filler = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        filler.set_nonblocking(true).unwrap();
+        if filler.connect(&address).is_err() {
+            return (listener, fillers);
+        }
+        fillers.push(filler);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_unix_server_whose_backlog_is_full_is_tried_until_the_time_is_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let (listener, fillers) = full_backlog(&path);
+    let endpoint = format!("unix://{}", path.display());
+    let start = Instant::now();
+    let ran = run(&mut send(&endpoint, &["--connect-timeout=500ms", "-m", "hi"]), b"");
+    check_fails(&ran, "timed out: no answer while connecting");
+    let took = start.elapsed();
+    assert!((0.4..5.0).contains(&took.as_secs_f64()), "it took {took:?}");
+
+    // One that has room again before that is reached.
+    let server = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        for _ in fillers {
+            drop(listener.accept().unwrap());
+        }
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 100]);
+        stream.write_all(b"at last").unwrap();
+    });
+    check_prints(&run(&mut send(&endpoint, &["-m", "hi"]), b""), &["at last"]);
+    server.join().unwrap();
+}
+
+#[test]
+fn every_address_of_a_name_is_tried_over_udp_too() {
+    // localhost is ::1 as well on most machines, and this server is not there.
+    let server = Server::start(&["--mode=ack", "udp://127.0.0.1:0", "tcp://127.0.0.1:0"]);
+    let endpoint = udp_url(&server).replace("127.0.0.1", "localhost");
+    for framing in ["chunk", "line"] {
+        let args = ["--framing", framing, "-m", "one", "-m", "two"];
+        check_prints(&run(&mut send(&endpoint, &args), b""), &["数据[one]收到了!", "数据[two]收到了!"]);
+    }
+}
+
+#[test]
 fn a_server_that_never_stops_is_not_listened_to_longer_than_agreed() {
     for framing in ["chunk", "line"] {
         let address = serve_one(|mut stream| while stream.write_all(&b"more\n".repeat(1000)).is_ok() {});
@@ -365,6 +526,16 @@ fn a_standard_output_that_nobody_reads_stops_the_client_and_costs_nothing() {
     drop(reader);
 }
 
+/// A pipe that takes nothing more. Its writing end blocks, as those that a shell makes.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    // fcntl(2) is the same for a pipe.
+    SockRef::from(&writer).set_nonblocking(true).unwrap();
+    while (&writer).write(&[b'x'; 4096]).is_ok() {}
+    SockRef::from(&writer).set_nonblocking(false).unwrap();
+    (reader, writer)
+}
+
 /// A terminal: the end that a person has, and the end that a program has.
 fn terminal() -> (File, File) {
     let pair = nix::pty::openpty(None, None).unwrap();
@@ -408,6 +579,19 @@ fn a_prompt_that_nobody_reads_does_no_harm() {
     person.write_all(b"hi\nbye\n").unwrap();
     let ran = finish(process);
     assert_eq!((ran.code, lines(&ran)), (Some(0), vec!["数据[hi]收到了!", "数据[bye]收到了!"]));
+}
+
+#[test]
+fn a_prompt_that_has_no_room_does_not_hold_the_client_up() {
+    let server = Server::start(&["--mode=ack"]);
+    let (mut person, program) = terminal();
+    let (reader, writer) = full_pipe();
+    let mut command = send(server.address(), &[]);
+    let process = Process::spawn(command.stdin(program).stdout(Stdio::piped()).stderr(writer));
+    person.write_all(b"hi\nbye\n").unwrap();
+    let ran = finish(process);
+    assert_eq!((ran.code, lines(&ran)), (Some(0), vec!["数据[hi]收到了!", "数据[bye]收到了!"]));
+    drop(reader);
 }
 
 #[test]

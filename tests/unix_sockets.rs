@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::thread;
 
 use nix::sys::signal::Signal;
@@ -413,6 +414,26 @@ fn the_client_talks_to_both_kinds_and_leaves_nothing_behind() {
     let left: Vec<PathBuf> = fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.is_empty(), "{left:?}");
     server.stop();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_is_killed_leaves_no_socket_behind() {
+    let folder = folder();
+    let path = folder.path().join("gram.sock");
+    let temporary = folder.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let server = UnixDatagram::bind(&path).unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = cooee(&["send"]);
+    command.args([url("unixgram", &path).as_str(), "-m", "hi", "--wait=60s"]).env("TMPDIR", &temporary);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let received = server.recv_from(&mut [0; 16]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // It had a name, or no reply could have been sent.
+    assert!(!received.unwrap().1.is_unnamed());
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
 }
 
 #[test]

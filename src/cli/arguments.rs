@@ -204,7 +204,7 @@ pub(crate) struct SendArguments {
     /// What sending exactly 'bye' does: close (it is the last message; so is stop) or ignore
     #[arg(long, default_value = "close")]
     pub(crate) bye: Bye,
-    /// How long to wait for replies after the last message [default: 5s, for datagrams 1s]
+    /// How long to wait for replies once the last message has left, and for stdout to take them [default: 5s, for datagrams 1s]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub(crate) wait: Option<Duration>,
     /// How long to wait for the connection

@@ -4,16 +4,15 @@
 //! the descriptor is asked first, a line is cut to what a ready pipe takes at once, and a panic is contained.
 
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use log::{LevelFilter, Log, Metadata, Record};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use simple_logger::SimpleLogger;
 
 use crate::cli::arguments::LogArguments;
 use crate::cli::failure::Failure;
+use crate::net::standard_stream::stderr_is_ready;
 
 /// The longest message, in bytes. With time, level and module it stays below 4,096, which a pipe that is ready takes at once.
 const LINE_MAX: usize = 4_000;
@@ -93,12 +92,4 @@ impl Log for StderrLogger {
     }
 
     fn flush(&self) {}
-}
-
-/// Whether stderr takes a line at once, and somebody may still read it.
-fn stderr_is_ready() -> bool {
-    let stderr = io::stderr();
-    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-    let ready = poll(&mut fds, PollTimeout::ZERO);
-    ready.is_ok() && fds[0].revents().is_some_and(|events| events == PollFlags::POLLOUT)
 }

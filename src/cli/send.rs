@@ -1,7 +1,6 @@
 //! `cooee send`: connects the standard streams with a server.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,11 +11,13 @@ use crate::cli::failure::Failure;
 use crate::client::outcome::Outcome;
 use crate::client::{Client, Options, Session};
 use crate::close_reason::CloseReason;
+use crate::key::Key;
 use crate::limits::Limits;
 use crate::net::bind;
 use crate::net::datagram_socket::DatagramEndpoint;
 use crate::net::standard_stream::{StandardInput, StandardOutput};
 use crate::net::stream::Socket;
+use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::Rules;
 use crate::reactor::Reactor;
@@ -43,6 +44,15 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
             .map_err(|character| Failure::Usage(format!("--message: {}", Outcome::Unencodable(character))))?;
     }
 
+    let is_last = |message: &String| message.as_bytes() == BYE && arguments.bye != Bye::Ignore;
+    if let Some(bye) = arguments.messages.iter().position(is_last)
+        && bye + 1 < arguments.messages.len()
+    {
+        return Err(Failure::Usage(
+            "--message: messages after bye would never be sent (--bye ignore sends them)".to_owned(),
+        ));
+    }
+
     let transport = endpoint.transport.unwrap_or(Transport::Tcp);
     let is_datagram = matches!(transport, Transport::Udp | Transport::UnixDatagram);
     let addresses: Vec<Address> = match &endpoint.place {
@@ -52,12 +62,15 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
             found.into_iter().map(Address::Ip).collect()
         }
     };
-    let socket =
-        if is_datagram { Some(connect_datagram(&addresses).map_err(|error| failed(&in_words(&error)))?) } else { None };
+    let sockets = match is_datagram {
+        true => connect_datagrams(&addresses).map_err(|error| failed(&in_words(&error)))?,
+        false => Vec::new(),
+    };
     let wait = arguments.wait.unwrap_or(if is_datagram { DATAGRAM_WAIT } else { WAIT });
     let reads_input = arguments.messages.is_empty();
     let options = Options {
-        addresses: if is_datagram { Vec::new() } else { addresses.clone() },
+        addresses: if is_datagram { Vec::new() } else { addresses },
+        connect_timeout: arguments.connect_timeout,
         messages: Some(arguments.messages.clone()).filter(|_| !reads_input),
         raw: arguments.raw,
         rules: Rules { framing: arguments.framing, max_frame: arguments.max_frame, charset },
@@ -81,33 +94,36 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
         true => Some(reactor.attach(Socket::Input(StandardInput::default()), Session::Input).map_err(cannot_start)?),
         false => None,
     };
-    let datagram = match socket {
-        Some(socket) => Some(reactor.receive(socket, None, Session::Server).map_err(cannot_start)?),
-        None => None,
-    };
-    client.attach(input, output, datagram);
+    let register = |socket| reactor.receive(socket, None, Session::Server);
+    let datagrams = sockets.into_iter().map(register).collect::<io::Result<Vec<Key>>>().map_err(cannot_start)?;
+    client.attach(input, output, datagrams);
     client.begin(reactor.orders());
     reactor.run(&mut client).map_err(|error| Failure::Runtime(format!("the event loop failed: {error}")))?;
+    if client.dropped() > 0 {
+        log::warn!("{} replies were dropped: standard output did not take them in time", client.dropped());
+    }
     match client.outcome() {
         Outcome::Done => Ok(ExitCode::SUCCESS),
         outcome => Err(failed(&outcome)),
     }
 }
 
-/// A datagram socket towards the first of the addresses.
-fn connect_datagram(addresses: &[Address]) -> io::Result<DatagramEndpoint> {
-    match addresses.first() {
-        Some(Address::Ip(address)) => bind::connect_udp(*address),
-        Some(Address::Unix(path)) => bind::connect_unix_datagram(path, &own_name()),
-        None => Err(io::ErrorKind::NotFound.into()),
+/// A datagram socket towards each of the addresses, but for those to which there is no way from here; if there is none, the error of
+/// the last.
+fn connect_datagrams(addresses: &[Address]) -> io::Result<Vec<DatagramEndpoint>> {
+    let mut sockets = Vec::new();
+    let mut failure = io::ErrorKind::NotFound.into();
+    for address in addresses {
+        let connected = match address {
+            Address::Ip(address) => bind::connect_udp(*address),
+            Address::Unix(path) => bind::connect_unix_datagram(path),
+        };
+        match connected {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => failure = error,
+        }
     }
-}
-
-/// A name for this client's end of a Unix datagram conversation: without one it could not be answered.
-fn own_name() -> std::path::PathBuf {
-    let folder = std::env::temp_dir();
-    let name = format!("cooee-send-{}.sock", std::process::id());
-    Path::new(&folder).join(name)
+    if sockets.is_empty() { Err(failure) } else { Ok(sockets) }
 }
 
 fn in_words(error: &io::Error) -> String {

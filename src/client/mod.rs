@@ -2,41 +2,41 @@
 //!
 //! It is a handler of three sources on the same reactor as the server's: standard input, the server, and standard output.
 //! Each holds up the one before it by its own back-pressure, so neither a fast sender nor a stopped terminal grows a queue.
+//!
+//! ```text
+//!   standard input --> Sender --> the server (found by Dialer) --> Printer --> standard output
+//! ```
+//!
+//! The parts decide and hold no keys; [`Client`] wires them.
 
+pub mod dialer;
+pub mod last_wait;
 pub mod outcome;
+pub mod printer;
+pub mod sender;
 
-use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::clock::Tick;
+use crate::client::dialer::Dialer;
+use crate::client::last_wait::{LOOK_EVERY, LastWait, Waiting};
+use crate::client::outcome::Outcome;
+use crate::client::printer::{Flush, Printer, Style};
+use crate::client::sender::{Manner, Sender};
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Orders, Stop};
 use crate::key::Key;
-use crate::protocol::bye::{BYE, Bye};
-use crate::protocol::escape::Escaped;
-use crate::protocol::frame::Step;
-use crate::protocol::framing::{Framing, Rules};
-use crate::reply::Reply;
-
-use outcome::Outcome;
-
-/// How long the next message waits for a reply in chunk framing, so that the server does not read two as one.
-const PACE: Duration = Duration::from_millis(200);
-
-/// How long a datagram waits that the server's queue had no room for. Its queue is short, so the wait is too.
-const RESEND: Duration = Duration::from_millis(20);
-
-/// Printed text that standard output has not taken, in bytes, at which the server is not read any more.
-const PRINT_LIMIT: usize = 64 * 1024;
+use crate::protocol::bye::Bye;
+use crate::protocol::framing::Rules;
 
 /// What a client does.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The server's addresses, tried in this order. For datagrams it is empty: the socket is connected already.
+    /// The server's addresses, tried in this order. For datagrams it is empty: the sockets are connected already.
     pub addresses: Vec<Address>,
+    /// How long a server whose backlog is full is tried.
+    pub connect_timeout: Duration,
     /// Messages to send instead of standard input's lines.
     pub messages: Option<Vec<String>>,
     /// Bytes are streamed as they are.
@@ -45,7 +45,7 @@ pub struct Options {
     pub rules: Rules,
     /// What sending `bye` does; closing and stopping are the same here.
     pub bye: Bye,
-    /// How long to wait for what is owed, after the last message.
+    /// How long to wait for what is owed, after the last message; and then for standard output to take what was printed.
     pub wait: Duration,
     /// Whether replies are escaped, because a terminal shows them.
     pub escape: bool,
@@ -66,83 +66,68 @@ pub enum Session {
 
 /// A handler that relays between the standard streams and a server.
 pub struct Client {
-    options: Options,
+    sender: Sender,
+    printer: Printer,
+    dialer: Dialer,
+    last_wait: LastWait,
+    wait: Duration,
+    prompt: bool,
     input: Option<Key>,
+    /// The connection, once there is one; or the datagram socket that is tried.
     server: Option<Key>,
     output: Option<Key>,
-    /// Encoded and framed messages that are next. Of standard input at most one read is taken ahead.
-    outgoing: VecDeque<Vec<u8>>,
-    /// The last datagram, in case that it did not leave.
-    last: Vec<u8>,
-    /// Which datagram did not leave at its first try, and when that was.
-    refused: Option<(u64, Tick)>,
     /// Standard input may give the next line; otherwise it is paused.
     asked: bool,
-    /// No more messages will come.
-    input_ended: bool,
-    /// Until when the next message waits for a reply to the last.
-    paced_until: Option<Tick>,
-    /// The last message has left: until when replies are waited for.
-    deadline: Option<Tick>,
-    scanned: u32,
-    sent: u64,
-    received: u64,
-    printed: Vec<u8>,
-    prompt_due: bool,
+    /// Standard output takes too little: the server is not read until it does.
     server_paused: bool,
-    server_gone: bool,
+    /// Nothing more is sent or waited for: what is printed is flushed, then the program ends.
+    leaving: bool,
     outcome: Outcome,
 }
 
 impl Client {
     /// A client that has done nothing yet.
     pub fn new(options: Options) -> Client {
+        let Options { rules, raw, escape, prompt, wait, bye, .. } = options;
+        let dialer = Dialer::new(options.addresses, options.connect_timeout);
+        let datagrams = dialer.has_sockets_only();
+        let paced = Manner::is_paced(rules.framing, raw, prompt);
         let mut client = Client {
+            sender: Sender::new(Manner { rules, bye, raw, datagrams, paced }),
+            printer: Printer::new(Style { rules, raw, escape }),
+            dialer,
+            last_wait: LastWait::new(wait),
+            wait,
+            prompt,
             input: None,
             server: None,
             output: None,
-            outgoing: VecDeque::new(),
-            last: Vec::new(),
-            refused: None,
             asked: false,
-            input_ended: options.messages.is_some(),
-            paced_until: None,
-            deadline: None,
-            scanned: 0,
-            sent: 0,
-            received: 0,
-            printed: Vec::new(),
-            prompt_due: false,
             server_paused: false,
-            server_gone: false,
+            leaving: false,
             outcome: Outcome::Done,
-            options,
         };
-        for message in client.options.messages.take().unwrap_or_default() {
-            client.enqueue(&message);
+        if let Some(messages) = options.messages {
+            let queued = messages.iter().try_for_each(|message| client.sender.text(message));
+            client.note(queued);
+            client.sender.end();
         }
         client
     }
 
-    /// Tells the names of the sources, once they are registered. A datagram socket is there from the start.
-    pub fn attach(&mut self, input: Option<Key>, output: Key, datagram: Option<Key>) {
+    /// Tells the names of the sources, once they are registered. Datagram sockets are there from the start, one for each of the
+    /// server's addresses.
+    pub fn attach(&mut self, input: Option<Key>, output: Key, datagrams: Vec<Key>) {
         self.input = input;
         self.output = Some(output);
-        self.server = datagram;
+        self.dialer.add_sockets(datagrams);
+        self.server = self.dialer.next_socket();
     }
 
     /// Orders the first step: the connection to the first address, or the first datagram.
     pub fn begin(&self, orders: &mut Orders) {
-        match (self.options.addresses.first(), self.server) {
-            (Some(address), _) => orders.connect(address.clone(), 0),
-            (None, Some(socket)) => orders.wake(socket),
-            (None, None) => orders.stop(Stop::AtOnce),
-        }
-    }
-
-    /// Whether messages are datagrams.
-    fn is_datagram(&self) -> bool {
-        self.options.addresses.is_empty()
+        self.wake_server(orders);
+        self.dialer.begin(orders);
     }
 
     /// How it went.
@@ -150,85 +135,39 @@ impl Client {
         self.outcome
     }
 
-    /// Encodes and frames one message. A character that the encoding cannot hold is an error: nothing else would say so.
-    fn enqueue(&mut self, text: &str) {
-        let Rules { framing, charset, .. } = self.options.rules;
-        let body = match charset.encode(text) {
-            Ok(body) => body,
-            Err(character) => {
-                self.outcome = Outcome::Unencodable(character);
-                self.input_ended = true;
-                return;
-            }
-        };
-        let mut message = Vec::with_capacity(body.len() + 4);
-        let is_bye = *body == *BYE && self.options.bye != Bye::Ignore;
-        if self.is_datagram() {
-            message.extend_from_slice(&body);
-        } else {
-            let mut outgoing = crate::reply::Outgoing::default();
-            framing.whole(&body, &mut Reply::new(&[], None, &mut message, &mut outgoing, 0, usize::MAX));
-        }
-        self.outgoing.push_back(message);
-        self.input_ended |= is_bye;
+    /// How many replies were dropped, because standard output took nothing.
+    pub fn dropped(&self) -> u64 {
+        self.printer.dropped()
     }
 
-    /// Lets standard input give the next lines. A person is asked for them, after the last reply has been printed.
-    fn ask_for_more(&mut self, orders: &mut Orders) {
-        if self.asked || self.input_ended {
-            return;
-        }
-        if let (Some(input), Some(output)) = (self.input, self.output) {
-            self.asked = true;
-            orders.wake(input);
-            if self.options.prompt {
-                self.prompt_due = true;
-                orders.wake(output);
+    /// Remembers what could not be sent: it is the last thing that was tried, and what was sent before is still answered.
+    fn note<T>(&mut self, result: Result<T, Outcome>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(outcome) => {
+                self.sender.end();
+                self.decide(outcome);
+                None
             }
         }
     }
 
-    /// Takes lines, or raw bytes, for the server. One at a time where each waits for its reply.
-    fn take_input(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> usize {
-        if self.input_ended {
-            return bytes.len();
+    /// The first thing that went wrong is the outcome.
+    fn decide(&mut self, outcome: Outcome) {
+        if self.outcome == Outcome::Done {
+            self.outcome = outcome;
         }
-        if self.server.is_none() || !self.outgoing.is_empty() || self.paced_until.is_some() {
-            self.hold_input(cx);
-            return 0;
-        }
-        let taken = if self.options.raw {
-            self.outgoing.push_back(bytes.to_vec());
-            bytes.len()
-        } else {
-            let end = match memchr::memchr(b'\n', bytes) {
-                Some(end) => end,
-                // The one byte more may be the CR of an ending.
-                None if bytes.len() <= self.options.rules.max_frame + 1 => return 0,
-                None => bytes.len(),
-            };
-            self.enqueue_line(&bytes[..end]);
-            bytes.len().min(end + 1)
-        };
-        self.hold_input(cx);
-        self.wake_server(cx.orders);
-        taken
     }
 
-    fn hold_input(&mut self, cx: &mut Context<'_>) {
-        self.asked = false;
-        cx.pause();
+    fn fail(&mut self, outcome: Outcome, orders: &mut Orders) {
+        self.decide(outcome);
+        self.leave(orders);
     }
 
-    fn enqueue_line(&mut self, line: &[u8]) {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let max = self.options.rules.max_frame;
-        if line.len() > max {
-            self.outcome = Outcome::LineTooLong(max);
-            self.input_ended = true;
-            return;
-        }
-        self.enqueue(&String::from_utf8_lossy(line));
+    /// Nothing more will come: what was printed is flushed, then the program ends.
+    fn leave(&mut self, orders: &mut Orders) {
+        self.leaving = true;
+        self.wake_output(orders);
     }
 
     fn wake_server(&self, orders: &mut Orders) {
@@ -237,142 +176,144 @@ impl Client {
         }
     }
 
-    /// Sends what may be sent now, and ends the sending after the last message.
-    fn send_next(&mut self, cx: &mut Context<'_>) {
-        if self.paced_until.is_some_and(|until| until <= cx.now) {
-            self.paced_until = None;
-        }
-        // A person sees the reply before the next prompt, however messages are framed.
-        let paces = self.options.prompt || (self.options.rules.framing == Framing::Chunk && !self.options.raw);
-        while self.paced_until.is_none() && !cx.reply.is_full() {
-            let Some(message) = self.outgoing.pop_front() else { break };
-            cx.reply.send(&message);
-            self.sent += 1;
-            self.last = message;
-            if paces {
-                let until = cx.now.after(PACE);
-                self.paced_until = Some(until);
-                cx.wake_at(until);
-            } else if self.is_datagram() {
-                // One call sends one datagram.
-                cx.orders.wake(cx.key);
-                break;
-            }
-        }
-        if !self.outgoing.is_empty() {
-            return;
-        }
-        if !self.input_ended {
-            if self.paced_until.is_none() {
-                self.ask_for_more(cx.orders);
-            }
-            return;
-        }
-        self.wait_for_the_rest(cx);
-    }
-
-    /// The server's queue is full (`unix(7)`): its datagrams are not lost like those of UDP, but refused, and no edge of ours tells when
-    /// there is room. So the last one is sent again, and its time is up when that of replies would be.
-    fn send_again(&mut self, cx: &mut Context<'_>) {
-        self.outgoing.push_front(std::mem::take(&mut self.last));
-        self.sent -= 1;
-        self.deadline = None;
-        let since = self.refused.filter(|(number, _)| *number == self.sent).map_or(cx.now, |(_, since)| since);
-        self.refused = Some((self.sent, since));
-        if self.input_ended && cx.now.since(since) >= self.options.wait {
-            self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
-        } else {
-            let until = cx.now.after(RESEND);
-            self.paced_until = Some(until);
-            cx.wake_at(until);
-        }
-    }
-
-    /// After the last message: ends when all is there, or when the time is up.
-    fn wait_for_the_rest(&mut self, cx: &mut Context<'_>) {
-        let is_late = self.deadline.is_some_and(|deadline| deadline <= cx.now);
-        if self.deadline.is_none() {
-            cx.half_close();
-        }
-        cx.wake_at(*self.deadline.get_or_insert(cx.now.after(self.options.wait)));
-        let complete = self.is_datagram() && self.received >= self.sent;
-        if is_late && cx.reply.owed() > 0 {
-            // Not everything has left, so this is no success.
-            self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
-        } else if complete || is_late {
-            self.leave(cx.orders);
-        }
-    }
-
-    /// Nothing more will come: what was printed is flushed, then the program ends.
-    fn leave(&mut self, orders: &mut Orders) {
-        self.server_gone = true;
+    fn wake_output(&self, orders: &mut Orders) {
         if let Some(output) = self.output {
             orders.wake(output);
         }
     }
 
-    fn fail(&mut self, outcome: Outcome, orders: &mut Orders) {
-        if self.outcome == Outcome::Done {
-            self.outcome = outcome;
+    /// Lets standard input give the next lines. A person is asked for them, after the last reply has been printed.
+    fn ask_for_more(&mut self, orders: &mut Orders) {
+        if let (Some(input), false) = (self.input, self.asked) {
+            self.asked = true;
+            orders.wake(input);
+            if self.prompt {
+                self.printer.ask();
+                self.wake_output(orders);
+            }
         }
-        self.leave(orders);
     }
 
-    /// Prints the replies in `bytes` that are complete; returns how many bytes they took.
-    fn print_replies(&mut self, bytes: &[u8], end: bool, orders: &mut Orders) -> usize {
-        if self.options.raw {
-            self.printed.extend_from_slice(bytes);
+    /// Takes lines, or raw bytes, for the server. One at a time where each waits for its reply.
+    fn take_input(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        if self.sender.has_ended() {
             return bytes.len();
         }
-        if self.options.rules.framing == Framing::Chunk {
-            let whole = if end { bytes.len() } else { self.options.rules.charset.whole_characters(bytes) };
-            if whole > 0 {
-                self.print(&bytes[..whole]);
-            }
-            return whole;
+        if self.server.is_none() || !self.sender.wants_more() {
+            self.hold_input(cx);
+            return 0;
         }
-        let mut taken = 0;
-        loop {
-            let mut scanned = self.scanned;
-            let step = self.options.rules.next(bytes, taken, &mut scanned, end);
-            self.scanned = scanned;
-            match step {
-                Step::Frame(frame) => {
-                    self.print(&bytes[frame.body]);
-                    taken = frame.end;
-                }
-                Step::Incomplete => return taken,
-                Step::TooLong | Step::Truncated => {
-                    self.fail(Outcome::BadReply, orders);
-                    return bytes.len();
-                }
+        let taken = self.sender.take(bytes);
+        if taken == Ok(0) {
+            return 0;
+        }
+        self.hold_input(cx);
+        self.wake_server(cx.orders);
+        self.note(taken).unwrap_or(bytes.len())
+    }
+
+    fn hold_input(&mut self, cx: &mut Context<'_>) {
+        self.asked = false;
+        cx.pause();
+    }
+
+    /// Sends what may be sent now, and ends the sending after the last message.
+    fn send_next(&mut self, cx: &mut Context<'_>) {
+        if self.leaving {
+            return;
+        }
+        // Only one datagram at a time can be sent again elsewhere.
+        let alone = self.dialer.has_sockets() && self.printer.received() == 0;
+        while !cx.reply.is_full() {
+            let Some(message) = self.sender.next(cx.now, alone) else { break };
+            cx.reply.send(message);
+            if self.dialer.has_sockets_only() {
+                // One call sends one datagram.
+                cx.orders.wake(cx.key);
+                break;
             }
+        }
+        if self.sender.has_ended() && self.sender.unsent() == 0 {
+            self.wait_for_the_rest(cx);
+        } else if let Some(until) = self.sender.paced_until() {
+            cx.wake_at(until);
+        } else if self.sender.wants_more() {
+            self.ask_for_more(cx.orders);
         }
     }
 
-    fn print(&mut self, reply: &[u8]) {
-        self.received += 1;
-        let text = self.options.rules.charset.decode(reply);
-        if self.options.escape {
-            self.printed.extend_from_slice(Escaped(&text).to_string().as_bytes());
-        } else {
-            self.printed.extend_from_slice(text.as_bytes());
+    /// After the last message: ends when all is there, or when the time is up.
+    fn wait_for_the_rest(&mut self, cx: &mut Context<'_>) {
+        cx.half_close();
+        let is_datagram = self.dialer.has_sockets_only();
+        // A datagram has left or it never will: none is queued.
+        let owed = if is_datagram { 0 } else { cx.reply.owed() };
+        match self.last_wait.look(cx.now, owed) {
+            _ if is_datagram && self.printer.received() >= self.sender.sent() => self.leave(cx.orders),
+            Waiting::Until(moment) => cx.wake_at(moment),
+            Waiting::Stuck => self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders),
+            Waiting::Over => self.leave(cx.orders),
         }
-        self.printed.push(b'\n');
     }
 
-    fn print_on(&mut self, orders: &mut Orders) {
-        if let (Some(output), false) = (self.output, self.printed.is_empty()) {
-            orders.wake(output);
+    /// A datagram did not leave, for the server's queue is full.
+    fn send_again(&mut self, cx: &mut Context<'_>) {
+        let since = self.sender.retry_last(cx.now);
+        self.last_wait.restart();
+        if self.sender.has_ended() && cx.now.since(since) >= self.wait {
+            self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
+        } else if let Some(until) = self.sender.paced_until() {
+            cx.wake_at(until);
+        }
+    }
+
+    /// The socket reported an error. Where it is about the very first datagram, the server may live at another of its addresses.
+    fn try_elsewhere(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        let is_first = self.sender.sent() == 1 && self.printer.received() == 0;
+        match self.dialer.next_socket().filter(|_| is_first && reason != CloseReason::FrameTooLong) {
+            Some(socket) => {
+                self.server = Some(socket);
+                self.sender.take_back();
+                self.last_wait.restart();
+                cx.orders.wake(socket);
+            }
+            None => self.fail(Outcome::Closed(reason), cx.orders),
         }
     }
 
     /// A reply came: the next message need not wait any longer.
     fn replied(&mut self, cx: &mut Context<'_>) {
-        self.print_on(cx.orders);
-        self.paced_until = None;
+        self.wake_output(cx.orders);
+        self.sender.replied();
         self.send_next(cx);
+    }
+
+    /// What standard output's turn is for: printing, the timers that no other source can have, and the end.
+    fn serve_output(&mut self, cx: &mut Context<'_>) {
+        match self.dialer.look(cx.now, cx.orders) {
+            Ok(None) => {}
+            Ok(Some(moment)) => cx.wake_at(moment),
+            Err(reason) => self.fail(Outcome::Closed(reason), cx.orders),
+        }
+        if self.printer.hand_over(&mut cx.reply) {
+            cx.orders.wake(cx.key);
+        }
+        if self.server_paused && !self.printer.is_full() {
+            self.server_paused = false;
+            self.wake_server(cx.orders);
+        }
+        if !self.leaving {
+            return;
+        }
+        match self.printer.flush(cx.now, cx.reply.owed(), self.wait, LOOK_EVERY) {
+            Flush::Done => cx.finish(CloseReason::Ended),
+            Flush::Pending(None) => cx.orders.wake(cx.key),
+            Flush::Pending(Some(moment)) => cx.wake_at(moment),
+            Flush::Late => {
+                self.decide(Outcome::OutputStalled);
+                cx.orders.stop(Stop::AtOnce);
+            }
+        }
     }
 }
 
@@ -389,55 +330,68 @@ impl Handler for Client {
         match session {
             Session::Input => self.take_input(bytes, cx),
             Session::Output => bytes.len(),
-            Session::Server => {
-                if self.printed.len() >= PRINT_LIMIT {
-                    self.server_paused = true;
-                    cx.pause();
-                    return 0;
-                }
-                let taken = self.print_replies(bytes, false, cx.orders);
-                if taken > 0 {
-                    self.replied(cx);
-                }
-                taken
+            // What comes after the time is up is not printed, or a server that never stops would keep the client for ever.
+            Session::Server if self.leaving => {
+                cx.pause();
+                0
             }
+            Session::Server if self.printer.is_full() => {
+                self.server_paused = true;
+                cx.pause();
+                0
+            }
+            Session::Server => match self.printer.stream(bytes, false) {
+                Ok(0) => 0,
+                Ok(taken) => {
+                    self.replied(cx);
+                    taken
+                }
+                Err(outcome) => {
+                    self.fail(outcome, cx.orders);
+                    bytes.len()
+                }
+            },
         }
     }
 
     fn finish(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
         match session {
             Session::Input => {
-                if !rest.is_empty() {
-                    self.enqueue_line(rest);
+                if !rest.is_empty() && !self.sender.has_ended() {
+                    let queued = self.sender.line(rest);
+                    self.note(queued);
                 }
-                self.input_ended = true;
+                self.sender.end();
                 self.wake_server(cx.orders);
                 cx.finish(CloseReason::Ended);
             }
             // Nothing is ever read from it.
             Session::Output => {}
             Session::Server => {
-                self.print_replies(rest, true, cx.orders);
-                self.print_on(cx.orders);
+                if let Err(outcome) = self.printer.stream(rest, true) {
+                    self.fail(outcome, cx.orders);
+                }
+                self.wake_output(cx.orders);
                 cx.finish(CloseReason::PeerClosed);
             }
         }
     }
 
     fn datagram(&mut self, _session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) {
-        if self.options.raw {
-            self.printed.extend_from_slice(bytes);
-            self.received += 1;
-        } else {
-            self.print(bytes);
+        if !self.leaving {
+            self.printer.datagram(bytes);
+            self.replied(cx);
         }
-        self.replied(cx);
     }
 
     fn fault(&mut self, _session: &mut Session, reason: CloseReason, cx: &mut Context<'_>) {
+        // A socket that was given up has no more to say.
+        if self.server != Some(cx.key) {
+            return;
+        }
         match reason {
             CloseReason::Failed(ErrorKind::WouldBlock) => self.send_again(cx),
-            reason => self.fail(Outcome::Closed(reason), cx.orders),
+            reason => self.try_elsewhere(reason, cx),
         }
     }
 
@@ -445,44 +399,39 @@ impl Handler for Client {
         match session {
             Session::Input => {}
             Session::Server => self.send_next(cx),
-            Session::Output => {
-                if self.printed.is_empty() && std::mem::take(&mut self.prompt_due) {
-                    // Where nobody reads the prompt, nobody misses it.
-                    let _ = write!(io::stderr(), "> ");
-                }
-                if !cx.reply.is_full() {
-                    cx.reply.send(&self.printed);
-                    self.printed.clear();
-                }
-                if self.prompt_due {
-                    cx.orders.wake(cx.key);
-                }
-                if std::mem::take(&mut self.server_paused) {
-                    self.wake_server(cx.orders);
-                }
-                if self.server_gone && self.printed.is_empty() {
-                    cx.finish(CloseReason::Ended);
-                }
-            }
+            Session::Output => self.serve_output(cx),
         }
     }
 
     fn close(&mut self, session: Session, reason: CloseReason, orders: &mut Orders) {
         match (session, reason) {
-            (Session::Input, _) => {}
-            (Session::Server, CloseReason::PeerClosed | CloseReason::Ended) => self.leave(orders),
             // The reactor stops, because this client said so.
-            (Session::Server, CloseReason::Aborted) => {}
+            (_, CloseReason::Aborted) => {}
+            (Session::Input, CloseReason::Ended | CloseReason::PeerClosed) => {}
+            (Session::Input, reason) => {
+                // As after the end of it: what was read before is sent and answered.
+                self.note::<()>(Err(Outcome::InputFailed(reason)));
+                self.wake_server(orders);
+            }
+            (Session::Server, CloseReason::PeerClosed | CloseReason::Ended) => match self.sender.unsent() {
+                0 => self.leave(orders),
+                unsent => self.fail(Outcome::EndedEarly(unsent), orders),
+            },
             (Session::Server, reason) => self.fail(Outcome::Closed(reason), orders),
             // Flushed, or closed by whoever read it: nobody is left to print for.
-            (Session::Output, _) => orders.stop(Stop::AtOnce),
+            (Session::Output, CloseReason::Ended | CloseReason::Reset) => orders.stop(Stop::AtOnce),
+            (Session::Output, reason) => {
+                self.decide(Outcome::OutputFailed(reason));
+                orders.stop(Stop::AtOnce);
+            }
         }
     }
 
     fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
-        match self.options.addresses.get(tag + 1) {
-            Some(next) => orders.connect(next.clone(), tag + 1),
-            None => self.fail(Outcome::Closed(reason), orders),
+        match self.dialer.failed(tag, reason, orders) {
+            // It may wait for a timer, and this source has none.
+            Ok(()) => self.wake_output(orders),
+            Err(reason) => self.fail(Outcome::Closed(reason), orders),
         }
     }
 }

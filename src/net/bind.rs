@@ -151,10 +151,25 @@ pub fn connect_udp(peer: SocketAddr) -> io::Result<DatagramEndpoint> {
     Ok(DatagramEndpoint::UdpConnected(socket))
 }
 
-/// A Unix datagram socket towards `peer`, bound to `own`, so that it can be answered.
-pub fn connect_unix_datagram(peer: &Path, own: &Path) -> io::Result<DatagramEndpoint> {
-    let (socket, path) = unix_socket(own, Type::DGRAM, &SocketOptions::default())?;
+/// A Unix datagram socket towards `peer`, with a name that the kernel chooses, so that it can be answered (`unix(7)`, autobind). The
+/// name is an abstract one: it is gone with the socket, however the process ends.
+#[cfg(target_os = "linux")]
+pub fn connect_unix_datagram(peer: &Path) -> io::Result<DatagramEndpoint> {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM.nonblocking(), None)?;
+    // The family alone, and no name: that is how one is asked for.
+    socket.bind(&SockAddr::unix("")?)?;
     let socket = UnixDatagram::from(socket);
     socket.connect(peer)?;
-    Ok(DatagramEndpoint::UnixConnected(path, socket))
+    Ok(DatagramEndpoint::UnixConnected(None, socket))
+}
+
+/// A Unix datagram socket towards `peer`, bound to a path in the temporary folder, so that it can be answered. A process that is
+/// killed leaves the file behind.
+#[cfg(not(target_os = "linux"))]
+pub fn connect_unix_datagram(peer: &Path) -> io::Result<DatagramEndpoint> {
+    let own = std::env::temp_dir().join(format!("cooee-send-{}.sock", std::process::id()));
+    let (socket, path) = unix_socket(&own, Type::DGRAM, &SocketOptions::default())?;
+    let socket = UnixDatagram::from(socket);
+    socket.connect(peer)?;
+    Ok(DatagramEndpoint::UnixConnected(Some(path), socket))
 }

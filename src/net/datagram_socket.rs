@@ -35,8 +35,9 @@ pub enum DatagramEndpoint {
     UdpConnected(UdpSocket),
     /// A Unix datagram socket; the path goes first, as in [`ListeningSocket`](crate::net::listener::ListeningSocket).
     Unix(UnixPath, UnixDatagram),
-    /// A Unix datagram socket towards one peer, with a name of its own so that it can be answered.
-    UnixConnected(UnixPath, UnixDatagram),
+    /// A Unix datagram socket towards one peer, with a name of its own so that it can be answered: a path where the system has no
+    /// other names.
+    UnixConnected(Option<UnixPath>, UnixDatagram),
 }
 
 impl DatagramSocket for DatagramEndpoint {

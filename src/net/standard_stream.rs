@@ -42,6 +42,14 @@ impl StandardOutput {
     }
 }
 
+/// Whether standard error takes a line at once, and somebody may still read it. A terminal that was stopped (^S) does not.
+pub fn stderr_is_ready() -> bool {
+    let stderr = io::stderr();
+    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    let ready = poll(&mut fds, PollTimeout::ZERO);
+    ready.is_ok() && fds[0].revents().is_some_and(|events| events == PollFlags::POLLOUT)
+}
+
 /// Whether a call on `fd` would be served at once; regular files and `/dev/null` always are.
 fn ask(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
     match poll(&mut [PollFd::new(fd, flags)], PollTimeout::ZERO)? {

@@ -1,0 +1,252 @@
+//! What the client prints: replies as lines of text, as fast as standard output takes them.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::client::outcome::Outcome;
+use crate::clock::Tick;
+use crate::net::standard_stream::stderr_is_ready;
+use crate::protocol::escape::Escaped;
+use crate::protocol::frame::Step;
+use crate::protocol::framing::{Framing, Rules};
+use crate::reply::Reply;
+
+/// Printed text that standard output has not taken, in bytes, at which the server is not read any more. Over that limit a datagram is
+/// dropped: a socket that is not read drops it too, and says so to nobody.
+const PRINT_LIMIT: usize = 64 * 1024;
+
+/// How replies become text.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// How replies are framed and encoded.
+    pub rules: Rules,
+    /// Bytes are printed as they are.
+    pub raw: bool,
+    /// Replies are escaped, because a terminal shows them.
+    pub escape: bool,
+}
+
+/// The text that standard output is to take next.
+#[derive(Debug)]
+pub struct Printer {
+    style: Style,
+    /// How much of an incomplete reply was looked at.
+    scanned: u32,
+    text: Vec<u8>,
+    received: u64,
+    dropped: u64,
+    /// A person is to be asked for a line, after what is printed.
+    prompt_due: bool,
+    /// Until when standard output is waited for, once nothing more will be printed.
+    last_call: Option<Tick>,
+}
+
+/// Whether all that was printed has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// It has.
+    Done,
+    /// Not yet: it is to be asked again at once, or not later than then.
+    Pending(Option<Tick>),
+    /// Not in time.
+    Late,
+}
+
+impl Printer {
+    /// Nothing is printed yet.
+    pub fn new(style: Style) -> Printer {
+        Printer { style, scanned: 0, text: Vec::new(), received: 0, dropped: 0, prompt_due: false, last_call: None }
+    }
+
+    /// How many replies came.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// How many of them were dropped, because standard output took nothing.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Whether so much waits for standard output that nothing more should be read.
+    pub fn is_full(&self) -> bool {
+        self.text.len() >= PRINT_LIMIT
+    }
+
+    /// Whether nothing waits for standard output.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Prints the replies in `bytes` that are complete, or all at the `end`; returns how many bytes they took.
+    pub fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, Outcome> {
+        let rules = self.style.rules;
+        if self.style.raw {
+            self.text.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
+        if rules.framing == Framing::Chunk {
+            let whole = if end { bytes.len() } else { rules.charset.whole_characters(bytes) };
+            if whole > 0 {
+                self.line(&bytes[..whole]);
+            }
+            return Ok(whole);
+        }
+        let mut taken = 0;
+        loop {
+            match rules.next(bytes, taken, &mut self.scanned, end) {
+                Step::Frame(frame) => {
+                    self.line(&bytes[frame.body]);
+                    taken = frame.end;
+                }
+                Step::Incomplete => return Ok(taken),
+                Step::TooLong | Step::Truncated => return Err(Outcome::BadReply),
+            }
+        }
+    }
+
+    /// Prints a datagram, or drops it where too much waits already: a pause would not make its sender wait.
+    pub fn datagram(&mut self, bytes: &[u8]) {
+        if self.is_full() {
+            self.received += 1;
+            self.dropped += 1;
+        } else if self.style.raw {
+            self.received += 1;
+            self.text.extend_from_slice(bytes);
+        } else {
+            self.line(bytes);
+        }
+    }
+
+    fn line(&mut self, reply: &[u8]) {
+        self.received += 1;
+        let text = self.style.rules.charset.decode(reply);
+        if self.style.escape {
+            self.text.extend_from_slice(Escaped(&text).to_string().as_bytes());
+        } else {
+            self.text.extend_from_slice(text.as_bytes());
+        }
+        self.text.push(b'\n');
+    }
+
+    /// A person is to be asked for a line, after what is printed.
+    pub fn ask(&mut self) {
+        self.prompt_due = true;
+    }
+
+    /// Hands standard output what is printed, then the prompt. Returns whether it has to be called again in the next turn.
+    pub fn hand_over(&mut self, reply: &mut Reply<'_>) -> bool {
+        if self.text.is_empty() {
+            if std::mem::take(&mut self.prompt_due) {
+                prompt();
+            }
+            return false;
+        }
+        if reply.is_full() {
+            // Whoever was told so is called when there is room.
+            return false;
+        }
+        reply.send(&self.text);
+        self.text.clear();
+        self.prompt_due
+    }
+
+    /// Whether all has left, where nothing more will be printed and `owed` bytes are with standard output. From the first call on it
+    /// is waited for so long at the most, however slowly it moves.
+    pub fn flush(&mut self, now: Tick, owed: usize, wait: Duration, look_every: Duration) -> Flush {
+        if owed == 0 && self.text.is_empty() {
+            return Flush::Done;
+        }
+        match self.last_call {
+            // What was just handed over leaves in this turn, if it can.
+            None => {
+                self.last_call = Some(now.after(wait));
+                Flush::Pending(None)
+            }
+            Some(until) if until <= now => Flush::Late,
+            Some(until) => Flush::Pending(Some(now.after(look_every).min(until))),
+        }
+    }
+}
+
+/// Asks for a line, on standard error. Where nobody reads the prompt, nobody misses it; and the loop does not wait for a terminal
+/// that is stopped.
+fn prompt() {
+    if stderr_is_ready() {
+        let _ = write!(io::stderr(), "> ");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::charset::Charset;
+    use crate::reply::Outgoing;
+
+    fn printer(framing: Framing, raw: bool, escape: bool) -> Printer {
+        let rules = Rules { framing, max_frame: 10, charset: Charset::UTF_8 };
+        Printer::new(Style { rules, raw, escape })
+    }
+
+    #[test]
+    fn a_reply_is_a_line_however_it_is_framed() {
+        let mut chunk = printer(Framing::Chunk, false, false);
+        assert_eq!(chunk.stream("a数".as_bytes(), false), Ok(4));
+        assert_eq!(chunk.stream(b"b\xe6", false), Ok(1));
+        assert_eq!(chunk.stream(b"\xe6", true), Ok(1));
+        assert_eq!(chunk.text, "a数\nb\n\u{fffd}\n".as_bytes());
+        let mut line = printer(Framing::Line, false, false);
+        assert_eq!(line.stream(b"one\r\ntwo\nthr", false), Ok(9));
+        assert_eq!(line.stream(b"thr", true), Ok(3));
+        assert_eq!(line.text, b"one\ntwo\nthr\n");
+        assert_eq!(line.received(), 3);
+        let mut len32 = printer(Framing::Len32, false, false);
+        assert_eq!(len32.stream(b"\0\0\0\x02hi\0\0", false), Ok(6));
+        assert_eq!(len32.stream(b"\0\0", true), Err(Outcome::BadReply));
+        assert_eq!(len32.stream(b"\xff\0\0\0", false), Err(Outcome::BadReply));
+    }
+
+    #[test]
+    fn raw_is_printed_as_it_is_and_a_terminal_is_spared() {
+        let mut raw = printer(Framing::Line, true, false);
+        assert_eq!(raw.stream(b"\xff\x1b", false), Ok(2));
+        assert_eq!(raw.text, b"\xff\x1b");
+        let mut escaped = printer(Framing::Chunk, false, true);
+        assert_eq!(escaped.stream(b"\x1b[2J", false), Ok(4));
+        assert_eq!(escaped.text, b"\\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn datagrams_over_the_limit_are_counted_and_not_kept() {
+        let mut printer = printer(Framing::Chunk, false, false);
+        for _ in 0..1000 {
+            printer.datagram(&[b'x'; 60_000]);
+        }
+        assert_eq!((printer.received(), printer.dropped()), (1000, 998));
+        assert!(printer.text.len() < 2 * PRINT_LIMIT);
+    }
+
+    #[test]
+    fn standard_output_is_handed_text_while_it_has_room() {
+        let mut printer = printer(Framing::Chunk, false, false);
+        printer.stream(b"hi", false).unwrap();
+        let (mut composed, mut outgoing) = (Vec::new(), Outgoing::default());
+        printer.hand_over(&mut Reply::new(&[], None, &mut composed, &mut outgoing, 10, 10));
+        assert!(!printer.is_empty() && composed.is_empty());
+        printer.hand_over(&mut Reply::new(&[], None, &mut composed, &mut outgoing, 9, 10));
+        assert!(printer.is_empty());
+        assert_eq!(composed, b"hi\n");
+    }
+
+    #[test]
+    fn a_last_call_has_an_end() {
+        let second = Duration::from_secs(1);
+        let at = |seconds| Tick::at(second * seconds);
+        let mut printer = printer(Framing::Chunk, false, false);
+        assert_eq!(printer.flush(at(0), 5, 3 * second, 2 * second), Flush::Pending(None));
+        assert_eq!(printer.flush(at(0), 5, 3 * second, 2 * second), Flush::Pending(Some(at(2))));
+        assert_eq!(printer.flush(at(2), 4, 3 * second, 2 * second), Flush::Pending(Some(at(3))));
+        assert_eq!(printer.flush(at(3), 3, 3 * second, 2 * second), Flush::Late);
+        assert_eq!(printer.flush(at(3), 0, 3 * second, 2 * second), Flush::Done);
+    }
+}

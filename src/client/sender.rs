@@ -1,0 +1,293 @@
+//! What the client sends: the messages that are queued, when the next may leave, and where they end.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::client::outcome::Outcome;
+use crate::clock::Tick;
+use crate::protocol::bye::{BYE, Bye};
+use crate::protocol::charset::Charset;
+use crate::protocol::framing::{Framing, Rules};
+use crate::reply::{Outgoing, Reply};
+
+/// How long the next message waits for a reply in chunk framing, so that the server does not read two as one.
+const PACE: Duration = Duration::from_millis(200);
+
+/// How long a datagram waits that the server's queue had no room for. Its queue is short, so the wait is too.
+const RESEND: Duration = Duration::from_millis(20);
+
+/// How messages are made and when they leave.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// How messages are encoded and framed.
+    pub rules: Rules,
+    /// What sending `bye` does; closing and stopping are the same here.
+    pub bye: Bye,
+    /// Bytes are streamed as they are.
+    pub raw: bool,
+    /// Each message is a datagram, and nothing is framed.
+    pub datagrams: bool,
+    /// Each message waits for the reply to the one before, at most [`PACE`].
+    pub paced: bool,
+}
+
+/// The messages that are next.
+///
+/// ```text
+///   bytes of standard input --> queue --> last --> the server
+///                                 ^         |
+///                                 +---------+ a datagram that did not leave
+/// ```
+///
+/// Of standard input at most one read is taken ahead: nothing is taken while the queue holds something.
+#[derive(Debug)]
+pub struct Sender {
+    manner: Manner,
+    /// Encoded and framed messages.
+    queue: VecDeque<Vec<u8>>,
+    /// The last message that left, in case that it is a datagram which did not.
+    last: Vec<u8>,
+    /// Which datagram did not leave at its first try, and when that was.
+    unsent_since: Option<(u64, Tick)>,
+    /// Until when the next message waits.
+    paced_until: Option<Tick>,
+    /// No more messages will come.
+    ended: bool,
+    sent: u64,
+}
+
+impl Sender {
+    /// Nothing is queued yet.
+    pub fn new(manner: Manner) -> Sender {
+        Sender {
+            manner,
+            queue: VecDeque::new(),
+            last: Vec::new(),
+            unsent_since: None,
+            paced_until: None,
+            ended: false,
+            sent: 0,
+        }
+    }
+
+    /// No more messages will come.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether no more messages will come.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// How many messages are queued that were never sent.
+    pub fn unsent(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many messages were sent.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether more of standard input may be taken.
+    pub fn wants_more(&self) -> bool {
+        !self.ended && self.queue.is_empty() && self.paced_until.is_none()
+    }
+
+    /// Until when the next message waits.
+    pub fn paced_until(&self) -> Option<Tick> {
+        self.paced_until
+    }
+
+    /// Queues what `bytes` of standard input hold: raw they are one message, otherwise their first line is. Returns how many bytes that
+    /// takes, 0 while the line is incomplete.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Outcome> {
+        if self.manner.raw {
+            self.queue.push_back(bytes.to_vec());
+            return Ok(bytes.len());
+        }
+        let end = match memchr::memchr(b'\n', bytes) {
+            Some(end) => end,
+            // The one byte more may be the CR of an ending.
+            None if bytes.len() <= self.manner.rules.max_frame + 1 => return Ok(0),
+            None => bytes.len(),
+        };
+        self.line(&bytes[..end])?;
+        Ok(bytes.len().min(end + 1))
+    }
+
+    /// Queues a line, which may still carry the CR of its ending. UTF-8 is passed through as it came, so that not even what is no text
+    /// changes on its way; another encoding needs text to encode.
+    pub fn line(&mut self, line: &[u8]) -> Result<(), Outcome> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Rules { max_frame, charset, .. } = self.manner.rules;
+        if line.len() > max_frame {
+            return Err(Outcome::LineTooLong(max_frame));
+        }
+        if charset == Charset::UTF_8 {
+            self.body(line);
+            return Ok(());
+        }
+        let text = str::from_utf8(line).map_err(|_| Outcome::NotText(charset))?;
+        self.text(text)
+    }
+
+    /// Encodes, frames and queues a message. A character that the encoding cannot hold is an error: nothing else would say so.
+    pub fn text(&mut self, text: &str) -> Result<(), Outcome> {
+        let body = self.manner.rules.charset.encode(text).map_err(Outcome::Unencodable)?;
+        self.body(&body);
+        Ok(())
+    }
+
+    /// Frames and queues an encoded message; `bye` is the last.
+    fn body(&mut self, body: &[u8]) {
+        let mut message = Vec::with_capacity(body.len() + 4);
+        if self.manner.datagrams {
+            message.extend_from_slice(body);
+        } else {
+            let (mut outgoing, framing) = (Outgoing::default(), self.manner.rules.framing);
+            framing.whole(body, &mut Reply::new(&[], None, &mut message, &mut outgoing, 0, usize::MAX));
+        }
+        self.queue.push_back(message);
+        self.ended |= *body == *BYE && self.manner.bye != Bye::Ignore;
+    }
+
+    /// The next message, where one may leave now; `alone` where the one after it has to wait in any framing.
+    pub fn next(&mut self, now: Tick, alone: bool) -> Option<&[u8]> {
+        if self.paced_until.is_some_and(|until| until <= now) {
+            self.paced_until = None;
+        }
+        if self.paced_until.is_some() {
+            return None;
+        }
+        self.last = self.queue.pop_front()?;
+        self.sent += 1;
+        if self.manner.paced || alone {
+            self.paced_until = Some(now.after(PACE));
+        }
+        Some(&self.last)
+    }
+
+    /// A reply came: the next message need not wait any longer.
+    pub fn replied(&mut self) {
+        self.paced_until = None;
+    }
+
+    /// The server's queue is full (`unix(7)`): its datagrams are not lost like those of UDP, but refused, and no edge of ours tells when
+    /// there is room. So the last one is sent again, after a moment. Returns since when it has not left.
+    pub fn retry_last(&mut self, now: Tick) -> Tick {
+        self.take_back();
+        self.paced_until = Some(now.after(RESEND));
+        let since = self.unsent_since.filter(|(number, _)| *number == self.sent).map_or(now, |(_, since)| since);
+        self.unsent_since = Some((self.sent, since));
+        since
+    }
+
+    /// The last message went nowhere: it is the next again.
+    pub fn take_back(&mut self) {
+        self.queue.push_front(std::mem::take(&mut self.last));
+        self.sent -= 1;
+        self.paced_until = None;
+    }
+}
+
+impl Manner {
+    /// Whether each message waits for the reply to the one before: in chunk framing the server would glue them together, and a
+    /// person sees the reply before the next prompt however messages are framed.
+    pub fn is_paced(framing: Framing, raw: bool, prompt: bool) -> bool {
+        prompt || (framing == Framing::Chunk && !raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sender(framing: Framing, label: &str) -> Sender {
+        let charset = Charset::for_label(label).unwrap();
+        let rules = Rules { framing, max_frame: 10, charset };
+        let paced = Manner::is_paced(framing, false, false);
+        Sender::new(Manner { rules, bye: Bye::Close, raw: false, datagrams: false, paced })
+    }
+
+    fn now(millis: u64) -> Tick {
+        Tick::at(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn one_line_is_taken_at_a_time() {
+        let mut sender = sender(Framing::Line, "utf-8");
+        assert_eq!(sender.take(b"incompl"), Ok(0));
+        assert_eq!(sender.take(b"one\r\ntwo\n"), Ok(5));
+        assert!(!sender.wants_more());
+        assert_eq!(sender.next(now(0), false), Some(&b"one\n"[..]));
+        assert!(sender.wants_more());
+        assert_eq!(sender.next(now(0), false), None);
+    }
+
+    #[test]
+    fn utf_8_passes_through_whatever_it_holds_and_another_encoding_needs_text() {
+        let mut utf_8 = sender(Framing::Chunk, "utf-8");
+        utf_8.line(b"a\xff\xfe").unwrap();
+        assert_eq!(utf_8.next(now(0), false), Some(&b"a\xff\xfe"[..]));
+        let mut gbk = sender(Framing::Chunk, "gbk");
+        gbk.line("数".as_bytes()).unwrap();
+        assert_eq!(gbk.next(now(0), false), Some(&b"\xca\xfd"[..]));
+        assert_eq!(gbk.line(b"a\xff\xfe"), Err(Outcome::NotText(Charset::for_label("gbk").unwrap())));
+    }
+
+    #[test]
+    fn a_line_may_be_as_long_as_agreed_with_its_ending_besides() {
+        let mut sender = sender(Framing::Line, "utf-8");
+        assert_eq!(sender.take(b"1234567890\r"), Ok(0));
+        assert_eq!(sender.take(b"1234567890\r\n"), Ok(12));
+        assert_eq!(sender.take(b"12345678901\n"), Err(Outcome::LineTooLong(10)));
+        assert_eq!(sender.take(b"123456789012"), Err(Outcome::LineTooLong(10)));
+    }
+
+    #[test]
+    fn in_chunk_framing_the_next_message_waits_for_a_reply_or_a_while() {
+        let mut sender = sender(Framing::Chunk, "utf-8");
+        for text in ["one", "two", "three"] {
+            sender.text(text).unwrap();
+        }
+        assert_eq!(sender.next(now(0), false), Some(&b"one"[..]));
+        assert_eq!(sender.next(now(199), false), None);
+        assert_eq!(sender.next(now(200), false), Some(&b"two"[..]));
+        assert_eq!(sender.next(now(201), false), None);
+        sender.replied();
+        assert_eq!(sender.next(now(201), false), Some(&b"three"[..]));
+        assert_eq!((sender.sent(), sender.unsent()), (3, 0));
+    }
+
+    #[test]
+    fn bye_is_the_last_unless_it_is_ignored() {
+        let mut sender = sender(Framing::Line, "utf-8");
+        sender.line(b"bye-bye").unwrap();
+        assert!(!sender.has_ended());
+        sender.line(b"bye\r").unwrap();
+        assert!(sender.has_ended());
+        let manner = Manner { bye: Bye::Ignore, ..sender.manner };
+        let mut sender = Sender::new(manner);
+        sender.line(b"bye").unwrap();
+        assert!(!sender.has_ended());
+    }
+
+    #[test]
+    fn a_datagram_that_did_not_leave_is_the_next_again() {
+        let mut sender = sender(Framing::Line, "utf-8");
+        sender.text("one").unwrap();
+        sender.text("two").unwrap();
+        assert!(sender.next(now(0), false).is_some());
+        assert_eq!(sender.retry_last(now(5)), now(5));
+        assert_eq!((sender.sent(), sender.unsent()), (0, 2));
+        assert_eq!(sender.next(now(24), false), None);
+        assert_eq!(sender.next(now(25), false), Some(&b"one\n"[..]));
+        // It is told since when, as long as it is the same one.
+        assert_eq!(sender.retry_last(now(26)), now(5));
+        assert!(sender.next(now(50), false).is_some());
+        assert!(sender.next(now(50), false).is_some());
+        assert_eq!(sender.retry_last(now(60)), now(60));
+    }
+}

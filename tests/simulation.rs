@@ -116,7 +116,7 @@ impl Simulation {
         }
         for mailbox in 0..mailboxes {
             let socket = SimulatedDatagram { world: world.clone(), mailbox };
-            reactor.receive(socket, None, Session::Mailbox(mailbox)).expect("a datagram socket can be added");
+            reactor.receive(socket, Session::Mailbox(mailbox)).expect("a datagram socket can be added");
         }
         let connects = rng.pick(&[0, 20, 100]);
         if connects > 0 {

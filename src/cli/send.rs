@@ -94,7 +94,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
         true => Some(reactor.attach(Socket::Input(StandardInput::default()), Session::Input).map_err(cannot_start)?),
         false => None,
     };
-    let register = |socket| reactor.receive(socket, None, Session::Server);
+    let register = |socket| reactor.receive(socket, Session::Server);
     let datagrams = sockets.into_iter().map(register).collect::<io::Result<Vec<Key>>>().map_err(cannot_start)?;
     client.attach(input, output, datagrams);
     client.begin(reactor.orders());

@@ -36,7 +36,7 @@ struct Plan {
 /// A bound socket.
 enum Bound {
     Listener(ListeningSocket),
-    Datagram(DatagramEndpoint, Option<SocketAddr>),
+    Datagram(DatagramEndpoint),
 }
 
 /// A bound socket, with what it serves.
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     for (tag, Opening { bound, service, exposed }) in openings.into_iter().enumerate() {
         match bound {
             Bound::Listener(listener) => reactor.listen(listener, tag),
-            Bound::Datagram(socket, local) => reactor.receive(socket, local, Server::session(tag)),
+            Bound::Datagram(socket) => reactor.receive(socket, Server::session(tag)),
         }
         .map_err(cannot_start)?;
         if let Some(address) = exposed {
@@ -167,7 +167,7 @@ fn open_addresses(plan: &Plan, addresses: &[SocketAddr]) -> Result<Vec<Opening>,
             let (bound, address) = match transport {
                 Transport::Udp => {
                     let (socket, address) = bind::bind_udp(address, &plan.settings.socket).map_err(tell)?;
-                    (Bound::Datagram(socket, Some(address)), address)
+                    (Bound::Datagram(socket), address)
                 }
                 _ => {
                     let (listener, address) = bind::listen_tcp(address, &plan.settings.socket).map_err(tell)?;
@@ -188,7 +188,7 @@ fn open_path(plan: &Plan, path: &Path) -> Result<Opening, Failure> {
     let tell = |error: io::Error| failed(plan, &explain(plan, &error, &format!("{path:?}")));
     let is_datagram = plan.transports == [Transport::UnixDatagram];
     let bound = if is_datagram {
-        Bound::Datagram(bind::bind_unix_datagram(path, &plan.settings.socket).map_err(tell)?, None)
+        Bound::Datagram(bind::bind_unix_datagram(path, &plan.settings.socket).map_err(tell)?)
     } else {
         Bound::Listener(bind::listen_unix(path, &plan.settings.socket).map_err(tell)?)
     };

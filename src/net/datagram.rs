@@ -1,7 +1,6 @@
 //! A datagram socket in the reactor: receive, ask the handler, answer. Nothing is ever queued.
 
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 
 use log::Level;
@@ -42,13 +41,14 @@ pub struct Datagram<D, S> {
 }
 
 impl<D: DatagramSocket, S> Datagram<D, S> {
-    /// A socket bound to `local` (none for a Unix socket).
-    pub fn new(socket: D, local: Option<SocketAddr>, session: S) -> Self {
+    /// A socket with its session.
+    pub fn new(socket: D, session: S) -> Self {
+        let guard = ReplyGuard::new(socket.local());
         Datagram {
             socket,
             session,
             latch: Latch::default(),
-            guard: ReplyGuard::new(local),
+            guard,
             ticking: false,
             wake_at: None,
             retrying: false,

@@ -3,6 +3,7 @@
 //! They are registered READABLE alone: with WRITABLE every reply that leaves would wake the loop for nothing.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 
@@ -18,6 +19,9 @@ use crate::net::wildcard_socket::WildcardSocket;
 pub trait DatagramSocket {
     /// Receives one datagram: its length and its route. A datagram of 0 bytes is a message like any other.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)>;
+
+    /// The IP address that it is bound to; none for a Unix socket. A reply must never go there.
+    fn local(&self) -> Option<SocketAddr>;
 
     /// Sends one datagram back along `route`, whole or not at all.
     fn send(&mut self, bytes: &[u8], route: &Route) -> io::Result<()>;
@@ -54,6 +58,14 @@ impl DatagramSocket for DatagramEndpoint {
                 Ok((length, Route::Unix(source)))
             }
             DatagramEndpoint::UnixConnected(_, socket) => Ok((socket.recv(buffer)?, Route::Connected)),
+        }
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        match self {
+            DatagramEndpoint::Udp(socket) | DatagramEndpoint::UdpConnected(socket) => socket.local_addr().ok(),
+            DatagramEndpoint::UdpWildcard(socket) => socket.local(),
+            DatagramEndpoint::Unix(..) | DatagramEndpoint::UnixConnected(..) => None,
         }
     }
 

@@ -54,6 +54,10 @@ mod packet_info {
             &mut self.socket
         }
 
+        pub(in crate::net) fn local(&self) -> Option<SocketAddr> {
+            self.socket.local_addr().ok()
+        }
+
         pub(in crate::net) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
             let mut slices = [IoSliceMut::new(buffer)];
             // Room for the messages is in the vector's capacity; recvmsg(2) tells how much of it was used.
@@ -141,6 +145,10 @@ mod packet_info {
 
         pub(in crate::net) fn inner(&mut self) -> &mut UdpSocket {
             &mut self.0
+        }
+
+        pub(in crate::net) fn local(&self) -> Option<SocketAddr> {
+            self.0.local_addr().ok()
         }
 
         pub(in crate::net) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {

@@ -16,7 +16,6 @@ pub mod timers;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::time::Duration;
@@ -111,9 +110,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         self.register(key)
     }
 
-    /// Receives datagrams from `socket`, bound to `local` (none for a Unix socket).
-    pub fn receive(&mut self, socket: K::Datagram, local: Option<SocketAddr>, session: H::Session) -> io::Result<Key> {
-        let datagram = Datagram::new(socket, local, session);
+    /// Receives datagrams from `socket`, with its session.
+    pub fn receive(&mut self, socket: K::Datagram, session: H::Session) -> io::Result<Key> {
+        let datagram = Datagram::new(socket, session);
         let key = self.sources.insert(Source::new(Kind::Datagram(Box::new(datagram))));
         self.register(key)
     }

@@ -145,6 +145,10 @@ pub struct SimulatedDatagram {
 }
 
 impl DatagramSocket for SimulatedDatagram {
+    fn local(&self) -> Option<SocketAddr> {
+        None
+    }
+
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
         let letter = self.world.borrow_mut().receive_letter(self.mailbox, buffer)?;
         Ok((letter.length, Route::Ip { source: address_of(letter.number), arrival: None }))

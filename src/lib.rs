@@ -38,6 +38,8 @@ pub mod close_reason;
 pub mod handler;
 pub mod key;
 pub mod limits;
+#[cfg(feature = "load")]
+pub mod load;
 pub mod log_limit;
 pub mod metrics;
 pub mod net;

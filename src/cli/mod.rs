@@ -4,6 +4,8 @@ mod arguments;
 mod descriptors;
 pub mod endpoint;
 mod failure;
+#[allow(dead_code)]
+mod load_arguments;
 mod logger;
 mod send;
 mod serve;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::load::schedule::Schedule;
+
 /// A duration such as `250ms`, `30s`, `5m` or `1h`; `0` is none at all.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
@@ -33,6 +35,54 @@ pub(crate) fn buffer_size(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A duration that is not zero.
+pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it must be more than 0".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// A number of things, at least one.
+pub(crate) fn positive_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count >= 1 => Ok(count),
+        _ => Err("it must be a number of at least 1".to_owned()),
+    }
+}
+
+/// A rate a second, such as `1000`, `2.5`, `10k` or `1000/s`.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    match rate_or_zero(text)? {
+        0.0 => Err("it must be more than 0".to_owned()),
+        rate => Ok(rate),
+    }
+}
+
+/// The largest rate that makes sense: one message a microsecond.
+const RATE_MAX: f64 = 1e6;
+
+fn rate_or_zero(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    let (number, scale) = match number.strip_suffix('k') {
+        Some(number) => (number, 1e3),
+        None => (number, 1.0),
+    };
+    match number.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && (0.0..=RATE_MAX).contains(&(rate * scale)) => Ok(rate * scale),
+        Ok(rate) if rate > 0.0 => Err("it can be at most 1000k a second".to_owned()),
+        _ => Err("a rate is a number a second: 1000, 2.5, 10k".to_owned()),
+    }
+}
+
+/// A ramp such as `100:5000/30s`.
+pub(crate) fn ramp(text: &str) -> Result<Schedule, String> {
+    const FORM: &str = "a ramp is FROM:TO/TIME, two rates a second and a duration: 100:5000/30s";
+    let (rates, time) = text.split_once('/').ok_or(FORM)?;
+    let (from, to) = rates.split_once(':').ok_or(FORM)?;
+    Ok(Schedule { from: rate_or_zero(from)?, to: rate(to)?, ramp: positive_duration(time)? })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +112,19 @@ mod tests {
         assert!(positive_size("0").is_err());
         assert_eq!(buffer_size("1MiB"), Ok(1_048_576));
         assert!(buffer_size("4GiB").is_err());
+    }
+
+    #[test]
+    fn rates_and_ramps_are_numbers_a_second() {
+        assert_eq!(rate("1000"), Ok(1000.0));
+        assert_eq!(rate("10k/s"), Ok(10_000.0));
+        assert_eq!(rate("2.5"), Ok(2.5));
+        for bad in ["", "0", "-1", "1e9", "NaN", "fast", "2M"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
+        assert_eq!(ramp("0:5k/30s"), Ok(Schedule { from: 0.0, to: 5000.0, ramp: Duration::from_secs(30) }));
+        for bad in ["", "1:2", "1:0/1s", "1/1s", "1:2/0"] {
+            assert!(ramp(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -1,0 +1,145 @@
+//! What a run of load is asked to do.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::load::schedule::Schedule;
+use crate::protocol::ack::Ack;
+use crate::protocol::chunk;
+use crate::protocol::framing::{Framing, Rules};
+
+/// What a run of load is asked to do. [`Options::check`] tells what does not fit together.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server's addresses. The first one that accepts a connection is used for all of them.
+    pub addresses: Vec<Address>,
+    /// Whether messages are datagrams (UDP, or Unix datagrams).
+    pub datagrams: bool,
+    /// Local addresses to connect from, taken in turn; the system chooses where there are none.
+    pub sources: Vec<IpAddr>,
+    /// Connections, or datagram sockets.
+    pub connections: usize,
+    /// Connections opened a second, at the most; none opens them as fast as the server takes them.
+    pub connect_rate: Option<f64>,
+    /// Each message gets a connection of its own: connect, one message, its reply, close.
+    pub churn: bool,
+    /// Messages in flight on one connection, at the most.
+    pub pipeline: usize,
+    /// When messages are sent.
+    pub pace: Pace,
+    /// When no more are sent.
+    pub end: End,
+    /// How long load runs before anything is counted.
+    pub warmup: Duration,
+    /// How long a reply may take: a later datagram is lost, and a stream that owes one is closed. It is also how long what is due
+    /// or outstanding at the end is waited for.
+    pub timeout: Duration,
+    /// How long a connection may take to be established.
+    pub connect_timeout: Duration,
+    /// What a message says.
+    pub body: Body,
+    /// What has to come back.
+    pub expect: Expect,
+    /// How messages lie in a stream.
+    pub rules: Rules,
+    /// How finely the course of the run is kept: one point of the pictures over time.
+    pub interval: Duration,
+}
+
+/// When messages are sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pace {
+    /// A closed loop: the next one when a reply has come.
+    Closed,
+    /// An open loop: by schedule, whatever the server does.
+    Open(Schedule),
+}
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// After this time, not counting the warm-up.
+    After(Duration),
+    /// After so many messages, not counting those of the warm-up.
+    Messages(u64),
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// So many bytes, each message's different from its neighbours'.
+    Noise(usize),
+    /// This text, encoded; each message's the same.
+    Text(Vec<u8>),
+}
+
+impl Body {
+    /// How many bytes a message has, without its frame.
+    pub fn length(&self) -> usize {
+        match self {
+            Body::Noise(length) => *length,
+            Body::Text(text) => text.len(),
+        }
+    }
+}
+
+/// What has to come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The message itself.
+    Echo,
+    /// The message between these words.
+    Ack(Ack),
+    /// Anything: nothing is checked.
+    Any,
+}
+
+impl Options {
+    /// Whether everything fits together; an error says what does not, by the flags' names.
+    pub fn check(&self) -> Result<(), String> {
+        let chunked = self.rules.framing == Framing::Chunk && !self.datagrams;
+        if self.datagrams && self.churn {
+            return Err("--churn: datagrams have no connections to open".to_owned());
+        }
+        if chunked && self.pipeline > 1 && matches!(self.expect, Expect::Ack(_)) {
+            return Err("--pipeline: with chunk framing the server may acknowledge two messages as one, so replies \
+                        cannot be checked with more than one in flight (--framing line or len32)"
+                .to_owned());
+        }
+        if chunked && self.pipeline > 1 && self.expect == Expect::Any {
+            return Err(
+                "--pipeline: with chunk framing nobody knows where a reply ends if nothing is checked, so only one \
+                        message can be in flight (--framing line or len32)"
+                    .to_owned(),
+            );
+        }
+        if chunked && matches!(self.expect, Expect::Ack(_)) && self.body.length() > chunk::MAX {
+            return Err(format!(
+                "--length {}: with chunk framing a message of more than {} bytes is acknowledged in pieces that cannot be \
+                 known (--framing line or len32)",
+                self.body.length(),
+                chunk::MAX
+            ));
+        }
+        if let Body::Text(text) = &self.body {
+            if text.is_empty() && chunked {
+                return Err("--message: an empty message is nothing on a stream (--framing line or len32)".to_owned());
+            }
+            if self.rules.framing == Framing::Line && !self.datagrams && text.contains(&b'\n') {
+                return Err("--message: in line framing it cannot hold a line break (--framing len32)".to_owned());
+            }
+        }
+        if let Some(source) = self.sources.iter().find(|source| !self.can_connect_from(source)) {
+            return Err(format!("--source {source}: it is of another family than the server's address"));
+        }
+        Ok(())
+    }
+
+    fn can_connect_from(&self, source: &IpAddr) -> bool {
+        self.addresses.iter().any(|address| match address {
+            Address::Ip(address) => address.is_ipv4() == source.is_ipv4(),
+            Address::Unix(_) => false,
+        })
+    }
+}

@@ -1,0 +1,219 @@
+//! What a run of load has measured.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// What a run of load has measured. Latencies are in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Whether messages were sent by schedule (an open loop).
+    pub open_loop: bool,
+    /// The measured time, without the warm-up and without the wait for what was outstanding at its end.
+    pub duration: Duration,
+    /// Connections (or datagram sockets) that were established when the warm-up began. With churn: how many there were at a time.
+    pub connections: usize,
+    /// Messages that became due in the measured time (in a closed loop: that were sent in it) and were answered.
+    pub messages: u64,
+    /// Replies that came within the measured time.
+    pub replies_in_time: u64,
+    /// Bytes of those replies, with their frames.
+    pub reply_bytes_in_time: u64,
+    /// From when each message was due (in a closed loop: from when it was sent) until its whole reply was there.
+    pub latency: Histogram<u64>,
+    /// From when each message was sent. The same as `latency` in a closed loop.
+    pub send_latency: Histogram<u64>,
+    /// The course of the run, from the beginning of the measured time on. The last ones may lie behind its end, where replies were
+    /// waited for.
+    pub intervals: Vec<Interval>,
+    /// What went wrong, counted by kind: see [`ErrorKind::name`].
+    pub errors: BTreeMap<ErrorKind, u64>,
+    /// Datagrams whose reply did not come within the time-out. On a stream it is 0. None where nothing is checked.
+    pub lost: Option<u64>,
+    /// Replies that came twice. None where that cannot be known.
+    pub duplicated: Option<u64>,
+    /// Replies that came after the reply to a later message. None where that cannot be known.
+    pub reordered: Option<u64>,
+    /// Replies that were not what they had to be. None where nothing is checked.
+    pub corrupt: Option<u64>,
+    /// Messages that left more than [`LATE`] after they were due although there was room for them: this program's own fault.
+    pub late: u64,
+    /// Messages sent in the measured time: what `late` is a part of.
+    pub sent: u64,
+    /// CPU time that this process used in the measured time, user and system.
+    pub generator_cpu: Duration,
+    /// Whether it was ended before its time.
+    pub interrupted: bool,
+    /// The first reply that was wrong.
+    pub mismatch: Option<Mismatch>,
+}
+
+/// How late a message may leave before it counts as late.
+pub const LATE: Duration = Duration::from_millis(1);
+
+/// A stretch of the run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interval {
+    /// When it began, from the beginning of the measured time.
+    pub start: Duration,
+    /// How long it took.
+    pub length: Duration,
+    /// Replies that came in it.
+    pub replies: u64,
+    /// Things that went wrong in it.
+    pub errors: u64,
+    /// Latency percentiles of its replies in nanoseconds, as in [`Outcome::latency`]; 0 where none came.
+    pub p50: u64,
+    /// See `p50`.
+    pub p99: u64,
+    /// See `p50`.
+    pub max: u64,
+}
+
+/// What can go wrong. The order is the one in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorKind {
+    /// Nobody listens there.
+    Refused,
+    /// The connection was not established in time.
+    ConnectTimeout,
+    /// The kernel connected a socket to itself: nobody listens there.
+    SelfConnect,
+    /// No local port is left towards this server (`EADDRNOTAVAIL`).
+    NoPort,
+    /// No descriptor is left (`EMFILE`, `ENFILE`).
+    NoDescriptor,
+    /// The server dropped a connection.
+    Reset,
+    /// The server ended a connection before it was done.
+    Closed,
+    /// A reply on a stream did not come in time, and the connection was closed.
+    TimedOut,
+    /// A message was never answered, for its connection ended, or the run did.
+    Unanswered,
+    /// A reply was not what it had to be, and the connection was closed.
+    WrongReply,
+    /// Bytes came that answer nothing.
+    Unexpected,
+    /// Another error of the system, of one of these kinds.
+    Other(std::io::ErrorKind),
+}
+
+impl ErrorKind {
+    /// Its name in reports.
+    pub fn name(self) -> String {
+        match self {
+            ErrorKind::Refused => "refused".to_owned(),
+            ErrorKind::ConnectTimeout => "connect-timeout".to_owned(),
+            ErrorKind::SelfConnect => "self-connect".to_owned(),
+            ErrorKind::NoPort => "no-port".to_owned(),
+            ErrorKind::NoDescriptor => "no-descriptor".to_owned(),
+            ErrorKind::Reset => "reset".to_owned(),
+            ErrorKind::Closed => "closed".to_owned(),
+            ErrorKind::TimedOut => "timed-out".to_owned(),
+            ErrorKind::Unanswered => "unanswered".to_owned(),
+            ErrorKind::WrongReply => "wrong-reply".to_owned(),
+            ErrorKind::Unexpected => "unexpected".to_owned(),
+            ErrorKind::Other(kind) => kind.to_string().replace(' ', "-"),
+        }
+    }
+}
+
+/// Where a reply was not what it had to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Which connection or socket, counted from 0.
+    pub connection: usize,
+    /// Which of its messages, counted from 0.
+    pub message: u64,
+    /// Which byte of the reply, counted from 0.
+    pub offset: usize,
+    /// Some of what had to come, from that byte on; empty where nothing more had to.
+    pub expected: Vec<u8>,
+    /// Some of what came, from that byte on; empty where the reply ended there.
+    pub got: Vec<u8>,
+}
+
+/// Why a run's figures are not to be trusted: they tell of this program and not of the server.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Doubt {
+    /// This share of the messages left late (0 to 1).
+    LateSends(f64),
+    /// This process used this share of a core (0 to 1): it was the bottleneck.
+    Saturated(f64),
+}
+
+impl Outcome {
+    /// The share of late sends that a run may have.
+    pub const LATE_MAX: f64 = 0.01;
+
+    /// The share of a core that this process may use.
+    pub const CORE_MAX: f64 = 0.98;
+
+    /// What speaks against the figures; a run without doubts is valid.
+    pub fn doubts(&self) -> Vec<Doubt> {
+        let mut doubts = Vec::new();
+        let late = self.late as f64 / self.sent.max(1) as f64;
+        if late > Outcome::LATE_MAX {
+            doubts.push(Doubt::LateSends(late));
+        }
+        let busy = self.core_share();
+        if busy > Outcome::CORE_MAX {
+            doubts.push(Doubt::Saturated(busy));
+        }
+        doubts
+    }
+
+    /// How much of a core this process used, 0 to 1.
+    pub fn core_share(&self) -> f64 {
+        self.generator_cpu.as_secs_f64() / self.duration.as_secs_f64().max(1e-9)
+    }
+
+    /// Replies a second, within the measured time.
+    pub fn messages_per_second(&self) -> f64 {
+        self.replies_in_time as f64 / self.duration.as_secs_f64().max(1e-9)
+    }
+
+    /// Bytes of replies a second, within the measured time.
+    pub fn bytes_per_second(&self) -> f64 {
+        self.reply_bytes_in_time as f64 / self.duration.as_secs_f64().max(1e-9)
+    }
+
+    /// Whether a reply was wrong.
+    pub fn has_wrong_reply(&self) -> bool {
+        self.mismatch.is_some()
+    }
+}
+
+/// How far a run has come, for whoever watches it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// What it does.
+    pub stage: Stage,
+    /// How long it has run, from the first connect on.
+    pub elapsed: Duration,
+    /// How much of the measured time or of the messages is done, 0 to 1.
+    pub done: f64,
+    /// Connections that are established.
+    pub connections: usize,
+    /// Replies a second since the last look.
+    pub messages_per_second: f64,
+    /// The 99th percentile of the measured latencies so far, in nanoseconds; none before there are any.
+    pub p99: Option<u64>,
+    /// Things that went wrong so far.
+    pub errors: u64,
+}
+
+/// What a run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Opening connections.
+    Connecting,
+    /// Sending without counting.
+    WarmingUp,
+    /// Measuring.
+    Measuring,
+    /// Waiting for what is outstanding.
+    Waiting,
+}

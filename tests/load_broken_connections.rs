@@ -1,0 +1,144 @@
+//! Goal: connections that break are counted by kind and made anew, a server that is silent ends by the time-out, and a run that measured
+//! nothing is no success and no hang.
+//!
+//! Method: servers of the test's own that close, reset, keep silent, or never read.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::io::Write;
+use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use socket2::SockRef;
+use support::{FaultyServer, Measured, load, take};
+
+const LENGTH: usize = 64;
+
+/// A run that is over long before anybody would call it a hang.
+const SOON: Duration = Duration::from_secs(8);
+
+/// A server that serves so many messages on each connection, and then ends it, with a RST if it is told to.
+fn tires_after(messages: usize, resets: bool) -> FaultyServer {
+    FaultyServer::start(move |_, stream| {
+        for _ in 0..messages {
+            let message = take(stream, LENGTH)?;
+            stream.write_all(&message)?;
+        }
+        if resets {
+            SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
+        }
+        Ok(())
+    })
+}
+
+/// What became of each message is told: it came back, or it is among the errors.
+#[track_caller]
+fn assert_all_accounted(measured: &Measured, sent: u64) {
+    assert_eq!(measured.count("sent"), sent, "{}", measured.shown());
+    let (messages, unanswered) = (measured.count("messages"), measured.errors("unanswered"));
+    assert_eq!(messages + unanswered, sent, "{}", measured.shown());
+}
+
+#[test]
+fn closed_connections_are_counted_and_made_anew() {
+    let server = tires_after(50, false);
+    let measured = load(&server.url(), &["-c4", "-n1000"]);
+    assert_eq!(measured.ran.code, Some(0), "{}", measured.shown());
+    assert_all_accounted(&measured, 1000);
+    assert!(measured.count("messages") >= 900, "{}", measured.shown());
+    // Closing with the next message unread is a RST.
+    let ended = measured.errors("closed") + measured.errors("reset");
+    assert!(ended >= 12, "{ended} connections ended: {}", measured.shown());
+    assert!(server.accepted() >= 16, "{} connections", server.accepted());
+    assert_eq!(measured.count("corrupt"), 0, "{}", measured.shown());
+}
+
+#[test]
+fn reset_connections_are_counted_and_made_anew() {
+    let server = tires_after(50, true);
+    let measured = load(&server.url(), &["-c4", "-n1000"]);
+    assert_eq!(measured.ran.code, Some(0), "{}", measured.shown());
+    assert_all_accounted(&measured, 1000);
+    assert!(measured.errors("reset") >= 12, "{}", measured.shown());
+    assert!(server.accepted() >= 16, "{} connections", server.accepted());
+}
+
+#[test]
+fn an_open_loop_goes_on_too() {
+    let server = tires_after(50, false);
+    let measured = load(&server.url(), &["-c4", "-n500", "-R500"]);
+    assert!(matches!(measured.ran.code, Some(0 | 3)), "{}", measured.shown());
+    assert!(measured.count("messages") >= 450, "{}", measured.shown());
+    assert!(measured.errors("closed") + measured.errors("reset") >= 6, "{}", measured.shown());
+}
+
+#[test]
+fn whoever_closes_at_once_is_not_asked_without_end() {
+    // No message ever comes back, and connecting again and again would be an attack.
+    let server = FaultyServer::start(|_, _| Ok(()));
+    let measured = load(&server.url(), &["-c4", "-d1s", "--timeout=500ms"]);
+    assert_eq!(measured.ran.code, Some(1), "nothing was measured: {}", measured.shown());
+    assert!(measured.took < SOON, "{}", measured.shown());
+    assert!(measured.errors("closed") + measured.errors("reset") >= 4, "{}", measured.shown());
+    assert!(server.accepted() < 5000, "{} connections in a second", server.accepted());
+}
+
+#[test]
+fn a_silent_server_ends_by_the_timeout() {
+    for rate in [&[][..], &["-R100"]] {
+        let server = FaultyServer::start(|_, stream| {
+            while take(stream, LENGTH).is_ok() {}
+            Ok(())
+        });
+        let measured = load(&server.url(), &[&["-c4", "-d1s", "--timeout=300ms"], rate].concat());
+        assert_eq!(measured.ran.code, Some(1), "nothing was measured: {}", measured.shown());
+        assert_eq!(measured.count("messages"), 0, "{}", measured.shown());
+        assert!(measured.errors("timed-out") >= 4, "{}", measured.shown());
+        assert!(measured.took < SOON, "{}", measured.shown());
+    }
+}
+
+#[test]
+fn a_server_that_stops_answering_in_the_middle_is_told() {
+    let server = FaultyServer::start(|_, stream| {
+        for number in 0.. {
+            let message = take(stream, LENGTH)?;
+            if number < 100 {
+                stream.write_all(&message)?;
+            }
+        }
+        Ok(())
+    });
+    let measured = load(&server.url(), &["-d1s", "--timeout=200ms"]);
+    assert_eq!(measured.ran.code, Some(0), "{}", measured.shown());
+    assert!(measured.count("messages") >= 100, "{}", measured.shown());
+    assert!(measured.errors("timed-out") >= 1, "{}", measured.shown());
+}
+
+#[test]
+fn a_server_that_never_reads_ends_by_the_timeout() {
+    let (_alive, over): (_, Receiver<()>) = mpsc::channel();
+    let over = Mutex::new(over);
+    let server = FaultyServer::start(move |_, _| {
+        // Holds its connection, one at a time, until the test is over.
+        let _ = over.lock().unwrap().recv();
+        Ok(())
+    });
+    let measured = load(&server.url(), &["-c2", "-d1s", "-l4MiB", "--timeout=400ms"]);
+    assert_eq!(measured.ran.code, Some(1), "nothing was measured: {}", measured.shown());
+    assert!(measured.errors("timed-out") >= 2, "{}", measured.shown());
+    assert!(measured.took < SOON, "{}", measured.shown());
+}
+
+#[test]
+fn with_an_exact_number_of_messages_a_silent_server_is_no_hang_either() {
+    let server = FaultyServer::start(|_, stream| {
+        while take(stream, LENGTH).is_ok() {}
+        Ok(())
+    });
+    let measured = load(&server.url(), &["-c2", "-n10", "--timeout=200ms"]);
+    assert_eq!(measured.ran.code, Some(1), "nothing was measured: {}", measured.shown());
+    assert!(measured.took < SOON, "{}", measured.shown());
+}

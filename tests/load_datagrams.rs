@@ -7,7 +7,7 @@
 
 mod support;
 
-use support::{Fate, Fates, FaultyDatagrams, Measured, Server, load};
+use support::{Fate, Fates, FaultyDatagrams, Measured, Server, load, udp_client};
 
 /// Sends 1,000 messages in a second to a server with this pattern.
 fn measure(fate: impl Fn(u64) -> Fate + Send + 'static, args: &[&str]) -> (Measured, Fates) {
@@ -129,8 +129,11 @@ fn a_reply_that_comes_after_the_timeout_is_lost_and_harms_nobody() {
 
 #[test]
 fn nobody_at_the_port_is_refused_and_no_success() {
-    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let measured = load(&format!("udp://{port}"), &["-d1s", "--timeout=200ms"]);
+    // A socket that is connected elsewhere holds the port, and is nobody to all others.
+    let held = udp_client();
+    held.connect("127.0.0.1:9").unwrap();
+    let url = format!("udp://{}", held.local_addr().unwrap());
+    let measured = load(&url, &["-d1s", "--timeout=200ms"]);
     assert_eq!(measured.ran.code, Some(1), "nothing was measured: {}", measured.shown());
     assert_eq!(measured.count("messages"), 0, "{}", measured.shown());
     assert!(measured.errors("refused") >= 1, "{}", measured.shown());

@@ -30,7 +30,7 @@ fn a_number_of_messages_by_schedule() {
     let measured = load(&server.url("tcp"), &["-c10", "-R1000", "-n400"]);
     assert_eq!(measured.count("messages"), 400, "{}", measured.shown());
     let seconds = measured.number("duration_s");
-    assert!((0.35..1.0).contains(&seconds), "{seconds} s: {}", measured.shown());
+    assert!((0.35..3.0).contains(&seconds), "{seconds} s: {}", measured.shown());
 }
 
 #[test]

@@ -69,11 +69,32 @@ impl Loading {
             Ok(report @ Value::Object(_)) => report,
             other => panic!("stdout is not one JSON object ({other:?}): {ran:?}"),
         };
-        Measured { ran, report, took }
+        let measured = Measured { ran, report, took };
+        measured.assert_consistent();
+        measured
     }
 }
 
 impl Measured {
+    /// Fails unless the exit code and the verdict follow from the figures.
+    #[track_caller]
+    fn assert_consistent(&self) {
+        let late = self.number("late") / self.number("sent").max(1.0);
+        let core = self.number("generator_cpu_s") / self.number("duration_s").max(1e-9);
+        // Both figures are rounded in the report, so the limits themselves are left to the generator.
+        if late > 0.011 || core > 0.99 {
+            assert_eq!(self.report["valid"], false, "{late} late, {core} of a core: {}", self.shown());
+        } else if late < 0.009 && core < 0.97 {
+            assert_eq!(self.report["valid"], true, "{late} late, {core} of a core: {}", self.shown());
+        }
+        let code = match (self.count("messages"), self.report["mismatch"].is_null(), self.report["valid"] == true) {
+            (0, ..) | (_, false, _) => 1,
+            (_, _, false) => 3,
+            _ => 0,
+        };
+        assert_eq!(self.ran.code, Some(code), "{}", self.shown());
+    }
+
     /// A whole number of the report.
     #[track_caller]
     pub fn count(&self, name: &str) -> u64 {

@@ -7,11 +7,12 @@
 mod support;
 
 use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use support::{FaultyServer, Measured, load, take};
 
 const LENGTH: usize = 64;
@@ -140,5 +141,19 @@ fn with_an_exact_number_of_messages_a_silent_server_is_no_hang_either() {
     });
     let measured = load(&server.url(), &["-c2", "-n10", "--timeout=200ms"]);
     assert_eq!(measured.ran.code, Some(1), "nothing was measured: {}", measured.shown());
+    assert!(measured.took < SOON, "{}", measured.shown());
+}
+
+#[test]
+fn a_server_that_accepts_nobody_ends_by_the_connect_timeout() {
+    // With its backlog full, the kernel drops each SYN.
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let _in_line = TcpStream::connect(address).unwrap();
+    let measured = load(&format!("tcp://{address}"), &["-c3", "-d1s", "--connect-timeout=300ms"]);
+    assert_eq!(measured.ran.code, Some(1), "nothing was measured: {}", measured.shown());
+    assert!(measured.errors("connect-timeout") >= 1, "{}", measured.shown());
     assert!(measured.took < SOON, "{}", measured.shown());
 }

@@ -12,8 +12,9 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use socket2::{Domain, SockRef, Socket, Type};
-use support::{FaultyServer, Measured, load, take};
+use support::{FaultyServer, Loading, Measured, Server, load, take};
 
 const LENGTH: usize = 64;
 
@@ -156,4 +157,36 @@ fn a_server_that_accepts_nobody_ends_by_the_connect_timeout() {
     assert_eq!(measured.ran.code, Some(1), "nothing was measured: {}", measured.shown());
     assert!(measured.errors("connect-timeout") >= 1, "{}", measured.shown());
     assert!(measured.took < SOON, "{}", measured.shown());
+}
+
+#[test]
+fn a_server_that_dies_is_told_and_its_successor_is_found() {
+    let first = Server::start(&[]);
+    let url = first.url("tcp");
+    let loading = Loading::start(&url, &["-c4", "-R500", "-d3s"]);
+    first.wait_summary("the run has begun", |summary| summary.get("messages_in") > 100);
+    first.signal(Signal::SIGKILL);
+    drop(first);
+    let second = Server::start(&[&url]);
+    second.wait_summary("it is found", |summary| summary.get("messages_in") > 100);
+    let measured = loading.finish();
+    assert!(measured.count("messages") > 200, "{}", measured.shown());
+    assert!(measured.all_errors() >= 4, "{}", measured.shown());
+    assert_eq!(measured.count("corrupt"), 0, "{}", measured.shown());
+    assert!(measured.took < SOON, "{}", measured.shown());
+}
+
+#[test]
+fn a_server_that_is_gone_for_good_ends_the_run_at_its_time() {
+    for args in [&["-R500", "-d1500ms"][..], &["-d1500ms"], &["-n100000"]] {
+        let server = Server::start(&[]);
+        let fixed = ["-c4", "--timeout=500ms", "--connect-timeout=500ms"];
+        let loading = Loading::start(&server.url("tcp"), &[&fixed, args].concat());
+        server.wait_summary("the run has begun", |summary| summary.get("messages_in") > 100);
+        server.signal(Signal::SIGKILL);
+        let measured = loading.finish();
+        assert!(measured.errors("refused") >= 1, "{}", measured.shown());
+        assert!(measured.count("messages") > 0, "{}", measured.shown());
+        assert!(measured.took < SOON, "{}", measured.shown());
+    }
 }

@@ -36,9 +36,12 @@ fn an_acknowledgement_in_words_of_ones_own() {
     let server = Server::start(&["--mode=ack", "--framing=line", "--ack-format=<{}> ok"]);
     let args = ["-n500", "--expect=ack", "--framing=line"];
     load(&server.url("tcp"), &[&args[..], &["--ack-format=<{}> ok"]].concat()).assert_right(500);
-    // Other words are a wrong reply, and so is an echo.
-    assert_eq!(load(&server.url("tcp"), &args).ran.code, Some(1));
-    assert_eq!(load(&server.url("tcp"), &["-n500", "--framing=line"]).ran.code, Some(1));
+    // Other words are a wrong reply, and so is an acknowledgement where an echo was expected.
+    for expect in ["--expect=ack", "--expect=echo"] {
+        let measured = load(&server.url("tcp"), &["-n5", "--framing=line", expect]);
+        assert_eq!(measured.errors("wrong-reply"), 5, "{}", measured.shown());
+        assert_eq!(measured.count("messages"), 0, "{}", measured.shown());
+    }
 }
 
 #[test]

@@ -12,10 +12,10 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
-use support::{Loading, Network, Ran, Server, cooee, load, load_command, run};
+use support::{Loading, Measured, Network, Ran, Server, cooee, load, load_command, run};
 
 /// Runs against `server`, and stops the generator for a while when its first messages have come.
-fn stop_generator(server: &Server, loading: Loading, stop: Duration) -> support::Measured {
+fn stop_generator(server: &Server, loading: Loading, stop: Duration) -> Measured {
     server.wait_summary("the run has begun", |summary| summary.get("messages_in") > 0);
     loading.signal(SIGSTOP);
     thread::sleep(stop);
@@ -78,21 +78,36 @@ fn said(ran: &Ran) -> String {
     format!("{}{}", String::from_utf8_lossy(&ran.stdout), ran.stderr)
 }
 
-#[test]
-fn out_of_ports_is_told_and_more_addresses_help() {
-    let Some(network) = Network::start(40_000, 40_019) else { return };
+/// A network with 20 ports for clients, and our server in it. Each run needs one of its own: used ports rest for a minute (TIME_WAIT).
+fn few_ports() -> Option<(Network, Server)> {
+    let network = Network::start(40_000, 40_019)?;
     let server = Server::start_command(&mut network.enter(&cooee(&["serve", "tcp://127.0.0.1:9000"])), 1);
-    let url = server.url("tcp");
-    let run_here = |args: &[&str]| Loading::start_command(&mut network.enter(&load_command(&url, args))).finish();
+    Some((network, server))
+}
 
-    let measured = run_here(&["-c50", "-n1000"]);
+#[test]
+fn out_of_ports_is_told() {
+    let Some((network, server)) = few_ports() else { return };
+    let command = load_command(&server.url("tcp"), &["-c50", "-n1000"]);
+    let measured = Loading::start_command(&mut network.enter(&command)).finish();
     assert!(measured.errors("no-port") >= 30, "{}", measured.shown());
     assert_eq!(measured.count("connections"), 20, "{}", measured.shown());
     assert_eq!(measured.count("messages"), 1000, "{}", measured.shown());
-    let ran = run(&mut network.enter(&cooee(&["load", "-c50", "-n1000", "--warmup=0s", &url])), b"");
-    assert!(said(&ran).contains("--source"), "it says what to do: {ran:?}");
+}
 
-    let measured = run_here(&["-c50", "-n1000", "--source=127.0.0.2,127.0.0.3,127.0.0.4"]);
+#[test]
+fn out_of_ports_is_told_in_words_with_what_to_do() {
+    let Some((network, server)) = few_ports() else { return };
+    let command = cooee(&["load", "-c50", "-n1000", "--warmup=0s", &server.url("tcp")]);
+    let ran = run(&mut network.enter(&command), b"");
+    assert!(said(&ran).contains("--source"), "{ran:?}");
+}
+
+#[test]
+fn more_local_addresses_have_more_ports() {
+    let Some((network, server)) = few_ports() else { return };
+    let args = ["-c50", "-n1000", "--source=127.0.0.2,127.0.0.3,127.0.0.4"];
+    let measured = Loading::start_command(&mut network.enter(&load_command(&server.url("tcp"), &args))).finish();
     measured.assert_right(1000);
     assert_eq!(measured.count("connections"), 50, "{}", measured.shown());
 }
@@ -100,8 +115,7 @@ fn out_of_ports_is_told_and_more_addresses_help() {
 #[test]
 fn out_of_ports_by_churn_is_told_and_no_hang() {
     // Each port rests for a minute (TIME_WAIT) when its connection has been closed.
-    let Some(network) = Network::start(40_000, 40_019) else { return };
-    let server = Server::start_command(&mut network.enter(&cooee(&["serve", "tcp://127.0.0.1:9000"])), 1);
+    let Some((network, server)) = few_ports() else { return };
     let command = load_command(&server.url("tcp"), &["-c2", "-d2s", "--churn", "--timeout=500ms"]);
     let measured = Loading::start_command(&mut network.enter(&command)).finish();
     assert!(measured.took < Duration::from_secs(8), "{}", measured.shown());

@@ -7,7 +7,11 @@
 
 mod support;
 
-use support::{Fate, Fates, FaultyDatagrams, Measured, Server, load, udp_client};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use support::{Fate, Fates, FaultyDatagrams, Loading, Measured, Server, load, udp_client};
 
 /// Sends 1,000 messages in a second to a server with this pattern.
 fn measure(fate: impl Fn(u64) -> Fate + Send + 'static, args: &[&str]) -> (Measured, Fates) {
@@ -167,4 +171,22 @@ fn the_warm_up_is_not_counted() {
         // Where a moment decides between the last of the one and the first of the other, it may be a few more or fewer.
         assert!(measured.count(name).abs_diff(500) <= 50, "{name}: {}", measured.shown());
     }
+}
+
+#[test]
+fn a_socket_that_takes_no_more_is_the_servers_and_nobody_is_late() {
+    // While its server is stopped, the queue of a Unix datagram socket is soon full; whoever sends has to wait.
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&[&format!("unixgram://{}", folder.path().join("echo").display())]);
+    let args = ["-c2", "--pipeline=500", "-R1000", "-d1500ms", "--timeout=3s"];
+    let loading = Loading::start(&server.url("unixgram"), &args);
+    server.wait_summary("the run has begun", |summary| summary.get("messages_in") > 0);
+    server.signal(Signal::SIGSTOP);
+    thread::sleep(Duration::from_millis(300));
+    server.signal(Signal::SIGCONT);
+    let measured = loading.finish();
+    assert_eq!(measured.count("sent"), 1500, "{}", measured.shown());
+    assert!(measured.latency("max") > 0.25, "{}", measured.shown());
+    // A busy machine may delay some, but nothing like the 300 that were due meanwhile.
+    assert!(measured.count("late") < 100, "{}", measured.shown());
 }

@@ -126,11 +126,15 @@ impl Generator {
         let now = self.now();
         match reason {
             CloseReason::Failed(io::ErrorKind::WouldBlock) => {
-                if let Some(ticket) = self.lanes[lane].unsend() {
-                    self.sent -= u64::from(ticket.measured);
-                    self.lanes[lane].reserved = Some(ticket);
+                let place = &mut self.lanes[lane];
+                if let Some(flight) = place.unsend() {
+                    self.sent -= u64::from(flight.ticket.measured);
+                    self.late -= u64::from(flight.late);
+                    place.reserved = Some(flight.ticket);
                 }
-                cx.wake_after(AGAIN_AFTER);
+                // Until then there is no room, and whoever waits for room is not late.
+                place.free_since = now.after(AGAIN_AFTER);
+                cx.wake_at(place.free_since.tick());
             }
             reason => {
                 self.recorder.error(ErrorKind::of(reason), 1, now);

@@ -122,7 +122,8 @@ impl Generator {
         self.recorder.error(ErrorKind::Unanswered, self.pacer.unsent(), now);
         if let End::Messages(_) = self.options.end {
             self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
-            self.ended_at = Some(self.recorder.last_reply.max(self.pacer.measures_from()));
+            // What was waited for in vain after the last reply is no time of measuring.
+            self.ended_at = Some(if self.recorder.latency.is_empty() { now } else { self.recorder.last_reply });
         }
         self.end(orders);
     }

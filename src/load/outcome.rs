@@ -37,7 +37,8 @@ pub struct Outcome {
     pub duplicated: Option<u64>,
     /// Replies that came after the reply to a later message. None where that cannot be known.
     pub reordered: Option<u64>,
-    /// Replies that were not what they had to be. None where nothing is checked.
+    /// Replies that were not what they had to be, those of the warm-up included: a wrong byte is never overlooked. None where nothing is
+    /// checked.
     pub corrupt: Option<u64>,
     /// Messages that left more than [`LATE`] after they were due although there was room for them: this program's own fault.
     pub late: u64,

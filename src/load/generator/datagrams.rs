@@ -44,7 +44,7 @@ impl Generator {
     pub(super) fn received_datagram(&mut self, lane: usize, bytes: &[u8], cx: &mut Context<'_>) {
         let now = self.now();
         let was_full = self.lanes[lane].in_flight() >= self.options.pipeline;
-        if let Some(flight) = self.match_datagram(lane, bytes) {
+        if let Some(flight) = self.match_datagram(lane, bytes, now) {
             self.note_reply(&flight, bytes.len(), now);
             self.settle(now, cx.orders);
             if was_full {
@@ -55,7 +55,7 @@ impl Generator {
     }
 
     /// The message that a datagram answers, if it answers one.
-    fn match_datagram(&mut self, lane: usize, bytes: &[u8]) -> Option<Flight> {
+    fn match_datagram(&mut self, lane: usize, bytes: &[u8], now: Moment) -> Option<Flight> {
         if !self.exchange.is_checked() {
             return self.lanes[lane].answer_oldest();
         }
@@ -77,11 +77,11 @@ impl Generator {
         };
         match self.lanes[lane].arrive(number) {
             Arrival::Answer { flight, reordered } => {
-                self.counts.reordered += u64::from(reordered);
+                self.counts.reordered += u64::from(reordered && flight.ticket.measured);
                 Some(flight)
             }
             Arrival::Duplicate => {
-                self.counts.duplicated += 1;
+                self.counts.duplicated += u64::from(now >= self.pacer.measures_from());
                 None
             }
             // It was counted as lost when its time was up.

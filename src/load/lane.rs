@@ -66,6 +66,8 @@ pub struct Lane {
     pub received: usize,
     /// How much of a reply of unknown text was looked at.
     pub scanned: u32,
+    /// Its datagrams were refused before any was answered.
+    pub was_refused: bool,
     /// The ticket of the next message, which is not due yet.
     pub reserved: Option<Ticket>,
     /// Since when there has been room for another message. It lies ahead where the socket takes none until then.
@@ -83,6 +85,7 @@ impl Lane {
             key: None,
             received: 0,
             scanned: 0,
+            was_refused: false,
             reserved: None,
             free_since: Moment::default(),
             flight: VecDeque::with_capacity(pipeline),

@@ -180,7 +180,7 @@ impl Outcome {
             doubts.push(Doubt::LateSends(late));
         }
         let busy = self.core_share();
-        if busy > Outcome::CORE_MAX {
+        if busy > Outcome::CORE_MAX && self.messages > 0 {
             doubts.push(Doubt::Saturated(busy));
         }
         doubts

@@ -108,6 +108,7 @@ impl Generator {
         let mut lost = 0;
         while let Some(flight) = self.lanes[lane].expire(before) {
             lost += 1;
+            self.note_failure(now);
             self.counts.lost += u64::from(flight.ticket.measured);
             self.settle(now, orders);
         }
@@ -139,8 +140,8 @@ impl Generator {
             reason => {
                 self.recorder.error(ErrorKind::of(reason), 1, now);
                 let never_answers = matches!(reason, CloseReason::ConnectRefused | CloseReason::FrameTooLong);
-                if never_answers && self.recorder.replies == 0 && self.lanes[lane].state == State::Open {
-                    self.lanes[lane].state = State::Failed;
+                if never_answers && self.recorder.replies == 0 && !self.lanes[lane].was_refused {
+                    self.lanes[lane].was_refused = true;
                     self.refused_sockets += 1;
                     cx.orders.wake(self.control);
                 }

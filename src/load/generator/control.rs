@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::handler::{Context, Orders};
 use crate::load::cpu_time::cpu_time;
-use crate::load::generator::Generator;
+use crate::load::generator::{Generator, REOPEN_AFTER};
 use crate::load::lane::State;
 use crate::load::options::End;
 use crate::load::outcome::{ErrorKind, Progress, Stage};
@@ -80,6 +80,7 @@ impl Generator {
             match lane.key {
                 _ if self.options.churn => self.dialer.add(number, now),
                 Some(key) => orders.wake(key),
+                None if lane.state == State::Closed => self.dialer.add(number, now.after(REOPEN_AFTER)),
                 None => {}
             }
         }

@@ -188,7 +188,10 @@ impl Generator {
         }
         let went_well = state == State::Ending && self.options.churn;
         self.lanes[lane].free_since = now;
-        self.dialer.add(lane, if went_well { now } else { now.after(REOPEN_AFTER) });
+        // While the others are being opened it waits for the beginning, or a server that closes each at once would put that off for ever.
+        if self.stage != Stage::Connecting || self.options.churn {
+            self.dialer.add(lane, if went_well { now } else { now.after(REOPEN_AFTER) });
+        }
         self.dial(now, orders);
         orders.wake(self.control);
     }

@@ -11,7 +11,8 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use support::{FaultyServer, Server, load, take};
+use nix::sys::signal::Signal;
+use support::{FaultyServer, Loading, Server, load, take};
 
 #[test]
 fn churn_gives_each_message_a_connection() {
@@ -50,6 +51,17 @@ fn connections_are_not_opened_faster_than_asked() {
     assert_eq!(measured.count("connections"), 50, "{}", measured.shown());
     assert!(measured.took.as_secs_f64() >= 0.9, "{}", measured.shown());
     assert_eq!(server.drain().get("accepted"), 50);
+}
+
+#[test]
+fn connections_that_are_never_opened_are_not_waited_for_by_whoever_ends_it() {
+    // The second one is due in many years.
+    let server = Server::start(&[]);
+    let loading = Loading::start(&server.url("tcp"), &["-c2", "--connect-rate=0.00000000000000000000000001"]);
+    server.wait_summary("the first one is there", |summary| summary.get("accepted") == 1);
+    loading.signal(Signal::SIGINT);
+    let measured = loading.finish();
+    assert_eq!(measured.ran.code, Some(1), "nothing was measured: {}", measured.shown());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use log::LevelFilter;
 
+use crate::cli::report_arguments::ReportArguments;
 use crate::cli::settings::{self, Settings};
 use crate::cli::units;
 use crate::limits::{DatagramRate, Limits};
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArguments>),
     /// Send lines to a server and print what comes back
     Send(SendArguments),
+    /// Tell what runs of load have measured: merged, or side by side
+    Report(ReportArguments),
 }
 
 #[derive(Debug, Args)]

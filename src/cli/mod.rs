@@ -7,6 +7,10 @@ mod failure;
 #[allow(dead_code)]
 mod load_arguments;
 mod logger;
+#[allow(dead_code)]
+mod progress;
+mod report;
+mod report_arguments;
 mod send;
 mod serve;
 pub mod settings;
@@ -24,6 +28,7 @@ pub fn run() -> ExitCode {
     let result = logger::start(&arguments.log).and_then(|()| match &arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Send(arguments) => send::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
     });
     match result {
         Ok(code) => code,

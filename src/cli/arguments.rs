@@ -6,9 +6,11 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use log::LevelFilter;
 
 use crate::cli::load_arguments::LoadArguments;
+use crate::cli::report_arguments::{OutputArguments, ReportArguments};
 use crate::cli::settings::{self, Settings};
 use crate::cli::units;
 use crate::limits::{DatagramRate, Limits};
+use crate::load::slo::Objective;
 use crate::net::bind::SocketOptions;
 use crate::protocol::ack;
 use crate::protocol::bye::Bye;
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     Send(SendArguments),
     /// Put load on a server, check every reply, and tell how long they took
     Load(Box<LoadCommand>),
+    /// Tell what runs of load have measured: merged, or side by side
+    Report(ReportArguments),
 }
 
 #[derive(Debug, Args)]
@@ -229,4 +233,9 @@ pub(crate) struct LoadCommand {
     pub(crate) endpoint: String,
     #[command(flatten)]
     pub(crate) load: LoadArguments,
+    /// Search the highest rate at which this percentile (p50, p90, p99, p999, p9999 or max) of the latencies stays within a time
+    #[arg(long, value_name = "p99=TIME", value_parser = units::objective, conflicts_with_all = ["rate", "ramp", "messages"], help_heading = "Load")]
+    pub(crate) slo: Option<Objective>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
 }

@@ -8,6 +8,9 @@ mod interrupt;
 mod load;
 mod load_arguments;
 mod logger;
+mod progress;
+mod report;
+mod report_arguments;
 mod send;
 mod serve;
 pub mod settings;
@@ -26,6 +29,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Load(arguments) => load::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
     });
     match result {
         Ok(code) => code,

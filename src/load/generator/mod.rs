@@ -166,6 +166,7 @@ impl Generator {
             late: self.late,
             sent: self.sent,
             generator_cpu: self.cpu.unwrap_or_default(),
+            server_cpu: None,
             interrupted: self.interrupted,
             mismatch: self.mismatch,
         }

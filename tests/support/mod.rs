@@ -21,7 +21,7 @@ pub use client::Client;
 pub use message::{acknowledged, len32};
 pub use noise::{Noise, noise};
 pub use proc::{children, cpu_ticks, descriptors, resident_bytes, tcp_row};
-pub use process::{Collected, Process, Ran, cooee, finish, raise_descriptor_limit, run, send};
+pub use process::{Collected, Process, Ran, cooee, finish, finish_within, raise_descriptor_limit, run, send};
 pub use server::{Server, Summary};
 pub use udp::{ask, can_forge, got_nothing, receive, udp_client, udp_client_at};
 

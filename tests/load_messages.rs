@@ -113,6 +113,8 @@ fn what_cannot_be_is_refused_before_anything_is_connected() {
         (&["--churn", &udp], "--churn"),
         (&["-l70000", &udp], "--length"),
         (&["--source=::1", &tcp], "--source"),
+        // TEST-NET-1 (RFC 5737) is nobody's.
+        (&["--source=192.0.2.1", &tcp], "--source"),
         (&["-m", "", &tcp], "--message"),
         (&["-m", "a\nb", "--framing=line", &tcp], "--message"),
         (&["-m", "x", "-l5", &tcp], "--length"),

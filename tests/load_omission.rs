@@ -9,24 +9,28 @@
 
 mod support;
 
+use std::iter;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
-use support::{Loading, Server};
+use support::{Loading, Measured, Server, skip};
 
 const RUN: Duration = Duration::from_secs(10);
 const STOP: Duration = Duration::from_secs(2);
+
+/// How often a run is made on a machine that is busy with something else.
+const ATTEMPTS: usize = 3;
 
 #[track_caller]
 fn assert_near(what: &str, seconds: f64, expected: f64, shown: &str) {
     assert!((seconds / expected - 1.0).abs() <= 0.05, "{what} is {seconds} s and not {expected} s ± 5 %: {shown}");
 }
 
-#[test]
-fn a_stopped_server_is_seen_from_the_due_time() {
+/// Runs once, with a stop of this server in the middle. Also: how long the server was stopped, in seconds.
+fn run_with_a_stop() -> (Measured, f64) {
     let server = Server::start(&[]);
-    let loading = Loading::start(&server.url("tcp"), &["-c10", "-R1000", "-d10s"]);
+    let loading = Loading::start(&server.url("tcp"), &["-c40", "-R1000", "-d10s"]);
     // A good way into the run: three seconds after its first messages have come.
     server.wait_summary("the run has begun", |summary| summary.get("messages_in") > 0);
     thread::sleep(Duration::from_secs(3));
@@ -35,15 +39,24 @@ fn a_stopped_server_is_seen_from_the_due_time() {
     thread::sleep(STOP.saturating_sub(stopped.elapsed()));
     server.signal(SIGCONT);
     let stop = stopped.elapsed().as_secs_f64();
-    let measured = loading.finish();
+    (loading.finish(), stop)
+}
 
+#[test]
+fn a_stopped_server_is_seen_from_the_due_time() {
+    // Where others take the processor, the generator says that its figures are not to be trusted, and so it is asked again.
+    let mut runs = iter::repeat_with(run_with_a_stop).take(ATTEMPTS);
+    let Some((measured, stop)) = runs.find(|(measured, _)| measured.report["valid"] == true) else {
+        return skip("this machine is too busy for an open loop at 1,000/s: no run was valid");
+    };
     let shown = measured.shown();
+    assert_eq!(measured.ran.code, Some(0), "{shown}");
     assert_eq!(measured.report["loop"], "open", "{shown}");
     assert_eq!(measured.count("messages"), 10_000, "{shown}");
     assert_near("p90", measured.latency("p90"), stop - 0.1 * RUN.as_secs_f64(), &shown);
     assert_near("p99", measured.latency("p99"), stop - 0.01 * RUN.as_secs_f64(), &shown);
     assert_near("max", measured.latency("max"), stop, &shown);
-    // From the send, only the ten that were in flight have waited: a thousandth of all.
+    // From the send, only those that were in flight have waited: 40 of 10,000.
     assert!(measured.send_latency("p90") < 0.2, "{shown}");
     assert!(measured.send_latency("p99") < measured.latency("p99") / 2.0, "{shown}");
     assert_near("max from the send", measured.send_latency("max"), stop, &shown);

@@ -66,7 +66,7 @@ pub fn visit(browser: &str, files: &[(&str, &str)], dark: bool) -> Visit {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let ran = finish_within(PATIENCE, Process::spawn(&mut command));
+    let ran = finish_within(Process::spawn(&mut command), PATIENCE);
     assert_eq!(ran.code, Some(0), "the browser fails: {ran:?}");
     let requests = requests.lock().unwrap().clone();
     Visit { dom: String::from_utf8_lossy(&ran.stdout).into_owned(), requests }

@@ -164,12 +164,12 @@ pub fn send(args: &[impl AsRef<OsStr>], input: &[u8]) -> Ran {
 /// Runs `command`, whose standard input is set, to its end.
 #[track_caller]
 pub fn finish(process: Process) -> Ran {
-    finish_within(PATIENCE, process)
+    finish_within(process, PATIENCE)
 }
 
-/// The same for what may take longer than anything of ours.
+/// The same for a process that takes its time.
 #[track_caller]
-pub fn finish_within(patience: Duration, mut process: Process) -> Ran {
+pub fn finish_within(mut process: Process, patience: Duration) -> Ran {
     let stdout = process.child().stdout.take().map(Collected::of);
     let stderr = process.child().stderr.take().map(Collected::of);
     let status = process.exit_within(patience);

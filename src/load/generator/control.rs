@@ -115,6 +115,8 @@ impl Generator {
         for lane in 0..self.lanes.len() {
             if self.options.datagrams {
                 self.expire_datagrams(lane, Moment::NEVER, now, orders);
+                // What did not even leave was never answered either.
+                self.give_back(lane);
             } else {
                 self.abandon(lane, now, orders);
             }

@@ -110,9 +110,9 @@ impl Dialer {
         self.under_way < if self.has_connected { UNDER_WAY_MAX } else { 1 }
     }
 
-    /// Forgets whatever was still to be opened.
-    pub fn stop(&mut self) {
-        self.waiting.clear();
+    /// Forgets whatever was still to be opened: the lanes that this is.
+    pub fn stop(&mut self) -> impl Iterator<Item = usize> + use<> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(_, lane)| lane)
     }
 }
 

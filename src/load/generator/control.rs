@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::handler::{Context, Orders};
 use crate::load::cpu_time::cpu_time;
-use crate::load::generator::Generator;
+use crate::load::generator::{Generator, REOPEN_AFTER};
 use crate::load::lane::State;
 use crate::load::options::End;
 use crate::load::outcome::{ErrorKind, Progress, Stage};
@@ -69,7 +69,7 @@ impl Generator {
         }
     }
 
-    /// Every connection is there: the warm-up begins.
+    /// Every connection is there, or was and has ended again, or cannot be had: the warm-up begins.
     fn begin(&mut self, now: Moment, orders: &mut Orders) {
         self.stage = Stage::WarmingUp;
         self.pacer.begin(now);
@@ -80,6 +80,7 @@ impl Generator {
             match lane.key {
                 _ if self.options.churn => self.dialer.add(number, now),
                 Some(key) => orders.wake(key),
+                None if lane.state == State::Closed => self.dialer.add(number, now.after(REOPEN_AFTER)),
                 None => {}
             }
         }

@@ -188,7 +188,10 @@ impl Generator {
         }
         let went_well = state == State::Ending && self.options.churn;
         self.lanes[lane].free_since = now;
-        self.dialer.add(lane, if went_well { now } else { now.after(REOPEN_AFTER) });
+        // A server that ends connections at once must not keep the run from beginning: each is opened once before that.
+        if self.stage != Stage::Connecting {
+            self.dialer.add(lane, if went_well { now } else { now.after(REOPEN_AFTER) });
+        }
         self.dial(now, orders);
         orders.wake(self.control);
     }
@@ -213,7 +216,9 @@ impl Generator {
             self.connect_timeouts += usize::from(reason == CloseReason::ConnectTimeout);
             if !self.dialer.has_connected() || (!ran_before && self.connect_timeouts >= CONNECT_TIMEOUTS_MAX) {
                 // Nobody is there, or has room: the others need not try.
-                self.dialer.stop();
+                for waiting in self.dialer.stop() {
+                    self.lanes[waiting].state = State::Failed;
+                }
                 self.lanes[lane].state = State::Failed;
             } else if ran_before {
                 self.lanes[lane].free_since = now;

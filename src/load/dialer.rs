@@ -26,6 +26,8 @@ pub struct Dialer {
     waiting: BTreeSet<(Moment, usize)>,
     under_way: usize,
     has_connected: bool,
+    /// Since when the server's queue of newcomers has been full.
+    full_since: Option<Moment>,
 }
 
 impl Dialer {
@@ -41,6 +43,7 @@ impl Dialer {
             waiting: BTreeSet::new(),
             under_way: 0,
             has_connected: false,
+            full_since: None,
         }
     }
 
@@ -78,6 +81,17 @@ impl Dialer {
     pub fn connected(&mut self) {
         self.under_way -= 1;
         self.has_connected = true;
+        self.full_since = None;
+    }
+
+    /// The server's queue of newcomers is full, again. Tells for how long it has been: since then nobody was connected.
+    pub fn queue_full(&mut self, now: Moment) -> Duration {
+        now.since(*self.full_since.get_or_insert(now))
+    }
+
+    /// Opens no connection before `moment`.
+    pub fn hold(&mut self, moment: Moment) {
+        self.next = self.next.max(moment);
     }
 
     /// A connection was not established. True where none ever was and the server may live at another of its addresses, which is tried

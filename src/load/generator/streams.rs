@@ -196,6 +196,11 @@ impl Generator {
         orders.wake(self.control);
     }
 
+    /// Whether a connection was not opened because the server's queue of newcomers was full, and it is worth asking again.
+    fn may_find_room(&mut self, reason: CloseReason, now: Moment) -> bool {
+        is_full_queue(reason) && !self.options.churn && self.dialer.queue_full(now) < self.options.connect_timeout
+    }
+
     /// The connection of `lane` could not be opened.
     pub(super) fn not_connected(&mut self, lane: usize, reason: CloseReason, orders: &mut Orders) {
         if reason == CloseReason::Aborted {
@@ -207,9 +212,13 @@ impl Generator {
         orders.wake(self.control);
         if self.dialer.failed() {
             self.dialer.add(lane, now);
-        } else if reason == CloseReason::Failed(io::ErrorKind::WouldBlock) && !self.options.churn {
+        } else if self.may_find_room(reason, now) {
             self.dialer.add(lane, now.after(AGAIN_AFTER));
+            // Whoever else asks now is told the same.
+            self.dialer.hold(now.after(AGAIN_AFTER));
         } else {
+            // Where it found no room, it has waited for as long as a connection may take.
+            let reason = if is_full_queue(reason) { CloseReason::ConnectTimeout } else { reason };
             self.recorder.error(ErrorKind::of(reason), 1, now);
             self.note_failure(now);
             self.abandon(lane, now, orders);
@@ -228,4 +237,9 @@ impl Generator {
             }
         }
     }
+}
+
+/// Whether a Unix server had no room for a newcomer.
+fn is_full_queue(reason: CloseReason) -> bool {
+    reason == CloseReason::Failed(io::ErrorKind::WouldBlock)
 }

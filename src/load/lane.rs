@@ -70,6 +70,8 @@ pub struct Lane {
     pub reserved: Option<Ticket>,
     /// Since when there has been room for another message.
     pub free_since: Moment,
+    /// Nothing is sent before this moment: the last datagram did not leave.
+    pub held_until: Moment,
     flight: VecDeque<Flight>,
     next: u64,
     history: Option<Box<History>>,
@@ -86,6 +88,7 @@ impl Lane {
             was_refused: false,
             reserved: None,
             free_since: Moment::default(),
+            held_until: Moment::default(),
             flight: VecDeque::with_capacity(pipeline),
             next: 0,
             history: datagrams.then(Box::default),

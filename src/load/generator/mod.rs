@@ -72,6 +72,8 @@ pub(super) struct Generator {
     ended_at: Option<Moment>,
     sent: u64,
     late: u64,
+    /// Whether the message that was sent last was counted as late.
+    sent_late: bool,
     counts: DatagramCounts,
     refused_sockets: usize,
     /// Connections that were not established in time, since the last one that was.
@@ -118,6 +120,7 @@ impl Generator {
             ended_at: None,
             sent: 0,
             late: 0,
+            sent_late: false,
             counts: DatagramCounts::default(),
             refused_sockets: 0,
             connect_timeouts: 0,
@@ -200,10 +203,9 @@ impl Generator {
         let lane = &mut self.lanes[lane];
         let late = self.lateness.is_late(ticket.due, lane.free_since, now);
         lane.send(ticket, now);
-        if ticket.measured {
-            self.sent += 1;
-            self.late += u64::from(late && matches!(self.options.pace, Pace::Open(_)));
-        }
+        self.sent_late = late && ticket.measured && matches!(self.options.pace, Pace::Open(_));
+        self.sent += u64::from(ticket.measured);
+        self.late += u64::from(self.sent_late);
     }
 
     /// The next ticket of `lane`, if it has room for a message and one is due. Where the next is due later, the lane is woken then.

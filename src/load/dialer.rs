@@ -38,7 +38,7 @@ impl Dialer {
             address: 0,
             sources: options.sources.clone(),
             source: 0,
-            spacing: options.connect_rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate)),
+            spacing: options.connect_rate.map_or(Duration::ZERO, spacing),
             next: Moment::default(),
             waiting: BTreeSet::new(),
             under_way: 0,
@@ -65,7 +65,7 @@ impl Dialer {
     /// Orders the connection of `lane`.
     pub fn dial(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
         // The rate is kept over all, where the loop was late for one.
-        self.next = self.next.max(Moment(now.0.saturating_sub(self.spacing.as_nanos() as u64))).after(self.spacing);
+        self.next = self.next.max(now.before(self.spacing)).after(self.spacing);
         self.under_way += 1;
         let address = self.addresses[self.address].clone();
         match self.sources.get(self.source) {
@@ -128,6 +128,11 @@ impl Dialer {
     pub fn stop(&mut self) -> impl Iterator<Item = usize> + use<> {
         std::mem::take(&mut self.waiting).into_iter().map(|(_, lane)| lane)
     }
+}
+
+/// The time between two of so many connections a second. That of a rate next to nothing has no end.
+fn spacing(rate: f64) -> Duration {
+    Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]

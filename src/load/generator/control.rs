@@ -16,6 +16,9 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 /// How many times within the time-out of a reply the lanes are looked at: so exact a time-out is.
 const SCANS: u32 = 20;
 
+/// Looking takes time itself, so it rests so long.
+const SCAN_REST: Duration = Duration::from_millis(1);
+
 /// So many failures in a row, and no reply between them, are more than bad luck.
 const FAILURES: u32 = 3;
 
@@ -99,7 +102,7 @@ impl Generator {
     /// A number of messages cannot be waited for for ever, where nobody is left to answer them.
     fn patience_ends(&self) -> Option<Moment> {
         let may_be_endless = matches!(self.options.end, End::Messages(_)) && self.failures >= FAILURES;
-        may_be_endless.then(|| self.failing_since.after(self.options.connect_timeout + self.options.timeout))
+        may_be_endless.then(|| self.failing_since.after(self.options.connect_timeout).after(self.options.timeout))
     }
 
     fn stop_measuring(&mut self, now: Moment) {
@@ -160,8 +163,8 @@ impl Generator {
         if now < self.next_scan {
             return;
         }
-        self.next_scan = now.after(self.options.timeout / SCANS);
-        let before = Moment(now.0.saturating_sub(u64::try_from(self.options.timeout.as_nanos()).unwrap_or(u64::MAX)));
+        self.next_scan = now.after((self.options.timeout / SCANS).max(SCAN_REST));
+        let before = now.before(self.options.timeout);
         for lane in 0..self.lanes.len() {
             if self.options.datagrams {
                 self.expire_datagrams(lane, before, now, orders);

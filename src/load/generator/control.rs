@@ -126,22 +126,30 @@ impl Generator {
             }
         }
         self.recorder.error(ErrorKind::Unanswered, self.pacer.unsent(), now);
+        self.note_last_message(now);
+        self.end(orders);
+    }
+
+    /// A number of messages was measured until the last reply: what was waited for in vain after it is no time of measuring.
+    fn note_last_message(&mut self, now: Moment) {
         if let End::Messages(_) = self.options.end {
             self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
-            // What was waited for in vain after the last reply is no time of measuring.
             self.ended_at = Some(if self.recorder.latency.is_empty() { now } else { self.recorder.last_reply });
         }
-        self.end(orders);
     }
 
     /// Somebody ends the run: what was measured until now is the outcome.
     pub(super) fn interrupt(&mut self, orders: &mut Orders) {
         let now = self.now();
         self.interrupted = true;
-        if matches!(self.stage, Stage::Measuring) {
-            self.pacer.stop(now);
-            self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
-            self.ended_at = Some(now);
+        match self.stage {
+            Stage::Connecting | Stage::WarmingUp => {}
+            Stage::Measuring => {
+                self.pacer.stop(now);
+                self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
+                self.ended_at = Some(now);
+            }
+            Stage::Waiting => self.note_last_message(now),
         }
         self.end(orders);
     }

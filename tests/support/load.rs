@@ -96,8 +96,10 @@ impl Measured {
             assert_eq!(self.report["valid"], true, "{late} late, {core} of a core: {}", self.shown());
         }
         let has_wrong_byte = !self.report["mismatch"].is_null() || self.report["corrupt"].as_u64() > Some(0);
+        let objective = &self.report["objective"];
+        let found_no_rate = objective.is_object() && objective["rate"].is_null();
         let code = match self.report["valid"] == true {
-            _ if self.count("messages") == 0 || has_wrong_byte => 1,
+            _ if self.count("messages") == 0 || has_wrong_byte || found_no_rate => 1,
             true => 0,
             false => 3,
         };

@@ -21,7 +21,8 @@
 //!
 //! | layer | what it knows |
 //! |---|---|
-//! | [`server`], [`client`] | applications of the reactor: each is a handler |
+//! | `report` | what a run of load has measured, told: JSON, text, a page with pictures. Feature `cli` |
+//! | [`server`], [`client`], `load` | applications of the reactor: each is a handler |
 //! | [`reactor`] | [`Reactor::turn`](reactor::Reactor::turn): poll, latches, ready list, deadlines. The only place that waits or closes |
 //! | [`net`] | connections, acceptors, datagram sockets: driven once, each says what should happen next |
 //! | [`handler`] | the seam between the loop and what it serves: bytes in, bytes out |
@@ -48,6 +49,8 @@ pub mod reactor;
 pub mod readiness;
 pub mod rehearsal;
 pub mod reply;
+#[cfg(feature = "cli")]
+pub mod report;
 pub mod server;
 
 /// The README's examples are compiled, so that they stay true.

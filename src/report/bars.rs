@@ -1,0 +1,163 @@
+//! Bar charts: one figure of several things side by side, each with the range that it was found in.
+
+use maud::Markup;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::protocol::escape::Escaped;
+use crate::report::axis::{Axis, Coordinate, Scale};
+use crate::report::chart::{self, Drawn, Size};
+use crate::report::ink::{self, Ink};
+
+/// One bar.
+#[derive(Clone, Debug)]
+pub struct Bar {
+    /// Its name, written above it.
+    pub name: String,
+    /// Its colour.
+    pub ink: Ink,
+    /// How long it is: of several rounds, the median.
+    pub value: f64,
+    /// The smallest and the largest value of the rounds, drawn as a whisker; none where there is one value alone.
+    pub range: Option<(f64, f64)>,
+}
+
+/// A chart of horizontal bars from 0 on, each with its name above it and its figure behind it.
+#[derive(Clone, Debug)]
+pub struct BarChart {
+    /// What it shows.
+    pub title: String,
+    /// How to read it, in a sentence or two; may be empty.
+    pub note: String,
+    /// What the bars measure. The scale is always linear: a bar's length is its value.
+    pub axis: Axis,
+    /// How a figure is written behind its bar.
+    pub figure: fn(f64) -> String,
+    /// The bars, from top to bottom.
+    pub bars: Vec<Bar>,
+}
+
+/// The height of a bar with its name above it, in pixels.
+const SLOT: u32 = 50;
+
+/// Bars that one picture holds; what comes after them is left out, and the note says so.
+const BARS_MAX: usize = 40;
+
+/// Characters of a name that are written.
+const NAME_MAX: usize = 34;
+
+impl BarChart {
+    /// The chart as a `figure`.
+    pub fn figure(&self) -> Markup {
+        let mut note = self.note.clone();
+        if self.bars.len() > BARS_MAX {
+            note.push_str(&format!(" The first {BARS_MAX} of {} are shown.", self.bars.len()));
+        }
+        chart::figure(&self.title, &note, &[], |size| self.draw(size))
+    }
+
+    fn draw(&self, size: Size) -> Drawn {
+        let bars = &self.bars[..self.bars.len().min(BARS_MAX)];
+        let size = size.with_height(SLOT * bars.len().max(1) as u32 + 56);
+        let axis = Axis { scale: Scale::Linear, ..self.axis.clone() };
+        let ends = bars.iter().flat_map(|bar| [bar.value, bar.range.map_or(bar.value, |(_, high)| high)]);
+        let x = Coordinate::new(&axis, ends, size.x_ticks - 2);
+        let rows = bars.len().max(1) as f64;
+        chart::picture(size, |area| {
+            let mut chart = ChartBuilder::on(area)
+                .margin_top(4)
+                .margin_left(12)
+                .margin_right(36)
+                .x_label_area_size(48)
+                .build_cartesian_2d(x, 0.0..rows)?;
+            let words = chart::text_style();
+            chart
+                .configure_mesh()
+                .disable_y_mesh()
+                .disable_y_axis()
+                .axis_style(ink::AXIS)
+                .bold_line_style(ink::GRID)
+                .light_line_style(TRANSPARENT)
+                .label_style(words.clone())
+                .axis_desc_style(words.clone())
+                .x_desc(&axis.label)
+                .draw()?;
+            for (index, bar) in bars.iter().enumerate() {
+                // The first one is at the top, and y rises.
+                let at = |part: f64| rows - index as f64 - part;
+                let color = bar.ink.color();
+                let value = finite(bar.value);
+                chart.draw_series([Rectangle::new([(0.0, at(0.5)), (value, at(0.86))], color.filled())])?;
+                if let Some((low, high)) = bar.range {
+                    let (low, high, middle) = (finite(low), finite(high), at(0.68));
+                    let whisker = ink::TEXT.stroke_width(2);
+                    chart.draw_series([
+                        PathElement::new(vec![(low, middle), (high, middle)], whisker),
+                        PathElement::new(vec![(low, at(0.58)), (low, at(0.78))], whisker),
+                        PathElement::new(vec![(high, at(0.58)), (high, at(0.78))], whisker),
+                    ])?;
+                }
+                let words = words.clone().pos(Pos::new(HPos::Left, VPos::Center));
+                chart.draw_series([Text::new(self.label(bar), (0.0, at(0.3)), words)])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What is written above a bar: its name and its figure.
+    fn label(&self, bar: &Bar) -> String {
+        let name = Escaped(&bar.name).to_string();
+        let name = match name.char_indices().nth(NAME_MAX) {
+            Some((end, _)) => format!("{} …", &name[..end]),
+            None => name,
+        };
+        format!("{name}: {}", (self.figure)(bar.value))
+    }
+}
+
+fn finite(value: f64) -> f64 {
+    if value.is_finite() { value } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::human;
+
+    fn chart(bars: Vec<Bar>) -> BarChart {
+        BarChart {
+            title: "Messages a second".to_owned(),
+            note: String::new(),
+            axis: Axis { label: "messages/s".to_owned(), scale: Scale::Linear, tick: human::rate_tick },
+            figure: human::rate,
+            bars,
+        }
+    }
+
+    fn bar(name: &str, value: f64, range: Option<(f64, f64)>) -> Bar {
+        Bar { name: name.to_owned(), ink: Ink::Series(0), value, range }
+    }
+
+    #[test]
+    fn a_bar_has_its_name_its_figure_and_its_range() {
+        let bars = vec![bar("cooee", 98_000.0, Some((95_000.0, 99_000.0))), bar("<socat>", 12_000.0, None)];
+        let page = chart(bars).figure().into_string();
+        assert!(page.contains("cooee: 98,000") && page.contains("&lt;socat&gt;: 12,000"), "{page}");
+        // Two pictures, each with one whisker of three strokes.
+        assert_eq!(page.matches(r##"stroke="#010101" stroke-width="2""##).count(), 6);
+    }
+
+    #[test]
+    fn nothing_and_nonsense_can_be_drawn_too() {
+        for bars in [vec![], vec![bar("a", f64::NAN, Some((f64::INFINITY, -1.0)))], vec![bar("b", 0.0, None); 500]] {
+            assert!(chart(bars).figure().into_string().contains("</svg>"));
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_cannot_write_backwards() {
+        let chart = chart(vec![bar(&format!("\u{202e}{}", "x".repeat(500)), 1.0, None)]);
+        let label = chart.label(&chart.bars[0]);
+        assert!(label.len() < 60 && label.starts_with("\\u{202e}x"), "{label}");
+    }
+}

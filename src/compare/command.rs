@@ -7,7 +7,7 @@ use crate::compare::listen_address::{Family, ListenAddress};
 use crate::protocol::escape::Escaped;
 
 /// The longest name, in characters: it heads a column.
-const NAME_MAX: usize = 24;
+const NAME_MAX: usize = 20;
 
 /// A server's name and the command that starts it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -133,7 +134,7 @@ impl Question {
             socket.bind(&SockAddr::unix("")?)?;
         }
         match socket.connect(&peer) {
-            Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => Ok(socket),
+            Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => Ok(socket),
             Err(error) => Err(error),
             Ok(()) => Ok(socket),
         }

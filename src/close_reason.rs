@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use nix::errno::Errno;
+
 /// Why a connection ended. Every connection has exactly one reason; the summary counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
@@ -38,13 +40,15 @@ pub enum CloseReason {
     SelfConnect,
     /// The reactor was stopped at once.
     Aborted,
+    /// No descriptor was left for a connection (`EMFILE`, `ENFILE`).
+    NoDescriptor,
     /// Another error of the system, by its kind.
     Failed(io::ErrorKind),
 }
 
 impl CloseReason {
     /// How many reasons the summary tells apart.
-    pub const COUNT: usize = 17;
+    pub const COUNT: usize = 18;
 
     /// The reason that an I/O error amounts to.
     pub fn of_error(error: &io::Error) -> CloseReason {
@@ -58,6 +62,9 @@ impl CloseReason {
 
     /// The reason that an error while connecting amounts to: a time-out is then another than on an established connection.
     pub fn of_connect_error(error: &io::Error) -> CloseReason {
+        if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE)) {
+            return CloseReason::NoDescriptor;
+        }
         match error.kind() {
             io::ErrorKind::NotFound => CloseReason::ConnectRefused,
             io::ErrorKind::TimedOut => CloseReason::ConnectTimeout,
@@ -85,6 +92,7 @@ impl CloseReason {
             CloseReason::Aborted => 14,
             CloseReason::Failed(_) => 15,
             CloseReason::QueueLimit => 16,
+            CloseReason::NoDescriptor => 17,
         }
     }
 
@@ -108,6 +116,7 @@ impl CloseReason {
             "aborted",
             "failed",
             "queue-limit",
+            "no-descriptor",
         ];
         NAMES[index]
     }

@@ -3,6 +3,7 @@
 //! A [`Handler`] is offered bytes and says what to send. It never sees a socket, never waits and never asks for the time: so it
 //! is tested by calling it and comparing bytes. The server and the client are handlers.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::address::{Address, Peer};
@@ -135,12 +136,20 @@ pub enum Stop {
     AtOnce,
 }
 
+/// A connection to open.
+#[derive(Clone, Debug)]
+pub(crate) struct Connect {
+    pub(crate) to: Address,
+    pub(crate) from: Option<IpAddr>,
+    pub(crate) tag: usize,
+}
+
 /// What handlers ask of the reactor; it is carried out after the handler has returned, within the same turn or, where
 /// [`Handler::connect_failed`] asks for it, within the next.
 #[derive(Debug, Default)]
 pub struct Orders {
     pub(crate) wakes: Vec<Key>,
-    pub(crate) connects: Vec<(Address, usize)>,
+    pub(crate) connects: Vec<Connect>,
     pub(crate) stop: Option<Stop>,
 }
 
@@ -153,7 +162,12 @@ impl Orders {
     /// Opens a connection; [`Handler::open`] or [`Handler::connect_failed`] tells how it went. A reactor that drains opens none
     /// ([`CloseReason::Drained`]).
     pub fn connect(&mut self, address: Address, tag: usize) {
-        self.connects.push((address, tag));
+        self.connects.push(Connect { to: address, from: None, tag });
+    }
+
+    /// The same from a local address: a client that needs more connections to one server than one address has ports takes several.
+    pub fn connect_from(&mut self, source: IpAddr, address: Address, tag: usize) {
+        self.connects.push(Connect { to: address, from: Some(source), tag });
     }
 
     /// Whether there is nothing to carry out.

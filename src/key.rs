@@ -25,6 +25,9 @@ impl Key {
     /// The key of the waker, which lies in no slab: the last index is never given out.
     pub(crate) const WAKER: Key = Key { index: HALF_MAX, generation: HALF_MAX };
 
+    /// The key of the timer that ends a wait on the microsecond; it lies in no slab either.
+    pub(crate) const TIMER: Key = Key { index: HALF_MAX, generation: HALF_MAX - 1 };
+
     /// Names the occupant `generation` of the place `index`. Generations wrap at half a token's width.
     pub fn new(index: usize, generation: u32) -> Key {
         debug_assert!(index < HALF_MAX as usize, "the slab is larger than a token can name");
@@ -66,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_key_survives_the_way_through_a_token() {
-        for key in [Key::new(0, 0), Key::new(19_000, 7), Key::new(1, u32::MAX), Key::WAKER] {
+        for key in [Key::new(0, 0), Key::new(19_000, 7), Key::new(1, u32::MAX), Key::WAKER, Key::TIMER] {
             assert_eq!(Key::from(Token::from(key)), key);
         }
     }

@@ -84,6 +84,7 @@ fn limits_of(rng: &mut Splitmix) -> Limits {
         write_limit: rng.pick(&[1, 64, 1_000, 64 * 1024]),
         queue_limit: rng.pick(&[1, 2_000, 1024 * 1024]),
         read_budget: rng.pick(&[1, 100, 5_000, Limits::READ_MAX]),
+        group: rng.pick(&[1, 2, 32]),
         datagram_rate: DatagramRate::Unlimited,
     }
 }

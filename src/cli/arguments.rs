@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use log::LevelFilter;
 
+use crate::cli::load_arguments::LoadArguments;
 use crate::cli::settings::{self, Settings};
 use crate::cli::units;
 use crate::limits::{DatagramRate, Limits};
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArguments>),
     /// Send lines to a server and print what comes back
     Send(SendArguments),
+    /// Put load on a server, check every reply, and tell how long they took
+    Load(Box<LoadCommand>),
 }
 
 #[derive(Debug, Args)]
@@ -210,4 +213,20 @@ pub(crate) struct SendArguments {
     /// How long to wait for the connection
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::duration)]
     pub(crate) connect_timeout: Duration,
+}
+
+const LOAD_NOTES: &str = "\
+An ENDPOINT is tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unixgram:///PATH, or HOST:PORT for TCP.
+  cooee load -c 50 127.0.0.1:9000                   as fast as replies come (a closed loop)
+  cooee load -c 50 -R 10k -d 30s 127.0.0.1:9000     10,000 messages a second by schedule (an open loop)
+Exit codes: 0 measured; 1 nothing was measured, or a reply was wrong; 2 wrong usage; 3 the figures are not to be trusted.";
+
+#[derive(Debug, Args)]
+#[command(after_help = LOAD_NOTES)]
+pub(crate) struct LoadCommand {
+    /// The server
+    #[arg(value_name = "ENDPOINT")]
+    pub(crate) endpoint: String,
+    #[command(flatten)]
+    pub(crate) load: LoadArguments,
 }

@@ -4,7 +4,8 @@ mod arguments;
 mod descriptors;
 pub mod endpoint;
 mod failure;
-#[allow(dead_code)]
+mod interrupt;
+mod load;
 mod load_arguments;
 mod logger;
 mod send;
@@ -24,6 +25,7 @@ pub fn run() -> ExitCode {
     let result = logger::start(&arguments.log).and_then(|()| match &arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Send(arguments) => send::run(arguments),
+        Command::Load(arguments) => load::run(arguments),
     });
     match result {
         Ok(code) => code,

@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn connects(orders: &mut Orders) -> Vec<usize> {
-        std::mem::take(&mut orders.connects).into_iter().map(|(_, tag)| tag).collect()
+        std::mem::take(&mut orders.connects).into_iter().map(|connect| connect.tag).collect()
     }
 
     #[test]

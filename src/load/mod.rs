@@ -1,20 +1,120 @@
 //! The load generator: a handler of many connections that sends, checks what comes back, and measures how long it took.
+//!
+//! It knows nothing that the server's or the client's handlers do not: the same reactor opens its connections, reads and writes.
+//!
+//! ```text
+//!   Pacer --ticket--> Lane --message (Exchange)--> the server
+//!                       |  <--reply-- checked (Exchange), its time taken (Recorder)
+//!   Dialer --connection-^
+//! ```
+//!
+//! A [`Lane`](lane::Lane) that has room for a message takes the next [`Ticket`](pacer::Ticket). In a closed loop that is due at once, in
+//! an open loop its schedule says when, and the lane's own deadline in the reactor wakes it. Whoever is late is found out by
+//! [`Lateness`](lateness::Lateness).
 
+mod cpu_time;
+pub mod dialer;
+pub mod exchange;
+mod generator;
+pub mod lane;
+pub mod lateness;
 pub mod options;
 pub mod outcome;
+pub mod pacer;
+pub mod recorder;
 pub mod schedule;
+
+pub mod stopwatch;
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
+use crate::address::Address;
+use crate::limits::{DatagramRate, Limits};
+use crate::load::generator::{Generator, Session};
 use crate::load::options::Options;
 use crate::load::outcome::{Outcome, Progress};
+use crate::net::bind;
+use crate::net::datagram_socket::DatagramEndpoint;
+use crate::net::stream::Socket;
+use crate::reactor::{Mio, Reactor, Turn};
 
-/// Runs load as `options` say, and tells `watch` a few times a second how far it has come.
+/// Runs load as `options` say, and tells `watch` a few times a second how far it has come, and whenever its stage changes.
 ///
 /// A byte that comes on `interrupt` ends the run early, and what was measured until then is the outcome. An error is one of the
-/// reactor's; whatever goes wrong with connections is counted in the outcome.
+/// reactor's, or options that do not fit together; whatever goes wrong with connections is counted in the outcome.
 pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMut(&Progress)) -> io::Result<Outcome> {
-    let _ = (options, interrupt, watch);
-    Err(io::ErrorKind::Unsupported.into())
+    options.check().map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
+    let began = Instant::now();
+    let mut reactor: Reactor<Generator> = Reactor::with_kernel(Mio::with_fine_timer(began)?, limits(&options));
+    // The run's own deadlines need a source; a pipe that nobody writes to is one.
+    let (quiet, _held) = UnixStream::pair()?;
+    let control = reactor.attach(attachable(quiet)?, Session::Control)?;
+    if let Some(interrupt) = interrupt {
+        reactor.attach(attachable(interrupt)?, Session::Interrupt)?;
+    }
+    let mut generator = Generator::new(options, began, control);
+    if generator.options().datagrams {
+        for lane in 0..generator.options().connections {
+            match connect_datagrams(generator.options(), lane) {
+                Ok(socket) => {
+                    let key = reactor.receive(socket, Session::Lane(lane))?;
+                    generator.has_socket(lane, key);
+                }
+                Err(error) => generator.has_no_socket(lane, &error),
+            }
+        }
+    }
+    reactor.orders().wake(control);
+    while reactor.turn(&mut generator)? == Turn::Running {
+        if let Some(progress) = generator.take_progress() {
+            watch(&progress);
+        }
+    }
+    Ok(generator.into_outcome())
+}
+
+/// What the reactor keeps while it runs load. What a server owes us is bounded by what is in flight, and so is what is owed to it.
+fn limits(options: &Options) -> Limits {
+    /// Room for the frame around a message.
+    const FRAME: usize = 16;
+    let in_flight = options.pipeline.saturating_mul(options.body.length().saturating_add(FRAME));
+    Limits {
+        max_connections: usize::MAX,
+        idle_timeout: None,
+        // A connection that was given up keeps its descriptor no longer than this.
+        half_closed_timeout: Duration::from_millis(500),
+        linger_timeout: Duration::from_millis(500),
+        connect_timeout: options.connect_timeout,
+        drain_timeout: Duration::ZERO,
+        write_limit: in_flight.max(64 * 1024),
+        queue_limit: usize::MAX,
+        read_budget: Limits::READ_MAX,
+        // Each message leaves right after its time was taken.
+        group: 1,
+        datagram_rate: DatagramRate::Unlimited,
+    }
+}
+
+fn attachable(stream: UnixStream) -> io::Result<Socket> {
+    stream.set_nonblocking(true)?;
+    Ok(Socket::Unix(mio::net::UnixStream::from_std(stream)))
+}
+
+/// The datagram socket of a lane, towards the first of the server's addresses to which there is a way.
+fn connect_datagrams(options: &Options, lane: usize) -> io::Result<DatagramEndpoint> {
+    let source = lane.checked_rem(options.sources.len()).map(|place| options.sources[place]);
+    let mut failure = io::ErrorKind::NotFound.into();
+    for address in &options.addresses {
+        let connected = match address {
+            Address::Ip(address) => bind::connect_udp(*address, source),
+            Address::Unix(path) => bind::connect_unix_datagram(path),
+        };
+        match connected {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }

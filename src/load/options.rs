@@ -136,10 +136,67 @@ impl Options {
         Ok(())
     }
 
+    /// Whether a reply is whatever one read brings, so that what comes behind it belongs to it.
+    pub(super) fn expect_is_any_chunk(&self) -> bool {
+        self.expect == Expect::Any && self.rules.framing == Framing::Chunk
+    }
+
     fn can_connect_from(&self, source: &IpAddr) -> bool {
         self.addresses.iter().any(|address| match address {
             Address::Ip(address) => address.is_ipv4() == source.is_ipv4(),
             Address::Unix(_) => false,
         })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::protocol::charset::Charset;
+
+    /// A closed loop of one connection to nowhere.
+    pub(crate) fn options() -> Options {
+        Options {
+            addresses: vec![Address::Ip(([127, 0, 0, 1], 9).into())],
+            datagrams: false,
+            sources: Vec::new(),
+            connections: 1,
+            connect_rate: None,
+            churn: false,
+            pipeline: 1,
+            pace: Pace::Closed,
+            end: End::After(Duration::from_secs(10)),
+            warmup: Duration::ZERO,
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            body: Body::Noise(64),
+            expect: Expect::Echo,
+            rules: Rules { framing: Framing::Chunk, max_frame: 64 * 1024, charset: Charset::UTF_8 },
+            interval: Duration::from_millis(100),
+        }
+    }
+
+    fn fault(change: impl FnOnce(&mut Options)) -> String {
+        let mut options = options();
+        change(&mut options);
+        options.check().err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_cannot_be_checked_is_refused_with_the_reason() {
+        let ack = || Expect::Ack(Ack::new("{}", Charset::UTF_8).unwrap());
+        assert_eq!(fault(|_| {}), "");
+        let pipelined = |options: &mut Options| (options.expect, options.pipeline) = (ack(), 2);
+        assert!(fault(pipelined).contains("two messages as one"));
+        assert!(fault(|options| (options.expect, options.pipeline) = (Expect::Any, 2)).contains("where a reply ends"));
+        assert!(fault(|options| (options.expect, options.body) = (ack(), Body::Noise(1025))).contains("in pieces"));
+        let framed = |options: &mut Options| {
+            pipelined(options);
+            options.rules.framing = Framing::Line;
+        };
+        assert_eq!(fault(framed), "");
+        assert!(fault(|options| (options.churn, options.datagrams) = (true, true)).contains("--churn"));
+        assert!(fault(|options| options.sources = vec!["::1".parse().unwrap()]).contains("another family"));
+        assert!(fault(|options| options.body = Body::Text(Vec::new())).contains("empty message"));
     }
 }

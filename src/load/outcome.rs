@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::close_reason::CloseReason;
+
 /// What a run of load has measured. Latencies are in nanoseconds.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -90,6 +92,8 @@ pub enum ErrorKind {
     Closed,
     /// A reply on a stream did not come in time, and the connection was closed.
     TimedOut,
+    /// A message was longer than a datagram can be.
+    TooLong,
     /// A message was never answered, for its connection ended, or the run did.
     Unanswered,
     /// A reply was not what it had to be, and the connection was closed.
@@ -101,6 +105,21 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// What the end of a connection, or the failure of a connect, amounts to.
+    pub fn of(reason: CloseReason) -> ErrorKind {
+        match reason {
+            CloseReason::ConnectRefused => ErrorKind::Refused,
+            CloseReason::ConnectTimeout => ErrorKind::ConnectTimeout,
+            CloseReason::SelfConnect => ErrorKind::SelfConnect,
+            CloseReason::NoDescriptor => ErrorKind::NoDescriptor,
+            CloseReason::Reset => ErrorKind::Reset,
+            CloseReason::FrameTooLong => ErrorKind::TooLong,
+            CloseReason::Failed(std::io::ErrorKind::AddrNotAvailable) => ErrorKind::NoPort,
+            CloseReason::Failed(kind) => ErrorKind::Other(kind),
+            _ => ErrorKind::Closed,
+        }
+    }
+
     /// Its name in reports.
     pub fn name(self) -> String {
         match self {
@@ -112,6 +131,7 @@ impl ErrorKind {
             ErrorKind::Reset => "reset".to_owned(),
             ErrorKind::Closed => "closed".to_owned(),
             ErrorKind::TimedOut => "timed-out".to_owned(),
+            ErrorKind::TooLong => "too-long".to_owned(),
             ErrorKind::Unanswered => "unanswered".to_owned(),
             ErrorKind::WrongReply => "wrong-reply".to_owned(),
             ErrorKind::Unexpected => "unexpected".to_owned(),

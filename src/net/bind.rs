@@ -1,7 +1,7 @@
 //! Making sockets that listen, receive or connect, with their options.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
@@ -128,11 +128,15 @@ fn unix_socket(path: &Path, kind: Type, options: &SocketOptions) -> io::Result<(
     Ok((socket, UnixPath::of_bound(path)?))
 }
 
-/// Begins to connect a stream (`connect(2)` on a non-blocking socket; `EINPROGRESS` is not an error).
-pub fn connect(address: &Address) -> io::Result<stream::Socket> {
-    match address {
-        Address::Ip(address) => {
-            let stream = TcpStream::connect(*address)?;
+/// Begins to connect a stream (`connect(2)` on a non-blocking socket; `EINPROGRESS` is not an error), from a local address where one
+/// is given.
+pub fn connect(to: &Address, from: Option<IpAddr>) -> io::Result<stream::Socket> {
+    match to {
+        Address::Ip(to) => {
+            let stream = match from {
+                None => TcpStream::connect(*to)?,
+                Some(from) => connect_from(from, *to)?,
+            };
             stream.set_nodelay(true)?;
             Ok(stream::Socket::Tcp(stream))
         }
@@ -140,13 +144,26 @@ pub fn connect(address: &Address) -> io::Result<stream::Socket> {
     }
 }
 
-/// A UDP socket towards `peer`, on a port that the kernel chooses.
-pub fn connect_udp(peer: SocketAddr) -> io::Result<DatagramEndpoint> {
-    let any: SocketAddr = match peer {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    // The port is chosen by connect(2), which knows the peer, so that two connections to different peers can share one (`ip(7)`).
+    // A kernel that cannot do that still connects.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true);
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+/// A UDP socket towards `peer`, on a port that the kernel chooses; from a local address where one is given.
+pub fn connect_udp(peer: SocketAddr, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
+    let any: IpAddr = match peer {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind(any)?;
+    let socket = UdpSocket::bind(SocketAddr::new(from.unwrap_or(any), 0))?;
     socket.connect(peer)?;
     Ok(DatagramEndpoint::UdpConnected(socket))
 }

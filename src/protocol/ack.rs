@@ -37,6 +37,16 @@ impl Ack {
         Ok(Ack { before: encode(before)?, after: encode(after)? })
     }
 
+    /// The words before the message, encoded.
+    pub fn before(&self) -> &[u8] {
+        &self.before
+    }
+
+    /// The words behind the message, encoded.
+    pub fn after(&self) -> &[u8] {
+        &self.after
+    }
+
     /// Acknowledges the message of `frame` in the framing that it came in.
     pub fn answer(&self, frame: &Frame, framing: Framing, reply: &mut Reply<'_>) {
         framing.open(self.before.len() + frame.body.len() + self.after.len(), reply);

@@ -3,6 +3,7 @@
 //! A test puts a simulated kernel in its place, with sockets that behave as badly as real ones may, from a seed.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use crate::net::bind;
 use crate::net::datagram_socket::{DatagramEndpoint, DatagramSocket};
 use crate::net::listener::{Listener, ListeningSocket};
 use crate::net::stream::{Socket, Stream};
+use crate::reactor::fine_timer::FineTimer;
 use crate::readiness::Readiness;
 
 /// How many events one poll brings at most. More than that stay in the kernel, and come with the next.
@@ -46,8 +48,8 @@ pub trait Kernel {
     /// Asks for the edges of a datagram socket.
     fn add_datagram(&mut self, socket: &mut Self::Datagram, key: Key) -> io::Result<()>;
 
-    /// Begins to open a connection.
-    fn connect(&mut self, address: &Address) -> io::Result<Self::Stream>;
+    /// Begins to open a connection, from a local address where one is given.
+    fn connect(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<Self::Stream>;
 }
 
 /// The real kernel.
@@ -57,12 +59,22 @@ pub struct Mio {
     began: Instant,
     /// There is one for all who wake this poll, and it lives as long: a waker that is dropped takes its edge along.
     waker: Option<Arc<Waker>>,
+    timer: Option<FineTimer>,
 }
 
 impl Mio {
-    /// A new instance of the system's selector.
+    /// A new instance of the system's selector. Its waits are rounded up to milliseconds.
     pub fn new() -> io::Result<Mio> {
-        Ok(Mio { poll: Poll::new()?, events: Events::with_capacity(BATCH), began: Instant::now(), waker: None })
+        let (poll, events) = (Poll::new()?, Events::with_capacity(BATCH));
+        Ok(Mio { poll, events, began: Instant::now(), waker: None, timer: None })
+    }
+
+    /// One whose clock begins at `began` and whose waits end on the microsecond, where the system has a timer for that: whoever
+    /// keeps a schedule with the reactor wants both. Each new deadline costs a system call.
+    pub fn with_fine_timer(began: Instant) -> io::Result<Mio> {
+        let mio = Mio::new()?;
+        let timer = FineTimer::new(mio.poll.registry())?;
+        Ok(Mio { began, timer, ..mio })
     }
 
     /// What wakes a poll from outside.
@@ -85,8 +97,22 @@ impl Kernel for Mio {
     }
 
     fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<(Key, Readiness)>) -> io::Result<()> {
+        let mut timeout = timeout;
+        if let (Some(timer), Some(wait)) = (&mut self.timer, timeout)
+            && !wait.is_zero()
+        {
+            timer.set(self.began.elapsed() + wait, wait)?;
+            timeout = None;
+        }
         match self.poll.poll(&mut self.events, timeout) {
-            Ok(()) => events.extend(self.events.iter().map(translate)),
+            Ok(()) => {
+                for event in &self.events {
+                    match &mut self.timer {
+                        Some(timer) if Key::from(event.token()) == Key::TIMER => timer.fired(),
+                        _ => events.push(translate(event)),
+                    }
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -105,8 +131,8 @@ impl Kernel for Mio {
         socket.register(self.poll.registry(), key.into())
     }
 
-    fn connect(&mut self, address: &Address) -> io::Result<Socket> {
-        bind::connect(address)
+    fn connect(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<Socket> {
+        bind::connect(to, from)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod accept;
 mod course;
+mod fine_timer;
 mod kernel;
 pub mod ready_list;
 mod run;
@@ -26,7 +27,7 @@ pub use stop::StopHandle;
 use crate::address::Address;
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
-use crate::handler::{Handler, Orders};
+use crate::handler::{Connect, Handler, Orders};
 use crate::key::Key;
 use crate::limits::Limits;
 use crate::metrics::{Dropped, Metrics};
@@ -126,13 +127,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     }
 
     /// Begins to open a connection that was ordered.
-    fn connect(&mut self, address: &Address, tag: usize) -> io::Result<Key> {
-        let stream = self.kernel.connect(address)?;
-        let peer = match address {
-            Address::Ip(peer) => Some(*peer),
+    fn connect(&mut self, connect: &Connect) -> io::Result<Key> {
+        let stream = self.kernel.connect(&connect.to, connect.from)?;
+        let peer = match connect.to {
+            Address::Ip(peer) => Some(peer),
             Address::Unix(_) => None,
         };
-        let connection = Connection::connecting(stream, peer, tag, self.shared.now);
+        let connection = Connection::connecting(stream, peer, connect.tag, self.shared.now);
         let key = self.sources.insert(Source::new(Kind::Connection(connection)));
         let key = self.register(key)?;
         self.connections += 1;
@@ -295,15 +296,15 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         while let Some(key) = self.shared.orders.wakes.pop() {
             self.wake(key);
         }
-        for (address, tag) in std::mem::take(&mut self.shared.orders.connects) {
+        for connect in std::mem::take(&mut self.shared.orders.connects) {
             // A drain would wait for a newcomer that nobody drains.
             let reason = if self.course == Course::Serving {
-                self.connect(&address, tag).err().map(|error| CloseReason::of_connect_error(&error))
+                self.connect(&connect).err().map(|error| CloseReason::of_connect_error(&error))
             } else {
                 Some(CloseReason::Drained)
             };
             if let Some(reason) = reason {
-                handler.connect_failed(tag, reason, &mut self.shared.orders);
+                handler.connect_failed(connect.tag, reason, &mut self.shared.orders);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Running the ready list: in groups, and each group in phases.
 //!
-//! A group is as many sources as the arena has room for. First all of its connections read, then all write, then each is asked what
+//! A group is as many sources as its limit allows and the arena has room for. First all of its connections read, then all write, then each is asked what
 //! should happen next. So the kernel's receive path and its send path each stay in the instruction cache, and what one read brought,
 //! one write answers.
 
@@ -15,9 +15,6 @@ use crate::reactor::Reactor;
 use crate::reactor::kernel::Kernel;
 use crate::reactor::source::{Kind, Source};
 use crate::reply::Outgoing;
-
-/// How many sources one group has at most: more would outgrow the first-level caches between the phases.
-const GROUP_MAX: usize = 32;
 
 /// A connection of the group that has read, and what it is about to send.
 struct Member {
@@ -51,7 +48,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Lets sources read, until the group or the arena is full.
     fn receive_phase(&mut self, waiting: &mut std::slice::Iter<'_, Key>, handler: &mut H) {
-        while self.group.members.len() < GROUP_MAX && self.shared.arena.has_room() {
+        while self.group.members.len() < self.shared.limits.group.max(1) && self.shared.arena.has_room() {
             let Some(&key) = waiting.next() else { return };
             let Some(source) = self.sources.get_mut(key) else { continue };
             source.listed = false;

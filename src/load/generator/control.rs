@@ -1,0 +1,187 @@
+//! The run's own deadlines: its stages, its time-outs, its end.
+
+use std::time::Duration;
+
+use crate::handler::{Context, Orders};
+use crate::load::cpu_time::cpu_time;
+use crate::load::generator::Generator;
+use crate::load::lane::State;
+use crate::load::options::End;
+use crate::load::outcome::{ErrorKind, Progress, Stage};
+use crate::load::stopwatch::Moment;
+
+/// How often whoever watches is told how far the run has come.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// How many times within the time-out of a reply the lanes are looked at: so exact a time-out is.
+const SCANS: u32 = 20;
+
+impl Generator {
+    /// Does what is due by now, and asks to be called for the next.
+    pub(super) fn control(&mut self, cx: &mut Context<'_>) {
+        let now = self.now();
+        self.dial(now, cx.orders);
+        self.look_for_time_outs(now, cx.orders);
+        let stage = self.stage;
+        self.advance(now, cx.orders);
+        if self.stage != stage || now >= self.next_progress {
+            self.tell(now);
+        }
+        if let Some(next) = self.next_moment() {
+            cx.wake_at(next.tick());
+        }
+    }
+
+    fn next_moment(&self) -> Option<Moment> {
+        let stage_ends = match self.stage {
+            Stage::Connecting => None,
+            Stage::WarmingUp => Some(self.pacer.measures_from()),
+            Stage::Measuring => Some(self.pacer.stops_at()),
+            Stage::Waiting => Some(self.waits_until),
+        };
+        let alone_ends = self.alone_ends().filter(|_| self.stage == Stage::Measuring);
+        let moments = [stage_ends, alone_ends, self.dialer.due(), Some(self.next_scan), Some(self.next_progress)];
+        moments.into_iter().flatten().min()
+    }
+
+    /// Enters the next stage, where its time has come.
+    fn advance(&mut self, now: Moment, orders: &mut Orders) {
+        if self.is_hopeless() {
+            return self.end(orders);
+        }
+        if self.stage == Stage::Connecting && (self.dialer.is_idle() || self.options.churn) {
+            self.begin(now, orders);
+        }
+        if self.stage == Stage::WarmingUp && now >= self.pacer.measures_from() {
+            self.stage = Stage::Measuring;
+            self.cpu_before = cpu_time();
+        }
+        if self.stage == Stage::Measuring && self.has_measured(now) {
+            self.stop_measuring(now);
+        }
+        if self.stage == Stage::Waiting
+            && ((self.outstanding == 0 && self.pacer.is_exhausted(now)) || now >= self.waits_until)
+        {
+            self.finish_waiting(now, orders);
+        }
+    }
+
+    /// Every connection is there: the warm-up begins.
+    fn begin(&mut self, now: Moment, orders: &mut Orders) {
+        self.stage = Stage::WarmingUp;
+        self.pacer.begin(now);
+        self.recorder.measure(self.pacer.measures_from(), self.pacer.stops_at());
+        self.opened = if self.options.churn { self.lanes.len() } else { self.open };
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            lane.free_since = now;
+            match lane.key {
+                _ if self.options.churn => self.dialer.add(number, now),
+                Some(key) => orders.wake(key),
+                None => {}
+            }
+        }
+        self.dial(now, orders);
+    }
+
+    fn has_measured(&self, now: Moment) -> bool {
+        match self.options.end {
+            End::After(_) => now >= self.pacer.stops_at(),
+            End::Messages(_) => self.pacer.is_exhausted(now) || self.alone_ends().is_some_and(|moment| now >= moment),
+        }
+    }
+
+    /// A number of messages cannot be waited for for ever, where nobody is left to answer them.
+    fn alone_ends(&self) -> Option<Moment> {
+        let endless = matches!(self.options.end, End::Messages(_)) && self.alone_since != Moment::NEVER;
+        endless.then(|| self.alone_since.after(self.options.connect_timeout + self.options.timeout))
+    }
+
+    fn stop_measuring(&mut self, now: Moment) {
+        self.stage = Stage::Waiting;
+        self.waits_until = now.after(self.options.timeout);
+        if let End::After(_) = self.options.end {
+            self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
+            self.ended_at = Some(self.pacer.stops_at());
+        }
+    }
+
+    /// Whatever is not answered by now never will be.
+    fn finish_waiting(&mut self, now: Moment, orders: &mut Orders) {
+        for lane in 0..self.lanes.len() {
+            if self.options.datagrams {
+                self.expire_datagrams(lane, Moment::NEVER, now, orders);
+            } else {
+                self.abandon(lane, now, orders);
+            }
+        }
+        self.recorder.error(ErrorKind::Unanswered, self.pacer.unsent(), now);
+        if let End::Messages(_) = self.options.end {
+            self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
+            self.ended_at = Some(self.recorder.last_reply.max(self.pacer.measures_from()));
+        }
+        self.end(orders);
+    }
+
+    /// Somebody ends the run: what was measured until now is the outcome.
+    pub(super) fn interrupt(&mut self, orders: &mut Orders) {
+        let now = self.now();
+        self.interrupted = true;
+        if matches!(self.stage, Stage::Measuring) {
+            self.pacer.stop(now);
+            self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
+            self.ended_at = Some(now);
+        }
+        self.end(orders);
+    }
+
+    /// Whether nothing will ever be measured: no connection was established, or no socket is left that could be answered.
+    fn is_hopeless(&self) -> bool {
+        if self.options.datagrams {
+            return self.recorder.replies == 0
+                && (self.open == 0 || (self.refused_sockets >= self.open && self.refused_sockets > 0));
+        }
+        match self.stage {
+            Stage::Connecting => self.dialer.is_idle() && self.open == 0 && !self.options.churn,
+            _ => self.options.churn && !self.dialer.has_connected() && self.dialer.is_idle(),
+        }
+    }
+
+    /// Looks for replies that did not come in time.
+    fn look_for_time_outs(&mut self, now: Moment, orders: &mut Orders) {
+        if now < self.next_scan {
+            return;
+        }
+        self.next_scan = now.after(self.options.timeout / SCANS);
+        let before = Moment(now.0.saturating_sub(u64::try_from(self.options.timeout.as_nanos()).unwrap_or(u64::MAX)));
+        for lane in 0..self.lanes.len() {
+            if self.options.datagrams {
+                self.expire_datagrams(lane, before, now, orders);
+            } else if self.lanes[lane].state == State::Open
+                && self.lanes[lane].oldest().is_some_and(|oldest| oldest.sent < before)
+            {
+                self.give_up(lane, now, orders);
+            }
+        }
+    }
+
+    fn tell(&mut self, now: Moment) {
+        self.next_progress = now.after(TELL_EVERY);
+        let (replies, since) = std::mem::replace(&mut self.replies_before, (self.recorder.replies, now));
+        let seconds = now.since(since).as_secs_f64().max(1e-9);
+        let done = match self.options.end {
+            End::After(duration) => {
+                now.since(self.pacer.measures_from()).as_secs_f64() / duration.as_secs_f64().max(1e-9)
+            }
+            End::Messages(count) => self.recorder.latency.len() as f64 / count.max(1) as f64,
+        };
+        self.progress = Some(Progress {
+            stage: self.stage,
+            elapsed: now.since(Moment::default()),
+            done: done.clamp(0.0, 1.0),
+            connections: self.open,
+            messages_per_second: (self.recorder.replies - replies) as f64 / seconds,
+            p99: (!self.recorder.latency.is_empty()).then(|| self.recorder.latency.value_at_quantile(0.99)),
+            errors: self.recorder.error_count(),
+        });
+    }
+}

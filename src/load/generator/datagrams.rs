@@ -1,0 +1,146 @@
+//! Datagrams: each of a socket's messages is answered by one, or lost.
+
+use std::io;
+use std::time::Duration;
+
+use crate::close_reason::CloseReason;
+use crate::handler::{Context, Orders};
+use crate::key::Key;
+use crate::load::exchange::Checked;
+use crate::load::generator::Generator;
+use crate::load::lane::{Arrival, Flight, State};
+use crate::load::outcome::ErrorKind;
+use crate::load::stopwatch::Moment;
+
+/// How long to wait before a datagram is sent again that did not leave, for the queue was full.
+const AGAIN_AFTER: Duration = Duration::from_millis(1);
+
+impl Generator {
+    /// The socket of `lane`.
+    pub(in crate::load) fn has_socket(&mut self, lane: usize, key: Key) {
+        self.lanes[lane].key = Some(key);
+        self.lanes[lane].state = State::Open;
+        self.open += 1;
+    }
+
+    /// There is no socket for `lane`.
+    pub(in crate::load) fn has_no_socket(&mut self, lane: usize, error: &io::Error) {
+        self.lanes[lane].state = State::Failed;
+        self.recorder.error(ErrorKind::of(CloseReason::of_connect_error(error)), 1, Moment::default());
+    }
+
+    /// Sends one datagram, if one is due and finds room: a call sends one, and asks to be called again for the next.
+    pub(super) fn send_datagram(&mut self, lane: usize, cx: &mut Context<'_>) {
+        let now = self.now();
+        let Some(ticket) = self.next_due(lane, now, cx) else { return };
+        self.exchange.send(lane, self.lanes[lane].next_number(), &mut cx.reply);
+        self.note_sent(lane, ticket, now);
+        if self.lanes[lane].in_flight() < self.options.pipeline {
+            cx.orders.wake(cx.key);
+        }
+    }
+
+    /// A datagram came to the socket of `lane`.
+    pub(super) fn received_datagram(&mut self, lane: usize, bytes: &[u8], cx: &mut Context<'_>) {
+        let now = self.now();
+        let was_full = self.lanes[lane].in_flight() >= self.options.pipeline;
+        if let Some(flight) = self.match_datagram(lane, bytes) {
+            self.note_reply(&flight, bytes.len(), now);
+            self.settle(now, cx.orders);
+            if was_full {
+                self.lanes[lane].free_since = now;
+            }
+        }
+        self.send_datagram(lane, cx);
+    }
+
+    /// The message that a datagram answers, if it answers one.
+    fn match_datagram(&mut self, lane: usize, bytes: &[u8]) -> Option<Flight> {
+        if !self.exchange.is_checked() {
+            return self.lanes[lane].answer_oldest();
+        }
+        let is_right = |generator: &Generator, number| {
+            generator.exchange.check(lane, number, 0, bytes) == Checked::Whole(bytes.len())
+        };
+        if !self.exchange.is_numbered() {
+            let number = self.lanes[lane].oldest().map_or(0, |oldest| oldest.number);
+            if !is_right(self, number) {
+                self.wrong_datagram(lane, number, bytes);
+                return None;
+            }
+            return self.lanes[lane].answer_oldest();
+        }
+        let oldest = self.lanes[lane].oldest().map_or(0, |oldest| oldest.number);
+        let Some(number) = self.exchange.number(bytes).filter(|number| is_right(self, *number)) else {
+            self.wrong_datagram(lane, oldest, bytes);
+            return None;
+        };
+        match self.lanes[lane].arrive(number) {
+            Arrival::Answer { flight, reordered } => {
+                self.counts.reordered += u64::from(reordered);
+                Some(flight)
+            }
+            Arrival::Duplicate => {
+                self.counts.duplicated += 1;
+                None
+            }
+            // It was counted as lost when its time was up.
+            Arrival::TooLate => None,
+            Arrival::Unknown => {
+                self.wrong_datagram(lane, oldest, bytes);
+                None
+            }
+        }
+    }
+
+    fn wrong_datagram(&mut self, lane: usize, number: u64, bytes: &[u8]) {
+        // Where it answers nothing that is known, it is told as the answer to the oldest message.
+        let number = self.exchange.number(bytes).filter(|_| self.exchange.is_numbered()).unwrap_or(number);
+        let offset = match self.exchange.check(lane, number, 0, bytes) {
+            Checked::Whole(at) | Checked::Part(at) | Checked::Wrong(at) => at,
+        };
+        self.note_wrong(lane, number, offset, &bytes[offset.min(bytes.len())..]);
+    }
+
+    /// Counts the datagrams of `lane` whose time is up as lost; there is room for others then.
+    pub(super) fn expire_datagrams(&mut self, lane: usize, before: Moment, now: Moment, orders: &mut Orders) {
+        let was_full = self.lanes[lane].in_flight() >= self.options.pipeline;
+        let mut lost = 0;
+        while let Some(flight) = self.lanes[lane].expire(before) {
+            lost += 1;
+            self.counts.lost += u64::from(flight.ticket.measured);
+            self.settle(now, orders);
+        }
+        if lost > 0 {
+            if was_full {
+                self.lanes[lane].free_since = now;
+            }
+            if let Some(key) = self.lanes[lane].key {
+                orders.wake(key);
+            }
+        }
+    }
+
+    /// The socket of `lane` reported an error.
+    pub(super) fn socket_fault(&mut self, lane: usize, reason: CloseReason, cx: &mut Context<'_>) {
+        let now = self.now();
+        match reason {
+            CloseReason::Failed(io::ErrorKind::WouldBlock) => {
+                if let Some(ticket) = self.lanes[lane].unsend() {
+                    self.sent -= u64::from(ticket.measured);
+                    self.lanes[lane].reserved = Some(ticket);
+                }
+                cx.wake_after(AGAIN_AFTER);
+            }
+            reason => {
+                self.recorder.error(ErrorKind::of(reason), 1, now);
+                let never_answers = matches!(reason, CloseReason::ConnectRefused | CloseReason::FrameTooLong);
+                if never_answers && self.recorder.replies == 0 && self.lanes[lane].state == State::Open {
+                    self.lanes[lane].state = State::Failed;
+                    self.refused_sockets += 1;
+                    cx.orders.wake(self.control);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The generator: the handler that wires lanes, pacer, dialer and recorder.
+//!
+//! Three kinds of sources call it: the connections of its lanes, a control source whose deadlines are the run's own (its stages, the
+//! time-outs, the next connection), and a stream on which somebody may end the run.
+
+mod control;
+mod datagrams;
+mod streams;
+
+use std::time::{Duration, Instant};
+
+use crate::close_reason::CloseReason;
+use crate::handler::{Context, Handler, Orders, Stop};
+use crate::key::Key;
+use crate::load::dialer::Dialer;
+use crate::load::exchange::Exchange;
+use crate::load::lane::{Flight, Lane};
+use crate::load::lateness::Lateness;
+use crate::load::options::{Options, Pace};
+use crate::load::outcome::{ErrorKind, Mismatch, Outcome, Progress, Stage};
+use crate::load::pacer::{Pacer, Ticket};
+use crate::load::recorder::Recorder;
+use crate::load::stopwatch::{Moment, Stopwatch};
+
+/// How long a lane whose connection ended waits before it opens the next: a server that is down is not hammered at.
+const REOPEN_AFTER: Duration = Duration::from_millis(100);
+
+/// How much of a wrong reply is kept to be shown.
+const SHOWN: usize = 32;
+
+/// What the generator remembers of one source: which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Session {
+    /// A connection or socket of the lane with this number.
+    Lane(usize),
+    /// The run's own deadlines.
+    Control,
+    /// A byte here ends the run.
+    Interrupt,
+}
+
+/// A handler that puts load on a server.
+pub(super) struct Generator {
+    options: Options,
+    exchange: Exchange,
+    stopwatch: Stopwatch,
+    pacer: Pacer,
+    dialer: Dialer,
+    recorder: Recorder,
+    lateness: Lateness,
+    lanes: Vec<Lane>,
+    control: Key,
+    stage: Stage,
+    /// Tickets that were taken and are neither answered nor given up.
+    outstanding: u64,
+    /// Connections that are established.
+    open: usize,
+    /// Connections that were when the warm-up began.
+    opened: usize,
+    /// Since when none is established.
+    alone_since: Moment,
+    /// When what is outstanding is waited for no longer.
+    waits_until: Moment,
+    next_scan: Moment,
+    next_progress: Moment,
+    progress: Option<Progress>,
+    replies_before: (u64, Moment),
+    /// CPU time of this process when measuring began, and what it took until the end.
+    cpu_before: Duration,
+    cpu: Option<Duration>,
+    ended_at: Option<Moment>,
+    sent: u64,
+    late: u64,
+    counts: DatagramCounts,
+    refused_sockets: usize,
+    mismatch: Option<Mismatch>,
+    interrupted: bool,
+}
+
+/// What happened to datagrams.
+#[derive(Clone, Copy, Debug, Default)]
+struct DatagramCounts {
+    lost: u64,
+    duplicated: u64,
+    reordered: u64,
+    corrupt: u64,
+}
+
+impl Generator {
+    /// A generator that has done nothing yet. `control` names the source of the run's deadlines.
+    pub(super) fn new(options: Options, began: Instant, control: Key) -> Generator {
+        let lane = || Lane::new(options.pipeline, options.datagrams);
+        let mut generator = Generator {
+            exchange: Exchange::new(&options),
+            stopwatch: Stopwatch::since(began),
+            pacer: Pacer::new(&options),
+            dialer: Dialer::new(&options),
+            recorder: Recorder::new(options.interval),
+            lateness: Lateness::default(),
+            lanes: std::iter::repeat_with(lane).take(options.connections).collect(),
+            control,
+            stage: Stage::Connecting,
+            outstanding: 0,
+            open: 0,
+            opened: 0,
+            alone_since: Moment::NEVER,
+            waits_until: Moment::NEVER,
+            next_scan: Moment::default(),
+            next_progress: Moment::default(),
+            progress: None,
+            replies_before: (0, Moment::default()),
+            cpu_before: Duration::ZERO,
+            cpu: None,
+            ended_at: None,
+            sent: 0,
+            late: 0,
+            counts: DatagramCounts::default(),
+            refused_sockets: 0,
+            mismatch: None,
+            interrupted: false,
+            options,
+        };
+        if !generator.options.datagrams && !generator.options.churn {
+            (0..generator.lanes.len()).for_each(|lane| generator.dialer.add(lane, Moment::default()));
+        }
+        generator
+    }
+
+    /// What it was asked to do.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// How far it has come, where that is worth telling.
+    pub(super) fn take_progress(&mut self) -> Option<Progress> {
+        self.progress.take()
+    }
+
+    /// What it has measured.
+    pub(super) fn into_outcome(mut self) -> Outcome {
+        let from = self.pacer.measures_from();
+        let ended_at = self.ended_at.unwrap_or_default();
+        let counted = |count| self.exchange.is_checked().then_some(count);
+        let numbered =
+            |count| if self.options.datagrams { self.exchange.is_numbered().then_some(count) } else { counted(count) };
+        Outcome {
+            open_loop: self.is_open_loop(),
+            duration: ended_at.since(from),
+            connections: self.opened,
+            messages: self.recorder.latency.len(),
+            replies_in_time: self.recorder.replies_in_time,
+            reply_bytes_in_time: self.recorder.reply_bytes_in_time,
+            intervals: self.recorder.intervals(ended_at.max(self.recorder.last_reply)),
+            latency: self.recorder.latency,
+            send_latency: self.recorder.send_latency,
+            errors: self.recorder.errors,
+            lost: Some(self.counts.lost),
+            duplicated: numbered(self.counts.duplicated),
+            reordered: numbered(self.counts.reordered),
+            corrupt: counted(self.counts.corrupt),
+            late: self.late,
+            sent: self.sent,
+            generator_cpu: self.cpu.unwrap_or_default(),
+            interrupted: self.interrupted,
+            mismatch: self.mismatch,
+        }
+    }
+
+    fn is_open_loop(&self) -> bool {
+        matches!(self.options.pace, Pace::Open(_))
+    }
+
+    fn now(&self) -> Moment {
+        self.stopwatch.now()
+    }
+
+    /// Takes the next ticket.
+    fn take_ticket(&mut self, now: Moment) -> Option<Ticket> {
+        let ticket = self.pacer.take(now)?;
+        self.outstanding += 1;
+        Some(ticket)
+    }
+
+    /// A ticket is answered or given up; with the last one the run may be over.
+    fn settle(&mut self, now: Moment, orders: &mut Orders) {
+        self.outstanding -= 1;
+        if self.outstanding == 0 && self.pacer.is_exhausted(now) {
+            orders.wake(self.control);
+        }
+    }
+
+    /// A message of `lane` leaves now.
+    fn note_sent(&mut self, lane: usize, ticket: Ticket, now: Moment) {
+        let lane = &mut self.lanes[lane];
+        let late = self.lateness.is_late(ticket.due, lane.free_since, now);
+        lane.send(ticket, now);
+        if ticket.measured {
+            self.sent += 1;
+            self.late += u64::from(late && matches!(self.options.pace, Pace::Open(_)));
+        }
+    }
+
+    /// The next ticket of `lane`, if it has room for a message and one is due. Where the next is due later, the lane is woken then.
+    fn next_due(&mut self, lane: usize, now: Moment, cx: &mut Context<'_>) -> Option<Ticket> {
+        if self.lanes[lane].in_flight() >= self.options.pipeline {
+            return None;
+        }
+        let ticket = match self.lanes[lane].reserved.take() {
+            Some(ticket) => ticket,
+            None => self.take_ticket(now)?,
+        };
+        if ticket.due > now {
+            self.lanes[lane].reserved = Some(ticket);
+            cx.wake_at(ticket.due.tick());
+            return None;
+        }
+        Some(ticket)
+    }
+
+    /// Remembers the first reply that was wrong.
+    fn note_wrong(&mut self, lane: usize, message: u64, offset: usize, got: &[u8]) {
+        self.counts.corrupt += 1;
+        let expected = self.exchange.expected(lane, message, offset, SHOWN);
+        let got = got[..got.len().min(SHOWN)].to_vec();
+        self.mismatch.get_or_insert(Mismatch { connection: lane, message, offset, expected, got });
+    }
+
+    /// A reply has arrived whole.
+    fn note_reply(&mut self, flight: &Flight, bytes: usize, now: Moment) {
+        self.recorder.reply(flight, bytes, now);
+    }
+
+    /// Messages that will not be answered, for their connection ends.
+    fn abandon(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
+        let flights = self.lanes[lane].abandon().count() as u64;
+        self.recorder.error(ErrorKind::Unanswered, flights, now);
+        (0..flights).for_each(|_| self.settle(now, orders));
+        if let Some(ticket) = self.lanes[lane].reserved.take() {
+            self.outstanding -= 1;
+            self.pacer.give_back(ticket);
+        }
+    }
+
+    /// Ends the run.
+    fn end(&mut self, orders: &mut Orders) {
+        self.ended_at.get_or_insert(self.stopwatch.now());
+        orders.stop(Stop::AtOnce);
+    }
+}
+
+impl Handler for Generator {
+    type Session = Session;
+
+    fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> Session {
+        self.opened(tag, cx);
+        Session::Lane(tag)
+    }
+
+    fn receive(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        match *session {
+            Session::Lane(lane) => self.received(lane, bytes, cx),
+            Session::Control => bytes.len(),
+            Session::Interrupt => {
+                self.interrupt(cx.orders);
+                bytes.len()
+            }
+        }
+    }
+
+    fn finish(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
+        let _ = rest;
+        // Nobody is left who could end the run; that is no reason to.
+        if *session != Session::Interrupt {
+            cx.finish(CloseReason::PeerClosed);
+        }
+    }
+
+    fn datagram(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) {
+        if let Session::Lane(lane) = *session {
+            self.received_datagram(lane, bytes, cx);
+        }
+    }
+
+    fn fault(&mut self, session: &mut Session, reason: CloseReason, cx: &mut Context<'_>) {
+        if let Session::Lane(lane) = *session {
+            self.socket_fault(lane, reason, cx);
+        }
+    }
+
+    fn tick(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+        match *session {
+            Session::Lane(lane) if self.options.datagrams => self.send_datagram(lane, cx),
+            Session::Lane(lane) => self.send_messages(lane, cx),
+            Session::Control => self.control(cx),
+            Session::Interrupt => {}
+        }
+    }
+
+    fn close(&mut self, session: Session, reason: CloseReason, orders: &mut Orders) {
+        if let Session::Lane(lane) = session {
+            self.closed(lane, reason, orders);
+        }
+    }
+
+    fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
+        self.not_connected(tag, reason, orders);
+    }
+}

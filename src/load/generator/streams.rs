@@ -1,0 +1,222 @@
+//! Streams: opening connections, sending messages, checking replies.
+
+use std::io;
+
+use crate::close_reason::CloseReason;
+use crate::handler::{Context, Orders};
+use crate::load::exchange::Checked;
+use crate::load::generator::{Generator, REOPEN_AFTER};
+use crate::load::lane::State;
+use crate::load::outcome::{ErrorKind, Stage};
+use crate::load::stopwatch::Moment;
+
+/// How long to wait before a Unix server with a full backlog is asked again: it answers `EAGAIN` and no edge will tell.
+const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// Checking a reply of more bytes than this takes so long that the next message's time is asked for anew.
+const LONG: usize = 4 * 1024;
+
+impl Generator {
+    /// Opens the connections whose turn it is.
+    pub(super) fn dial(&mut self, now: Moment, orders: &mut Orders) {
+        while let Some(lane) = self.dialer.take(now) {
+            // With churn a connection is opened when its one message is due.
+            if self.options.churn && !self.has_ticket_for_connect(lane, now) {
+                continue;
+            }
+            self.lanes[lane].state = State::Dialing;
+            self.dialer.dial(lane, now, orders);
+            if self.options.churn
+                && let Some(ticket) = self.lanes[lane].reserved.take()
+            {
+                self.note_sent(lane, ticket, now);
+            }
+        }
+    }
+
+    fn has_ticket_for_connect(&mut self, lane: usize, now: Moment) -> bool {
+        if self.lanes[lane].reserved.is_none() {
+            self.lanes[lane].reserved = self.take_ticket(now);
+        }
+        match self.lanes[lane].reserved {
+            None => false,
+            Some(ticket) if ticket.due > now => {
+                self.dialer.add(lane, ticket.due);
+                false
+            }
+            Some(_) => true,
+        }
+    }
+
+    /// The connection of `lane` is established.
+    pub(super) fn opened(&mut self, lane: usize, cx: &mut Context<'_>) {
+        let now = self.now();
+        self.dialer.connected();
+        self.open += 1;
+        self.alone_since = Moment::NEVER;
+        let place = &mut self.lanes[lane];
+        place.state = State::Open;
+        place.key = Some(cx.key);
+        if !self.options.churn {
+            place.free_since = now;
+        }
+        // There may be room for the next connection, and after the last one the run begins.
+        self.dial(now, cx.orders);
+        if self.stage == Stage::Connecting || self.options.churn {
+            cx.orders.wake(self.control);
+        }
+        if self.options.churn {
+            let number = self.lanes[lane].next_number() - 1;
+            self.exchange.send(lane, number, &mut cx.reply);
+        } else {
+            self.fill(lane, now, cx);
+        }
+    }
+
+    /// Sends whatever is due on `lane` and finds room.
+    pub(super) fn send_messages(&mut self, lane: usize, cx: &mut Context<'_>) {
+        match self.lanes[lane].state {
+            State::Open if !self.options.churn => self.fill(lane, self.now(), cx),
+            State::Ending => cx.finish(CloseReason::Ended),
+            _ => {}
+        }
+    }
+
+    fn fill(&mut self, lane: usize, now: Moment, cx: &mut Context<'_>) {
+        while let Some(ticket) = self.next_due(lane, now, cx) {
+            self.exchange.send(lane, self.lanes[lane].next_number(), &mut cx.reply);
+            self.note_sent(lane, ticket, now);
+        }
+    }
+
+    /// Bytes came on the connection of `lane`.
+    pub(super) fn received(&mut self, lane: usize, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        let now = self.now();
+        if self.lanes[lane].state != State::Open {
+            return bytes.len();
+        }
+        let was_full = self.lanes[lane].in_flight() >= self.options.pipeline;
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let rest = &bytes[taken..];
+            let Some(oldest) = self.lanes[lane].oldest() else {
+                if self.options.expect_is_any_chunk() {
+                    return bytes.len();
+                }
+                self.note_wrong(lane, self.lanes[lane].next_number(), 0, rest);
+                self.break_off(lane, ErrorKind::Unexpected, now, cx);
+                return bytes.len();
+            };
+            let number = oldest.number;
+            let place = &mut self.lanes[lane];
+            let checked = match self.exchange.is_checked() {
+                true => self.exchange.check(lane, number, place.received, rest),
+                false => self.exchange.skip(rest, &mut place.scanned),
+            };
+            match checked {
+                Checked::Whole(count) => {
+                    taken += count;
+                    let length = place.received + count;
+                    if let Some(flight) = place.answer_oldest() {
+                        self.note_reply(&flight, length, now);
+                        self.settle(now, cx.orders);
+                    }
+                }
+                // What is not known is left, and comes again with more behind it.
+                Checked::Part(0) => break,
+                Checked::Part(count) => {
+                    place.received += count;
+                    taken += count;
+                }
+                Checked::Wrong(at) => {
+                    let offset = place.received + at;
+                    self.note_wrong(lane, number, offset, &rest[at..]);
+                    self.break_off(lane, ErrorKind::WrongReply, now, cx);
+                    return bytes.len();
+                }
+            }
+        }
+        if self.options.churn {
+            if self.lanes[lane].in_flight() == 0 {
+                self.lanes[lane].state = State::Ending;
+                cx.finish(CloseReason::Ended);
+            }
+            return taken;
+        }
+        let now = if bytes.len() > LONG { self.now() } else { now };
+        if was_full && self.lanes[lane].in_flight() < self.options.pipeline {
+            self.lanes[lane].free_since = now;
+        }
+        self.fill(lane, now, cx);
+        taken
+    }
+
+    /// Gives a connection up on which nothing can be understood any more.
+    fn break_off(&mut self, lane: usize, kind: ErrorKind, now: Moment, cx: &mut Context<'_>) {
+        self.recorder.error(kind, 1, now);
+        self.lanes[lane].state = State::Ending;
+        self.abandon(lane, now, cx.orders);
+        cx.finish(CloseReason::Ended);
+    }
+
+    /// Gives the connection of `lane` up, because a reply did not come in time.
+    pub(super) fn give_up(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
+        self.recorder.error(ErrorKind::TimedOut, 1, now);
+        self.lanes[lane].state = State::Ending;
+        self.abandon(lane, now, orders);
+        if let Some(key) = self.lanes[lane].key {
+            orders.wake(key);
+        }
+    }
+
+    /// The connection of `lane` has ended.
+    pub(super) fn closed(&mut self, lane: usize, reason: CloseReason, orders: &mut Orders) {
+        let now = self.now();
+        let state = std::mem::replace(&mut self.lanes[lane].state, State::Closed);
+        self.lanes[lane].key = None;
+        self.open -= 1;
+        if reason == CloseReason::Aborted {
+            return;
+        }
+        if self.open == 0 {
+            self.alone_since = now;
+        }
+        if state == State::Open {
+            self.recorder.error(ErrorKind::of(reason), 1, now);
+            self.abandon(lane, now, orders);
+        }
+        let went_well = state == State::Ending && self.options.churn;
+        self.lanes[lane].free_since = now;
+        self.dialer.add(lane, if went_well { now } else { now.after(REOPEN_AFTER) });
+        self.dial(now, orders);
+        orders.wake(self.control);
+    }
+
+    /// The connection of `lane` could not be opened.
+    pub(super) fn not_connected(&mut self, lane: usize, reason: CloseReason, orders: &mut Orders) {
+        if reason == CloseReason::Aborted {
+            return;
+        }
+        let now = self.now();
+        let ran_before = self.stage != Stage::Connecting;
+        self.lanes[lane].state = State::Closed;
+        orders.wake(self.control);
+        if self.dialer.failed() {
+            self.dialer.add(lane, now);
+        } else if reason == CloseReason::Failed(io::ErrorKind::WouldBlock) && !self.options.churn {
+            self.dialer.add(lane, now.after(AGAIN_AFTER));
+        } else {
+            self.recorder.error(ErrorKind::of(reason), 1, now);
+            self.abandon(lane, now, orders);
+            if !self.dialer.has_connected() {
+                // Nobody is there: the others need not try.
+                self.dialer.stop();
+            } else if ran_before {
+                self.lanes[lane].free_since = now;
+                self.dialer.add(lane, now.after(REOPEN_AFTER));
+            } else {
+                self.lanes[lane].state = State::Failed;
+            }
+        }
+    }
+}

@@ -148,7 +148,8 @@ impl Comparison {
             Some((server, generator)) => {
                 format!("server on processor {}, generator on {}", list(server), list(generator))
             }
-            None => "nothing: server and generator share the one processor there is, and each waits for the other".to_owned(),
+            None => "nothing: server and generator share the one processor there is, and each waits for the other"
+                .to_owned(),
         };
         let mut facts = vec![
             ("load", format!("{}, {}", self.transport, options.collect::<Vec<_>>().join(", "))),

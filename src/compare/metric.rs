@@ -22,14 +22,8 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Metric; 6] = [
-        Metric::MessagesPerSecond,
-        Metric::P50,
-        Metric::P99,
-        Metric::P999,
-        Metric::CpuPerMessage,
-        Metric::IdleMemory,
-    ];
+    pub const ALL: [Metric; 6] =
+        [Metric::MessagesPerSecond, Metric::P50, Metric::P99, Metric::P999, Metric::CpuPerMessage, Metric::IdleMemory];
 
     /// What it is called.
     pub fn title(self) -> &'static str {

@@ -94,7 +94,11 @@ fn choose(
         .or_else(|| apart(generator.as_deref().unwrap_or(&[]), &mut allowed.iter().copied()))
         .ok_or("--generator-cpus: no processor is left for the server")?;
     let Some(generator) = generator.or_else(|| apart(&server, &mut allowed.iter().rev().copied())) else {
-        return if is_given { Err("--server-cpus: no processor is left for the generator".to_owned()) } else { Ok(None) };
+        return if is_given {
+            Err("--server-cpus: no processor is left for the generator".to_owned())
+        } else {
+            Ok(None)
+        };
     };
     Ok(Some((server, generator)))
 }
@@ -105,8 +109,7 @@ pub fn parse_list(text: &str) -> Result<Vec<usize>, String> {
     let mut list = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) =
-            (first.parse().map_err(|_| form())?, last.parse().map_err(|_| form())?);
+        let (first, last): (usize, usize) = (first.parse().map_err(|_| form())?, last.parse().map_err(|_| form())?);
         if first > last || last >= CpuSet::count() {
             return Err(form());
         }
@@ -135,7 +138,11 @@ mod tests {
         assert_eq!(choose(&[0, 1], None, None, &alone), Ok(Some((vec![0], vec![1]))));
         assert_eq!(choose(&[2, 3, 4], None, None, &paired), Ok(Some((vec![2], vec![4]))));
         assert_eq!(choose(&[0, 1, 2], Some(vec![2]), None, &paired), Ok(Some((vec![2], vec![1]))));
-        assert_eq!(choose(&[0, 1], None, None, &paired), Ok(Some((vec![0], vec![1]))), "half a core is better than none");
+        assert_eq!(
+            choose(&[0, 1], None, None, &paired),
+            Ok(Some((vec![0], vec![1]))),
+            "half a core is better than none"
+        );
         assert_eq!(choose(&[5], None, None, &alone), Ok(None));
     }
 

@@ -12,7 +12,6 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::address::Address;
 use crate::load::options::{Body, Expect, Options};
 use crate::protocol::escape::Escaped;
-use crate::protocol::frame::Frame;
 use crate::protocol::framing::Framing;
 use crate::reply::{Outgoing, Reply};
 

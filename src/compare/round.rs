@@ -186,10 +186,7 @@ pub(super) mod tests {
     fn a_wrong_reply_or_none_counts_for_nothing() {
         let mut none = outcome(0);
         none.errors.insert(ErrorKind::Reset, 3);
-        assert_eq!(
-            Round::of(1, &none, None, 1).unwrap_err(),
-            "no message was answered in the measured time: reset 3"
-        );
+        assert_eq!(Round::of(1, &none, None, 1).unwrap_err(), "no message was answered in the measured time: reset 3");
         let mut wrong = outcome(20_000);
         wrong.mismatch = Some(Mismatch {
             connection: 2,
@@ -199,7 +196,10 @@ pub(super) mod tests {
             got: b"\x1b[2J".to_vec(),
         });
         let reason = Round::of(1, &wrong, None, 1).unwrap_err();
-        assert!(reason.contains("message 7 on connection 2, from byte 3 on: '\\u{1b}[2J' came, and not 'abc'"), "{reason}");
+        assert!(
+            reason.contains("message 7 on connection 2, from byte 3 on: '\\u{1b}[2J' came, and not 'abc'"),
+            "{reason}"
+        );
         let mut corrupt = outcome(20_000);
         corrupt.corrupt = Some(1);
         assert!(Round::of(1, &corrupt, None, 1).is_err());

@@ -112,9 +112,8 @@ mod tests {
     fn the_fine_count_is_taken_where_nothing_is_missing() {
         let start = Instant::now();
         let end = start + Duration::from_secs(1);
-        let use_of = |ticks, threads: &[(i32, u64)]| {
-            reading(end, ticks, threads).since(&reading(start, 100, &[(1, 5), (2, 0)]))
-        };
+        let use_of =
+            |ticks, threads: &[(i32, u64)]| reading(end, ticks, threads).since(&reading(start, 100, &[(1, 5), (2, 0)]));
         let used = use_of(150, &[(1, 400_000_005), (2, 103_000_000)]);
         assert_eq!(used, CpuUse { cpu: Duration::from_nanos(503_000_000), wall: Duration::from_secs(1) });
         assert!((used.share() - 0.503).abs() < 1e-9);

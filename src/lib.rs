@@ -55,6 +55,10 @@ pub mod reply;
 pub mod report;
 pub mod server;
 
+// What the tests beside the code share with those in `tests/` names the crate as a stranger does.
+#[cfg(test)]
+extern crate self as cooee;
+
 /// The README's examples are compiled, so that they stay true.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

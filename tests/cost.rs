@@ -11,14 +11,20 @@ use std::fs;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
 use cooee::handler::{Context, Handler};
 use cooee::limits::Limits;
+use cooee::load;
+use cooee::load::options::{Body, End, Expect, Options, Pace};
+use cooee::load::outcome::Outcome;
 use cooee::net::bind::{SocketOptions, listen_tcp};
+use cooee::protocol::charset::Charset;
+use cooee::protocol::framing::{Framing, Rules};
 use cooee::reactor::Reactor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Client, Server, children, skip};
+use support::{Client, PATIENCE, Server, children, skip};
 
 /// Echoes what it is offered, and asks for a turn now and then, so that no turn waits for ever.
 struct Echo;
@@ -100,6 +106,45 @@ fn an_idle_connection_owns_its_slab_entry_and_its_deadline() {
         }
     });
     assert_eq!(again.bytes_current, 0, "connections that were busy again own more than before");
+}
+
+/// A run of load over one connection that measures so many messages.
+fn measure_load(address: SocketAddr, messages: u64) -> Outcome {
+    let options = Options {
+        addresses: vec![address.into()],
+        datagrams: false,
+        sources: Vec::new(),
+        connections: 1,
+        connect_rate: None,
+        churn: false,
+        pipeline: 1,
+        pace: Pace::Closed,
+        end: End::Messages(messages),
+        warmup: Duration::ZERO,
+        timeout: PATIENCE,
+        connect_timeout: PATIENCE,
+        body: Body::Noise(64),
+        expect: Expect::Echo,
+        rules: Rules { framing: Framing::Chunk, max_frame: 1024, charset: Charset::UTF_8 },
+        interval: Duration::from_secs(1),
+    };
+    load::run(options, None, &mut |_| {}).expect("a run")
+}
+
+#[test]
+fn recording_a_latency_allocates_nothing() {
+    const MESSAGES: u64 = 20_000;
+    let server = Server::start(&["tcp://127.0.0.1:0"]);
+    let count = |messages| {
+        let mut measured = 0;
+        let cost = allocation_counter::measure(|| measured = measure_load(server.address(), messages).messages);
+        assert_eq!(measured, messages);
+        cost.count_total
+    };
+    let few = count(1_000);
+    let many = count(1_000 + MESSAGES);
+    // What a run does a few times a second may allocate: its course, its progress.
+    assert!(many < few + MESSAGES / 20, "{MESSAGES} more messages made {} more allocations", many.saturating_sub(few));
 }
 
 /// 2 calls a message, read and write, and a share of one `epoll_wait`.

@@ -9,28 +9,14 @@ mod support;
 
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
-use support::{Client, Server, ask, can_forge, run, send, skip, udp_client};
+use support::{Client, Server, ask, can_forge, run, send, udp_client};
 
 /// Python with one of the tutorial's programs; none where there is no Python.
 fn python(program: &str, arguments: &[&str]) -> Option<Command> {
-    static INTERPRETER: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let interpreter = INTERPRETER.get_or_init(|| {
-        let ask = "import sys; print(sys.executable); sys.exit(sys.version_info < (3, 8))";
-        let answer =
-            Command::new("python3").args(["-c", ask]).output().ok().filter(|answer| answer.status.success())?;
-        Some(PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim_end()))
-    });
-    let Some(interpreter) = interpreter else {
-        skip("python3 (3.8 or newer) is missing");
-        return None;
-    };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tutorial").join(program);
-    let mut command = Command::new(interpreter);
-    command.args(["-u", "-X", "utf8"]).arg(script).args(arguments);
+    let mut command = support::python(&format!("tutorial/{program}"))?;
+    command.args(arguments);
     Some(command)
 }
 

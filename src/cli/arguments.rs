@@ -7,9 +7,11 @@ use log::LevelFilter;
 
 use crate::cli::compare_arguments::CompareArguments;
 use crate::cli::load_arguments::LoadArguments;
+use crate::cli::report_arguments::{OutputArguments, ReportArguments};
 use crate::cli::settings::{self, Settings};
 use crate::cli::units;
 use crate::limits::{DatagramRate, Limits};
+use crate::load::slo::Objective;
 use crate::net::bind::SocketOptions;
 use crate::protocol::ack;
 use crate::protocol::bye::Bye;
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Load(Box<LoadCommand>),
     /// Start several servers in turn, put the same load on each, and tell which one is better where that can be told
     Compare(Box<CompareArguments>),
+    /// Tell what runs of load have measured: merged, or side by side
+    Report(ReportArguments),
 }
 
 #[derive(Debug, Args)]
@@ -232,4 +236,9 @@ pub(crate) struct LoadCommand {
     pub(crate) endpoint: String,
     #[command(flatten)]
     pub(crate) load: LoadArguments,
+    /// Search the highest rate at which this percentile (p50, p90, p99, p999, p9999 or max) of the latencies stays within a time
+    #[arg(long, value_name = "p99=TIME", value_parser = units::objective, conflicts_with_all = ["rate", "ramp", "messages"], help_heading = "Load")]
+    pub(crate) slo: Option<Objective>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
 }

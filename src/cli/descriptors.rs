@@ -32,7 +32,7 @@ pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Resul
 }
 
 /// Raises the soft limit to the hard one and tells what it is then.
-fn raise_limit() -> usize {
+pub(crate) fn raise_limit() -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
     let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,

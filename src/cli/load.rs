@@ -1,44 +1,148 @@
 //! `cooee load`: puts load on a server and tells what it measured.
 
+use std::env;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 use crate::cli::arguments::LoadCommand;
+use crate::cli::descriptors;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::load_arguments::Target;
+use crate::cli::progress::Progress;
 use crate::load;
+use crate::load::options::{End, Options, Pace};
+use crate::load::outcome::Outcome;
+use crate::load::schedule::Schedule;
+use crate::load::slo::{Next, Objective, Search};
+use crate::report::Report;
+use crate::report::conditions::Conditions;
+use crate::report::objective::{Found, Step};
 
-/// Runs load, and prints the result.
+/// A step of a search takes this part of the run that confirms it, within these bounds.
+const STEP_PART: u32 = 5;
+const STEP_MIN: Duration = Duration::from_secs(1);
+const STEP_MAX: Duration = Duration::from_secs(10);
+
+/// The figures are not to be trusted: they tell of this program and not of the server.
+const INVALID: u8 = 3;
+
+/// Runs load, and tells the result.
 pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, Failure> {
     let target = Target::find(&command.endpoint)?;
     let options = command.load.options(&target)?;
-    let interrupt = Interrupt::catch().map_err(|error| Failure::Runtime(error.to_string()))?;
-    let outcome = load::run(options, interrupt.stream().ok(), &mut |progress| log::debug!("{progress:?}"))
-        .map_err(|error| Failure::Runtime(error.to_string()))?;
-    println!(
-        "{:?} {} msgs {} /s late {} of {} errors {:?} lost {:?} dup {:?} reord {:?} corrupt {:?} cpu {:?} int {}",
-        outcome.duration,
-        outcome.messages,
-        outcome.messages_per_second(),
-        outcome.late,
-        outcome.sent,
-        outcome.errors,
-        outcome.lost,
-        outcome.duplicated,
-        outcome.reordered,
-        outcome.corrupt,
-        outcome.generator_cpu,
-        outcome.interrupted
-    );
-    println!(
-        "p50 {} p99 {} max {} | p50 {} p99 {} max {}",
-        outcome.latency.value_at_quantile(0.5) / 1000,
-        outcome.latency.value_at_quantile(0.99) / 1000,
-        outcome.latency.max() / 1000,
-        outcome.send_latency.value_at_quantile(0.5) / 1000,
-        outcome.send_latency.value_at_quantile(0.99) / 1000,
-        outcome.send_latency.max() / 1000
-    );
-    println!("{:?} {:?}", outcome.mismatch, outcome.doubts());
-    Ok(ExitCode::SUCCESS)
+    check_sources(&options)?;
+    command.output.check()?;
+    command.output.check_files()?;
+    descriptors::raise_limit();
+    let interrupt = Interrupt::catch().map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
+    let mut runs = Runs { target, interrupt };
+    let report = match command.slo {
+        None => runs.report(&options)?,
+        Some(objective) => runs.search(&options, objective)?,
+    };
+    command.output.write(&report.endpoint, &report)?;
+    Ok(exit_code(&report))
+}
+
+/// Whether connections can leave from the addresses that were asked for.
+fn check_sources(options: &Options) -> Result<(), Failure> {
+    for source in &options.sources {
+        UdpSocket::bind(SocketAddr::new(*source, 0)).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrNotAvailable => {
+                Failure::Usage(format!("--source {source}: it is not an address of this machine"))
+            }
+            _ => Failure::Runtime(format!("--source {source}: {error}")),
+        })?;
+    }
+    Ok(())
+}
+
+fn exit_code(report: &Report) -> ExitCode {
+    let missed = report.objective.as_ref().is_some_and(|found| found.rate.is_none());
+    if report.messages == 0 || report.mismatch.is_some() || report.corrupt.is_some_and(|count| count > 0) || missed {
+        ExitCode::FAILURE
+    } else if report.valid {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(INVALID)
+    }
+}
+
+/// Runs against one server, one after the other.
+struct Runs {
+    target: Target,
+    interrupt: Interrupt,
+}
+
+impl Runs {
+    fn outcome(&mut self, options: &Options) -> Result<Outcome, Failure> {
+        let failed = |error: io::Error| Failure::Runtime(format!("the event loop failed: {error}"));
+        let progress = Progress::start();
+        let outcome = load::run(options.clone(), Some(self.interrupt.stream().map_err(failed)?), &mut |state| {
+            progress.show(state);
+        });
+        progress.finish();
+        let outcome = outcome.map_err(failed)?;
+        if outcome.interrupted {
+            self.interrupt.note();
+        }
+        Ok(outcome)
+    }
+
+    fn report(&mut self, options: &Options) -> Result<Report, Failure> {
+        let began = SystemTime::now();
+        let outcome = self.outcome(options)?;
+        let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
+        Ok(Report::new(&outcome, &self.target.text, Conditions::here(command, options, began)))
+    }
+
+    /// Searches the highest rate that keeps `objective`. The report is that of the run that confirms it; of the last run, where there
+    /// is none.
+    fn search(&mut self, options: &Options, objective: Objective) -> Result<Report, Failure> {
+        let End::After(duration) = options.end else {
+            return Err(Failure::Usage(
+                "--slo: a search takes a time (--duration), not a number of messages".to_owned(),
+            ));
+        };
+        let short = Options { end: End::After((duration / STEP_PART).clamp(STEP_MIN, STEP_MAX)), ..options.clone() };
+        let at = |options: &Options, rate| Options { pace: Pace::Open(Schedule::steady(rate)), ..options.clone() };
+        let probe = self.report(&short)?;
+        log::info!("a closed loop gets {:.0} replies a second: searching below that", probe.messages_per_s);
+        let mut search = Search::new(probe.messages_per_s);
+        let mut found = Found::new(objective);
+        let mut last = probe;
+        while last.messages > 0 && !self.interrupt.is_caught() {
+            let (rate, confirms) = match search.next() {
+                Next::Step(rate) => (rate, false),
+                Next::Confirm(rate) => (rate, true),
+                Next::Found(rate) => {
+                    found.rate = Some(rate);
+                    break;
+                }
+                Next::NotFound => break,
+            };
+            let options = at(if confirms { options } else { &short }, rate);
+            let began = SystemTime::now();
+            let outcome = self.outcome(&options)?;
+            if outcome.interrupted {
+                break;
+            }
+            let verdict = objective.judge(rate, &outcome);
+            if confirms {
+                search.confirm(rate, verdict)
+            } else {
+                search.step(rate, verdict)
+            }
+            let step = Step::new(rate, confirms, verdict, objective, &outcome);
+            log::info!("{step}");
+            found.steps.push(step);
+            let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
+            last = Report::new(&outcome, &self.target.text, Conditions::here(command, &options, began));
+        }
+        last.objective = Some(found);
+        Ok(last)
+    }
 }

@@ -10,6 +10,9 @@ mod interrupt;
 mod load;
 mod load_arguments;
 mod logger;
+mod progress;
+mod report;
+mod report_arguments;
 mod send;
 mod serve;
 pub mod settings;
@@ -29,6 +32,7 @@ pub fn run() -> ExitCode {
         Command::Send(arguments) => send::run(arguments),
         Command::Load(arguments) => load::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
     });
     match result {
         Ok(code) => code,

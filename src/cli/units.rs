@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::load::schedule::Schedule;
+use crate::load::slo::Objective;
 
 /// A duration such as `250ms`, `30s`, `5m` or `1h`; `0` is none at all.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -73,6 +74,13 @@ fn rate_or_zero(text: &str) -> Result<f64, String> {
         Ok(rate) if rate > 0.0 => Err("it can be at most 1000k a second".to_owned()),
         _ => Err("a rate is a number a second: 1000, 2.5, 10k".to_owned()),
     }
+}
+
+/// An objective such as `p99=2ms`.
+pub(crate) fn objective(text: &str) -> Result<Objective, String> {
+    const FORM: &str = "an objective is a percentile (p50, p90, p99, p999, p9999 or max) and a time: p99=2ms";
+    let (name, time) = text.split_once('=').ok_or(FORM)?;
+    Ok(Objective { quantile: Objective::quantile(name).ok_or(FORM)?, latency: positive_duration(time)? })
 }
 
 /// A ramp such as `100:5000/30s`.

@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(dialer.failed(0, CloseReason::ConnectRefused, &mut orders), Ok(()));
         assert_eq!(connects(&mut orders), [1]);
         assert_eq!(dialer.failed(1, CloseReason::Reset, &mut orders), Err(CloseReason::Reset));
-        assert_eq!(connects(&mut orders), []);
+        assert!(connects(&mut orders).is_empty());
     }
 
     #[test]
@@ -139,14 +139,14 @@ mod tests {
         assert_eq!(dialer.failed(0, FULL, &mut orders), Ok(()));
         assert_eq!(dialer.look(at(1), &mut orders), Ok(Some(at(21))));
         assert_eq!(dialer.look(at(5), &mut orders), Ok(Some(at(21))));
-        assert_eq!(connects(&mut orders), []);
+        assert!(connects(&mut orders).is_empty());
         assert_eq!(dialer.look(at(21), &mut orders), Ok(None));
         assert_eq!(connects(&mut orders), [0]);
         // While one try is under way there is no other.
         assert_eq!(dialer.look(at(90), &mut orders), Ok(None));
         assert_eq!(dialer.failed(0, FULL, &mut orders), Ok(()));
         assert_eq!(dialer.look(at(91), &mut orders), Err(CloseReason::ConnectTimeout));
-        assert_eq!(connects(&mut orders), []);
+        assert!(connects(&mut orders).is_empty());
     }
 
     #[test]

@@ -28,6 +28,12 @@ pub struct Dialer {
     has_connected: bool,
 }
 
+/// The time between two of `rate` connections a second; a century stands for everything longer.
+fn spacing(rate: f64) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+    Duration::try_from_secs_f64(1.0 / rate).map_or(LONGEST, |spacing| spacing.min(LONGEST))
+}
+
 impl Dialer {
     /// A dialer with nothing to do.
     pub fn new(options: &Options) -> Dialer {
@@ -36,7 +42,7 @@ impl Dialer {
             address: 0,
             sources: options.sources.clone(),
             source: 0,
-            spacing: options.connect_rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate)),
+            spacing: options.connect_rate.map_or(Duration::ZERO, spacing),
             next: Moment::default(),
             waiting: BTreeSet::new(),
             under_way: 0,

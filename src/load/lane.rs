@@ -18,6 +18,8 @@ pub struct Flight {
     pub ticket: Ticket,
     /// When it was sent.
     pub sent: Moment,
+    /// Whether it was counted as sent late.
+    pub late: bool,
 }
 
 /// What a reply with a number answers.
@@ -64,9 +66,11 @@ pub struct Lane {
     pub received: usize,
     /// How much of a reply of unknown text was looked at.
     pub scanned: u32,
+    /// Its datagrams were refused before any was answered.
+    pub was_refused: bool,
     /// The ticket of the next message, which is not due yet.
     pub reserved: Option<Ticket>,
-    /// Since when there has been room for another message.
+    /// Since when there has been room for another message. It lies ahead where the socket takes none until then.
     pub free_since: Moment,
     flight: VecDeque<Flight>,
     next: u64,
@@ -81,6 +85,7 @@ impl Lane {
             key: None,
             received: 0,
             scanned: 0,
+            was_refused: false,
             reserved: None,
             free_since: Moment::default(),
             flight: VecDeque::with_capacity(pipeline),
@@ -104,9 +109,9 @@ impl Lane {
         self.next
     }
 
-    /// A message is sent.
-    pub fn send(&mut self, ticket: Ticket, now: Moment) {
-        self.flight.push_back(Flight { number: self.next, ticket, sent: now });
+    /// A message is sent, `late` or not.
+    pub fn send(&mut self, ticket: Ticket, now: Moment, late: bool) {
+        self.flight.push_back(Flight { number: self.next, ticket, sent: now, late });
         if let Some(history) = &mut self.history {
             history.forget(self.next);
         }
@@ -114,10 +119,10 @@ impl Lane {
     }
 
     /// The message that was sent last did not leave.
-    pub fn unsend(&mut self) -> Option<Ticket> {
+    pub fn unsend(&mut self) -> Option<Flight> {
         let flight = self.flight.pop_back()?;
         self.next = flight.number;
-        Some(flight.ticket)
+        Some(flight)
     }
 
     /// The oldest message is answered.
@@ -210,7 +215,7 @@ mod tests {
     fn lane(messages: u64) -> Lane {
         let mut lane = Lane::new(8, true);
         for number in 0..messages {
-            lane.send(TICKET, Moment(number));
+            lane.send(TICKET, Moment(number), false);
         }
         lane
     }
@@ -251,7 +256,7 @@ mod tests {
         assert_eq!(answers(&mut lane, 0), Some(false));
         for number in 1..=REMEMBERED {
             assert_eq!(lane.arrive(0), Arrival::Duplicate, "{number}");
-            lane.send(TICKET, Moment(number));
+            lane.send(TICKET, Moment(number), false);
             assert_eq!(answers(&mut lane, number), Some(false));
         }
         assert_eq!(lane.arrive(0), Arrival::TooLate);
@@ -260,7 +265,7 @@ mod tests {
     #[test]
     fn a_message_that_did_not_leave_is_sent_again_under_its_number() {
         let mut lane = lane(2);
-        assert_eq!(lane.unsend(), Some(TICKET));
+        assert_eq!(lane.unsend().map(|flight| flight.ticket), Some(TICKET));
         assert_eq!(lane.next_number(), 1);
         assert_eq!(lane.arrive(1), Arrival::Unknown);
     }

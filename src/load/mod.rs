@@ -23,6 +23,7 @@ pub mod outcome;
 pub mod pacer;
 pub mod recorder;
 pub mod schedule;
+pub mod slo;
 
 pub mod stopwatch;
 

@@ -96,9 +96,31 @@ pub enum Expect {
 }
 
 impl Options {
+    /// Connections at the most: no process may have more descriptors (Linux's `fs.nr_open` allows 1,048,576 of them).
+    pub const CONNECTIONS_MAX: usize = 1_000_000;
+
+    /// Messages in flight at the most, on all connections: each is remembered until its reply has come.
+    pub const IN_FLIGHT_MAX: usize = 10_000_000;
+
+    /// The longest message in bytes. It is kept in memory, and so is what a socket does not take of it.
+    pub const LENGTH_MAX: usize = 256 * 1024 * 1024;
+
     /// Whether everything fits together; an error says what does not, by the flags' names.
     pub fn check(&self) -> Result<(), String> {
         let chunked = self.rules.framing == Framing::Chunk && !self.datagrams;
+        if self.connections > Options::CONNECTIONS_MAX {
+            return Err(format!("--connections {}: it can be at most {}", self.connections, Options::CONNECTIONS_MAX));
+        }
+        if self.connections.saturating_mul(self.pipeline) > Options::IN_FLIGHT_MAX {
+            return Err(format!(
+                "--pipeline {}: at most {} messages can be in flight on all connections",
+                self.pipeline,
+                Options::IN_FLIGHT_MAX
+            ));
+        }
+        if self.body.length() > Options::LENGTH_MAX {
+            return Err(format!("--length {}: it can be at most {}", self.body.length(), Options::LENGTH_MAX));
+        }
         if self.datagrams && self.churn {
             return Err("--churn: datagrams have no connections to open".to_owned());
         }

@@ -37,7 +37,8 @@ pub struct Outcome {
     pub duplicated: Option<u64>,
     /// Replies that came after the reply to a later message. None where that cannot be known.
     pub reordered: Option<u64>,
-    /// Replies that were not what they had to be. None where nothing is checked.
+    /// Replies that were not what they had to be, those of the warm-up included: a wrong byte is never overlooked. None where nothing is
+    /// checked.
     pub corrupt: Option<u64>,
     /// Messages that left more than [`LATE`] after they were due although there was room for them: this program's own fault.
     pub late: u64,
@@ -45,6 +46,8 @@ pub struct Outcome {
     pub sent: u64,
     /// CPU time that this process used in the measured time, user and system.
     pub generator_cpu: Duration,
+    /// CPU time that the server used in the measured time, where somebody looked: [`run`](crate::load::run) does not.
+    pub server_cpu: Option<Duration>,
     /// Whether it was ended before its time.
     pub interrupted: bool,
     /// The first reply that was wrong.
@@ -160,7 +163,8 @@ pub struct Mismatch {
 pub enum Doubt {
     /// This share of the messages left late (0 to 1).
     LateSends(f64),
-    /// This process used this share of a core (0 to 1): it was the bottleneck.
+    /// This process used this share of a core (0 to 1), and the server none to the full, as far as is known: this process was the
+    /// bottleneck.
     Saturated(f64),
 }
 
@@ -171,6 +175,9 @@ impl Outcome {
     /// The share of a core that this process may use.
     pub const CORE_MAX: f64 = 0.98;
 
+    /// The share of a core from which on a server counts as saturated.
+    const SERVER_CORE: f64 = 0.95;
+
     /// What speaks against the figures; a run without doubts is valid.
     pub fn doubts(&self) -> Vec<Doubt> {
         let mut doubts = Vec::new();
@@ -179,7 +186,7 @@ impl Outcome {
             doubts.push(Doubt::LateSends(late));
         }
         let busy = self.core_share();
-        if busy > Outcome::CORE_MAX {
+        if busy > Outcome::CORE_MAX && self.messages > 0 && !self.server_is_saturated() {
             doubts.push(Doubt::Saturated(busy));
         }
         doubts
@@ -187,7 +194,16 @@ impl Outcome {
 
     /// How much of a core this process used, 0 to 1.
     pub fn core_share(&self) -> f64 {
-        self.generator_cpu.as_secs_f64() / self.duration.as_secs_f64().max(1e-9)
+        self.share(self.generator_cpu)
+    }
+
+    /// Whether the server is known to have used a core to the full, so that it was a bottleneck, if not the only one.
+    fn server_is_saturated(&self) -> bool {
+        self.server_cpu.is_some_and(|cpu| self.share(cpu) > Outcome::SERVER_CORE)
+    }
+
+    fn share(&self, cpu: Duration) -> f64 {
+        cpu.as_secs_f64() / self.duration.as_secs_f64().max(1e-9)
     }
 
     /// Replies a second, within the measured time.

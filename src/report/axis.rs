@@ -53,6 +53,15 @@ impl Coordinate {
         Coordinate { scale: axis.scale, tick: axis.tick, low, high, ticks }
     }
 
+    /// The same, but that a linear axis ends at `last` and not at the tick behind it.
+    pub(super) fn ending_at(mut self, last: f64) -> Coordinate {
+        if self.scale == Scale::Linear && last > 0.0 && last < self.high {
+            self.high = last;
+            self.ticks.retain(|tick| *tick <= last);
+        }
+        self
+    }
+
     /// Where a value lies on the scale.
     fn position(&self, value: f64) -> f64 {
         let position = match self.scale {

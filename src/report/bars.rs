@@ -4,10 +4,10 @@ use maud::Markup;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::protocol::escape::Escaped;
 use crate::report::axis::{Axis, Coordinate, Scale};
 use crate::report::chart::{self, Drawn, Size};
 use crate::report::ink::{self, Ink};
+use crate::report::visible::shortened;
 
 /// One bar.
 #[derive(Clone, Debug)]
@@ -106,12 +106,7 @@ impl BarChart {
 
     /// What is written above a bar: its name and its figure.
     fn label(&self, bar: &Bar) -> String {
-        let name = Escaped(&bar.name).to_string();
-        let name = match name.char_indices().nth(NAME_MAX) {
-            Some((end, _)) => format!("{} …", &name[..end]),
-            None => name,
-        };
-        format!("{name}: {}", (self.figure)(bar.value))
+        format!("{}: {}", shortened(&bar.name, NAME_MAX), (self.figure)(bar.value))
     }
 }
 

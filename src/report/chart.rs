@@ -4,9 +4,9 @@ use maud::{Markup, PreEscaped, html};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::protocol::escape::Escaped;
 use crate::report::axis::{Axis, Coordinate};
 use crate::report::ink::{self, Ink};
+use crate::report::visible::visible;
 
 /// Points of one series that are drawn at the most; of more, every so-manieth. A picture has no more columns.
 const POINTS_MAX: usize = 1500;
@@ -75,7 +75,8 @@ impl LineChart {
     fn draw(&self, size: Size) -> Drawn {
         let points = || self.series.iter().flat_map(|series| series.points.iter());
         let drawn = points().filter(|(_, y)| y.is_finite());
-        let x = Coordinate::new(&self.x, drawn.clone().map(|(x, _)| *x), size.x_ticks);
+        let last = drawn.clone().map(|(x, _)| *x).filter(|x| x.is_finite()).fold(0.0, f64::max);
+        let x = Coordinate::new(&self.x, drawn.clone().map(|(x, _)| *x), size.x_ticks).ending_at(last);
         let y = Coordinate::new(&self.y, drawn.map(|(_, y)| *y), size.y_ticks);
         let floor = y.first();
         picture(size, |area| {
@@ -168,7 +169,7 @@ pub(super) fn figure(title: &str, note: &str, legend: &[(&str, Ink)], draw: impl
                             svg.sample viewBox="0 0 28 12" aria-hidden="true" {
                                 polyline fill="none" stroke=(ink.role()) stroke-width="3" points="0,6 28,6" {}
                             }
-                            (Escaped(name))
+                            (visible(name))
                         }
                     }
                 }

@@ -1,7 +1,5 @@
 //! Figures as a person reads them: three digits that count, and a unit of a fitting size.
 
-use std::time::Duration;
-
 /// Units of time in nanoseconds, from the largest on.
 const TIMES: [(f64, &str); 4] = [(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")];
 
@@ -23,9 +21,9 @@ pub fn seconds_tick(seconds: f64) -> String {
     trimmed(&format!("{} s", digits(seconds)))
 }
 
-/// A duration: `2.50 s`.
-pub fn duration(duration: Duration) -> String {
-    latency(duration.as_secs_f64() * 1e9)
+/// A time in seconds: `2.50 s`.
+pub fn seconds(seconds: f64) -> String {
+    if seconds == 0.0 { "0 s".to_owned() } else { latency(seconds * 1e9) }
 }
 
 /// A number of bytes, or of bytes a second: `1.23 MB`.
@@ -140,7 +138,7 @@ mod tests {
         assert_eq!(seconds_tick(10.0), "10 s");
         assert_eq!(bytes(6_400_000.0), "6.40 MB");
         assert_eq!(bytes_tick(200_000_000.0), "200 MB");
-        assert_eq!(duration(Duration::from_millis(2500)), "2.50 s");
+        assert_eq!(seconds(2.5), "2.50 s");
     }
 
     #[test]

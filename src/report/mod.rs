@@ -1,8 +1,211 @@
 //! What a run of load has measured, told: to programs (JSON, CSV), to a person at a terminal, and as a page with pictures.
+//!
+//! [`Report`] is all of it; [`json`] writes and reads it, [`text`], [`table`] and [`run_page`] show it, [`merge`] adds several up.
 
+pub mod advice;
 pub mod axis;
 pub mod bars;
 pub mod chart;
+mod check;
+pub mod conditions;
+mod distribution;
+pub mod figures;
+pub mod histogram;
 pub mod human;
 pub mod ink;
+pub mod interval;
+pub mod json;
+pub mod latencies;
+pub mod merge;
+pub mod objective;
 pub mod page;
+mod pictures;
+pub mod run_page;
+#[cfg(test)]
+#[path = "../../tests/support/runs.rs"]
+mod runs;
+pub mod table;
+pub mod text;
+pub mod visible;
+mod words;
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::load::outcome::Outcome;
+use crate::report::conditions::Conditions;
+use crate::report::interval::Interval;
+use crate::report::latencies::Latencies;
+use crate::report::objective::Found;
+
+/// The version of the format: it rises when a field goes or means something else, not when one is added.
+pub const VERSION: u64 = 1;
+
+/// What a run, or several merged ones, has measured. `docs/report-format.md` tells what each field means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`VERSION`].
+    pub version: u64,
+    /// The server, as it was given.
+    pub endpoint: String,
+    /// What decided when messages were sent.
+    #[serde(rename = "loop")]
+    pub pace: Loop,
+    /// The measured time in seconds.
+    pub duration_s: f64,
+    /// Connections, or datagram sockets.
+    pub connections: u64,
+    /// Messages that were sent in the measured time.
+    pub sent: u64,
+    /// Messages that became due in the measured time and were answered, then or later.
+    pub messages: u64,
+    /// Replies that came within the measured time.
+    pub replies: u64,
+    /// Bytes of those replies.
+    pub reply_bytes: u64,
+    /// `replies` a second.
+    pub messages_per_s: f64,
+    /// `reply_bytes` a second.
+    pub bytes_per_s: f64,
+    /// From when a message was due (in a closed loop: sent) until its reply was there.
+    pub latency_us: Latencies,
+    /// From when a message was sent until its reply was there.
+    pub send_latency_us: Latencies,
+    /// What went wrong, and how often.
+    pub errors: BTreeMap<String, u64>,
+    /// Datagrams without a reply; none where it is not known.
+    pub lost: Option<u64>,
+    /// Replies that came twice; none where it is not known.
+    pub duplicated: Option<u64>,
+    /// Replies that came after a later one; none where it is not known.
+    pub reordered: Option<u64>,
+    /// Wrong replies; none where nothing is checked.
+    pub corrupt: Option<u64>,
+    /// Messages that left too late through this program's own fault.
+    pub late: u64,
+    /// Whether the figures tell of the server: there are no doubts.
+    pub valid: bool,
+    /// What speaks against that, in words.
+    pub doubts: Vec<String>,
+    /// Whether the run was ended before its time.
+    pub interrupted: bool,
+    /// The first wrong reply.
+    pub mismatch: Option<Mismatch>,
+    /// CPU time of this program in seconds, user and system.
+    pub generator_cpu_s: f64,
+    /// CPU time of the server's processes, where they ran on the same machine and could be seen.
+    pub server_cpu_s: Option<f64>,
+    /// What a search for the highest rate has found, where this run was its last.
+    pub objective: Option<Found>,
+    /// The course of the run.
+    pub intervals: Vec<Interval>,
+    /// The conditions of the run; of each of the runs that were merged.
+    pub conditions: Vec<Conditions>,
+    /// What `latency_us` is read off.
+    #[serde(with = "histogram")]
+    pub histogram: Histogram<u64>,
+    /// What `send_latency_us` is read off.
+    #[serde(with = "histogram")]
+    pub send_histogram: Histogram<u64>,
+}
+
+/// What decides when messages are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loop {
+    /// The replies: the next message leaves when one has come.
+    Closed,
+    /// A schedule, whatever the server does.
+    Open,
+}
+
+impl Loop {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Loop::Closed => "closed",
+            Loop::Open => "open",
+        }
+    }
+}
+
+/// Where a reply was not what it had to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mismatch {
+    /// Which connection, counted from 0.
+    pub connection: u64,
+    /// Which of its messages, counted from 0.
+    pub message: u64,
+    /// Which byte of the reply, counted from 0.
+    pub offset: u64,
+    /// What had to come from there on, as a Rust byte string is escaped.
+    pub expected: String,
+    /// What came, escaped in the same way.
+    pub got: String,
+}
+
+impl Report {
+    /// The report of one run against `endpoint`.
+    pub fn new(outcome: &Outcome, endpoint: &str, conditions: Conditions) -> Report {
+        let mut errors = BTreeMap::new();
+        for (kind, count) in &outcome.errors {
+            *errors.entry(kind.name()).or_default() += count;
+        }
+        let doubts: Vec<String> = outcome.doubts().into_iter().map(advice::doubt).collect();
+        Report {
+            version: VERSION,
+            endpoint: endpoint.to_owned(),
+            pace: if outcome.open_loop { Loop::Open } else { Loop::Closed },
+            duration_s: outcome.duration.as_secs_f64(),
+            connections: outcome.connections as u64,
+            sent: outcome.sent,
+            messages: outcome.messages,
+            replies: outcome.replies_in_time,
+            reply_bytes: outcome.reply_bytes_in_time,
+            messages_per_s: outcome.messages_per_second(),
+            bytes_per_s: outcome.bytes_per_second(),
+            latency_us: Latencies::of(&outcome.latency),
+            send_latency_us: Latencies::of(&outcome.send_latency),
+            errors,
+            lost: outcome.lost,
+            duplicated: outcome.duplicated,
+            reordered: outcome.reordered,
+            corrupt: outcome.corrupt,
+            late: outcome.late,
+            valid: doubts.is_empty(),
+            doubts,
+            interrupted: outcome.interrupted,
+            mismatch: outcome.mismatch.as_ref().map(|mismatch| Mismatch {
+                connection: mismatch.connection as u64,
+                message: mismatch.message,
+                offset: mismatch.offset as u64,
+                expected: mismatch.expected.escape_ascii().to_string(),
+                got: mismatch.got.escape_ascii().to_string(),
+            }),
+            generator_cpu_s: outcome.generator_cpu.as_secs_f64(),
+            server_cpu_s: outcome.server_cpu.map(|cpu| cpu.as_secs_f64()),
+            objective: None,
+            intervals: outcome.intervals.iter().map(Interval::of).collect(),
+            conditions: vec![conditions],
+            histogram: outcome.latency.clone(),
+            send_histogram: outcome.send_latency.clone(),
+        }
+    }
+
+    /// How often something went wrong, of any kind.
+    pub fn error_count(&self) -> u64 {
+        self.errors.values().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// CPU time of this program a message in nanoseconds; none where there was no message.
+    pub fn generator_cpu_per_message(&self) -> Option<f64> {
+        (self.replies > 0).then(|| self.generator_cpu_s * 1e9 / self.replies as f64)
+    }
+
+    /// CPU time of the server a message in nanoseconds; none where it is not known, or there was no message.
+    pub fn server_cpu_per_message(&self) -> Option<f64> {
+        self.server_cpu_s.filter(|_| self.replies > 0).map(|cpu| cpu * 1e9 / self.replies as f64)
+    }
+}

@@ -4,7 +4,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::protocol::escape::Escaped;
+use crate::report::visible::visible;
 
 /// The style sheet. It says what the roles of [`ink`](crate::report::ink) look like in a light and in a dark theme.
 const STYLE: &str = include_str!("page.css");
@@ -24,14 +24,14 @@ pub fn page(title: &str, lead: &str, body: &Markup) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "cooee " (env!("CARGO_PKG_VERSION")) };
-                title { (Escaped(title)) }
+                title { (visible(title)) }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
-                    h1 { (Escaped(title)) }
-                    p.lead { (Escaped(lead)) }
+                    h1 { (visible(title)) }
+                    p.lead { (visible(lead)) }
                 }
                 main { (body) }
             }
@@ -44,7 +44,7 @@ pub fn page(title: &str, lead: &str, body: &Markup) -> String {
 pub fn section(title: &str, body: &Markup) -> Markup {
     html! {
         section {
-            h2 { (Escaped(title)) }
+            h2 { (visible(title)) }
             (body)
         }
     }
@@ -63,8 +63,8 @@ pub enum Tone {
 pub fn notice(tone: Tone, heading: &str, sentences: &[String]) -> Markup {
     html! {
         div.notice.alarm[tone == Tone::Alarm] role="note" {
-            strong { (Escaped(heading)) }
-            @for sentence in sentences { p { (Escaped(sentence)) } }
+            strong { (visible(heading)) }
+            @for sentence in sentences { p { (visible(sentence)) } }
         }
     }
 }
@@ -74,7 +74,7 @@ pub fn figures(figures: &[(&str, String)]) -> Markup {
     html! {
         dl.figures {
             @for (name, value) in figures {
-                div { dt { (Escaped(name)) } dd { (Escaped(value)) } }
+                div { dt { (visible(name)) } dd { (visible(value)) } }
             }
         }
     }
@@ -85,7 +85,7 @@ pub fn facts(facts: &[(String, String)]) -> Markup {
     html! {
         dl.facts {
             @for (name, value) in facts {
-                div { dt { (Escaped(name)) } dd { (Escaped(value)) } }
+                div { dt { (visible(name)) } dd { (visible(value)) } }
             }
         }
     }
@@ -96,12 +96,12 @@ pub fn table(head: &[String], rows: &[Vec<String>]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="table" {
             table {
-                thead { tr { @for cell in head { th scope="col" { (Escaped(cell)) } } } }
+                thead { tr { @for cell in head { th scope="col" { (visible(cell)) } } } }
                 tbody {
                     @for row in rows {
                         tr {
                             @for (index, cell) in row.iter().enumerate() {
-                                @if index == 0 { th scope="row" { (Escaped(cell)) } } @else { td { (Escaped(cell)) } }
+                                @if index == 0 { th scope="row" { (visible(cell)) } } @else { td { (visible(cell)) } }
                             }
                         }
                     }

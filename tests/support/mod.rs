@@ -6,10 +6,16 @@
 #![allow(dead_code, unused_imports, reason = "each test file is a crate of its own, and uses its own part of this")]
 
 mod client;
+mod faulty_datagrams;
+mod faulty_server;
+mod load;
 mod message;
+mod network;
 mod noise;
+mod peer;
 mod proc;
 mod process;
+mod python;
 mod server;
 mod splitmix;
 mod udp;
@@ -18,10 +24,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use client::Client;
+pub use faulty_datagrams::{Fate, Fates, FaultyDatagrams};
+pub use faulty_server::{FaultyServer, take};
+pub use load::{Loading, Measured, load, load_command};
 pub use message::{acknowledged, len32};
+pub use network::Network;
 pub use noise::{Noise, noise};
-pub use proc::{children, cpu_ticks, descriptors, resident_bytes, tcp_row};
+pub use peer::Peer;
+pub use proc::{bound_ports, children, cpu_ticks, descriptors, resident_bytes, tcp_row};
 pub use process::{Collected, Process, Ran, cooee, finish, raise_descriptor_limit, run, send};
+pub use python::python;
 pub use server::{Server, Summary};
 pub use udp::{ask, can_forge, got_nothing, receive, udp_client, udp_client_at};
 

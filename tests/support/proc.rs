@@ -28,6 +28,18 @@ pub fn children(process: u32) -> Vec<u32> {
     list.split_whitespace().map(|id| id.parse().expect("a process id")).collect()
 }
 
+/// The local ports of a process's sockets that have no peer: `table` is that of one protocol in `/proc/net`, such as `tcp`.
+pub fn bound_ports(process: u32, table: &str) -> Vec<u16> {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{process}/fd")) else { return Vec::new() };
+    let links = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    let sockets: Vec<String> =
+        links.filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    let table = fs::read_to_string(format!("/proc/net/{table}")).expect("the table can be read");
+    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let own = rows.filter(|row| row[2].ends_with(":0000") && sockets.iter().any(|inode| inode == row[9]));
+    own.map(|row| u16::from_str_radix(row[1].rsplit(':').next().unwrap(), 16).expect("a port")).collect()
+}
+
 /// The columns of `/proc/net/tcp` for the IPv4 socket between these two addresses (the kernel's `proc_net_tcp.txt`).
 pub fn tcp_row(local: SocketAddr, peer: SocketAddr) -> Vec<String> {
     let ends = |address: SocketAddr| format!(":{:04X}", address.port());

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -84,7 +84,12 @@ pub struct Process {
 
 impl Process {
     pub fn spawn(command: &mut Command) -> Process {
-        Process { child: command.spawn().expect("the binary starts") }
+        Process::try_spawn(command).expect("the binary starts")
+    }
+
+    /// The same for a program that may be missing.
+    pub fn try_spawn(command: &mut Command) -> io::Result<Process> {
+        command.spawn().map(|child| Process { child })
     }
 
     pub fn child(&mut self) -> &mut Child {

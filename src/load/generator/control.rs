@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::handler::{Context, Orders};
 use crate::load::cpu_time::cpu_time;
-use crate::load::generator::Generator;
+use crate::load::generator::{Generator, REOPEN_AFTER};
 use crate::load::lane::State;
 use crate::load::options::End;
 use crate::load::outcome::{ErrorKind, Progress, Stage};
@@ -15,6 +15,9 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// How many times within the time-out of a reply the lanes are looked at: so exact a time-out is.
 const SCANS: u32 = 20;
+
+/// So many failures in a row, and no reply between them, are more than bad luck.
+const FAILURES: u32 = 3;
 
 impl Generator {
     /// Does what is due by now, and asks to be called for the next.
@@ -39,8 +42,8 @@ impl Generator {
             Stage::Measuring => Some(self.pacer.stops_at()),
             Stage::Waiting => Some(self.waits_until),
         };
-        let alone_ends = self.alone_ends().filter(|_| self.stage == Stage::Measuring);
-        let moments = [stage_ends, alone_ends, self.dialer.due(), Some(self.next_scan), Some(self.next_progress)];
+        let patience_ends = self.patience_ends().filter(|_| self.stage == Stage::Measuring);
+        let moments = [stage_ends, patience_ends, self.dialer.due(), Some(self.next_scan), Some(self.next_progress)];
         moments.into_iter().flatten().min()
     }
 
@@ -77,6 +80,7 @@ impl Generator {
             match lane.key {
                 _ if self.options.churn => self.dialer.add(number, now),
                 Some(key) => orders.wake(key),
+                None if lane.state == State::Closed => self.dialer.add(number, now.after(REOPEN_AFTER)),
                 None => {}
             }
         }
@@ -86,14 +90,16 @@ impl Generator {
     fn has_measured(&self, now: Moment) -> bool {
         match self.options.end {
             End::After(_) => now >= self.pacer.stops_at(),
-            End::Messages(_) => self.pacer.is_exhausted(now) || self.alone_ends().is_some_and(|moment| now >= moment),
+            End::Messages(_) => {
+                self.pacer.is_exhausted(now) || self.patience_ends().is_some_and(|moment| now >= moment)
+            }
         }
     }
 
     /// A number of messages cannot be waited for for ever, where nobody is left to answer them.
-    fn alone_ends(&self) -> Option<Moment> {
-        let endless = matches!(self.options.end, End::Messages(_)) && self.alone_since != Moment::NEVER;
-        endless.then(|| self.alone_since.after(self.options.connect_timeout + self.options.timeout))
+    fn patience_ends(&self) -> Option<Moment> {
+        let may_be_endless = matches!(self.options.end, End::Messages(_)) && self.failures >= FAILURES;
+        may_be_endless.then(|| self.failing_since.after(self.options.connect_timeout + self.options.timeout))
     }
 
     fn stop_measuring(&mut self, now: Moment) {
@@ -117,7 +123,8 @@ impl Generator {
         self.recorder.error(ErrorKind::Unanswered, self.pacer.unsent(), now);
         if let End::Messages(_) = self.options.end {
             self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
-            self.ended_at = Some(self.recorder.last_reply.max(self.pacer.measures_from()));
+            // What was waited for in vain after the last reply is no time of measuring.
+            self.ended_at = Some(if self.recorder.latency.is_empty() { now } else { self.recorder.last_reply });
         }
         self.end(orders);
     }

@@ -44,7 +44,7 @@ impl Generator {
     pub(super) fn received_datagram(&mut self, lane: usize, bytes: &[u8], cx: &mut Context<'_>) {
         let now = self.now();
         let was_full = self.lanes[lane].in_flight() >= self.options.pipeline;
-        if let Some(flight) = self.match_datagram(lane, bytes) {
+        if let Some(flight) = self.match_datagram(lane, bytes, now) {
             self.note_reply(&flight, bytes.len(), now);
             self.settle(now, cx.orders);
             if was_full {
@@ -55,7 +55,7 @@ impl Generator {
     }
 
     /// The message that a datagram answers, if it answers one.
-    fn match_datagram(&mut self, lane: usize, bytes: &[u8]) -> Option<Flight> {
+    fn match_datagram(&mut self, lane: usize, bytes: &[u8], now: Moment) -> Option<Flight> {
         if !self.exchange.is_checked() {
             return self.lanes[lane].answer_oldest();
         }
@@ -77,11 +77,11 @@ impl Generator {
         };
         match self.lanes[lane].arrive(number) {
             Arrival::Answer { flight, reordered } => {
-                self.counts.reordered += u64::from(reordered);
+                self.counts.reordered += u64::from(reordered && flight.ticket.measured);
                 Some(flight)
             }
             Arrival::Duplicate => {
-                self.counts.duplicated += 1;
+                self.counts.duplicated += u64::from(now >= self.pacer.measures_from());
                 None
             }
             // It was counted as lost when its time was up.
@@ -108,6 +108,7 @@ impl Generator {
         let mut lost = 0;
         while let Some(flight) = self.lanes[lane].expire(before) {
             lost += 1;
+            self.note_failure(now);
             self.counts.lost += u64::from(flight.ticket.measured);
             self.settle(now, orders);
         }
@@ -126,17 +127,21 @@ impl Generator {
         let now = self.now();
         match reason {
             CloseReason::Failed(io::ErrorKind::WouldBlock) => {
-                if let Some(ticket) = self.lanes[lane].unsend() {
-                    self.sent -= u64::from(ticket.measured);
-                    self.lanes[lane].reserved = Some(ticket);
+                let place = &mut self.lanes[lane];
+                if let Some(flight) = place.unsend() {
+                    self.sent -= u64::from(flight.ticket.measured);
+                    self.late -= u64::from(flight.late);
+                    place.reserved = Some(flight.ticket);
                 }
-                cx.wake_after(AGAIN_AFTER);
+                // Until then there is no room, and whoever waits for room is not late.
+                place.free_since = now.after(AGAIN_AFTER);
+                cx.wake_at(place.free_since.tick());
             }
             reason => {
                 self.recorder.error(ErrorKind::of(reason), 1, now);
                 let never_answers = matches!(reason, CloseReason::ConnectRefused | CloseReason::FrameTooLong);
-                if never_answers && self.recorder.replies == 0 && self.lanes[lane].state == State::Open {
-                    self.lanes[lane].state = State::Failed;
+                if never_answers && self.recorder.replies == 0 && !self.lanes[lane].was_refused {
+                    self.lanes[lane].was_refused = true;
                     self.refused_sockets += 1;
                     cx.orders.wake(self.control);
                 }

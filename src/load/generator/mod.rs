@@ -57,8 +57,9 @@ pub(super) struct Generator {
     open: usize,
     /// Connections that were when the warm-up began.
     opened: usize,
-    /// Since when none is established.
-    alone_since: Moment,
+    /// Messages and connections that failed since the last reply, and when the first of them did.
+    failures: u32,
+    failing_since: Moment,
     /// When what is outstanding is waited for no longer.
     waits_until: Moment,
     next_scan: Moment,
@@ -73,6 +74,8 @@ pub(super) struct Generator {
     late: u64,
     counts: DatagramCounts,
     refused_sockets: usize,
+    /// Connections that were not established in time, since the last one that was.
+    connect_timeouts: usize,
     mismatch: Option<Mismatch>,
     interrupted: bool,
 }
@@ -103,7 +106,8 @@ impl Generator {
             outstanding: 0,
             open: 0,
             opened: 0,
-            alone_since: Moment::NEVER,
+            failures: 0,
+            failing_since: Moment::NEVER,
             waits_until: Moment::NEVER,
             next_scan: Moment::default(),
             next_progress: Moment::default(),
@@ -116,6 +120,7 @@ impl Generator {
             late: 0,
             counts: DatagramCounts::default(),
             refused_sockets: 0,
+            connect_timeouts: 0,
             mismatch: None,
             interrupted: false,
             options,
@@ -161,6 +166,7 @@ impl Generator {
             late: self.late,
             sent: self.sent,
             generator_cpu: self.cpu.unwrap_or_default(),
+            server_cpu: None,
             interrupted: self.interrupted,
             mismatch: self.mismatch,
         }
@@ -193,16 +199,21 @@ impl Generator {
     fn note_sent(&mut self, lane: usize, ticket: Ticket, now: Moment) {
         let lane = &mut self.lanes[lane];
         let late = self.lateness.is_late(ticket.due, lane.free_since, now);
-        lane.send(ticket, now);
-        if ticket.measured {
-            self.sent += 1;
-            self.late += u64::from(late && matches!(self.options.pace, Pace::Open(_)));
-        }
+        let late = late && ticket.measured && matches!(self.options.pace, Pace::Open(_));
+        lane.send(ticket, now, late);
+        self.sent += u64::from(ticket.measured);
+        self.late += u64::from(late);
     }
 
     /// The next ticket of `lane`, if it has room for a message and one is due. Where the next is due later, the lane is woken then.
     fn next_due(&mut self, lane: usize, now: Moment, cx: &mut Context<'_>) -> Option<Ticket> {
         if self.lanes[lane].in_flight() >= self.options.pipeline {
+            return None;
+        }
+        let free_since = self.lanes[lane].free_since;
+        if free_since > now {
+            // Its socket takes nothing before that.
+            cx.wake_at(free_since.tick());
             return None;
         }
         let ticket = match self.lanes[lane].reserved.take() {
@@ -227,14 +238,26 @@ impl Generator {
 
     /// A reply has arrived whole.
     fn note_reply(&mut self, flight: &Flight, bytes: usize, now: Moment) {
+        self.failures = 0;
         self.recorder.reply(flight, bytes, now);
+    }
+
+    /// A message will not be answered, or a connection could not be opened.
+    fn note_failure(&mut self, now: Moment) {
+        if self.failures == 0 {
+            self.failing_since = now;
+        }
+        self.failures = self.failures.saturating_add(1);
     }
 
     /// Messages that will not be answered, for their connection ends.
     fn abandon(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
         let flights = self.lanes[lane].abandon().count() as u64;
         self.recorder.error(ErrorKind::Unanswered, flights, now);
-        (0..flights).for_each(|_| self.settle(now, orders));
+        for _ in 0..flights {
+            self.note_failure(now);
+            self.settle(now, orders);
+        }
         if let Some(ticket) = self.lanes[lane].reserved.take() {
             self.outstanding -= 1;
             self.pacer.give_back(ticket);

@@ -13,6 +13,10 @@ use crate::load::stopwatch::Moment;
 /// How long to wait before a Unix server with a full backlog is asked again: it answers `EAGAIN` and no edge will tell.
 const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(10);
 
+/// So many connections that took too long, one after the other, show that the server has no room for more: waiting for the rest, a few
+/// at a time, could take all day.
+const CONNECT_TIMEOUTS_MAX: usize = 64;
+
 /// Checking a reply of more bytes than this takes so long that the next message's time is asked for anew.
 const LONG: usize = 4 * 1024;
 
@@ -53,7 +57,7 @@ impl Generator {
         let now = self.now();
         self.dialer.connected();
         self.open += 1;
-        self.alone_since = Moment::NEVER;
+        self.connect_timeouts = 0;
         let place = &mut self.lanes[lane];
         place.state = State::Open;
         place.key = Some(cx.key);
@@ -178,16 +182,16 @@ impl Generator {
         if reason == CloseReason::Aborted {
             return;
         }
-        if self.open == 0 {
-            self.alone_since = now;
-        }
         if state == State::Open {
             self.recorder.error(ErrorKind::of(reason), 1, now);
             self.abandon(lane, now, orders);
         }
         let went_well = state == State::Ending && self.options.churn;
         self.lanes[lane].free_since = now;
-        self.dialer.add(lane, if went_well { now } else { now.after(REOPEN_AFTER) });
+        // While the others are being opened it waits for the beginning, or a server that closes each at once would put that off for ever.
+        if self.stage != Stage::Connecting || self.options.churn {
+            self.dialer.add(lane, if went_well { now } else { now.after(REOPEN_AFTER) });
+        }
         self.dial(now, orders);
         orders.wake(self.control);
     }
@@ -207,10 +211,13 @@ impl Generator {
             self.dialer.add(lane, now.after(AGAIN_AFTER));
         } else {
             self.recorder.error(ErrorKind::of(reason), 1, now);
+            self.note_failure(now);
             self.abandon(lane, now, orders);
-            if !self.dialer.has_connected() {
-                // Nobody is there: the others need not try.
+            self.connect_timeouts += usize::from(reason == CloseReason::ConnectTimeout);
+            if !self.dialer.has_connected() || (!ran_before && self.connect_timeouts >= CONNECT_TIMEOUTS_MAX) {
+                // Nobody is there, or has room: the others need not try.
                 self.dialer.stop();
+                self.lanes[lane].state = State::Failed;
             } else if ran_before {
                 self.lanes[lane].free_since = now;
                 self.dialer.add(lane, now.after(REOPEN_AFTER));

@@ -1,0 +1,127 @@
+//! The flags of `report`, and those that say where a report goes, which `load` has too.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::cli::failure::Failure;
+use crate::report::visible::visible;
+use crate::report::{Report, json, run_page, table, text};
+
+const NOTES: &str = "\
+Runs are merged where they have measured the same: the same endpoint, loop, messages and expectations. Histograms, counts and
+rates add up, and percentiles are read off the sum. Rates only add up where the runs ran at the same time: if they did not, the
+report says that it is invalid.
+  cooee report a.json b.json                        two machines as one
+  cooee report --side-by-side before.json after.json --html change.html";
+
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(crate) struct ReportArguments {
+    /// What 'cooee load --json FILE' has written; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Lay the reports side by side instead of merging them
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) side_by_side: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// Where a report goes.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct OutputArguments {
+    /// Write the report as JSON; - is standard output, and nothing else is written there
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write one line of names and one line of figures; - is standard output, and nothing else is written there
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Write a page with pictures, in one file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+impl OutputArguments {
+    /// Whether everything fits together: standard output holds one thing.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if is_standard(self.json.as_deref()) && is_standard(self.csv.as_deref()) {
+            return Err(Failure::Usage("--json - and --csv -: standard output can hold one of them".to_owned()));
+        }
+        if is_standard(self.html.as_deref()) {
+            return Err(Failure::Usage("--html -: a page is written to a file".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whether the files can be written: to be asked before a run whose result would be lost.
+    pub(crate) fn check_files(&self) -> Result<(), Failure> {
+        let files = [&self.json, &self.csv, &self.html].into_iter().flatten();
+        for path in files.filter(|path| !is_standard(Some(path))) {
+            File::options().append(true).create(true).open(path).map_err(|error| unwritable(path, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes one report to wherever it goes; as text to standard output where nothing else does. `name` stands in the table.
+    pub(crate) fn write(&self, name: &str, report: &Report) -> Result<(), Failure> {
+        if let Some(path) = &self.json {
+            to(path, |sink| json::write(report, sink))?;
+        }
+        if let Some(path) = &self.html {
+            to(path, |sink| sink.write_all(run_page::page(report).as_bytes()))?;
+        }
+        self.write_table(&[(name.to_owned(), report.clone())])?;
+        self.write_text(|| text::text(report))
+    }
+
+    /// Writes several reports side by side.
+    pub(crate) fn write_side_by_side(&self, reports: &[(String, Report)]) -> Result<(), Failure> {
+        if let Some(path) = &self.html {
+            to(path, |sink| sink.write_all(run_page::side_by_side(reports).as_bytes()))?;
+        }
+        self.write_table(reports)?;
+        self.write_text(|| text::side_by_side(reports))
+    }
+
+    fn write_table(&self, reports: &[(String, Report)]) -> Result<(), Failure> {
+        self.csv.as_ref().map_or(Ok(()), |path| to(path, |sink| table::write(reports, sink)))
+    }
+
+    fn write_text(&self, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if is_standard(self.json.as_deref()) || is_standard(self.csv.as_deref()) {
+            return Ok(());
+        }
+        to(Path::new(STANDARD), |sink| sink.write_all(text().as_bytes()))
+    }
+}
+
+/// The name of a standard stream among files.
+pub(crate) const STANDARD: &str = "-";
+
+fn is_standard(path: Option<&Path>) -> bool {
+    path == Some(Path::new(STANDARD))
+}
+
+/// Writes to a file, or to standard output. That nobody reads standard output any more is no failure.
+fn to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    if is_standard(Some(path)) {
+        let mut sink = BufWriter::new(io::stdout().lock());
+        return match write(&mut sink).and_then(|()| sink.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(|error| Failure::Runtime(format!("cannot write standard output: {error}"))),
+        };
+    }
+    let written = File::create(path).and_then(|file| {
+        let mut sink = BufWriter::new(file);
+        write(&mut sink)?;
+        sink.flush()
+    });
+    written.map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::Runtime(format!("cannot write {}: {error}", visible(&path.to_string_lossy())))
+}

@@ -1,0 +1,107 @@
+//! What went wrong, in a sentence: what it means, and what to do.
+
+use crate::load::outcome::{Doubt, ErrorKind, LATE, Outcome};
+use crate::report::human;
+
+/// Every kind that has a name of its own, in the order in which they are told.
+const KINDS: [ErrorKind; 12] = [
+    ErrorKind::Refused,
+    ErrorKind::ConnectTimeout,
+    ErrorKind::SelfConnect,
+    ErrorKind::NoPort,
+    ErrorKind::NoDescriptor,
+    ErrorKind::Reset,
+    ErrorKind::Closed,
+    ErrorKind::TimedOut,
+    ErrorKind::TooLong,
+    ErrorKind::Unanswered,
+    ErrorKind::WrongReply,
+    ErrorKind::Unexpected,
+];
+
+/// What an error of this name means, and what to do about it. Names are those of [`ErrorKind::name`].
+pub fn error(name: &str) -> &'static str {
+    KINDS.iter().find(|kind| kind.name() == name).map_or(OTHER, |kind| meaning(*kind))
+}
+
+/// Where an error of this name stands among the others.
+pub(super) fn rank(name: &str) -> usize {
+    KINDS.iter().position(|kind| kind.name() == name).unwrap_or(KINDS.len())
+}
+
+const OTHER: &str = "The system reported it.";
+
+fn meaning(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Refused => "Nobody listens there. Is the server running, and on this port?",
+        ErrorKind::ConnectTimeout => {
+            "The server did not take connections in time: its queue is full, or packets are lost on the way. Open them more \
+             slowly (--connect-rate), or wait longer (--connect-timeout)."
+        }
+        ErrorKind::SelfConnect => {
+            "Nobody listens there: the kernel connected a socket to itself, as it can on an ephemeral port. Is the server \
+             running?"
+        }
+        ErrorKind::NoPort => {
+            "No local port is left towards this server: one address has about 28,000. Connect from several (--source ADDR,...)."
+        }
+        ErrorKind::NoDescriptor => "This process may open no more sockets. Raise the limit ('ulimit -n').",
+        ErrorKind::Reset => {
+            "The server dropped connections: it was overloaded, has a limit, or broke. Its log may say which."
+        }
+        ErrorKind::Closed => {
+            "The server ended connections before it had answered. A server that takes one message a connection wants --churn."
+        }
+        ErrorKind::TimedOut => "A reply did not come in time, so its connection was closed (--timeout).",
+        ErrorKind::TooLong => "A message is longer than a datagram to this address can be (--length).",
+        ErrorKind::Unanswered => "Messages were never answered, because their connection or the run ended.",
+        ErrorKind::WrongReply => {
+            "The server did not answer what it had to. If that is as it should be, --expect, --ack-format and --framing tell \
+             what has to come back."
+        }
+        ErrorKind::Unexpected => {
+            "Bytes came that answer nothing: the server says more than it was asked (--expect any checks nothing)."
+        }
+        ErrorKind::Other(_) => OTHER,
+    }
+}
+
+/// Why figures are not to be trusted.
+pub fn doubt(doubt: Doubt) -> String {
+    match doubt {
+        Doubt::LateSends(share) => format!(
+            "{} of the messages left more than {} after they were due although there was room for them (at most {} may). This \
+             program could not keep its schedule: lower the rate, or run it on a core of its own or from several machines.",
+            human::share(share),
+            human::latency_tick(LATE.as_nanos() as f64),
+            human::share(Outcome::LATE_MAX)
+        ),
+        Doubt::Saturated(share) => format!(
+            "This program used {} of a core: it was the bottleneck, not the server. Run it from several machines (or several \
+             times, on cores of their own) and merge their reports.",
+            human::share(share)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_told_by_its_name_and_in_order() {
+        let sentences: Vec<&str> = KINDS.iter().map(|kind| error(&kind.name())).collect();
+        assert!(sentences.iter().all(|sentence| *sentence != OTHER));
+        assert!(KINDS.is_sorted(), "they are told in the order of the kinds");
+        assert_eq!(error(&ErrorKind::Other(std::io::ErrorKind::NotFound).name()), OTHER);
+        assert!(rank("refused") < rank("reset") && rank("reset") < rank("not-found"));
+        assert!(error("no-descriptor").contains("ulimit -n") && error("no-port").contains("--source"));
+    }
+
+    #[test]
+    fn doubts_say_how_much_and_what_to_do() {
+        let late = doubt(Doubt::LateSends(0.034));
+        assert!(late.starts_with("3.40 % of the messages left more than 1 ms") && late.contains("rate"), "{late}");
+        assert!(doubt(Doubt::Saturated(0.99)).contains("99.0 % of a core"));
+    }
+}

@@ -1,0 +1,120 @@
+//! Whether the figures of a report can be true together. A report comes from a file that anybody may have written.
+
+use crate::report::latencies::Latencies;
+use crate::report::{Report, VERSION};
+
+/// Counts above it are not exact in the JSON of most programs, and nobody has counted so far.
+const COUNT_MAX: u64 = 1 << 53;
+
+/// The longest run, in seconds: 31 years.
+const DURATION_MAX: f64 = 1e9;
+
+/// Pictures and tables are made for people: a report with more of these is none.
+const KINDS_MAX: usize = 1_000;
+const CONDITIONS_MAX: usize = 10_000;
+const INTERVALS_MAX: usize = 1_000_000;
+
+impl Report {
+    /// Whether the figures can be true together; an error says which cannot.
+    pub fn check(&self) -> Result<(), String> {
+        if self.version != VERSION {
+            return Err(format!("its version is {}, and this program knows version {VERSION}", self.version));
+        }
+        self.check_counts()?;
+        self.check_rates()?;
+        self.check_latencies()?;
+        self.check_intervals()?;
+        if self.valid != self.doubts.is_empty() {
+            return Err("valid and doubts contradict each other".to_owned());
+        }
+        if self.conditions.is_empty() || self.conditions.len() > CONDITIONS_MAX {
+            return Err(format!("it has {} conditions: one a run is told", self.conditions.len()));
+        }
+        if let Some(conditions) = self.conditions.iter().find(|conditions| conditions.began().is_none()) {
+            return Err(format!("conditions.began is no time: {}", conditions.began));
+        }
+        Ok(())
+    }
+
+    fn check_counts(&self) -> Result<(), String> {
+        let optional = [self.lost, self.duplicated, self.reordered, self.corrupt];
+        let counts = [self.connections, self.sent, self.messages, self.replies, self.reply_bytes, self.late];
+        let counts = counts.into_iter().chain(optional.into_iter().flatten()).chain(self.errors.values().copied());
+        if let Some(count) = counts.chain([self.error_count()]).find(|count| *count > COUNT_MAX) {
+            return Err(format!("it has counted up to {count}: nobody has"));
+        }
+        if self.errors.len() > KINDS_MAX {
+            return Err(format!("it has {} kinds of errors", self.errors.len()));
+        }
+        if self.late > self.sent {
+            return Err(format!("late is {}, and sent is only {}", self.late, self.sent));
+        }
+        Ok(())
+    }
+
+    fn check_rates(&self) -> Result<(), String> {
+        let amounts = [
+            ("duration_s", self.duration_s),
+            ("messages_per_s", self.messages_per_s),
+            ("bytes_per_s", self.bytes_per_s),
+            ("generator_cpu_s", self.generator_cpu_s),
+        ];
+        if let Some((name, amount)) = amounts.into_iter().find(|(_, amount)| !(amount.is_finite() && *amount >= 0.0)) {
+            return Err(format!("{name} is {amount}"));
+        }
+        if self.duration_s > DURATION_MAX {
+            return Err(format!("duration_s is {}", self.duration_s));
+        }
+        // Of merged runs, each has a duration of its own.
+        if self.conditions.len() == 1 && self.duration_s > 0.0 {
+            for (name, rate, count) in [
+                ("messages_per_s", self.messages_per_s, self.replies),
+                ("bytes_per_s", self.bytes_per_s, self.reply_bytes),
+            ] {
+                let expected = count as f64 / self.duration_s;
+                if (rate - expected).abs() > expected * 1e-3 {
+                    return Err(format!("{name} is {rate}, and the counts give {expected}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_latencies(&self) -> Result<(), String> {
+        for (name, latencies, histogram) in [
+            ("latency_us", &self.latency_us, &self.histogram),
+            ("send_latency_us", &self.send_latency_us, &self.send_histogram),
+        ] {
+            if histogram.len() != self.messages {
+                return Err(format!("messages is {}, and a histogram holds {}", self.messages, histogram.len()));
+            }
+            if !latencies.agrees_with(&Latencies::of(histogram)) {
+                return Err(format!("{name} is not what its histogram says"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_intervals(&self) -> Result<(), String> {
+        if self.intervals.len() > INTERVALS_MAX {
+            return Err(format!("it has {} intervals", self.intervals.len()));
+        }
+        let is_time = |seconds: f64| (0.0..=DURATION_MAX).contains(&seconds);
+        let mut last = 0.0;
+        for interval in &self.intervals {
+            let latencies = [interval.p50_us, interval.p99_us, interval.max_us];
+            let are_latencies = latencies.into_iter().flatten().all(|latency| latency.is_finite() && latency >= 0.0);
+            if !is_time(interval.start_s) || !is_time(interval.length_s) || !are_latencies {
+                return Err("an interval has a time that is none".to_owned());
+            }
+            if interval.start_s < last {
+                return Err("its intervals are not in order".to_owned());
+            }
+            if interval.replies > COUNT_MAX || interval.errors > COUNT_MAX {
+                return Err("an interval has counted what nobody can".to_owned());
+            }
+            last = interval.start_s;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! The conditions of a run: without them its figures say nothing.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::sys::utsname::uname;
+use procfs::{CpuInfo, Current};
+use serde::{Deserialize, Serialize};
+
+use crate::load::options::{Body, End, Expect, Options, Pace};
+use crate::protocol::framing::Framing;
+
+/// Under which conditions a run took place: what was asked for, and where it was done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// The command line, quoted for a shell.
+    pub command: String,
+    /// This program's name and version.
+    pub program: String,
+    /// The name of the machine.
+    pub host: String,
+    /// Its kernel: name, release and architecture.
+    pub kernel: String,
+    /// The model of its processors; none where the system does not tell.
+    pub cpu: Option<String>,
+    /// How many cores this process may use.
+    pub cores: u64,
+    /// How many descriptors this process may hold; none where there is no limit.
+    pub descriptors: Option<u64>,
+    /// The number of the process: with the host and the time it tells two runs apart.
+    pub process: u32,
+    /// When the run began, warm-up included (RFC 3339, UTC).
+    pub began: String,
+    /// What the run was asked to do, by the names of the flags.
+    pub options: BTreeMap<String, String>,
+}
+
+/// The options that say what was sent, how, and what had to come back. Runs in which they differ have measured different things.
+pub(super) const MEASURED: [&str; 7] = ["length", "message", "expect", "framing", "pipeline", "churn", "timeout"];
+
+impl Conditions {
+    /// The conditions here and now, for a run of `options` that began at `began`. `command` is the command line, the program's name
+    /// included.
+    pub fn here(command: impl IntoIterator<Item = String>, options: &Options, began: SystemTime) -> Conditions {
+        let words: Vec<String> = command.into_iter().collect();
+        // A word that holds a zero byte cannot be quoted, and cannot have come from a command line either.
+        let command = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "));
+        let system = uname().ok();
+        let system = |part: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
+            system.as_ref().map_or_else(String::new, |names| part(names).to_string_lossy().into_owned())
+        };
+        let kernel =
+            [system(|names| names.sysname()), system(|names| names.release()), system(|names| names.machine())];
+        Conditions {
+            command,
+            program: concat!("cooee ", env!("CARGO_PKG_VERSION")).to_owned(),
+            host: system(|names| names.nodename()),
+            kernel: kernel.join(" "),
+            cpu: CpuInfo::current().ok().and_then(|cpu| cpu.model_name(0).map(str::to_owned)),
+            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
+            descriptors: getrlimit(Resource::RLIMIT_NOFILE)
+                .ok()
+                .and_then(|(soft, _)| Some(soft).filter(|soft| *soft != RLIM_INFINITY)),
+            process: std::process::id(),
+            began: humantime::format_rfc3339_millis(began).to_string(),
+            options: options_by_flag(options),
+        }
+    }
+
+    /// When the run began; none where `began` is no time.
+    pub(super) fn began(&self) -> Option<SystemTime> {
+        humantime::parse_rfc3339_weak(&self.began).ok()
+    }
+}
+
+fn options_by_flag(options: &Options) -> BTreeMap<String, String> {
+    let time = |duration| humantime::format_duration(duration).to_string();
+    let mut flags: Vec<(&str, String)> = vec![
+        ("connections", options.connections.to_string()),
+        ("pipeline", options.pipeline.to_string()),
+        ("warmup", time(options.warmup)),
+        ("timeout", time(options.timeout)),
+        ("connect-timeout", time(options.connect_timeout)),
+        (
+            "expect",
+            match &options.expect {
+                Expect::Echo => "echo".to_owned(),
+                Expect::Ack(_) => "ack".to_owned(),
+                Expect::Any => "any".to_owned(),
+            },
+        ),
+    ];
+    flags.push(match options.end {
+        End::After(duration) => ("duration", time(duration)),
+        End::Messages(messages) => ("messages", messages.to_string()),
+    });
+    match &options.body {
+        Body::Noise(length) => flags.push(("length", length.to_string())),
+        Body::Text(text) => flags.push(("message", String::from_utf8_lossy(text).into_owned())),
+    }
+    match &options.pace {
+        Pace::Closed => {}
+        Pace::Open(schedule) if schedule.ramp.is_zero() => flags.push(("rate", schedule.to.to_string())),
+        Pace::Open(schedule) => {
+            flags.push(("ramp", format!("{}:{}/{}", schedule.from, schedule.to, time(schedule.ramp))));
+        }
+    }
+    if !options.datagrams {
+        let framing = match options.rules.framing {
+            Framing::Chunk => "chunk",
+            Framing::Line => "line",
+            Framing::Len32 => "len32",
+        };
+        flags.push(("framing", framing.to_owned()));
+    }
+    if options.churn {
+        flags.push(("churn", "true".to_owned()));
+    }
+    if let Some(rate) = options.connect_rate {
+        flags.push(("connect-rate", rate.to_string()));
+    }
+    if !options.sources.is_empty() {
+        let sources: Vec<String> = options.sources.iter().map(ToString::to_string).collect();
+        flags.push(("source", sources.join(",")));
+    }
+    flags.into_iter().map(|(flag, value)| (flag.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::report::runs;
+
+    #[test]
+    fn the_conditions_here_are_told() {
+        let began = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        let command = ["cooee", "load", "-m", "it's"].map(str::to_owned);
+        let here = Conditions::here(command, &runs::options(), began);
+        assert_eq!(here.command, r#"cooee load -m "it's""#);
+        assert_eq!(here.began, "2023-11-14T22:13:20.123Z");
+        assert_eq!(here.began(), Some(began));
+        assert!(here.program.starts_with("cooee ") && here.cores >= 1 && !here.host.is_empty());
+        assert_eq!(here.options["rate"], "1000");
+        assert_eq!(here.options["duration"], "10s");
+        assert_eq!(here.options["length"], "64");
+    }
+}

@@ -1,0 +1,98 @@
+//! Reports as JSON: the format that `docs/report-format.md` tells.
+
+use std::io::{self, Read, Write};
+
+use serde::Deserialize;
+
+use crate::report::{Report, VERSION};
+
+/// The largest file that is read: a run of a day has not a tenth of it.
+const SIZE_MAX: u64 = 64 << 20;
+
+/// What says whether the rest can be understood.
+#[derive(Deserialize)]
+struct Header {
+    version: Option<u64>,
+}
+
+/// Writes a report as one JSON object and a line break.
+pub fn write(report: &Report, sink: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *sink, report)?;
+    sink.write_all(b"\n")
+}
+
+/// Reads a report, and [checks](Report::check) it. The error says why it is none; it may hold words of the file, so escape it.
+pub fn read(source: impl Read) -> Result<Report, String> {
+    let mut bytes = Vec::new();
+    source.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > SIZE_MAX {
+        return Err(format!("is no report: it has more than {} MiB", SIZE_MAX >> 20));
+    }
+    let header: Header = serde_json::from_slice(&bytes).map_err(|error| format!("is no report: {error}"))?;
+    match header.version {
+        Some(VERSION) => {}
+        Some(version) => {
+            return Err(format!("is a report of version {version}: this program knows version {VERSION}"));
+        }
+        None => return Err("is no report: it has no version".to_owned()),
+    }
+    let report: Report = serde_json::from_slice(&bytes).map_err(|error| format!("is no report: {error}"))?;
+    report.check().map_err(|reason| format!("is no report that can be true: {reason}"))?;
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::report::runs;
+
+    fn written(report: &Report) -> Value {
+        let mut bytes = Vec::new();
+        write(report, &mut bytes).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_without_loss() {
+        for report in [runs::closed(), runs::stopped_server(), runs::troubled(), runs::nothing()] {
+            let again = read(written(&report).to_string().as_bytes()).unwrap();
+            assert_eq!(again.histogram, report.histogram);
+            assert_eq!(again.errors, report.errors);
+            assert_eq!(written(&again).as_object().unwrap().len(), written(&report).as_object().unwrap().len());
+            assert!(again.latency_us.agrees_with(&report.latency_us));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_true_is_refused_with_the_reason() {
+        let cases: [(&str, Value, &str); 14] = [
+            ("/version", json!(2), "version 2"),
+            ("/version", json!(null), "no version"),
+            ("/endpoint", json!(7), "invalid type"),
+            ("/loop", json!("open\u{1b}"), "unknown variant"),
+            ("/messages", json!(1), "a histogram holds"),
+            ("/late", json!(10_000_000), "late is"),
+            ("/sent", json!(u64::MAX), "nobody has"),
+            ("/duration_s", json!(-1.0), "duration_s is -1"),
+            ("/messages_per_s", json!(1e9), "the counts give"),
+            ("/latency_us/p99", json!(1.0), "latency_us is not what"),
+            ("/histogram", json!("AAAA"), "a histogram cannot be read"),
+            ("/valid", json!(false), "contradict"),
+            ("/intervals/1/start_s", json!(1e300), "an interval"),
+            ("/conditions/0/began", json!("yesterday"), "is no time"),
+        ];
+        for (path, value, words) in cases {
+            let mut report = written(&runs::closed());
+            *report.pointer_mut(path).unwrap() = value;
+            let error = read(report.to_string().as_bytes()).unwrap_err();
+            assert!(error.contains(words), "{path}: {error}");
+        }
+        assert!(read(&b"{"[..]).unwrap_err().contains("is no report"));
+        assert!(read(&b"[]"[..]).unwrap_err().contains("is no report"));
+        let deep = format!("{{\"version\":1,\"endpoint\":{}", "[".repeat(100_000));
+        assert!(read(deep.as_bytes()).unwrap_err().contains("is no report"));
+        assert!(read(io::repeat(b' ')).unwrap_err().contains("64 MiB"));
+    }
+}

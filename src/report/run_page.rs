@@ -1,0 +1,156 @@
+//! The page of a run, or of several side by side.
+
+use maud::{Markup, html};
+
+use crate::report::conditions::Conditions;
+use crate::report::latencies::NAMES;
+use crate::report::page::{self, Tone};
+use crate::report::visible::shortened;
+use crate::report::{Loop, Report, advice, figures, human, pictures, words};
+
+/// Conditions that a page tells in full; more runs than that are named only by how many they are.
+const CONDITIONS_MAX: usize = 50;
+
+/// The page of one report.
+pub fn page(report: &Report) -> String {
+    let body = html! {
+        (warnings(None, report))
+        @if let Some((heading, steps)) = words::objective(report) { (page::notice(Tone::Caution, &heading, &steps)) }
+        (page::figures(&headline_figures(report)))
+        (page::section("Latency", &html! {
+            (latency_table(report))
+            @for note in words::latency_notes(report) { p { (note) } }
+            (pictures_of(&[(String::new(), report.clone())]))
+        }))
+        (page::section("Replies and errors", &replies(report)))
+        (page::section("Conditions", &conditions(report)))
+    };
+    page::page("Load test", &words::headline(report), &body)
+}
+
+/// The page of several reports. The names are those of their files.
+pub fn side_by_side(reports: &[(String, Report)]) -> String {
+    let names = [String::new()].into_iter().chain(reports.iter().map(|(name, _)| shortened(name, 40)));
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (index, (_, report)) in reports.iter().enumerate() {
+        for (row, (name, value)) in figures::rows(report).into_iter().enumerate() {
+            if index == 0 {
+                rows.push(vec![name]);
+            }
+            rows[row].push(value);
+        }
+    }
+    let body = html! {
+        @for (name, report) in reports { (warnings(Some(name), report)) }
+        (page::section("Figures", &page::table(&names.collect::<Vec<_>>(), &rows)))
+        (page::section("Pictures", &pictures_of(reports)))
+        @for (name, report) in reports {
+            (page::section(&shortened(name, 80), &html! {
+                p { (words::headline(report)) }
+                (replies(report))
+                (conditions(report))
+            }))
+        }
+    };
+    page::page("Load tests side by side", &format!("{} reports", reports.len()), &body)
+}
+
+fn warnings(name: Option<&str>, report: &Report) -> Markup {
+    html! {
+        @for (heading, sentences) in words::warnings(report) {
+            @let heading = name.map_or(heading.to_owned(), |name| format!("{}: {heading}", shortened(name, 80)));
+            (page::notice(if report.valid && report.mismatch.is_none() { Tone::Caution } else { Tone::Alarm }, &heading, &sentences))
+        }
+    }
+}
+
+/// What whoever opens the page wants to know first.
+fn headline_figures(report: &Report) -> Vec<(&'static str, String)> {
+    let latency =
+        |micros: Option<f64>| micros.map_or(figures::UNKNOWN.to_owned(), |micros| human::latency(micros * 1e3));
+    vec![
+        ("messages a second", human::rate(report.messages_per_s)),
+        ("data a second", human::bytes(report.bytes_per_s)),
+        ("latency p50", latency(report.latency_us.p50)),
+        ("latency p99", latency(report.latency_us.p99)),
+        ("latency p99.9", latency(report.latency_us.p999)),
+        ("slowest", latency(report.latency_us.max)),
+        ("messages answered", human::count(report.messages)),
+        ("errors", human::count(report.error_count())),
+    ]
+}
+
+fn latency_table(report: &Report) -> Markup {
+    let due = figures::latencies(&report.latency_us);
+    let send = figures::latencies(&report.send_latency_us);
+    let rows = NAMES.into_iter().zip(due).zip(send).map(|((name, due), send)| match report.pace {
+        Loop::Open => vec![name.to_owned(), due, send],
+        Loop::Closed => vec![name.to_owned(), due],
+    });
+    let head = match report.pace {
+        Loop::Open => vec!["", "from due time", "from the send"],
+        Loop::Closed => vec!["", "latency"],
+    };
+    page::table(&head.into_iter().map(str::to_owned).collect::<Vec<_>>(), &rows.collect::<Vec<_>>())
+}
+
+fn pictures_of(reports: &[(String, Report)]) -> Markup {
+    html! { @for picture in pictures::pictures(reports) { (picture.figure()) } }
+}
+
+fn replies(report: &Report) -> Markup {
+    let known = |count: Option<u64>| count.map_or("unknown".to_owned(), human::count);
+    let mut counts = vec![
+        ("sent", human::count(report.sent)),
+        ("answered", human::count(report.messages)),
+        ("lost", known(report.lost)),
+        ("duplicated", known(report.duplicated)),
+        ("reordered", known(report.reordered)),
+        ("corrupt", known(report.corrupt)),
+    ];
+    if report.pace == Loop::Open {
+        counts.push(("sent late", human::count(report.late)));
+    }
+    let counts: Vec<Vec<String>> = counts.into_iter().map(|(name, count)| vec![name.to_owned(), count]).collect();
+    let errors = words::errors(report);
+    html! {
+        (page::table(&["messages".to_owned(), String::new()], &counts))
+        @if errors.is_empty() { p { "No errors." } }
+        @else {
+            dl.errors {
+                @for (kind, count) in errors {
+                    dt { (human::count(count)) " " (shortened(kind, 80)) }
+                    dd { (advice::error(kind)) }
+                }
+            }
+        }
+    }
+}
+
+fn conditions(report: &Report) -> Markup {
+    let runs = &report.conditions;
+    html! {
+        (page::facts(&[("CPU of the generator".to_owned(), words::cpu(report))]))
+        @for run in runs.iter().take(CONDITIONS_MAX) { (page::facts(&facts(run))) }
+        @if runs.len() > CONDITIONS_MAX { p { "And " (runs.len() - CONDITIONS_MAX) " more runs." } }
+    }
+}
+
+fn facts(run: &Conditions) -> Vec<(String, String)> {
+    let options: Vec<String> = run.options.iter().map(|(flag, value)| format!("{flag} {value}")).collect();
+    let descriptors = run.descriptors.map_or("unlimited".to_owned(), human::count);
+    let processor = run.cpu.clone().unwrap_or_else(|| "unknown".to_owned());
+    [
+        ("command", run.command.clone()),
+        ("options", options.join(", ")),
+        ("began", run.began.clone()),
+        ("program", run.program.clone()),
+        ("machine", run.host.clone()),
+        ("kernel", run.kernel.clone()),
+        ("processor", format!("{processor}, {} cores for this process", run.cores)),
+        ("descriptor limit", descriptors),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}

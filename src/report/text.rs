@@ -1,0 +1,219 @@
+//! Reports for a person at a terminal: in 80 columns, without colours, and with nothing in them that has power over a terminal.
+
+use crate::report::latencies::NAMES;
+use crate::report::visible::{shortened, visible};
+use crate::report::{Loop, Report, advice, distribution, figures, human, words};
+
+/// How wide the text is.
+const WIDTH: usize = 80;
+
+/// How wide the names of figures are.
+const NAME: usize = 14;
+
+/// How wide a column of figures is.
+const COLUMN: usize = 16;
+
+/// How long the bar of the fullest step is.
+const BAR: usize = 30;
+
+/// One report, with a line break at its end.
+pub fn text(report: &Report) -> String {
+    let mut lines = vec![visible(&words::headline(report))];
+    for (heading, sentences) in words::warnings(report) {
+        lines.push(String::new());
+        lines.push(heading.to_owned());
+        lines.extend(sentences.iter().flat_map(|sentence| wrapped(sentence, 2)));
+    }
+    if let Some((heading, steps)) = words::objective(report) {
+        lines.push(String::new());
+        lines.extend(wrapped(&heading, 0));
+        lines.extend(steps.iter().flat_map(|step| wrapped(step, 2)));
+    }
+    lines.push(String::new());
+    lines.extend(traffic(report));
+    lines.push(String::new());
+    lines.extend(latencies(report));
+    lines.extend(spread(report));
+    lines.push(String::new());
+    lines.extend(errors(report));
+    lines.join("\n") + "\n"
+}
+
+/// Several reports, a column each, with a line break at the end. The names are those of their files.
+pub fn side_by_side(reports: &[(String, Report)]) -> String {
+    let mut table: Vec<Vec<String>> = Vec::new();
+    for (index, (name, report)) in reports.iter().enumerate() {
+        let rows = [(String::new(), shortened(name, COLUMN))].into_iter().chain(figures::rows(report));
+        for (row, (name, value)) in rows.enumerate() {
+            if index == 0 {
+                table.push(vec![name]);
+            }
+            table[row].push(value);
+        }
+    }
+    let line = |row: &Vec<String>| {
+        let cells: String = row[1..].iter().map(|cell| format!("  {cell:>COLUMN$}")).collect();
+        format!("{:<COLUMN$}{cells}", row[0]).trim_end().to_owned()
+    };
+    let mut lines: Vec<String> = table.iter().map(line).collect();
+    for (name, report) in reports {
+        for (heading, sentences) in words::warnings(report) {
+            lines.push(String::new());
+            lines.push(format!("{}:", shortened(name, WIDTH / 2)));
+            lines.push(heading.to_owned());
+            lines.extend(sentences.iter().flat_map(|sentence| wrapped(sentence, 2)));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+fn named(name: &str, value: &str) -> String {
+    format!("{name:<NAME$}{value}")
+}
+
+fn traffic(report: &Report) -> Vec<String> {
+    let mut lines = vec![
+        named("messages", &format!("{} sent, {} answered", human::count(report.sent), human::count(report.messages))),
+        named(
+            "throughput",
+            &format!("{} messages/s, {}/s", human::rate(report.messages_per_s), human::bytes(report.bytes_per_s)),
+        ),
+        named("generator CPU", &words::cpu(report)),
+    ];
+    lines.extend(words::server_cpu(report).map(|words| named("server CPU", &words)));
+    lines
+}
+
+fn latencies(report: &Report) -> Vec<String> {
+    if report.messages == 0 {
+        return vec![named("latency", "none: no message was answered")];
+    }
+    let from_due = figures::latencies(&report.latency_us);
+    let from_send = figures::latencies(&report.send_latency_us);
+    let open = report.pace == Loop::Open;
+    let mut lines = vec![match open {
+        true => format!("{:<NAME$}{:>COLUMN$}{:>COLUMN$}", "latency", "from due time", "from the send"),
+        false => "latency".to_owned(),
+    }];
+    for ((name, due), send) in NAMES.into_iter().zip(from_due).zip(from_send) {
+        let send = if open { format!("{send:>COLUMN$}") } else { String::new() };
+        lines.push(format!("  {name:<12}{due:>COLUMN$}{send}"));
+    }
+    lines.extend(words::latency_notes(report).iter().flat_map(|note| wrapped(note, 2)));
+    lines
+}
+
+/// A small histogram: a bar for each step.
+fn spread(report: &Report) -> Vec<String> {
+    let steps = distribution::steps(&report.histogram);
+    let Some(most) = steps.iter().map(|step| step.count).max() else { return Vec::new() };
+    let mut lines = vec![String::new(), "messages by latency (the bars' scale is logarithmic)".to_owned()];
+    for step in &steps {
+        // A bar as long as the count would hide the few slow ones, which are what matters.
+        let part = (step.count as f64).ln_1p() / (most as f64).ln_1p();
+        let bar = "#".repeat((part * BAR as f64).ceil() as usize);
+        let (low, high) = (human::latency_tick(step.low), human::latency_tick(step.high));
+        lines.push(format!("  {low:>7} - {high:>7}  {:>15}  {bar}", human::count(step.count)).trim_end().to_owned());
+    }
+    lines
+}
+
+fn errors(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    let known = |count: Option<u64>| count.map_or("unknown".to_owned(), human::count);
+    if report.pace == Loop::Open {
+        lines.push(named("late sends", &format!("{} of {}", human::count(report.late), human::count(report.sent))));
+    }
+    lines.push(named(
+        "replies",
+        &format!(
+            "{} lost, {} duplicated, {} reordered, {} corrupt",
+            known(report.lost),
+            known(report.duplicated),
+            known(report.reordered),
+            known(report.corrupt)
+        ),
+    ));
+    let errors = words::errors(report);
+    if errors.is_empty() {
+        lines.push(named("errors", "none"));
+    } else {
+        lines.push(named("errors", &human::count(report.error_count())));
+    }
+    for (kind, count) in errors {
+        lines.push(format!("  {} {}", human::count(count), shortened(kind, WIDTH / 2)));
+        lines.extend(wrapped(advice::error(kind), 4));
+    }
+    lines
+}
+
+/// The visible words of a text in lines of [`WIDTH`] columns, each behind `indent` spaces.
+fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in visible(text).split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{:indent$}{word}", "")),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::runs;
+
+    #[test]
+    fn a_closed_loop_has_one_column() {
+        let text = text(&runs::closed());
+        assert!(text.starts_with("tcp://127.0.0.1:9000: closed loop, 50 connections, 10.0 s\n"), "{text}");
+        assert!(!text.contains("from due time") && text.contains("errors        none"), "{text}");
+        assert!(text.contains("messages/s, ") && text.contains(" a message"));
+    }
+
+    #[test]
+    fn an_open_loop_has_two_columns_and_says_why_they_differ() {
+        let text = text(&runs::stopped_server());
+        assert!(text.contains("from due time   from the send"), "{text}");
+        assert!(text.contains("coordinated omission"), "{text}");
+        let p99 = text.lines().find(|line| line.trim_start().starts_with("p99 ")).unwrap();
+        assert!(p99.contains("1.90 s") && p99.contains("1.01 ms"), "{p99}");
+    }
+
+    #[test]
+    fn trouble_is_loud_and_comes_with_advice() {
+        let text = text(&runs::troubled());
+        for words in ["INVALID", "left more than", "INTERRUPTED", "WRONG REPLY", "connection 3", "byte 17", "ulimit -n"]
+        {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let place = |words: &str| text.find(words).unwrap();
+        assert!(place("INVALID") < place("throughput"), "before the figures");
+        assert!(place("no-descriptor") < place("reset"), "in the order of the kinds");
+    }
+
+    #[test]
+    fn nothing_measured_is_said() {
+        let text = text(&runs::nothing());
+        assert!(text.contains("no message was answered") && text.contains("refused"), "{text}");
+    }
+
+    #[test]
+    fn every_line_fits_and_has_no_power() {
+        let mut hostile = runs::troubled();
+        hostile.errors.insert("\x1b[2J\u{202e}".to_owned(), 1);
+        hostile.endpoint = "tcp://\x1b]0;title\x07".to_owned();
+        hostile.doubts.push("a\nforged line \x1b[31m".to_owned());
+        hostile.mismatch.as_mut().unwrap().got = "\x1b[2J".to_owned();
+        let named = [("\x1b[1m.json".to_owned(), hostile.clone()), ("b.json".to_owned(), runs::closed())];
+        for text in [text(&runs::closed()), text(&runs::stopped_server()), text(&hostile), side_by_side(&named)] {
+            assert!(!text.contains(['\x1b', '\u{202e}', '\x07']), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+            assert!(!text.contains("\nforged"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The sentences of a report, which the text and the page have in common.
+
+use crate::report::visible::shortened;
+use crate::report::{Loop, Report, advice, human};
+
+/// How many bytes of a wrong reply are told.
+const REPLY_MAX: usize = 120;
+
+/// What a run was, in a line.
+pub(super) fn headline(report: &Report) -> String {
+    let connections = match report.connections {
+        1 => "1 connection".to_owned(),
+        count => format!("{} connections", human::count(count)),
+    };
+    let runs = match report.conditions.len() {
+        0 | 1 => String::new(),
+        count => format!(", merged from {count} runs"),
+    };
+    let duration = human::seconds(report.duration_s);
+    format!("{}: {} loop, {connections}, {duration}{runs}", shortened(&report.endpoint, 200), report.pace.name())
+}
+
+/// What has to be known before any figure is read: a heading in capitals, and sentences. What others wrote is in them as it is.
+pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
+    let mut warnings = Vec::new();
+    if !report.valid {
+        warnings.push(("INVALID: do not trust these figures.", report.doubts.clone()));
+    }
+    if let Some(mismatch) = &report.mismatch {
+        let some = |reply: &str| match reply {
+            "" => "nothing more".to_owned(),
+            reply => format!("\"{}\"", shortened(reply, REPLY_MAX)),
+        };
+        warnings.push((
+            "WRONG REPLY: the server did not answer what it had to.",
+            vec![
+                format!(
+                    "The first one was on connection {}, to message {}, from byte {} of the reply on (each counted from 0).",
+                    mismatch.connection, mismatch.message, mismatch.offset
+                ),
+                format!("Expected {}", some(&mismatch.expected)),
+                format!("Got {}", some(&mismatch.got)),
+            ],
+        ));
+    }
+    if report.interrupted {
+        let sentence =
+            format!("It ended after {}, and these are the figures until then.", human::seconds(report.duration_s));
+        warnings.push(("INTERRUPTED: the run was ended before its time.", vec![sentence]));
+    }
+    warnings
+}
+
+/// What a search for the highest rate has found: a heading, and what was tried.
+pub(super) fn objective(report: &Report) -> Option<(String, Vec<String>)> {
+    let found = report.objective.as_ref()?;
+    let limit = human::latency(found.limit_us * 1e3);
+    let percentile = shortened(&found.percentile, 20);
+    let heading = match found.rate {
+        Some(rate) => format!("Highest rate that keeps {percentile} within {limit}: {} messages/s.", human::rate(rate)),
+        None => format!("No rate was found that keeps {percentile} within {limit}."),
+    };
+    Some((heading, found.steps.iter().map(|step| shortened(&step.to_string(), 200)).collect()))
+}
+
+/// The CPU time that the generator has used: in all, of a core, and a message.
+pub(super) fn cpu(report: &Report) -> String {
+    cpu_time(report, report.generator_cpu_s, report.generator_cpu_per_message())
+}
+
+/// The same of the server, where it is known.
+pub(super) fn server_cpu(report: &Report) -> Option<String> {
+    report.server_cpu_s.map(|seconds| cpu_time(report, seconds, report.server_cpu_per_message()))
+}
+
+fn cpu_time(report: &Report, seconds: f64, each: Option<f64>) -> String {
+    let mut words = human::seconds(seconds);
+    if let ([_], true) = (&report.conditions[..], report.duration_s > 0.0) {
+        words.push_str(&format!(" ({} of a core)", human::share(seconds / report.duration_s)));
+    }
+    if let Some(each) = each {
+        words.push_str(&format!(", {} a message", human::latency(each)));
+    }
+    words
+}
+
+/// What has to be known of the latencies.
+pub(super) fn latency_notes(report: &Report) -> Vec<String> {
+    let mut notes = Vec::new();
+    if report.pace == Loop::Open {
+        notes.push(
+            "From due time counts what a message waited for its turn while the server was busy with others, as a user would; from \
+             the send does not, and looks better the worse the server stalls (coordinated omission)."
+                .to_owned(),
+        );
+    }
+    let (name, needed) = [("p99", 100), ("p99.9", 1_000), ("p99.99", 10_000)]
+        .into_iter()
+        .find(|(_, needed)| report.messages < *needed)
+        .unwrap_or_default();
+    if needed > 0 {
+        notes.push(format!(
+            "With fewer than {} messages, {name} and what is above it are the slowest message alone.",
+            human::count(needed)
+        ));
+    }
+    notes
+}
+
+/// The errors that occurred, in the order in which they are told.
+pub(super) fn errors(report: &Report) -> Vec<(&str, u64)> {
+    let mut errors: Vec<(&str, u64)> = report.errors.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+    errors.retain(|(_, count)| *count > 0);
+    errors.sort_by_key(|(kind, _)| advice::rank(kind));
+    errors
+}

@@ -1,0 +1,222 @@
+//! Goal: the result goes where it was asked for, in the form that was asked for, and nowhere else; and whoever ends a run early has what
+//! was measured until then.
+//!
+//! Method: the built binary with its output on pipes, in files, on a terminal of the test's own, and closed; SIGINT in the middle.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::pty::openpty;
+use nix::sys::signal::Signal::{SIGINT, SIGTERM};
+use serde_json::Value;
+use support::{Collected, FaultyServer, Loading, PATIENCE, Process, Server, cooee, finish, load, run, take};
+
+fn quick(url: &str, args: &[&str]) -> Command {
+    cooee(&[&["load", "--warmup=0s", "-c2", "-R200", "-d500ms"], args, &[url]].concat())
+}
+
+#[test]
+fn a_person_reads_it_on_stdout_and_stderr_is_silent() {
+    let server = Server::start(&[]);
+    let ran = run(&mut quick(&server.url("tcp"), &[]), b"");
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
+    let printed = ran.printed();
+    for word in ["p50", "p90", "p99", "p99.9", "p99.99", "max", "mean", "messages", "CPU", "connections"] {
+        assert!(printed.contains(word), "no '{word}': {printed}");
+    }
+    assert!(!printed.contains('\x1b'), "no colour where no terminal is: {printed:?}");
+    assert!(printed.lines().all(|line| line.chars().count() <= 100), "{printed}");
+    if ran.code == Some(0) {
+        assert_eq!(ran.stderr, "", "all is well");
+    }
+}
+
+#[test]
+fn json_is_one_object_on_stdout_or_in_a_file() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.json");
+    let ran = run(&mut quick(&server.url("tcp"), &["--json", path.to_str().unwrap()]), b"");
+    assert!(ran.printed().contains("p99"), "a person still reads it: {ran:?}");
+    let written: Value = serde_json::from_slice(&fs::read(&path).unwrap()).expect("JSON");
+    let measured = load(&server.url("tcp"), &["-n10"]);
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&written), names(&measured.report));
+    for name in [
+        "version",
+        "endpoint",
+        "loop",
+        "duration_s",
+        "connections",
+        "messages",
+        "messages_per_s",
+        "bytes_per_s",
+        "latency_us",
+        "send_latency_us",
+        "errors",
+        "lost",
+        "duplicated",
+        "reordered",
+        "corrupt",
+        "late",
+        "valid",
+        "generator_cpu_s",
+        "histogram",
+    ] {
+        assert!(written.get(name).is_some(), "no '{name}' in {:?}", names(&written));
+    }
+    for name in ["p50", "p90", "p99", "p999", "p9999", "max", "mean"] {
+        assert!(written["latency_us"][name].is_number(), "no latency '{name}'");
+    }
+}
+
+#[test]
+fn csv_and_html_are_written_too() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let (csv, html) = (folder.path().join("run.csv"), folder.path().join("run.html"));
+    let args = ["--csv", csv.to_str().unwrap(), "--html", html.to_str().unwrap()];
+    let ran = run(&mut quick(&server.url("tcp"), &args), b"");
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
+    let csv = fs::read_to_string(csv).unwrap();
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 2, "a header and a row: {csv}");
+    assert_eq!(lines[0].split(',').count(), lines[1].split(',').count(), "{csv}");
+    let html = fs::read_to_string(html).unwrap();
+    assert!(html.contains("<svg") && html.trim_end().ends_with("</html>"), "{} bytes", html.len());
+
+    let ran = run(&mut quick(&server.url("tcp"), &["--csv=-"]), b"");
+    assert_eq!(ran.printed().lines().count(), 2, "only the two lines: {ran:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told() {
+    let server = Server::start(&[]);
+    for flag in ["--json", "--csv", "--html"] {
+        let ran = run(&mut quick(&server.url("tcp"), &[flag, "/nowhere/at/all"]), b"");
+        assert!(matches!(ran.code, Some(1 | 2)), "{flag}: {ran:?}");
+        assert!(ran.stderr.contains("/nowhere/at/all"), "{flag}: {ran:?}");
+    }
+}
+
+#[test]
+fn two_results_on_stdout_are_refused() {
+    let ran = run(&mut quick("tcp://127.0.0.1:9", &["--json=-", "--csv=-"]), b"");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert_eq!(ran.stdout, b"", "{ran:?}");
+}
+
+#[test]
+fn an_interrupt_prints_the_result_so_far() {
+    let server = Server::start(&[]);
+    for (signal, rate) in [(SIGINT, &[][..]), (SIGINT, &["-R500"]), (SIGTERM, &["-R500"])] {
+        let loading = Loading::start(&server.url("tcp"), &[&["-c2", "-d60s"], rate].concat());
+        let before = server.summary().get("messages_in");
+        server.wait_summary("the run has begun", |summary| summary.get("messages_in") > before + 100);
+        let start = Instant::now();
+        loading.signal(signal);
+        let measured = loading.finish();
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}: {}", start.elapsed(), measured.shown());
+        // Something was measured; where the machine is busy, it may be told that it is not to be trusted.
+        assert!(matches!(measured.ran.code, Some(0 | 3)), "{}", measured.shown());
+        assert!(measured.count("messages") > 0, "{}", measured.shown());
+        assert_eq!(measured.report["interrupted"], true, "{}", measured.shown());
+        let seconds = measured.number("duration_s");
+        assert!(seconds < 30.0, "the time that it really took: {}", measured.shown());
+        assert_eq!(measured.count("corrupt"), 0, "{}", measured.shown());
+        assert_eq!(measured.all_errors(), 0, "{}", measured.shown());
+    }
+}
+
+#[test]
+fn an_interrupt_before_anything_was_measured_is_no_success() {
+    let server = FaultyServer::start(|_, stream| {
+        while take(stream, 64).is_ok() {}
+        Ok(())
+    });
+    let loading = Loading::start(&server.url(), &["-d60s", "--timeout=60s"]);
+    support::wait_until("it has connected", || server.accepted() > 0);
+    let start = Instant::now();
+    loading.signal(SIGINT);
+    let measured = loading.finish();
+    assert_eq!(measured.ran.code, Some(1), "{}", measured.shown());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}: {}", start.elapsed(), measured.shown());
+}
+
+#[test]
+fn closed_outputs_are_no_panic() {
+    let server = Server::start(&[]);
+    for args in [&[][..], &["--json=-"], &["--csv=-"]] {
+        let mut command = quick(&server.url("tcp"), args);
+        let mut process = Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        drop(process.child().stdout.take());
+        let ran = finish(process);
+        assert!(!ran.stderr.contains("panicked"), "{args:?}: {ran:?}");
+        assert!(matches!(ran.code, Some(0 | 1 | 3)), "{args:?}: {ran:?}");
+    }
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut command = quick(&server.url("tcp"), &["--json=-"]);
+    let ran = finish(Process::spawn(command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped())));
+    assert_eq!(ran.code, Some(1), "what could not be written is told: {ran:?}");
+    assert!(!ran.stderr.contains("panicked") && !ran.stderr.is_empty(), "{ran:?}");
+}
+
+/// Runs with stderr on a terminal of its own, and returns what that terminal was sent.
+fn on_terminal(url: &str, colour: bool) -> String {
+    let pty = openpty(None, None).unwrap();
+    let mut command = quick(url, &["-d1500ms"]);
+    // The last one of two durations would be refused.
+    let args: Vec<_> = command.get_args().filter(|arg| *arg != "-d500ms").map(ToOwned::to_owned).collect();
+    command = Command::new(command.get_program());
+    command.args(args).env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("RUST_LOG");
+    if !colour {
+        command.env("NO_COLOR", "1");
+    }
+    let screen = Collected::of(File::from(pty.master));
+    let mut process = Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(pty.slave));
+    // The terminal ends when nobody has it open any more: this command too.
+    drop(command);
+    assert!(process.exit_within(PATIENCE).is_some(), "it does not end");
+    let ran = finish(process);
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
+    support::wait_until("the terminal ends", || screen.is_closed());
+    screen.text()
+}
+
+#[test]
+fn a_terminal_shows_progress_and_is_left_clean() {
+    let server = Server::start(&[]);
+    let plain = on_terminal(&server.url("tcp"), false);
+    assert!(plain.contains("/s"), "messages a second: {plain:?}");
+    let colours = |text: &str| {
+        text.split('\x1b').skip(1).any(|rest| {
+            let sequence: String = rest.chars().take_while(|c| !c.is_ascii_alphabetic()).collect();
+            rest.chars().nth(sequence.chars().count()) == Some('m')
+        })
+    };
+    assert!(!colours(&plain), "NO_COLOR: {plain:?}");
+    // The last thing is an empty line.
+    let last = plain.rsplit(['\r', '\n']).find(|line| !line.is_empty()).unwrap_or("");
+    assert!(!last.contains("/s") || last.contains("\x1b[2K"), "it is cleared: {plain:?}");
+    let coloured = on_terminal(&server.url("tcp"), true);
+    assert!(coloured.contains("/s"), "{coloured:?}");
+}
+
+#[test]
+fn a_reader_that_is_slow_holds_nobody_up() {
+    // Nobody reads stdout until the process is done with its load.
+    let server = Server::start(&[]);
+    let mut command = quick(&server.url("tcp"), &["--json=-"]);
+    let mut process = Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    server.wait_summary("the run has begun", |summary| summary.get("messages_in") > 0);
+    thread::sleep(Duration::from_millis(700));
+    let stdout = Collected::of(process.child().stdout.take().unwrap());
+    assert!(process.exit_within(PATIENCE).is_some(), "it does not end");
+    let report: Value = serde_json::from_slice(&stdout.whole()).expect("one whole object");
+    assert_eq!(report["messages"], 100, "{report:#}");
+}

@@ -1,0 +1,287 @@
+//! Goal: `cooee report` tells what runs of load have measured, merged or side by side, and refuses what is no report or cannot be merged,
+//! in plain words that name the file. Its JSON is what `docs/report-format.md` promises, field by field.
+//!
+//! Method: the built binary, with files of runs whose figures are known, since they were made by hand: among them a server that stood
+//! still for 2 s of 10 s at 1,000 messages a second.
+#![cfg(feature = "cli")]
+
+#[path = "support/runs.rs"]
+mod runs;
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use cooee::report::{Report, json};
+use serde_json::Value;
+use support::{PATIENCE, Process, Ran, cooee, run};
+use tempfile::TempDir;
+
+/// A folder with reports.
+struct Folder(TempDir);
+
+impl Folder {
+    fn with(reports: &[(&str, Report)]) -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        for (name, report) in reports {
+            fs::write(folder.path(name), written(report)).unwrap();
+        }
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs `cooee report` in it.
+    fn report(&self, args: &[&str]) -> Ran {
+        run(cooee(&["report"]).args(args).current_dir(self.0.path()), b"")
+    }
+}
+
+fn written(report: &Report) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    json::write(report, &mut bytes).unwrap();
+    bytes
+}
+
+fn on(host: &str, mut report: Report) -> Report {
+    report.conditions[0].host = host.to_owned();
+    report
+}
+
+/// The figures of a line of the text.
+#[track_caller]
+fn line<'a>(text: &'a str, name: &str) -> &'a str {
+    text.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+#[test]
+fn one_report_is_told() {
+    let folder = Folder::with(&[("a.json", runs::stopped_server())]);
+    let ran = folder.report(&["a.json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.stderr, "");
+    let text = ran.printed();
+    assert!(line(text, "p90 ").contains("1.00 s"), "no coordinated omission: {text}");
+    assert!(line(text, "p99 ").contains("1.90 s"), "{text}");
+    assert!(text.contains("coordinated omission") && text.contains("1,000 messages/s"), "{text}");
+}
+
+#[test]
+fn two_machines_are_merged() {
+    let folder = Folder::with(&[("a.json", on("a", runs::closed())), ("b.json", on("b", runs::closed()))]);
+    let ran =
+        folder.report(&["a.json", "b.json", "--json", "merged.json", "--html", "merged.html", "--csv", "merged.csv"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.printed().contains("100 connections") && ran.printed().contains("merged from 2 runs"), "{ran:?}");
+
+    let merged = json::read(&fs::read(folder.path("merged.json")).unwrap()[..]).unwrap();
+    let one = runs::closed();
+    assert_eq!(merged.messages, 2 * one.messages);
+    assert_eq!(merged.histogram.value_at_quantile(0.99), one.histogram.value_at_quantile(0.99));
+    assert!(merged.valid);
+    let page = fs::read_to_string(folder.path("merged.html")).unwrap();
+    assert!(page.contains("</svg>") && page.ends_with("</html>"), "{page}");
+    let table = fs::read_to_string(folder.path("merged.csv")).unwrap();
+    assert_eq!(table.lines().count(), 2, "{table}");
+
+    // What was merged can be merged again, but not with what is in it already.
+    let ran = folder.report(&["merged.json", "a.json"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("count twice"), "{ran:?}");
+}
+
+#[test]
+fn rates_of_runs_one_after_the_other_are_doubted_aloud() {
+    let mut later = on("b", runs::closed());
+    later.conditions[0].began = "2026-11-22T12:10:00Z".to_owned();
+    let folder = Folder::with(&[("a.json", runs::closed()), ("b.json", later)]);
+    let ran = folder.report(&["a.json", "b.json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.printed().contains("INVALID") && ran.printed().contains("at the same time"), "{ran:?}");
+}
+
+#[test]
+fn what_differs_is_not_merged_but_laid_side_by_side() {
+    let folder = Folder::with(&[("a.json", runs::closed()), ("b.json", runs::stopped_server())]);
+    let ran = folder.report(&["a.json", "b.json"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("a.json and b.json") && ran.stderr.contains("loops differ"), "{ran:?}");
+    assert!(ran.stderr.contains("--side-by-side") && ran.stdout.is_empty(), "{ran:?}");
+
+    let ran = folder.report(&["a.json", "b.json", "--side-by-side", "--html", "both.html", "--csv", "both.csv"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(line(ran.printed(), "loop").ends_with("closed              open"), "{ran:?}");
+    let page = fs::read_to_string(folder.path("both.html")).unwrap();
+    assert!(page.contains("a.json") && page.contains("b.json"));
+    assert_eq!(fs::read_to_string(folder.path("both.csv")).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn standard_output_holds_one_thing() {
+    let folder = Folder::with(&[("a.json", runs::closed())]);
+    let ran = folder.report(&["a.json", "--json", "-"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.stdout, written(&runs::closed()), "the same object, and nothing else");
+    let ran = folder.report(&["a.json", "--csv", "-"]);
+    assert!(ran.printed().starts_with("report,began,") && ran.printed().lines().count() == 2, "{ran:?}");
+}
+
+#[test]
+fn standard_input_is_read_as_a_file() {
+    let ran = run(&mut cooee(&["report", "-", "--csv", "-"]), &written(&runs::closed()));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.printed().lines().nth(1).unwrap().starts_with("standard input,"), "{ran:?}");
+    let ran = run(&mut cooee(&["report", "-"]), b"{");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.starts_with("cooee: standard input is no report: "), "{ran:?}");
+}
+
+#[test]
+fn wrong_usage_says_what_is_right() {
+    let folder = Folder::with(&[("a.json", runs::closed())]);
+    for (args, words) in [
+        (&[][..], "FILE"),
+        (&["a.json", "--json", "-", "--csv", "-"], "standard output can hold one"),
+        (&["a.json", "--html", "-"], "--html -"),
+        (&["a.json", "--side-by-side", "--json", "b.json"], "cannot be used with"),
+        (&["-", "-"], "can be read once"),
+    ] {
+        let ran = folder.report(args);
+        assert_eq!(ran.code, Some(2), "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains(words), "{args:?}: {ran:?}");
+        assert!(ran.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn what_is_no_report_is_named_with_the_reason() {
+    let folder = Folder::with(&[("good.json", runs::closed())]);
+    let good: Value = serde_json::from_slice(&written(&runs::closed())).unwrap();
+    let with = |field: &str, value: Value| {
+        let mut report = good.clone();
+        report[field] = value;
+        report.to_string().into_bytes()
+    };
+    let half = written(&runs::closed())[..1000].to_vec();
+    let cases: [(&str, Vec<u8>, &str); 9] = [
+        ("empty.json", Vec::new(), "is no report"),
+        ("half.json", half, "is no report"),
+        ("bytes.json", vec![0xff; 100], "is no report"),
+        ("other.json", b"{\"benchmarks\": []}".to_vec(), "it has no version"),
+        ("newer.json", with("version", 2.into()), "version 2"),
+        ("histogram.json", with("histogram", "AAAA".into()), "a histogram cannot be read"),
+        ("messages.json", with("messages", 7.into()), "a histogram holds"),
+        ("rate.json", with("messages_per_s", 1e12.into()), "the counts give"),
+        ("terminal.json", with("loop", "\u{1b}]0;title\u{7}".into()), "\\u{1b}]0;title"),
+    ];
+    for (name, bytes, words) in cases {
+        fs::write(folder.path(name), bytes).unwrap();
+        for args in [&[name][..], &["good.json", name], &["good.json", name, "--side-by-side"]] {
+            let ran = folder.report(args);
+            assert_eq!(ran.code, Some(1), "{args:?}: {ran:?}");
+            assert!(
+                ran.stderr.starts_with(&format!("cooee: {name} ")) && ran.stderr.contains(words),
+                "{args:?}: {ran:?}"
+            );
+            assert!(ran.stdout.is_empty() && !ran.stderr.contains('\x1b'), "{args:?}: {ran:?}");
+        }
+    }
+    let ran = folder.report(&["missing.json"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("missing.json cannot be opened"), "{ran:?}");
+    let ran = folder.report(&["good.json", "--html", "no/such/folder.html"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("no/such/folder.html"), "{ran:?}");
+}
+
+#[test]
+fn a_hostile_report_does_nothing_to_a_terminal() {
+    let mut hostile = runs::troubled();
+    hostile.endpoint = "tcp://\x1b[2J\u{202e}".to_owned();
+    hostile.doubts.push("\x1b]0;title\x07".to_owned());
+    hostile.errors.insert("\x1b[31m".to_owned(), 1);
+    hostile.mismatch.as_mut().unwrap().got = "\u{9b}2J".to_owned();
+    hostile.conditions[0].host = "<script>\x1b".to_owned();
+    let folder = Folder::with(&[("a.json", hostile)]);
+    for args in [&["a.json", "--html", "a.html"][..], &["a.json", "--side-by-side", "--html", "a.html"]] {
+        let ran = folder.report(args);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let page = fs::read_to_string(folder.path("a.html")).unwrap();
+        for text in [ran.printed(), &page] {
+            assert!(!text.contains(['\x1b', '\u{202e}', '\u{9b}', '\x07']), "{text}");
+        }
+        assert!(!page.contains("<script"));
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let folder = Folder::with(&[("a.json", runs::closed())]);
+    for format in [&[][..], &["--json", "-"], &["--csv", "-"]] {
+        let mut command = cooee(&["report", "a.json"]);
+        command.args(format).current_dir(folder.0.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::spawn(&mut command);
+        drop(process.child().stdout.take());
+        let status = process.exit_within(PATIENCE).expect("it ends");
+        let mut said = String::new();
+        process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!((status.code(), &said[..]), (Some(0), ""), "{format:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_failure() {
+    if !Path::new("/dev/full").exists() {
+        return support::skip("this system has no /dev/full");
+    }
+    let folder = Folder::with(&[("a.json", runs::closed())]);
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = cooee(&["report", "a.json"]);
+    command.current_dir(folder.0.path()).stdin(Stdio::null()).stdout(full()).stderr(Stdio::piped());
+    let ran = support::finish(Process::spawn(&mut command));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("cannot write standard output"), "{ran:?}");
+    let ran = folder.report(&["a.json", "--json", "/dev/full"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+}
+
+/// The paths of all fields below a value: `latency_us.p50`, `intervals[].replies`.
+fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields_of) => {
+            for (name, value) in fields_of {
+                let name = match path {
+                    "errors" => "KIND",
+                    "conditions[].options" => "FLAG",
+                    _ => name,
+                };
+                let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+                found.insert(path.clone());
+                fields(value, &path, found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| fields(value, &format!("{path}[]"), found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_documentation_has_every_field_that_is_written_and_no_other() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report-format.md")).unwrap();
+    let told: BTreeSet<String> = page
+        .split("## ")
+        .filter(|section| section.contains("\n| field |"))
+        .flat_map(str::lines)
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+        .map(|(field, _)| field.to_owned())
+        .collect();
+    let mut found = BTreeSet::new();
+    fields(&serde_json::from_slice(&written(&runs::troubled())).unwrap(), "", &mut found);
+    let difference: Vec<&String> = told.symmetric_difference(&found).collect();
+    assert!(difference.is_empty(), "{difference:?}");
+}

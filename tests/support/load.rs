@@ -1,0 +1,170 @@
+//! Runs of `cooee load`, and the figures that they report.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::{Process, Ran, cooee, finish};
+
+/// A run of load that has ended, with its report.
+#[derive(Debug)]
+pub struct Measured {
+    pub ran: Ran,
+    pub report: Value,
+    /// How long the program ran.
+    pub took: Duration,
+}
+
+/// Runs `cooee load` with these arguments against `url` to its end, without a warm-up unless they say otherwise. It prints exactly
+/// one JSON object, and nothing else.
+#[track_caller]
+pub fn load(url: &str, args: &[&str]) -> Measured {
+    Loading::start(url, args).finish()
+}
+
+/// Prepares what [`load`] runs.
+pub fn load_command(url: &str, args: &[&str]) -> Command {
+    let mut command = cooee(&["load", "--json=-"]);
+    if !args.iter().any(|arg| arg.starts_with("--warmup")) {
+        command.arg("--warmup=0s");
+    }
+    command.args(args).arg(url);
+    command
+}
+
+/// A run of load that goes on.
+pub struct Loading {
+    process: Process,
+    start: Instant,
+}
+
+impl Loading {
+    pub fn start(url: &str, args: &[&str]) -> Loading {
+        Loading::start_command(&mut load_command(url, args))
+    }
+
+    /// Starts a prepared command, which prints what load prints with `--json -`.
+    pub fn start_command(command: &mut Command) -> Loading {
+        let start = Instant::now();
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Loading { process: Process::spawn(command), start }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end, and reads its report.
+    #[track_caller]
+    pub fn finish(self) -> Measured {
+        let ran = finish(self.process);
+        let took = self.start.elapsed();
+        let report = match serde_json::from_slice(&ran.stdout) {
+            Ok(report @ Value::Object(_)) => report,
+            other => panic!("stdout is not one JSON object ({other:?}): {ran:?}"),
+        };
+        let measured = Measured { ran, report, took };
+        measured.assert_consistent();
+        measured
+    }
+}
+
+impl Measured {
+    /// Fails unless the exit code and the verdict follow from the figures.
+    #[track_caller]
+    fn assert_consistent(&self) {
+        let late = self.number("late") / self.number("sent").max(1.0);
+        let core = self.number("generator_cpu_s") / self.number("duration_s").max(1e-9);
+        // Both figures are rounded in the report, so the limits themselves are left to the generator.
+        if late > 0.011 || core > 0.99 {
+            assert_eq!(self.report["valid"], false, "{late} late, {core} of a core: {}", self.shown());
+        } else if late < 0.009 && core < 0.97 {
+            assert_eq!(self.report["valid"], true, "{late} late, {core} of a core: {}", self.shown());
+        }
+        let code = match (self.count("messages"), self.report["mismatch"].is_null(), self.report["valid"] == true) {
+            (0, ..) | (_, false, _) => 1,
+            (_, _, false) => 3,
+            _ => 0,
+        };
+        assert_eq!(self.ran.code, Some(code), "{}", self.shown());
+    }
+
+    /// A whole number of the report.
+    #[track_caller]
+    pub fn count(&self, name: &str) -> u64 {
+        self.report[name].as_u64().unwrap_or_else(|| panic!("no count '{name}': {}", self.shown()))
+    }
+
+    /// A number of the report.
+    #[track_caller]
+    pub fn number(&self, name: &str) -> f64 {
+        self.report[name].as_f64().unwrap_or_else(|| panic!("no number '{name}': {}", self.shown()))
+    }
+
+    /// How often something of this kind went wrong.
+    #[track_caller]
+    pub fn errors(&self, kind: &str) -> u64 {
+        match &self.report["errors"][kind] {
+            Value::Null => 0,
+            count => count.as_u64().unwrap_or_else(|| panic!("no count of '{kind}': {}", self.shown())),
+        }
+    }
+
+    /// How much went wrong in all.
+    #[track_caller]
+    pub fn all_errors(&self) -> u64 {
+        let errors = self.report["errors"].as_object().unwrap_or_else(|| panic!("no errors: {}", self.shown()));
+        errors.values().map(|count| count.as_u64().expect("a count")).sum()
+    }
+
+    /// A figure of the latency from when messages were due, in seconds.
+    #[track_caller]
+    pub fn latency(&self, name: &str) -> f64 {
+        self.seconds("latency_us", name)
+    }
+
+    /// A figure of the latency from when messages were sent, in seconds.
+    #[track_caller]
+    pub fn send_latency(&self, name: &str) -> f64 {
+        self.seconds("send_latency_us", name)
+    }
+
+    #[track_caller]
+    fn seconds(&self, which: &str, name: &str) -> f64 {
+        let figure = self.report[which][name].as_f64();
+        figure.unwrap_or_else(|| panic!("no {which} {name}: {}", self.shown())) / 1e6
+    }
+
+    /// Fails unless so many messages came back, every byte right, and nothing went wrong. A closed loop takes all of a core that it
+    /// gets and says so: that speaks against its figures (exit code 3), not against what it has checked.
+    #[track_caller]
+    pub fn assert_right(&self, messages: u64) {
+        self.assert_all_right();
+        assert_eq!(self.count("messages"), messages, "{}", self.shown());
+    }
+
+    /// Fails unless messages came back, every byte right, and nothing went wrong.
+    #[track_caller]
+    pub fn assert_all_right(&self) {
+        let is_only_busy = self.report["loop"] == "closed" && self.report["valid"] == false && self.count("late") == 0;
+        assert_eq!(self.ran.code, Some(if is_only_busy { 3 } else { 0 }), "{}", self.shown());
+        assert_eq!(self.all_errors(), 0, "{}", self.shown());
+        assert_eq!(self.count("corrupt"), 0, "{}", self.shown());
+        assert!(self.count("messages") > 0, "{}", self.shown());
+    }
+
+    /// All of it, for the message of a failed test; the histograms' many letters are no help there.
+    pub fn shown(&self) -> String {
+        let mut report = self.report.clone();
+        if let Some(fields) = report.as_object_mut() {
+            fields.retain(|name, _| !name.contains("histogram") && name != "intervals" && name != "conditions");
+        }
+        format!("exit code {:?} after {:?}\n{report:#}\n{}", self.ran.code, self.took, self.ran.stderr)
+    }
+}

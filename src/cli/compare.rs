@@ -1,19 +1,22 @@
 //! `cooee compare`: checks everything, compares, and tells what was found.
 
-use std::fs;
+use std::env;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use crate::address::Address;
-use crate::cli::compare_arguments::CompareArguments;
+use crate::cli::compare_arguments::{CompareArguments, Processors};
 use crate::cli::descriptors;
 use crate::cli::endpoint::Transport;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::load_arguments::Target;
+use crate::cli::progress::Progress;
+use crate::cli::report_arguments::{STANDARD, is_standard, to};
 use crate::compare::command::ServerCommand;
 use crate::compare::comparison::Comparison;
 use crate::compare::listen_address::Family;
@@ -21,8 +24,10 @@ use crate::compare::pinning::Pinning;
 use crate::compare::plan::Plan;
 use crate::compare::{self, html, json, table};
 use crate::load;
-use crate::protocol::escape::Escaped;
+use crate::load::options::Options;
+use crate::load::outcome::{self, Outcome};
 use crate::report::conditions::Conditions;
+use crate::report::visible::visible;
 
 /// Some figures tell of this program and not of the servers.
 const DOUBTFUL: u8 = 3;
@@ -33,16 +38,19 @@ const INTERRUPTED: u8 = 130;
 /// Compares, and prints the result.
 pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
     let began = SystemTime::now();
-    let mut interrupt = Interrupt::catch().map_err(|error| runtime("cannot catch signals", &error))?;
     let mut plan = plan(arguments)?;
+    arguments.output().check()?;
+    arguments.output().check_files()?;
+    let mut interrupt = Interrupt::catch().map_err(|error| runtime("cannot catch signals", &error))?;
     // Told before this thread is pinned: it is the machine's processors that count.
-    let conditions = Conditions::here(std::env::args(), &plan.options, began);
-    let cpus = |list: &Option<_>| list.as_ref().map(|super::compare_arguments::Processors(cpus)| cpus.clone());
+    let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let conditions = Conditions::here(command, &plan.options, began);
+    let list = |cpus: &Option<Processors>| cpus.as_ref().map(|Processors(cpus)| cpus.clone());
     plan.pinning =
-        Pinning::new(cpus(&arguments.server_cpus), cpus(&arguments.generator_cpus)).map_err(Failure::Usage)?;
+        Pinning::new(list(&arguments.server_cpus), list(&arguments.generator_cpus)).map_err(Failure::Usage)?;
 
-    let servers =
-        compare::run(&plan, &mut load::run, &mut interrupt).map_err(|error| runtime("cannot compare", &error))?;
+    let servers = compare::run(&plan, &mut run_load, &mut interrupt);
+    let servers = servers.map_err(|error| runtime("cannot compare", &error))?;
     let comparison = Comparison {
         conditions,
         transport: arguments.transport.to_string(),
@@ -57,6 +65,19 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
     Ok(exit_code(&comparison))
 }
 
+/// Runs load, with its line on a terminal.
+fn run_load(
+    options: Options,
+    interrupt: Option<UnixStream>,
+    watch: &mut dyn FnMut(&outcome::Progress),
+) -> io::Result<Outcome> {
+    let line = Progress::start();
+    load::run(options, interrupt, &mut |progress| {
+        watch(progress);
+        line.show(progress);
+    })
+}
+
 /// Checks everything that can be checked before anything is started.
 fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     let (family, address) = match arguments.transport {
@@ -65,11 +86,11 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     };
     let mut servers: Vec<ServerCommand> = Vec::new();
     for text in &arguments.servers {
-        let wrong = |reason: String| Failure::Usage(format!("--server '{}': {reason}", Escaped(text)));
+        let wrong = |reason: String| Failure::Usage(format!("--server '{}': {reason}", visible(text)));
         let server = ServerCommand::parse(text, family).map_err(wrong)?;
         server.find_program().map_err(wrong)?;
         if servers.iter().any(|known| known.name == server.name) {
-            return Err(wrong(format!("another one is called '{}' already: NAME=COMMAND", Escaped(&server.name))));
+            return Err(wrong(format!("another one is called '{}' already: NAME=COMMAND", visible(&server.name))));
         }
         servers.push(server);
     }
@@ -95,35 +116,25 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     })
 }
 
-/// Prints the table, or JSON in its place, and writes the files that were asked for.
+/// Writes the report to wherever it goes, and what went wrong to standard error.
 fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Failure> {
-    for server in &comparison.servers {
-        if let Some(failure) = &server.failure {
-            // Reasons are escaped where they are made: their line breaks are their own.
-            let name = Escaped(&server.name);
-            let _ = writeln!(io::stderr(), "cooee: {name}: failed in round {}: {}", failure.round, failure.reason);
-        }
+    for (server, failure) in comparison.failures() {
+        let lines: String = failure.output.iter().map(|line| format!("\n  | {line}")).collect();
+        let wrote = if lines.is_empty() { " (it wrote nothing)" } else { "; it wrote at last:" };
+        let (name, round, reason) = (visible(&server.name), failure.round, visible(&failure.reason));
+        let _ = writeln!(io::stderr(), "cooee: {name} failed in round {round}: {reason}{wrote}{lines}");
     }
-    let json = match &arguments.json {
-        None => None,
-        Some(_) => Some(json::render(comparison).map_err(|error| runtime("cannot make JSON", &error))?),
-    };
-    let (stdout, json_file) = match (arguments.json.as_deref(), &json) {
-        (Some("-"), Some(json)) => (json.clone(), None),
-        (file, _) => (table::render(comparison), file),
-    };
-    let printed = io::stdout().lock().write_all(stdout.as_bytes()).and_then(|()| io::stdout().flush());
-    if let (Some(file), Some(json)) = (json_file, &json) {
-        write_file(file, json)?;
+    if let Some(path) = &arguments.json {
+        let json = json::render(comparison).map_err(|error| runtime("cannot make JSON", &error))?;
+        to(path, |sink| sink.write_all(json.as_bytes()))?;
     }
-    if let Some(file) = &arguments.html {
-        write_file(file, &html::render(comparison))?;
+    if let Some(path) = &arguments.html {
+        to(path, |sink| sink.write_all(html::render(comparison).as_bytes()))?;
     }
-    printed.map_err(|error| runtime("cannot print the result", &error))
-}
-
-fn write_file(path: &str, text: &str) -> Result<(), Failure> {
-    fs::write(path, text).map_err(|error| runtime(&format!("cannot write '{}'", Escaped(path)), &error))
+    if is_standard(arguments.json.as_deref()) {
+        return Ok(());
+    }
+    to(Path::new(STANDARD), |sink| sink.write_all(table::render(comparison).as_bytes()))
 }
 
 fn runtime(what: &str, error: &dyn std::fmt::Display) -> Failure {
@@ -133,7 +144,7 @@ fn runtime(what: &str, error: &dyn std::fmt::Display) -> Failure {
 fn exit_code(comparison: &Comparison) -> ExitCode {
     if comparison.is_interrupted {
         ExitCode::from(INTERRUPTED)
-    } else if comparison.has_failures() {
+    } else if comparison.failures().next().is_some() {
         ExitCode::FAILURE
     } else if comparison.is_doubtful() {
         ExitCode::from(DOUBTFUL)

@@ -1,11 +1,13 @@
 //! The flags of `cooee compare`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::endpoint::Transport;
 use crate::cli::load_arguments::LoadArguments;
+use crate::cli::report_arguments::OutputArguments;
 use crate::cli::units;
 use crate::compare::pinning;
 
@@ -42,14 +44,21 @@ pub(crate) struct CompareArguments {
     /// The processors that this program runs on [default: another one]
     #[arg(long, value_name = "LIST", value_parser = processors)]
     pub(crate) generator_cpus: Option<Processors>,
-    /// Write the figures as JSON to a file, or to stdout (-) instead of the table
-    #[arg(long, value_name = "FILE|-")]
-    pub(crate) json: Option<String>,
-    /// Write a page with pictures to a file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<String>,
+    /// Write the figures as JSON; - is standard output, and nothing else is written there
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a page with pictures, in one file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) html: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) load: LoadArguments,
+}
+
+impl CompareArguments {
+    /// Where the report goes.
+    pub(crate) fn output(&self) -> OutputArguments {
+        OutputArguments { json: self.json.clone(), csv: None, html: self.html.clone() }
+    }
 }
 
 /// A list of processors. (A bare `Vec` would be a flag with several values.)

@@ -1,9 +1,10 @@
-//! SIGINT and SIGTERM as bytes of a stream, for whatever runs at the time.
+//! SIGINT, SIGTERM and SIGHUP as bytes of a stream, for whatever runs at the time.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use procfs::process::Process;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Signals that ask the program to end what it does. They are caught once, however many runs there are.
 pub(crate) struct Interrupt {
@@ -16,7 +17,7 @@ impl Interrupt {
     pub(crate) fn catch() -> io::Result<Interrupt> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
             signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
         }
         Ok(Interrupt { reader, caught: false })
@@ -37,4 +38,10 @@ impl Interrupt {
         self.caught |= matches!((&self.reader).read(&mut [0; 16]), Ok(1..));
         self.caught
     }
+}
+
+/// Whether whoever started this program has it ignore a signal, as `nohup` does with SIGHUP (`proc_pid_status(5)`, `SigIgn`).
+fn is_ignored(signal: i32) -> bool {
+    let status = Process::myself().and_then(|process| process.status());
+    signal == SIGHUP && status.is_ok_and(|status| status.sigign >> (signal - 1) & 1 == 1)
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::compare::listen_address::{Family, ListenAddress};
-use crate::protocol::escape::Escaped;
+use crate::report::visible::{shortened, visible};
 
 /// The longest name, in characters: it heads a column.
 const NAME_MAX: usize = 20;
@@ -38,8 +38,7 @@ impl ServerCommand {
             Some(name) => name.to_owned(),
             None => {
                 let file = Path::new(program).file_name().map(|file| file.to_string_lossy());
-                let name = Escaped(file.as_deref().unwrap_or(program)).to_string();
-                name.chars().take(NAME_MAX).collect()
+                shortened(file.as_deref().unwrap_or(program), NAME_MAX)
             }
         };
         Ok(ServerCommand { name, text: command.to_owned(), words })
@@ -62,7 +61,7 @@ impl ServerCommand {
             let path = std::env::var_os("PATH").unwrap_or_default();
             std::env::split_paths(&path).any(|folder: PathBuf| is_program(&folder.join(program)))
         };
-        if is_there { Ok(()) } else { Err(format!("there is no program '{}'", Escaped(program))) }
+        if is_there { Ok(()) } else { Err(format!("there is no program '{}'", visible(program))) }
     }
 }
 

@@ -44,8 +44,10 @@ pub struct Compared {
 pub struct Failure {
     /// The round, counted from 1.
     pub round: usize,
-    /// The reason in words; where it wrote something, its last lines follow.
+    /// The reason in words.
     pub reason: String,
+    /// The last lines of what it wrote, escaped.
+    pub output: Vec<String>,
 }
 
 /// One figure of one server beside the first one's.
@@ -116,9 +118,9 @@ impl Comparison {
         self.servers.iter().any(|server| !server.values(metric).is_empty())
     }
 
-    /// Whether any server failed.
-    pub fn has_failures(&self) -> bool {
-        self.servers.iter().any(|server| !server.is_fit())
+    /// The servers that failed, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&Compared, &Failure)> {
+        self.servers.iter().filter_map(|server| Some((server, server.failure.as_ref()?)))
     }
 
     /// Whether any round tells of this program and not of its server.
@@ -162,5 +164,63 @@ impl Comparison {
         facts.push(("command", conditions.command.clone()));
         facts.push(("began", format!("{}, {}", conditions.began, conditions.program)));
         facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::samples::{comparison, server};
+    use crate::load::outcome::Doubt;
+
+    const SLOW: [f64; 5] = [100.0, 110.0, 105.0, 102.0, 103.0];
+    const FAST: [f64; 5] = [200.0, 220.0, 210.0, 204.0, 206.0];
+
+    fn verdicts(metric: Metric, servers: Vec<Compared>) -> Vec<Option<Verdict>> {
+        comparison(servers).standings(metric).into_iter().map(|standing| standing.verdict).collect()
+    }
+
+    #[test]
+    fn the_others_are_compared_with_the_first() {
+        let servers = || vec![server("slow", &SLOW), server("fast", &FAST), server("same", &SLOW)];
+        let rate = Metric::MessagesPerSecond;
+        let expected = [None, Some(Verdict::Better), Some(Verdict::NoDifference)];
+        assert_eq!(verdicts(rate, servers()), expected);
+        assert_eq!(verdicts(Metric::P99, servers()), expected, "less of it is better");
+        assert_eq!(verdicts(Metric::IdleMemory, servers())[1], Some(Verdict::NoDifference));
+        let standings = comparison(servers()).standings(rate);
+        assert_eq!(standings[1].ratio, Summary::of(&[2.0]), "within each round");
+        assert_eq!(standings[0].ratio, None);
+    }
+
+    #[test]
+    fn a_ratio_pairs_rounds_by_their_number() {
+        let mut gone = server("gone", &FAST);
+        gone.rounds.remove(0);
+        let standing = gone.standing(Metric::MessagesPerSecond, Some(&server("slow", &SLOW)));
+        assert_eq!(standing.ratio, Summary::of(&[2.0]));
+    }
+
+    #[test]
+    fn nothing_is_called_from_doubtful_rounds() {
+        let mut doubtful = server("fast", &FAST);
+        doubtful.rounds[2].doubts.push(Doubt::Saturated(0.99));
+        let servers = || vec![server("slow", &SLOW), doubtful.clone()];
+        assert_eq!(verdicts(Metric::P50, servers())[1], Some(Verdict::Doubtful));
+        assert_eq!(verdicts(Metric::IdleMemory, servers())[1], Some(Verdict::NoDifference));
+        let reversed = vec![doubtful.clone(), server("slow", &SLOW)];
+        assert_eq!(verdicts(Metric::P50, reversed)[1], Some(Verdict::Doubtful));
+        let comparison = comparison(servers());
+        assert!(comparison.is_doubtful());
+        let remark = "round 3: the generator used 99 % of its core and the server was not busy";
+        assert_eq!(comparison.remarks(), [("fast", remark.to_owned())]);
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_standing() {
+        let servers = vec![server("none", &[]), server("fast", &FAST)];
+        let standings = comparison(servers).standings(Metric::P50);
+        assert_eq!(standings[0], Standing { summary: None, ratio: None, verdict: None });
+        assert_eq!((standings[1].ratio, standings[1].verdict), (None, Some(Verdict::TooFewRounds)));
     }
 }

@@ -35,17 +35,13 @@ pub fn render(comparison: &Comparison) -> String {
 
 /// What whoever reads the figures has to know first.
 fn notices(comparison: &Comparison) -> Markup {
-    let failures: Vec<String> = comparison
-        .servers
-        .iter()
-        .filter_map(|server| {
-            let failure = server.failure.as_ref()?;
-            Some(format!("{}: in round {}: {}", server.name, failure.round, failure.reason))
-        })
-        .collect();
     let remarks: Vec<String> = comparison.remarks().iter().map(|(name, remark)| format!("{name}, {remark}")).collect();
     html! {
-        @if !failures.is_empty() { (page::notice(Tone::Alarm, "Servers that failed", &failures)) }
+        @for (server, failure) in comparison.failures() {
+            (page::notice(Tone::Alarm, &format!("{} failed in round {}", server.name, failure.round), &[
+                std::slice::from_ref(&failure.reason), &failure.output,
+            ].concat()))
+        }
         @if comparison.is_interrupted {
             (page::notice(Tone::Caution, "Interrupted", &["The round that was under way is not counted.".to_owned()]))
         }

@@ -12,7 +12,7 @@
 //! | `conditions` | the machine, the command line and the load, as in a run's JSON |
 //! | `servers` | in order; the first is the one that the others are compared with |
 //!
-//! A server has `name`, `command`, `failure` (null, or `{"round": 2, "reason": "..."}`), and:
+//! A server has `name`, `command`, `failure` (null, or `{"round": 2, "reason": "...", "output": ["its last lines"]}`), and:
 //!
 //! - `rounds`: for each `round` (a number from 1) `messages`, `messages_per_s`, `latency_us {p50 p99 p999}`, `cpu_us_per_message` (the
 //!   server's), `server_core` and `generator_core` (the share of a core that each used), `memory_per_idle_connection` (bytes), `doubts`
@@ -68,6 +68,7 @@ struct Server<'a> {
 struct Failed<'a> {
     round: usize,
     reason: &'a str,
+    output: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -134,7 +135,11 @@ fn server<'a>(compared: &'a Compared, first: Option<&Compared>) -> Server<'a> {
     Server {
         name: &compared.name,
         command: &compared.command,
-        failure: compared.failure.as_ref().map(|failure| Failed { round: failure.round, reason: &failure.reason }),
+        failure: compared.failure.as_ref().map(|failure| Failed {
+            round: failure.round,
+            reason: &failure.reason,
+            output: &failure.output,
+        }),
         rounds: compared.rounds.iter().map(measured).collect(),
         summary: summary.into_iter().collect(),
     }
@@ -183,5 +188,46 @@ fn name(metric: Metric) -> &'static str {
         Metric::P999 => "p999_us",
         Metric::CpuPerMessage => "cpu_us_per_message",
         Metric::IdleMemory => "memory_per_idle_connection",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::compare::comparison::Failure;
+    use crate::compare::samples::{comparison, server};
+
+    #[test]
+    fn the_fields_are_those_that_are_documented() {
+        let rates = [100.0, 110.0, 105.0, 102.0, 103.0];
+        let mut failed = server("failed", &[200.0]);
+        let output = vec!["oh no".to_owned()];
+        failed.failure = Some(Failure { round: 2, reason: "it ended".to_owned(), output });
+        let servers = vec![server("one", &rates), server("other", &rates), failed];
+        let text = render(&comparison(servers)).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["version"], VERSION);
+        assert_eq!(value["kind"], "comparison");
+        assert_eq!(value["pinning"], json!({"server": [0], "generator": [1]}));
+        assert_eq!(value["conditions"]["options"]["connections"], "50");
+        let [one, other, failed] = [0, 1, 2].map(|index| &value["servers"][index]);
+        assert_eq!(one["failure"], Value::Null);
+        assert_eq!(one["rounds"][1]["messages_per_s"], 110.0);
+        assert_eq!(one["rounds"][0]["latency_us"], json!({"p50": 5e5, "p99": 1e6, "p999": 2e6}));
+        assert_eq!(one["rounds"][0]["cpu_us_per_message"], 1e4);
+        assert_eq!(one["summary"]["messages_per_s"]["ratio"], Value::Null);
+        let expected = json!({
+            "median": 103.0, "min": 100.0, "max": 110.0,
+            "ratio": {"median": 1.0, "min": 1.0, "max": 1.0}, "verdict": "no difference shown",
+        });
+        assert_eq!(other["summary"]["messages_per_s"], expected);
+        assert_eq!(failed["failure"], json!({"round": 2, "reason": "it ended", "output": ["oh no"]}));
+        assert_eq!(failed["summary"]["p50_us"]["verdict"], "too few rounds");
+        let documented = include_str!("json.rs");
+        for field in value.as_object().unwrap().keys().chain(one.as_object().unwrap().keys()) {
+            assert!(documented.contains(&format!("`{field}`")), "{field}");
+        }
     }
 }

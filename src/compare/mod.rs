@@ -31,6 +31,8 @@ pub mod plan;
 pub mod process;
 pub mod question;
 pub mod round;
+#[cfg(test)]
+mod samples;
 pub mod start;
 pub mod summary;
 pub mod table;
@@ -46,8 +48,8 @@ use crate::compare::plan::Plan;
 use crate::compare::trial::Trials;
 use crate::load::options::Options;
 use crate::load::outcome::{Outcome, Progress};
-use crate::protocol::escape::Escaped;
 use crate::report::human;
+use crate::report::visible::visible;
 
 /// What ends a comparison before its time.
 pub trait Interrupt {
@@ -69,8 +71,13 @@ pub type Load<'a> = dyn FnMut(Options, Option<UnixStream>, &mut dyn FnMut(&Progr
 pub enum Halt {
     /// The comparison was interrupted.
     Interrupted,
-    /// The server failed: why, in words.
-    Failed(String),
+    /// The server failed.
+    Failed {
+        /// Why, in words.
+        reason: String,
+        /// The last lines of what it wrote.
+        output: Vec<String>,
+    },
     /// This program failed.
     Broken(io::Error),
 }
@@ -92,12 +99,12 @@ pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> i
             match trials.run(server, number) {
                 Ok(round) => {
                     let rate = human::rate(round.messages_per_second);
-                    log::info!("round {number} of {}: {}: {rate} messages/s", plan.rounds, Escaped(&server.name));
+                    log::info!("round {number} of {}: {}: {rate} messages/s", plan.rounds, visible(&server.name));
                     compared.rounds.push(round);
                 }
-                Err(Halt::Failed(reason)) => {
-                    log::warn!("round {number} of {}: {} failed", plan.rounds, Escaped(&server.name));
-                    compared.failure = Some(Failure { round: number, reason });
+                Err(Halt::Failed { reason, output }) => {
+                    log::warn!("round {number} of {}: {} failed", plan.rounds, visible(&server.name));
+                    compared.failure = Some(Failure { round: number, reason, output });
                 }
                 Err(Halt::Broken(error)) => return Err(error),
                 // Every trial from here on ends before it begins.
@@ -107,6 +114,3 @@ pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> i
     }
     Ok(compared)
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::protocol::escape::Escaped;
+use crate::report::visible::shortened;
 
 /// How long the file may be, in bytes, when it is looked at.
 const FILE_MAX: u64 = 1 << 20;
@@ -50,18 +50,14 @@ impl Output {
         }
     }
 
-    /// The last lines, escaped and each with a mark before it; empty where there are none.
-    pub fn last_lines(&self) -> String {
+    /// The last lines, escaped and cut.
+    pub fn last_lines(&self) -> Vec<String> {
         let mut bytes = self.before.clone();
         bytes.append(&mut self.end());
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let shown = lines[lines.len().saturating_sub(LINES)..].iter().map(|line| {
-            let start: String = line.chars().take(LINE_MAX).collect();
-            let cut = if start.len() < line.len() { "..." } else { "" };
-            format!("\n  | {}{cut}", Escaped(&start))
-        });
-        shown.collect()
+        let last = &lines[lines.len().saturating_sub(LINES)..];
+        last.iter().map(|line| shortened(line, LINE_MAX)).collect()
     }
 
     fn end(&self) -> Vec<u8> {
@@ -89,12 +85,12 @@ mod tests {
     #[test]
     fn the_last_lines_are_shown_without_power() {
         let output = written(b"first\n\x1b[31mred\r\n\n\xff\n");
-        assert_eq!(output.last_lines(), "\n  | first\n  | \\u{1b}[31mred\n  | \u{fffd}");
-        assert_eq!(written(b"").last_lines(), "");
+        assert_eq!(output.last_lines(), ["first", "\\u{1b}[31mred", "\u{fffd}"]);
+        assert!(written(b"").last_lines().is_empty());
         let many: String = (0..1000).map(|number| format!("line {number}\n")).collect();
         let shown = written(many.as_bytes()).last_lines();
-        assert!(shown.starts_with("\n  | line 990\n") && shown.ends_with("line 999"), "{shown}");
-        assert!(written(&[b'x'; 100_000]).last_lines().len() < 300);
+        assert_eq!((shown.len(), shown[0].as_str(), shown[9].as_str()), (10, "line 990", "line 999"));
+        assert_eq!(written(&[b'x'; 100_000]).last_lines()[0].chars().count(), LINE_MAX);
     }
 
     #[test]
@@ -104,7 +100,7 @@ mod tests {
         assert_eq!(output.file.metadata().unwrap().len(), 0);
         (&output.file).write_all(b"and after\n").unwrap();
         let shown = output.last_lines();
-        assert!(shown.ends_with("\n  | the end\n  | and after"), "{shown}");
+        assert!(shown.ends_with(&["the end".to_owned(), "and after".to_owned()]), "{shown:?}");
         assert_eq!(output.file.metadata().unwrap().len(), 10, "nothing is written behind a hole");
     }
 }

@@ -145,6 +145,7 @@ pub(super) mod tests {
             late: 0,
             sent: messages,
             generator_cpu: Duration::from_millis(500),
+            server_cpu: None,
             interrupted: false,
             mismatch: None,
         }

@@ -11,7 +11,7 @@ use crate::compare::plan::Plan;
 use crate::compare::process::ServerProcess;
 use crate::compare::question::{Question, Refusal};
 use crate::compare::{Halt, Interrupt};
-use crate::protocol::escape::Escaped;
+use crate::report::visible::visible;
 
 /// How long to wait before a server that does not listen yet is asked again.
 const ASK_EVERY: Duration = Duration::from_millis(10);
@@ -45,7 +45,10 @@ pub fn start(
         Some(pinning) => pinning.start_server(start),
         None => start(),
     };
-    let process = process.map_err(|error| Halt::Failed(format!("cannot start '{}': {error}", Escaped(&words[0]))))?;
+    let process = process.map_err(|error| {
+        let reason = format!("'{}' cannot be started: {error}", visible(&words[0]));
+        Halt::Failed { reason, output: Vec::new() }
+    })?;
     let started = Started { process, address: place.address };
     started.wait_until_it_answers(plan, question, interrupt)?;
     Ok(started)
@@ -64,11 +67,11 @@ impl Started {
             let mut goes_on = || self.process.ending().is_none() && !interrupt.is_caught();
             match question.ask(&self.address, until, &mut goes_on) {
                 Ok(_) => return Ok(()),
-                Err(Refusal::Wrong(reason)) => return Err(self.failed(&reason)),
+                Err(Refusal::Wrong(reason)) => return Err(self.failed(reason)),
                 Err(Refusal::GivenUp) => return Err(self.ended_or_interrupted()),
                 Err(Refusal::NotYet(reason)) if Instant::now() >= deadline => {
                     let timeout = humantime::format_duration(plan.start_timeout);
-                    return Err(self.failed(&format!("it did not answer within {timeout}: {reason}")));
+                    return Err(self.failed(format!("it did not answer within {timeout}: {reason}")));
                 }
                 Err(Refusal::NotYet(_)) => thread::sleep(ASK_EVERY),
             }
@@ -78,16 +81,13 @@ impl Started {
     /// Why somebody gave up who waited for this server.
     pub fn ended_or_interrupted(&self) -> Halt {
         match self.process.ending() {
-            Some(ending) => self.failed(&format!("it {ending}")),
+            Some(ending) => self.failed(format!("it {ending}")),
             None => Halt::Interrupted,
         }
     }
 
-    /// The server has failed for this reason; what it said at last is told with it.
-    pub fn failed(&self, reason: &str) -> Halt {
-        Halt::Failed(match self.process.output.last_lines() {
-            lines if lines.is_empty() => format!("{reason} (it wrote nothing)"),
-            lines => format!("{reason}; it wrote at last:{lines}"),
-        })
+    /// The server has failed for this reason; what it wrote at last is told with it.
+    pub fn failed(&self, reason: String) -> Halt {
+        Halt::Failed { reason, output: self.process.output.last_lines() }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::compare::comparison::{Comparison, Standing};
 use crate::compare::metric::Metric;
 use crate::compare::verdict::{ROUNDS_MIN, Verdict};
-use crate::protocol::escape::Escaped;
+use crate::report::visible::{shortened, visible};
 
 /// Columns for a name, which has no more characters.
 const NAME: usize = 20;
@@ -23,14 +23,14 @@ pub fn render(comparison: &Comparison) -> String {
 
 fn write_all(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
     for (name, value) in comparison.facts() {
-        for (index, line) in wrapped(&Escaped(&value).to_string()).iter().enumerate() {
+        for (index, line) in wrapped(&visible(&value)).iter().enumerate() {
             writeln!(text, "{:<10} {line}", if index == 0 { name.as_str() } else { "" })?;
         }
     }
     writeln!(text, "{:<10} {}, each with a fresh process of every server in turn", "rounds", rounds(comparison))?;
 
     let ratio = match &comparison.servers[..] {
-        [first, _, ..] => format!("ratio to {}", Escaped(&first.name)),
+        [first, _, ..] => format!("ratio to {}", visible(&first.name)),
         _ => String::new(),
     };
     writeln!(text, "\n{}", columns("", "median", "min - max", &ratio, ""))?;
@@ -55,7 +55,7 @@ fn rounds(comparison: &Comparison) -> String {
 }
 
 fn row(metric: Metric, name: &str, standing: &Standing) -> String {
-    let name = Escaped(name).to_string();
+    let name = shortened(name, NAME);
     let Some(summary) = standing.summary else { return columns(&name, "-", "not measured", "", "") };
     let range = format!("{} - {}", metric.show(summary.min), metric.show(summary.max));
     let ratio = standing
@@ -78,7 +78,10 @@ fn notes(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
         .filter_map(|standing| standing.verdict)
         .collect();
     let has = |verdict| verdicts.contains(&verdict);
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = comparison
+        .failures()
+        .map(|(server, failure)| format!("{} failed in round {}: {}", server.name, failure.round, failure.reason))
+        .collect();
     if has(Verdict::NoDifference) {
         notes.push(
             "no difference shown: the two ranges overlap, so the figures do not tell which server is better".to_owned(),
@@ -103,7 +106,7 @@ fn notes(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
         writeln!(text)?;
     }
     for note in notes {
-        for (index, line) in wrapped(&Escaped(&note).to_string()).iter().enumerate() {
+        for (index, line) in wrapped(&visible(&note)).iter().enumerate() {
             writeln!(text, "{} {line}", if index == 0 { "*" } else { " " })?;
         }
     }
@@ -134,4 +137,56 @@ fn wrapped(text: &str) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::comparison::Failure;
+    use crate::compare::samples::{comparison, server};
+
+    #[test]
+    fn every_line_fits_into_100_columns() {
+        let mut bad = server("a-name-of-many-letters\x1b[m", &[1e6, 1.23e6, 9.87654e5, 1e6]);
+        bad.failure = Some(Failure { round: 5, reason: "why ".repeat(60), output: Vec::new() });
+        let mut comparison = comparison(vec![server("first", &[100.0, 110.0, 105.0, 102.0, 103.0]), bad]);
+        comparison.is_interrupted = true;
+        comparison.conditions.command = "x".repeat(300);
+        let text = render(&comparison);
+        for line in text.lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+            assert_eq!(line, line.trim_end());
+        }
+        assert!(!text.contains('\x1b'));
+        for words in ["4 to 5 of 5", "failed in round 5: why", "it was interrupted", "better", "ratio to first"] {
+            assert!(text.contains(words), "'{words}' is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_row_tells_median_range_ratio_and_verdict() {
+        let rates = [100.0, 110.0, 105.0, 102.0, 103.0];
+        let text = render(&comparison(vec![server("one", &rates), server("other", &rates)]));
+        let row = text.lines().find(|line| line.starts_with("  other")).unwrap();
+        let words: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(words.join(" "), "other 103 100 - 110 1.00 (1.00 - 1.00) no difference shown");
+        assert!(text.contains("* no difference shown: the two ranges overlap"));
+        assert!(!text.contains("doubtful") && !text.contains("too few"));
+    }
+
+    #[test]
+    fn nothing_at_all_can_be_told_too() {
+        assert!(render(&comparison(vec![])).contains("rounds     0 of 5"));
+        let text = render(&comparison(vec![server("alone", &[5.0; 5])]));
+        assert!(!text.contains("ratio") && text.contains("alone"), "{text}");
+        let text = render(&comparison(vec![server("one", &[5.0; 5]), server("none", &[])]));
+        assert!(text.contains("not measured"), "{text}");
+    }
+
+    #[test]
+    fn lines_are_broken_at_spaces_and_long_words_anywhere() {
+        let long = "y".repeat(FACT + 5);
+        assert_eq!(wrapped(&format!("a b {long} c")), ["a b", &"y".repeat(FACT), "yyyyy c"]);
+        assert_eq!(wrapped(""), [""]);
+    }
 }

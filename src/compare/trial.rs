@@ -11,6 +11,7 @@ use crate::compare::question::{Question, Refusal};
 use crate::compare::round::Round;
 use crate::compare::start::{Started, start};
 use crate::compare::{Halt, Interrupt, Load};
+use crate::report::visible::visible;
 
 /// What all trials of a comparison share.
 pub struct Trials<'a, 'l> {
@@ -69,7 +70,7 @@ impl<'a, 'l> Trials<'a, 'l> {
         if started.process.ending().is_some() {
             return Err(started.ended_or_interrupted());
         }
-        Round::of(number, &outcome, cpu, self.plan.server_processors()).map_err(|reason| started.failed(&reason))
+        Round::of(number, &outcome, cpu, self.plan.server_processors()).map_err(|reason| started.failed(reason))
     }
 
     /// The memory that an idle connection costs a process of `server`; none where it does not take so many.
@@ -85,10 +86,10 @@ impl<'a, 'l> Trials<'a, 'l> {
         match measured {
             Ok(memory) => Ok(Some(memory)),
             Err(Refusal::NotYet(reason)) => {
-                log::warn!("{}: its memory an idle connection is not known: {reason}", server.name);
+                log::warn!("{}: its memory an idle connection is not known: {reason}", visible(&server.name));
                 Ok(None)
             }
-            Err(Refusal::Wrong(reason)) => Err(started.failed(&reason)),
+            Err(Refusal::Wrong(reason)) => Err(started.failed(reason)),
             Err(Refusal::GivenUp) => Err(started.ended_or_interrupted()),
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::compare::usage::CpuUse;
 use crate::load::outcome::{Doubt, ErrorKind, Outcome};
+use crate::processes::usage::CpuUse;
 use crate::protocol::escape::Escaped;
 
 /// The share of its processors from which on a server counts as busy: then it was the bottleneck, whatever this program was.

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use crate::compare::command::ServerCommand;
 use crate::compare::idle::memory_per_connection;
-use crate::compare::meter::Meter;
 use crate::compare::plan::Plan;
 use crate::compare::question::{Question, Refusal};
 use crate::compare::round::Round;
 use crate::compare::start::{Started, start};
 use crate::compare::{Halt, Interrupt, Load};
+use crate::processes::meter::Meter;
 use crate::report::visible::visible;
 
 /// What all trials of a comparison share.
@@ -57,7 +57,7 @@ impl<'a, 'l> Trials<'a, 'l> {
         let mut started = self.start(server)?;
         let mut options = self.plan.options.clone();
         options.addresses = vec![started.address.clone()];
-        let mut meter = Meter::new(started.process.group());
+        let mut meter = Meter::new(started.process.group().family());
         let outcome = (self.load)(options, Some(self.interrupt.stream()?), &mut |progress| {
             meter.watch(progress.stage);
             started.process.output.trim();

@@ -8,29 +8,30 @@
 //! Looking for a server's processes takes milliseconds on a busy machine, and in this thread every message in flight would wait for it.
 //! So they are looked for before the measured time and after it; in between, only those that are known are read.
 
-use crate::compare::group::{Group, Member};
-use crate::compare::usage::{CpuReading, CpuUse};
 use crate::load::outcome::Stage;
+use crate::processes::family::Family;
+use crate::processes::member::Member;
+use crate::processes::usage::{CpuReading, CpuUse};
 
 /// The readings of one run.
 #[derive(Debug)]
 pub struct Meter {
-    group: Group,
+    family: Family,
     members: Vec<Member>,
     begin: Option<CpuReading>,
     end: Option<CpuReading>,
 }
 
 impl Meter {
-    /// A meter of the processes of `group`.
-    pub fn new(group: Group) -> Meter {
-        Meter { group, members: group.members(), begin: None, end: None }
+    /// A meter of the processes of `family`.
+    pub fn new(family: Family) -> Meter {
+        Meter { members: family.members(), family, begin: None, end: None }
     }
 
     /// The run is at this stage now.
     pub fn watch(&mut self, stage: Stage) {
         match stage {
-            Stage::Connecting | Stage::WarmingUp => self.members = self.group.members(),
+            Stage::Connecting | Stage::WarmingUp => self.members = self.family.members(),
             Stage::Measuring if self.begin.is_none() => self.begin = Some(CpuReading::of(&self.members)),
             Stage::Waiting if self.begin.is_some() && self.end.is_none() => {
                 self.end = Some(CpuReading::of(&self.members));
@@ -42,7 +43,7 @@ impl Meter {
     /// What was used while load was measured; none where nothing is known of it. To be called when the run has ended.
     pub fn finish(self) -> Option<CpuUse> {
         let begin = self.begin?;
-        let members = self.group.members();
+        let members = self.family.members();
         // Whoever began within the measured time is known only now: then this reading counts them too.
         let is_new = members.iter().any(|member| !self.members.contains(member));
         let end = self.end.filter(|_| !is_new).unwrap_or_else(|| {
@@ -86,8 +87,8 @@ mod tests {
             }
         }
 
-        fn group(&self) -> Group {
-            Group(Pid::from_raw(self.0.id() as i32))
+        fn group(&self) -> Family {
+            Family::Group(Pid::from_raw(self.0.id() as i32))
         }
     }
 

@@ -12,13 +12,13 @@ use crate::protocol::framing::{Framing, Rules};
 /// The most connections: no process has more descriptors.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
-/// The longest message: it lies in memory once.
-const MESSAGE_MAX: usize = 1 << 30;
+/// The longest message: it lies in memory three times, while it is on its way to the socket.
+const MESSAGE_MAX: usize = 256 << 20;
 
 /// The most messages in flight, each of which is remembered, and the most bytes of them on one connection, which lie in memory where the
 /// server does not read.
 const IN_FLIGHT_MAX: usize = 10_000_000;
-const IN_FLIGHT_BYTES_MAX: usize = 1 << 30;
+const IN_FLIGHT_BYTES_MAX: usize = 256 << 20;
 
 /// What a run of load is asked to do. [`Options::check`] tells what does not fit together.
 #[derive(Clone, Debug)]

@@ -36,6 +36,8 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod close_reason;
+#[cfg(feature = "cli")]
+pub mod compare;
 pub mod handler;
 pub mod key;
 pub mod limits;

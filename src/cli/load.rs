@@ -43,6 +43,7 @@ pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, Failure> {
         None => runs.report(&options)?,
         Some(objective) => runs.search(&options, objective)?,
     };
+    runs.interrupt.runs_are_over().map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
     command.output.write(&report.endpoint, &report)?;
     Ok(verdict(&report))
 }

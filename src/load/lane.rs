@@ -72,6 +72,8 @@ pub struct Lane {
     pub reserved: Option<Ticket>,
     /// Since when there has been room for another message. It lies ahead where the socket takes none until then.
     pub free_since: Moment,
+    /// Nothing is sent before this moment: the last datagram did not leave.
+    pub held_until: Moment,
     flight: VecDeque<Flight>,
     next: u64,
     history: Option<Box<History>>,
@@ -88,6 +90,7 @@ impl Lane {
             was_refused: false,
             reserved: None,
             free_since: Moment::default(),
+            held_until: Moment::default(),
             flight: VecDeque::with_capacity(pipeline),
             next: 0,
             history: datagrams.then(Box::default),

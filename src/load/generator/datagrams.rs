@@ -32,6 +32,11 @@ impl Generator {
     /// Sends one datagram, if one is due and finds room: a call sends one, and asks to be called again for the next.
     pub(super) fn send_datagram(&mut self, lane: usize, cx: &mut Context<'_>) {
         let now = self.now();
+        let held_until = self.lanes[lane].held_until;
+        if now < held_until {
+            cx.wake_at(held_until.tick());
+            return;
+        }
         let Some(ticket) = self.next_due(lane, now, cx) else { return };
         self.exchange.send(lane, self.lanes[lane].next_number(), &mut cx.reply);
         self.note_sent(lane, ticket, now);
@@ -127,15 +132,16 @@ impl Generator {
         let now = self.now();
         match reason {
             CloseReason::Failed(io::ErrorKind::WouldBlock) => {
+                let again = now.after(AGAIN_AFTER);
                 let place = &mut self.lanes[lane];
                 if let Some(flight) = place.unsend() {
                     self.sent -= u64::from(flight.ticket.measured);
                     self.late -= u64::from(flight.late);
                     place.reserved = Some(flight.ticket);
                 }
-                // Until then there is no room, and whoever waits for room is not late.
-                place.free_since = now.after(AGAIN_AFTER);
-                cx.wake_at(place.free_since.tick());
+                // There was no room for it, so it is not late when it leaves as soon as it is tried again.
+                (place.held_until, place.free_since) = (again, again);
+                cx.wake_at(again.tick());
             }
             reason => {
                 self.recorder.error(ErrorKind::of(reason), 1, now);

@@ -258,6 +258,11 @@ impl Generator {
             self.note_failure(now);
             self.settle(now, orders);
         }
+        self.give_back(lane);
+    }
+
+    /// The message that `lane` was to send next can be sent by another one.
+    fn give_back(&mut self, lane: usize) {
         if let Some(ticket) = self.lanes[lane].reserved.take() {
             self.outstanding -= 1;
             self.pacer.give_back(ticket);

@@ -60,12 +60,15 @@ fn chart(comparison: &Comparison, metric: Metric) -> Markup {
         let range = Some((summary.min, summary.max)).filter(|_| server.rounds.len() > 1);
         Some(Bar { name: server.name.clone(), ink: Ink::Series(index), value: summary.median, range })
     });
-    let (label, tick, figure): (&str, fn(f64) -> String, fn(f64) -> String) = match metric {
-        Metric::MessagesPerSecond => ("messages a second", human::rate_tick, human::rate),
-        Metric::IdleMemory => ("memory", human::bytes_tick, human::bytes),
-        Metric::P50 | Metric::P99 | Metric::P999 | Metric::CpuPerMessage => {
-            ("time", human::latency_tick, human::latency)
-        }
+    let (label, tick): (&str, fn(f64) -> String) = match metric {
+        Metric::MessagesPerSecond => ("messages a second", human::rate_tick),
+        Metric::IdleMemory => ("memory", human::bytes_tick),
+        Metric::P50 | Metric::P99 | Metric::P999 | Metric::CpuPerMessage => ("time", human::latency_tick),
+    };
+    let figure: fn(f64) -> String = match metric {
+        Metric::MessagesPerSecond => human::rate,
+        Metric::IdleMemory => human::bytes,
+        Metric::P50 | Metric::P99 | Metric::P999 | Metric::CpuPerMessage => human::latency,
     };
     let better = if metric.higher_is_better() { "More is better." } else { "Less is better." };
     BarChart {
@@ -86,7 +89,7 @@ fn table(comparison: &Comparison, metric: Metric) -> Markup {
         .zip(comparison.standings(metric))
         .map(|(server, standing)| {
             let show = |value: Option<f64>| value.map_or("-".to_owned(), |value| metric.show(value));
-            let ratio = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+            let ratio = |value: Option<f64>| value.map_or("-".to_owned(), human::rate);
             vec![
                 server.name.clone(),
                 show(standing.summary.map(|summary| summary.median)),

@@ -73,14 +73,17 @@ impl Question {
         let mut is_connected = false;
         let mut sent = 0;
         let mut got = Vec::new();
+        let mut has_looked = false;
         loop {
             if !goes_on() {
                 return Err(Refusal::GivenUp);
             }
-            if Instant::now() >= deadline {
+            // It is looked at once however late it is, so that a refusal is told as what it is.
+            if has_looked && Instant::now() >= deadline {
                 let what = if is_connected { "it does not reply" } else { "the connection is not established" };
                 return Err(Refusal::NotYet(what.to_owned()));
             }
+            has_looked = true;
             let wants_write = if sent < self.message.len() { PollFlags::POLLOUT } else { PollFlags::empty() };
             let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLIN | wants_write)];
             let slice = PollTimeout::try_from(SLICE).unwrap_or(PollTimeout::ZERO);

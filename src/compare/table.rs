@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::compare::comparison::{Comparison, Standing};
 use crate::compare::metric::Metric;
 use crate::compare::verdict::{ROUNDS_MIN, Verdict};
+use crate::report::human;
 use crate::report::visible::{shortened, visible};
 
 /// Columns for a name, which has no more characters.
@@ -58,9 +59,9 @@ fn row(metric: Metric, name: &str, standing: &Standing) -> String {
     let name = shortened(name, NAME);
     let Some(summary) = standing.summary else { return columns(&name, "-", "not measured", "", "") };
     let range = format!("{} - {}", metric.show(summary.min), metric.show(summary.max));
-    let ratio = standing
-        .ratio
-        .map_or_else(String::new, |ratio| format!("{:.2} ({:.2} - {:.2})", ratio.median, ratio.min, ratio.max));
+    let ratio = standing.ratio.map_or_else(String::new, |ratio| {
+        format!("{} ({} - {})", human::rate(ratio.median), human::rate(ratio.min), human::rate(ratio.max))
+    });
     let verdict = standing.verdict.map_or("", Verdict::name);
     columns(&name, &metric.show(summary.median), &range, &ratio, verdict)
 }
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn every_line_fits_into_100_columns() {
         let mut bad = server("a-name-of-many-letters\x1b[m", &[1e6, 1.23e6, 9.87654e5, 1e6]);
-        bad.failure = Some(Failure { round: 5, reason: "why ".repeat(60), output: Vec::new() });
+        bad.failure = Some(Failure { round: 5, reason: ["why"; 60].join(" "), output: Vec::new() });
         let mut comparison = comparison(vec![server("first", &[100.0, 110.0, 105.0, 102.0, 103.0]), bad]);
         comparison.is_interrupted = true;
         comparison.conditions.command = "x".repeat(300);
@@ -178,7 +179,7 @@ mod tests {
     fn nothing_at_all_can_be_told_too() {
         assert!(render(&comparison(vec![])).contains("rounds     0 of 5"));
         let text = render(&comparison(vec![server("alone", &[5.0; 5])]));
-        assert!(!text.contains("ratio") && text.contains("alone"), "{text}");
+        assert!(!text.contains("ratio to") && text.contains("alone"), "{text}");
         let text = render(&comparison(vec![server("one", &[5.0; 5]), server("none", &[])]));
         assert!(text.contains("not measured"), "{text}");
     }

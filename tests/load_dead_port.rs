@@ -55,7 +55,7 @@ fn a_person_is_told_so_in_words() {
     let ran = run(&mut cooee(&["load", "-d1s", "--warmup=0s", &url]), b"");
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let said = format!("{}{}", ran.printed(), ran.stderr);
-    assert!(said.contains("refused") && said.contains("nobody listens"), "{said}");
+    assert!(said.contains("refused") && said.contains("Nobody listens there"), "{said}");
 }
 
 #[test]

@@ -13,20 +13,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
-use support::{Loading, Server};
+use support::{Loading, Measured, Server, skip};
 
 const RUN: Duration = Duration::from_secs(10);
 const STOP: Duration = Duration::from_secs(2);
+const TOLERANCE: f64 = 0.05;
 
-#[track_caller]
-fn assert_near(what: &str, seconds: f64, expected: f64, shown: &str) {
-    assert!((seconds / expected - 1.0).abs() <= 0.05, "{what} is {seconds} s and not {expected} s ± 5 %: {shown}");
-}
+/// How often a run is made on a machine that is busy with something else.
+const ATTEMPTS: usize = 3;
 
-#[test]
-fn a_stopped_server_is_seen_from_the_due_time() {
+/// Runs once, with a stop of this server in the middle. Also: how long the server was stopped, in seconds.
+fn run_with_a_stop() -> (Measured, f64) {
     let server = Server::start(&[]);
-    let loading = Loading::start(&server.url("tcp"), &["-c10", "-R1000", "-d10s"]);
+    let loading = Loading::start(&server.url("tcp"), &["-c40", "-R1000", "-d10s"]);
     // A good way into the run: three seconds after its first messages have come.
     server.wait_summary("the run has begun", |summary| summary.get("messages_in") > 0);
     thread::sleep(Duration::from_secs(3));
@@ -35,18 +34,45 @@ fn a_stopped_server_is_seen_from_the_due_time() {
     thread::sleep(STOP.saturating_sub(stopped.elapsed()));
     server.signal(SIGCONT);
     let stop = stopped.elapsed().as_secs_f64();
-    let measured = loading.finish();
+    (loading.finish(), stop)
+}
 
-    let shown = measured.shown();
-    assert_eq!(measured.report["loop"], "open", "{shown}");
-    assert_eq!(measured.count("messages"), 10_000, "{shown}");
-    assert_near("p90", measured.latency("p90"), stop - 0.1 * RUN.as_secs_f64(), &shown);
-    assert_near("p99", measured.latency("p99"), stop - 0.01 * RUN.as_secs_f64(), &shown);
-    assert_near("max", measured.latency("max"), stop, &shown);
-    // From the send, only the ten that were in flight have waited: a thousandth of all.
-    assert!(measured.send_latency("p90") < 0.2, "{shown}");
-    assert!(measured.send_latency("p99") < measured.latency("p99") / 2.0, "{shown}");
-    assert_near("max from the send", measured.send_latency("max"), stop, &shown);
-    // Waiting for a free place is the server's latency, and nobody's fault here.
-    assert_eq!(measured.all_errors(), 0, "{shown}");
+/// What is not as it has to be after a stop of so many seconds; empty where everything is.
+fn faults(measured: &Measured, stop: f64) -> Vec<String> {
+    let run = RUN.as_secs_f64();
+    let expected = [
+        ("p90", measured.latency("p90"), stop - 0.1 * run),
+        ("p99", measured.latency("p99"), stop - 0.01 * run),
+        ("max", measured.latency("max"), stop),
+        ("max from the send", measured.send_latency("max"), stop),
+    ];
+    let is_near = |seconds: f64, expected: f64| (seconds / expected - 1.0).abs() <= TOLERANCE;
+    let wrong = expected.into_iter().filter(|(_, seconds, expected)| !is_near(*seconds, *expected));
+    let mut faults: Vec<String> =
+        wrong.map(|(name, seconds, expected)| format!("{name} is {seconds} s and not {expected} s")).collect();
+    // From the send, only those that were in flight have waited: 40 of 10,000.
+    for name in ["p90", "p99"] {
+        if measured.send_latency(name) > measured.latency(name) / 4.0 {
+            faults.push(format!("{name} from the send hides nothing"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn a_stopped_server_is_seen_from_the_due_time() {
+    for _ in 0..ATTEMPTS {
+        let (measured, stop) = run_with_a_stop();
+        assert_eq!(measured.report["loop"], "open", "{}", measured.shown());
+        assert_eq!(measured.count("messages"), 10_000, "{}", measured.shown());
+        // Waiting for a free place is the server's latency, and no error.
+        assert_eq!(measured.all_errors(), 0, "{}", measured.shown());
+        let faults = faults(&measured, stop);
+        if faults.is_empty() {
+            return;
+        }
+        // Where others take the processor, the generator says that its figures are not to be trusted, and is asked again.
+        assert_eq!(measured.report["valid"], false, "{faults:?}: {}", measured.shown());
+    }
+    skip("this machine is too busy for 1,000 messages a second by schedule: no run was valid");
 }

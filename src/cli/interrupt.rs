@@ -2,13 +2,18 @@
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 /// Signals that ask the program to end what it does. They are caught once, however many runs there are.
 pub(crate) struct Interrupt {
     reader: UnixStream,
     caught: bool,
+    /// The next signal ends the program, as if nobody had caught it.
+    ends_program: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -16,10 +21,21 @@ impl Interrupt {
     pub(crate) fn catch() -> io::Result<Interrupt> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
+        let ends_program = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_default(signal, ends_program.clone())?;
             signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
         }
-        Ok(Interrupt { reader, caught: false })
+        Ok(Interrupt { reader, caught: false, ends_program })
+    }
+
+    /// The last run is over. What is left is to write the result, and that waits for as long as a reader likes: so the second signal from
+    /// now on ends the program. One more may be the second of two that were meant for the run.
+    pub(crate) fn runs_are_over(&self) -> io::Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            flag::register(signal, self.ends_program.clone())?;
+        }
+        Ok(())
     }
 
     /// A stream for one run: a byte on it means that a signal came. What the run reads, [`Interrupt::is_caught`] does not see.

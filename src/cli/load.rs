@@ -1,7 +1,7 @@
 //! `cooee load`: puts load on a server and tells what it measured.
 
 use std::env;
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -17,9 +17,9 @@ use crate::load::options::{End, Options, Pace};
 use crate::load::outcome::Outcome;
 use crate::load::schedule::Schedule;
 use crate::load::slo::{Next, Objective, Search};
-use crate::report::Report;
 use crate::report::conditions::Conditions;
 use crate::report::objective::{Found, Step};
+use crate::report::{Report, advice};
 
 /// A step of a search takes this part of the run that confirms it, within these bounds.
 const STEP_PART: u32 = 5;
@@ -43,8 +43,9 @@ pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, Failure> {
         None => runs.report(&options)?,
         Some(objective) => runs.search(&options, objective)?,
     };
+    runs.interrupt.runs_are_over().map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
     command.output.write(&report.endpoint, &report)?;
-    Ok(exit_code(&report))
+    Ok(verdict(&report))
 }
 
 /// Whether connections can leave from the addresses that were asked for.
@@ -60,15 +61,28 @@ fn check_sources(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-fn exit_code(report: &Report) -> ExitCode {
+/// The exit code, and a line on stderr where it is not 0: whoever writes the result to a file sees nothing else.
+fn verdict(report: &Report) -> ExitCode {
     let missed = report.objective.as_ref().is_some_and(|found| found.rate.is_none());
-    if report.messages == 0 || report.mismatch.is_some() || report.corrupt.is_some_and(|count| count > 0) || missed {
-        ExitCode::FAILURE
-    } else if report.valid {
-        ExitCode::SUCCESS
+    let (code, sentence) = if report.messages == 0 {
+        let causes: Vec<String> = report.errors.keys().map(|kind| format!("{kind}: {}", advice::error(kind))).collect();
+        let causes = match (causes.is_empty(), report.interrupted) {
+            (_, true) => "it was interrupted before".to_owned(),
+            (true, false) => "no reply came in time".to_owned(),
+            (false, false) => causes.join(" "),
+        };
+        (1, format!("nothing was measured ({causes})"))
+    } else if report.mismatch.is_some() {
+        (1, "the server did not answer what it had to (--expect)".to_owned())
+    } else if !report.valid {
+        (INVALID, "the figures are not to be trusted: they tell of this program, not of the server".to_owned())
+    } else if missed {
+        (1, "no rate was found that keeps the objective (--slo)".to_owned())
     } else {
-        ExitCode::from(INVALID)
-    }
+        return ExitCode::SUCCESS;
+    };
+    let _ = writeln!(io::stderr(), "cooee: {}: {sentence}", report.endpoint.escape_debug());
+    ExitCode::from(code)
 }
 
 /// Runs against one server, one after the other.

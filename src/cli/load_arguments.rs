@@ -147,7 +147,7 @@ impl LoadArguments {
                 Failure::Usage(format!("--ack-format {}: {reason}", self.ack_format.escape_debug()))
             })?),
         };
-        let max_frame = body.length() + ack::FORMAT_MAX * 4;
+        let max_frame = body.length().saturating_add(ack::FORMAT_MAX * 4);
         let options = Options {
             addresses: target.addresses.clone(),
             datagrams,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -59,22 +60,24 @@ impl OutputArguments {
     /// Whether the files can be written: to be asked before a run whose result would be lost.
     pub(crate) fn check_files(&self) -> Result<(), Failure> {
         let files = [&self.json, &self.csv, &self.html].into_iter().flatten();
-        for path in files.filter(|path| !is_standard(Some(path))) {
+        // A pipe is left alone: its reader would take being tried for the end.
+        let is_pipe = |path: &Path| path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
+        for path in files.filter(|path| !is_standard(Some(path)) && !is_pipe(path)) {
             File::options().append(true).create(true).open(path).map_err(|error| unwritable(path, &error))?;
         }
         Ok(())
     }
 
     /// Writes one report to wherever it goes; as text to standard output where nothing else does. `name` stands in the table.
+    ///
+    /// What was measured cannot be measured again: a file that cannot be written does not keep it from the others.
     pub(crate) fn write(&self, name: &str, report: &Report) -> Result<(), Failure> {
-        if let Some(path) = &self.json {
-            to(path, |sink| json::write(report, sink))?;
-        }
-        if let Some(path) = &self.html {
-            to(path, |sink| sink.write_all(run_page::page(report).as_bytes()))?;
-        }
-        self.write_table(&[(name.to_owned(), report.clone())])?;
-        self.write_text(|| text::text(report))
+        let json = self.json.as_ref().map_or(Ok(()), |path| to(path, |sink| json::write(report, sink)));
+        let page = |path: &PathBuf| to(path, |sink| sink.write_all(run_page::page(report).as_bytes()));
+        let html = self.html.as_ref().map_or(Ok(()), page);
+        let table = self.write_table(&[(name.to_owned(), report.clone())]);
+        let text = self.write_text(|| text::text(report));
+        json.and(html).and(table).and(text)
     }
 
     /// Writes several reports side by side.

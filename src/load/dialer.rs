@@ -26,6 +26,14 @@ pub struct Dialer {
     waiting: BTreeSet<(Moment, usize)>,
     under_way: usize,
     has_connected: bool,
+    /// Since when the server's queue of newcomers has been full.
+    full_since: Option<Moment>,
+}
+
+/// The time between two of `rate` connections a second; a century stands for everything longer.
+fn spacing(rate: f64) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+    Duration::try_from_secs_f64(1.0 / rate).map_or(LONGEST, |spacing| spacing.min(LONGEST))
 }
 
 impl Dialer {
@@ -36,11 +44,12 @@ impl Dialer {
             address: 0,
             sources: options.sources.clone(),
             source: 0,
-            spacing: options.connect_rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate)),
+            spacing: options.connect_rate.map_or(Duration::ZERO, spacing),
             next: Moment::default(),
             waiting: BTreeSet::new(),
             under_way: 0,
             has_connected: false,
+            full_since: None,
         }
     }
 
@@ -62,7 +71,7 @@ impl Dialer {
     /// Orders the connection of `lane`.
     pub fn dial(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
         // The rate is kept over all, where the loop was late for one.
-        self.next = self.next.max(Moment(now.0.saturating_sub(self.spacing.as_nanos() as u64))).after(self.spacing);
+        self.next = self.next.max(now.before(self.spacing)).after(self.spacing);
         self.under_way += 1;
         let address = self.addresses[self.address].clone();
         match self.sources.get(self.source) {
@@ -78,6 +87,17 @@ impl Dialer {
     pub fn connected(&mut self) {
         self.under_way -= 1;
         self.has_connected = true;
+        self.full_since = None;
+    }
+
+    /// The server's queue of newcomers is full, again. Tells for how long it has been: since then nobody was connected.
+    pub fn queue_full(&mut self, now: Moment) -> Duration {
+        now.since(*self.full_since.get_or_insert(now))
+    }
+
+    /// Opens no connection before `moment`.
+    pub fn hold(&mut self, moment: Moment) {
+        self.next = self.next.max(moment);
     }
 
     /// A connection was not established. True where none ever was and the server may live at another of its addresses, which is tried
@@ -110,9 +130,9 @@ impl Dialer {
         self.under_way < if self.has_connected { UNDER_WAY_MAX } else { 1 }
     }
 
-    /// Forgets whatever was still to be opened.
-    pub fn stop(&mut self) {
-        self.waiting.clear();
+    /// Forgets whatever was still to be opened: the lanes that this is.
+    pub fn stop(&mut self) -> impl Iterator<Item = usize> + use<> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(_, lane)| lane)
     }
 }
 

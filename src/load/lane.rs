@@ -18,6 +18,8 @@ pub struct Flight {
     pub ticket: Ticket,
     /// When it was sent.
     pub sent: Moment,
+    /// Whether it was counted as sent late.
+    pub late: bool,
 }
 
 /// What a reply with a number answers.
@@ -68,8 +70,10 @@ pub struct Lane {
     pub was_refused: bool,
     /// The ticket of the next message, which is not due yet.
     pub reserved: Option<Ticket>,
-    /// Since when there has been room for another message.
+    /// Since when there has been room for another message. It lies ahead where the socket takes none until then.
     pub free_since: Moment,
+    /// Nothing is sent before this moment: the last datagram did not leave.
+    pub held_until: Moment,
     flight: VecDeque<Flight>,
     next: u64,
     history: Option<Box<History>>,
@@ -86,6 +90,7 @@ impl Lane {
             was_refused: false,
             reserved: None,
             free_since: Moment::default(),
+            held_until: Moment::default(),
             flight: VecDeque::with_capacity(pipeline),
             next: 0,
             history: datagrams.then(Box::default),
@@ -107,9 +112,9 @@ impl Lane {
         self.next
     }
 
-    /// A message is sent.
-    pub fn send(&mut self, ticket: Ticket, now: Moment) {
-        self.flight.push_back(Flight { number: self.next, ticket, sent: now });
+    /// A message is sent, `late` or not.
+    pub fn send(&mut self, ticket: Ticket, now: Moment, late: bool) {
+        self.flight.push_back(Flight { number: self.next, ticket, sent: now, late });
         if let Some(history) = &mut self.history {
             history.forget(self.next);
         }
@@ -117,10 +122,10 @@ impl Lane {
     }
 
     /// The message that was sent last did not leave.
-    pub fn unsend(&mut self) -> Option<Ticket> {
+    pub fn unsend(&mut self) -> Option<Flight> {
         let flight = self.flight.pop_back()?;
         self.next = flight.number;
-        Some(flight.ticket)
+        Some(flight)
     }
 
     /// The oldest message is answered.
@@ -213,7 +218,7 @@ mod tests {
     fn lane(messages: u64) -> Lane {
         let mut lane = Lane::new(8, true);
         for number in 0..messages {
-            lane.send(TICKET, Moment(number));
+            lane.send(TICKET, Moment(number), false);
         }
         lane
     }
@@ -254,7 +259,7 @@ mod tests {
         assert_eq!(answers(&mut lane, 0), Some(false));
         for number in 1..=REMEMBERED {
             assert_eq!(lane.arrive(0), Arrival::Duplicate, "{number}");
-            lane.send(TICKET, Moment(number));
+            lane.send(TICKET, Moment(number), false);
             assert_eq!(answers(&mut lane, number), Some(false));
         }
         assert_eq!(lane.arrive(0), Arrival::TooLate);
@@ -263,7 +268,7 @@ mod tests {
     #[test]
     fn a_message_that_did_not_leave_is_sent_again_under_its_number() {
         let mut lane = lane(2);
-        assert_eq!(lane.unsend(), Some(TICKET));
+        assert_eq!(lane.unsend().map(|flight| flight.ticket), Some(TICKET));
         assert_eq!(lane.next_number(), 1);
         assert_eq!(lane.arrive(1), Arrival::Unknown);
     }

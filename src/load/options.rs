@@ -9,6 +9,17 @@ use crate::protocol::ack::Ack;
 use crate::protocol::chunk;
 use crate::protocol::framing::{Framing, Rules};
 
+/// The most connections: no process has more descriptors.
+const CONNECTIONS_MAX: usize = 1_000_000;
+
+/// The longest message: it lies in memory once.
+const MESSAGE_MAX: usize = 1 << 30;
+
+/// The most messages in flight, each of which is remembered, and the most bytes of them on one connection, which lie in memory where the
+/// server does not read.
+const IN_FLIGHT_MAX: usize = 10_000_000;
+const IN_FLIGHT_BYTES_MAX: usize = 1 << 30;
+
 /// What a run of load is asked to do. [`Options::check`] tells what does not fit together.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -96,9 +107,32 @@ pub enum Expect {
 }
 
 impl Options {
+    /// Connections at the most: no process may have more descriptors (Linux's `fs.nr_open` allows 1,048,576 of them).
+    pub const CONNECTIONS_MAX: usize = 1_000_000;
+
+    /// Messages in flight at the most, on all connections: each is remembered until its reply has come.
+    pub const IN_FLIGHT_MAX: usize = 10_000_000;
+
+    /// The longest message in bytes. It is kept in memory, and so is what a socket does not take of it.
+    pub const LENGTH_MAX: usize = 256 * 1024 * 1024;
+
     /// Whether everything fits together; an error says what does not, by the flags' names.
     pub fn check(&self) -> Result<(), String> {
+        self.check_sizes()?;
         let chunked = self.rules.framing == Framing::Chunk && !self.datagrams;
+        if self.connections > Options::CONNECTIONS_MAX {
+            return Err(format!("--connections {}: it can be at most {}", self.connections, Options::CONNECTIONS_MAX));
+        }
+        if self.connections.saturating_mul(self.pipeline) > Options::IN_FLIGHT_MAX {
+            return Err(format!(
+                "--pipeline {}: at most {} messages can be in flight on all connections",
+                self.pipeline,
+                Options::IN_FLIGHT_MAX
+            ));
+        }
+        if self.body.length() > Options::LENGTH_MAX {
+            return Err(format!("--length {}: it can be at most {}", self.body.length(), Options::LENGTH_MAX));
+        }
         if self.datagrams && self.churn {
             return Err("--churn: datagrams have no connections to open".to_owned());
         }
@@ -132,6 +166,30 @@ impl Options {
         }
         if let Some(source) = self.sources.iter().find(|source| !self.can_connect_from(source)) {
             return Err(format!("--source {source}: it is of another family than the server's address"));
+        }
+        Ok(())
+    }
+
+    /// Whether it fits into memory: nobody means more than this.
+    fn check_sizes(&self) -> Result<(), String> {
+        let length = self.body.length();
+        if self.connections > CONNECTIONS_MAX {
+            return Err(format!("--connections {}: at most {CONNECTIONS_MAX}", self.connections));
+        }
+        if length > MESSAGE_MAX {
+            return Err(format!("--length {length}: a message has at most {MESSAGE_MAX} bytes"));
+        }
+        if self.connections.saturating_mul(self.pipeline) > IN_FLIGHT_MAX {
+            return Err(format!(
+                "--pipeline {}: with {} connections more than {IN_FLIGHT_MAX} messages would be in flight",
+                self.pipeline, self.connections
+            ));
+        }
+        if length.saturating_mul(self.pipeline) > IN_FLIGHT_BYTES_MAX {
+            return Err(format!(
+                "--pipeline {}: with messages of {length} bytes more than {IN_FLIGHT_BYTES_MAX} bytes would be in flight on one connection",
+                self.pipeline
+            ));
         }
         Ok(())
     }
@@ -198,5 +256,19 @@ pub(crate) mod tests {
         assert!(fault(|options| (options.churn, options.datagrams) = (true, true)).contains("--churn"));
         assert!(fault(|options| options.sources = vec!["::1".parse().unwrap()]).contains("another family"));
         assert!(fault(|options| options.body = Body::Text(Vec::new())).contains("empty message"));
+    }
+
+    #[test]
+    fn what_fits_into_no_memory_is_refused() {
+        assert!(fault(|options| options.connections = usize::MAX).starts_with("--connections"));
+        assert!(fault(|options| options.body = Body::Noise(usize::MAX)).starts_with("--length"));
+        for (pipeline, connections, length) in [(usize::MAX, 1, 1), (1_001, 10_000, 1), (2_000, 1, 1 << 20)] {
+            let reason = fault(|options| {
+                (options.pipeline, options.connections) = (pipeline, connections);
+                options.body = Body::Noise(length);
+            });
+            assert!(reason.starts_with("--pipeline"), "{reason}");
+        }
+        assert_eq!(fault(|options| (options.pipeline, options.connections) = (100, 19_000)), "");
     }
 }

@@ -30,6 +30,8 @@ pub struct Pacer {
     warming_up: bool,
     /// Measured tickets that were handed out.
     measured: u64,
+    /// When the latest of all tickets that were handed out is due.
+    last_due: Moment,
     /// Tickets that came back unused, the soonest last.
     returned: Vec<Ticket>,
     /// Nothing is due any more from here on.
@@ -47,6 +49,7 @@ impl Pacer {
             number: 0,
             warming_up: true,
             measured: 0,
+            last_due: Moment::default(),
             returned: Vec::new(),
             stops_at: Moment::NEVER,
         }
@@ -89,6 +92,7 @@ impl Pacer {
             return None;
         }
         self.number += 1;
+        self.last_due = ticket.due;
         self.measured += u64::from(ticket.measured);
         Some(ticket)
     }
@@ -116,13 +120,14 @@ impl Pacer {
         self.returned.insert(place, ticket);
     }
 
-    /// Whether there will be no more tickets, unless one comes back.
+    /// Whether there will be no more tickets, unless one comes back, and the last one is due.
     pub fn is_exhausted(&self, now: Moment) -> bool {
         if !self.returned.is_empty() || self.began == Moment::NEVER {
             return false;
         }
         match (&self.pace, self.end) {
-            (_, End::Messages(count)) if self.measured >= count => true,
+            // In an open loop the last tickets are handed out long before they are due.
+            (_, End::Messages(count)) if self.measured >= count => now >= self.last_due,
             (Pace::Closed, _) => now >= self.stops_at,
             (Pace::Open(_), _) => now >= self.stops_at && self.unsent() == 0,
         }
@@ -162,6 +167,7 @@ mod tests {
             number: 0,
             warming_up: true,
             measured: 0,
+            last_due: Moment::default(),
             returned: Vec::new(),
             stops_at: Moment::NEVER,
         };
@@ -223,6 +229,14 @@ mod tests {
             assert_eq!(tickets(&mut pacer, now).len(), 3);
             assert!(pacer.is_exhausted(now));
         }
+    }
+
+    #[test]
+    fn a_number_of_messages_is_over_when_the_last_one_is_due_and_not_when_it_is_promised() {
+        let mut pacer = pacer(Pace::Open(Schedule::steady(1.0)), End::Messages(3), 0);
+        assert_eq!(tickets(&mut pacer, Moment(SECOND)).len(), 3, "due after 0, 1 and 2 seconds");
+        assert!(!pacer.is_exhausted(Moment(3 * SECOND - 1)));
+        assert!(pacer.is_exhausted(Moment(3 * SECOND)));
     }
 
     #[test]

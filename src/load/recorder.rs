@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn flight(due: u64, sent: u64, measured: bool) -> Flight {
-        Flight { number: 0, ticket: Ticket { due: at(due), measured }, sent: at(sent) }
+        Flight { number: 0, ticket: Ticket { due: at(due), measured }, sent: at(sent), late: false }
     }
 
     #[test]

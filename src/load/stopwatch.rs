@@ -20,6 +20,11 @@ impl Moment {
         Moment(self.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
     }
 
+    /// The moment `time` before this one; the beginning, where there is none.
+    pub fn before(self, time: Duration) -> Moment {
+        Moment(self.0.saturating_sub(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
     /// Nanoseconds from `earlier` to this moment; 0 where `earlier` is later.
     pub fn nanos_since(self, earlier: Moment) -> u64 {
         self.0.saturating_sub(earlier.0)

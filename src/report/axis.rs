@@ -40,6 +40,9 @@ pub(super) struct Coordinate {
 /// A percentile has at most so many nines here: of more messages than that nobody asks.
 const NINES_MAX: f64 = 12.0;
 
+/// A tick so little behind the last value, as a ratio, is where an axis may end all the same.
+const NEAR: f64 = 1.02;
+
 impl Coordinate {
     /// The axis for these values, with about as many ticks as `wanted`. What is no finite number is passed over.
     pub(super) fn new(axis: &Axis, values: impl Iterator<Item = f64>, wanted: usize) -> Coordinate {
@@ -53,9 +56,9 @@ impl Coordinate {
         Coordinate { scale: axis.scale, tick: axis.tick, low, high, ticks }
     }
 
-    /// The same, but that a linear axis ends at `last` and not at the tick behind it.
+    /// The same, but that a linear axis ends at `last` and not at the tick behind it, unless that is near.
     pub(super) fn ending_at(mut self, last: f64) -> Coordinate {
-        if self.scale == Scale::Linear && last > 0.0 && last < self.high {
+        if self.scale == Scale::Linear && last > 0.0 && last * NEAR < self.high {
             self.high = last;
             self.ticks.retain(|tick| *tick <= last);
         }
@@ -181,6 +184,15 @@ mod tests {
         assert_eq!(ticks(Scale::Linear, &[3.0, 9.7], 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         assert_eq!(ticks(Scale::Linear, &[], 4), [0.0, 0.5, 1.0]);
         assert_eq!(ticks(Scale::Linear, &[0.0], 4), [0.0, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn an_axis_of_time_ends_with_the_run() {
+        let axis = Axis { label: String::new(), scale: Scale::Linear, tick: human::seconds_tick };
+        let end = |last: f64| Coordinate::new(&axis, [last].into_iter(), 5).ending_at(last);
+        assert_eq!((end(9.95).high, end(9.95).ticks.len()), (10.0, 6));
+        assert_eq!((end(10.05).high, end(10.05).ticks.len()), (10.05, 3));
+        assert_eq!(end(0.0).high, 1.0);
     }
 
     #[test]

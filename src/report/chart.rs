@@ -82,9 +82,10 @@ impl LineChart {
         picture(size, |area| {
             let mut chart = ChartBuilder::on(area)
                 .margin_top(12)
+                .margin_left(6)
                 .margin_right(24)
                 .x_label_area_size(48)
-                .y_label_area_size(72)
+                .y_label_area_size(76)
                 .build_cartesian_2d(x, y)?;
             let words = text_style();
             chart

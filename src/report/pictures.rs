@@ -80,6 +80,13 @@ fn throughput(reports: &[(String, Report)]) -> LineChart {
     }
 }
 
+/// How a picture over time is read.
+const STRETCHES: &str =
+    "Each point is one stretch of the run, placed when its replies came; where no reply came there is no line.";
+
+/// What is different about merged runs.
+const OF_MERGED: &str = "Of merged runs it shows the highest of theirs.";
+
 fn latency_over_time(reports: &[(String, Report)]) -> LineChart {
     let nanoseconds = |micros: Option<f64>| micros.map(|micros| micros * 1e3);
     let (title, series) = match reports {
@@ -97,11 +104,10 @@ fn latency_over_time(reports: &[(String, Report)]) -> LineChart {
         }
         _ => ("99th percentile of latency over time", over_time(reports, |interval| nanoseconds(interval.p99_us))),
     };
+    let is_merged = reports.iter().any(|(_, report)| report.conditions.len() > 1);
     LineChart {
         title: title.to_owned(),
-        note:
-            "Each point is one stretch of the run, placed when its replies came; where no reply came there is no line."
-                .to_owned(),
+        note: if is_merged { format!("{STRETCHES} {OF_MERGED}") } else { STRETCHES.to_owned() },
         x: time_axis(),
         y: latency_axis(&series),
         series,

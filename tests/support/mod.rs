@@ -32,7 +32,7 @@ pub use network::Network;
 pub use noise::{Noise, noise};
 pub use peer::Peer;
 pub use proc::{bound_ports, children, cpu_ticks, descriptors, resident_bytes, tcp_row};
-pub use process::{Collected, Process, Ran, cooee, finish, raise_descriptor_limit, run, send};
+pub use process::{Collected, Process, Ran, cooee, finish, finish_within, raise_descriptor_limit, run, send};
 pub use python::python;
 pub use server::{Server, Summary};
 pub use udp::{ask, can_forge, got_nothing, receive, udp_client, udp_client_at};

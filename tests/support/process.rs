@@ -163,10 +163,16 @@ pub fn send(args: &[impl AsRef<OsStr>], input: &[u8]) -> Ran {
 
 /// Runs `command`, whose standard input is set, to its end.
 #[track_caller]
-pub fn finish(mut process: Process) -> Ran {
+pub fn finish(process: Process) -> Ran {
+    finish_within(process, PATIENCE)
+}
+
+/// The same for a process that takes its time.
+#[track_caller]
+pub fn finish_within(mut process: Process, patience: Duration) -> Ran {
     let stdout = process.child().stdout.take().map(Collected::of);
     let stderr = process.child().stderr.take().map(Collected::of);
-    let status = process.exit_within(PATIENCE);
+    let status = process.exit_within(patience);
     let said = || stderr.as_ref().map_or(String::new(), Collected::text);
     let Some(status) = status else { panic!("the process does not end; it said: {}", said()) };
     Ran {

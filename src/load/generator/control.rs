@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::handler::{Context, Orders};
 use crate::load::cpu_time::cpu_time;
-use crate::load::generator::Generator;
+use crate::load::generator::{Generator, REOPEN_AFTER};
 use crate::load::lane::State;
 use crate::load::options::End;
 use crate::load::outcome::{ErrorKind, Progress, Stage};
@@ -15,6 +15,9 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// How many times within the time-out of a reply the lanes are looked at: so exact a time-out is.
 const SCANS: u32 = 20;
+
+/// Looking takes time itself, so it rests so long.
+const SCAN_REST: Duration = Duration::from_millis(1);
 
 /// So many failures in a row, and no reply between them, are more than bad luck.
 const FAILURES: u32 = 3;
@@ -69,7 +72,7 @@ impl Generator {
         }
     }
 
-    /// Every connection is there: the warm-up begins.
+    /// Every connection is there, or was and has ended again, or cannot be had: the warm-up begins.
     fn begin(&mut self, now: Moment, orders: &mut Orders) {
         self.stage = Stage::WarmingUp;
         self.pacer.begin(now);
@@ -80,6 +83,7 @@ impl Generator {
             match lane.key {
                 _ if self.options.churn => self.dialer.add(number, now),
                 Some(key) => orders.wake(key),
+                None if lane.state == State::Closed => self.dialer.add(number, now.after(REOPEN_AFTER)),
                 None => {}
             }
         }
@@ -98,7 +102,7 @@ impl Generator {
     /// A number of messages cannot be waited for for ever, where nobody is left to answer them.
     fn patience_ends(&self) -> Option<Moment> {
         let may_be_endless = matches!(self.options.end, End::Messages(_)) && self.failures >= FAILURES;
-        may_be_endless.then(|| self.failing_since.after(self.options.connect_timeout + self.options.timeout))
+        may_be_endless.then(|| self.failing_since.after(self.options.connect_timeout).after(self.options.timeout))
     }
 
     fn stop_measuring(&mut self, now: Moment) {
@@ -115,27 +119,37 @@ impl Generator {
         for lane in 0..self.lanes.len() {
             if self.options.datagrams {
                 self.expire_datagrams(lane, Moment::NEVER, now, orders);
+                // What did not even leave was never answered either.
+                self.give_back(lane);
             } else {
                 self.abandon(lane, now, orders);
             }
         }
         self.recorder.error(ErrorKind::Unanswered, self.pacer.unsent(), now);
+        self.note_last_message(now);
+        self.end(orders);
+    }
+
+    /// A number of messages was measured until the last reply: what was waited for in vain after it is no time of measuring.
+    fn note_last_message(&mut self, now: Moment) {
         if let End::Messages(_) = self.options.end {
             self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
-            // What was waited for in vain after the last reply is no time of measuring.
             self.ended_at = Some(if self.recorder.latency.is_empty() { now } else { self.recorder.last_reply });
         }
-        self.end(orders);
     }
 
     /// Somebody ends the run: what was measured until now is the outcome.
     pub(super) fn interrupt(&mut self, orders: &mut Orders) {
         let now = self.now();
         self.interrupted = true;
-        if matches!(self.stage, Stage::Measuring) {
-            self.pacer.stop(now);
-            self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
-            self.ended_at = Some(now);
+        match self.stage {
+            Stage::Connecting | Stage::WarmingUp => {}
+            Stage::Measuring => {
+                self.pacer.stop(now);
+                self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
+                self.ended_at = Some(now);
+            }
+            Stage::Waiting => self.note_last_message(now),
         }
         self.end(orders);
     }
@@ -157,8 +171,8 @@ impl Generator {
         if now < self.next_scan {
             return;
         }
-        self.next_scan = now.after(self.options.timeout / SCANS);
-        let before = Moment(now.0.saturating_sub(u64::try_from(self.options.timeout.as_nanos()).unwrap_or(u64::MAX)));
+        self.next_scan = now.after((self.options.timeout / SCANS).max(SCAN_REST));
+        let before = now.before(self.options.timeout);
         for lane in 0..self.lanes.len() {
             if self.options.datagrams {
                 self.expire_datagrams(lane, before, now, orders);

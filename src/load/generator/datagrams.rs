@@ -32,6 +32,11 @@ impl Generator {
     /// Sends one datagram, if one is due and finds room: a call sends one, and asks to be called again for the next.
     pub(super) fn send_datagram(&mut self, lane: usize, cx: &mut Context<'_>) {
         let now = self.now();
+        let held_until = self.lanes[lane].held_until;
+        if now < held_until {
+            cx.wake_at(held_until.tick());
+            return;
+        }
         let Some(ticket) = self.next_due(lane, now, cx) else { return };
         self.exchange.send(lane, self.lanes[lane].next_number(), &mut cx.reply);
         self.note_sent(lane, ticket, now);
@@ -127,11 +132,16 @@ impl Generator {
         let now = self.now();
         match reason {
             CloseReason::Failed(io::ErrorKind::WouldBlock) => {
-                if let Some(ticket) = self.lanes[lane].unsend() {
-                    self.sent -= u64::from(ticket.measured);
-                    self.lanes[lane].reserved = Some(ticket);
+                let again = now.after(AGAIN_AFTER);
+                let place = &mut self.lanes[lane];
+                if let Some(flight) = place.unsend() {
+                    self.sent -= u64::from(flight.ticket.measured);
+                    self.late -= u64::from(flight.late);
+                    place.reserved = Some(flight.ticket);
                 }
-                cx.wake_after(AGAIN_AFTER);
+                // There was no room for it, so it is not late when it leaves as soon as it is tried again.
+                (place.held_until, place.free_since) = (again, again);
+                cx.wake_at(again.tick());
             }
             reason => {
                 self.recorder.error(ErrorKind::of(reason), 1, now);

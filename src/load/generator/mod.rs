@@ -199,16 +199,21 @@ impl Generator {
     fn note_sent(&mut self, lane: usize, ticket: Ticket, now: Moment) {
         let lane = &mut self.lanes[lane];
         let late = self.lateness.is_late(ticket.due, lane.free_since, now);
-        lane.send(ticket, now);
-        if ticket.measured {
-            self.sent += 1;
-            self.late += u64::from(late && matches!(self.options.pace, Pace::Open(_)));
-        }
+        let late = late && ticket.measured && matches!(self.options.pace, Pace::Open(_));
+        lane.send(ticket, now, late);
+        self.sent += u64::from(ticket.measured);
+        self.late += u64::from(late);
     }
 
     /// The next ticket of `lane`, if it has room for a message and one is due. Where the next is due later, the lane is woken then.
     fn next_due(&mut self, lane: usize, now: Moment, cx: &mut Context<'_>) -> Option<Ticket> {
         if self.lanes[lane].in_flight() >= self.options.pipeline {
+            return None;
+        }
+        let free_since = self.lanes[lane].free_since;
+        if free_since > now {
+            // Its socket takes nothing before that.
+            cx.wake_at(free_since.tick());
             return None;
         }
         let ticket = match self.lanes[lane].reserved.take() {
@@ -253,6 +258,11 @@ impl Generator {
             self.note_failure(now);
             self.settle(now, orders);
         }
+        self.give_back(lane);
+    }
+
+    /// The message that `lane` was to send next can be sent by another one.
+    fn give_back(&mut self, lane: usize) {
         if let Some(ticket) = self.lanes[lane].reserved.take() {
             self.outstanding -= 1;
             self.pacer.give_back(ticket);

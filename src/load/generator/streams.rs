@@ -17,6 +17,11 @@ const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(10);
 /// at a time, could take all day.
 const CONNECT_TIMEOUTS_MAX: usize = 64;
 
+/// So many failures in a row, and no reply between them, mean that the server is down. Then the next connection is tried so long after
+/// one has failed: thousands of lanes that all knock ten times a second would take all of this process's time, and its figures with it.
+const DOWN: u32 = 64;
+const TRY_AFTER: std::time::Duration = std::time::Duration::from_millis(1);
+
 /// Checking a reply of more bytes than this takes so long that the next message's time is asked for anew.
 const LONG: usize = 4 * 1024;
 
@@ -188,9 +193,17 @@ impl Generator {
         }
         let went_well = state == State::Ending && self.options.churn;
         self.lanes[lane].free_since = now;
-        self.dialer.add(lane, if went_well { now } else { now.after(REOPEN_AFTER) });
+        // While the others are being opened it waits for the beginning, or a server that closes each at once would put that off for ever.
+        if self.stage != Stage::Connecting || self.options.churn {
+            self.dialer.add(lane, if went_well { now } else { now.after(REOPEN_AFTER) });
+        }
         self.dial(now, orders);
         orders.wake(self.control);
+    }
+
+    /// Whether a connection was not opened because the server's queue of newcomers was full, and it is worth asking again.
+    fn may_find_room(&mut self, reason: CloseReason, now: Moment) -> bool {
+        is_full_queue(reason) && !self.options.churn && self.dialer.queue_full(now) < self.options.connect_timeout
     }
 
     /// The connection of `lane` could not be opened.
@@ -204,23 +217,37 @@ impl Generator {
         orders.wake(self.control);
         if self.dialer.failed() {
             self.dialer.add(lane, now);
-        } else if reason == CloseReason::Failed(io::ErrorKind::WouldBlock) && !self.options.churn {
+        } else if self.may_find_room(reason, now) {
             self.dialer.add(lane, now.after(AGAIN_AFTER));
+            // Whoever else asks now is told the same.
+            self.dialer.hold(now.after(AGAIN_AFTER));
         } else {
+            // Where it found no room, it has waited for as long as a connection may take.
+            let reason = if is_full_queue(reason) { CloseReason::ConnectTimeout } else { reason };
             self.recorder.error(ErrorKind::of(reason), 1, now);
             self.note_failure(now);
             self.abandon(lane, now, orders);
             self.connect_timeouts += usize::from(reason == CloseReason::ConnectTimeout);
             if !self.dialer.has_connected() || (!ran_before && self.connect_timeouts >= CONNECT_TIMEOUTS_MAX) {
                 // Nobody is there, or has room: the others need not try.
-                self.dialer.stop();
+                for waiting in self.dialer.stop() {
+                    self.lanes[waiting].state = State::Failed;
+                }
                 self.lanes[lane].state = State::Failed;
             } else if ran_before {
                 self.lanes[lane].free_since = now;
                 self.dialer.add(lane, now.after(REOPEN_AFTER));
+                if self.failures >= DOWN {
+                    self.dialer.hold(now.after(TRY_AFTER));
+                }
             } else {
                 self.lanes[lane].state = State::Failed;
             }
         }
     }
+}
+
+/// Whether a Unix server had no room for a newcomer.
+fn is_full_queue(reason: CloseReason) -> bool {
+    reason == CloseReason::Failed(io::ErrorKind::WouldBlock)
 }

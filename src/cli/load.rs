@@ -17,6 +17,9 @@ use crate::load::options::{End, Options, Pace};
 use crate::load::outcome::Outcome;
 use crate::load::schedule::Schedule;
 use crate::load::slo::{Next, Objective, Search};
+use crate::processes::family::Family;
+use crate::processes::meter::Meter;
+use crate::processes::owner::owners;
 use crate::report::conditions::Conditions;
 use crate::report::objective::{Found, Step};
 use crate::report::{Report, advice};
@@ -38,7 +41,9 @@ pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, Failure> {
     command.output.check_files()?;
     descriptors::raise_limit();
     let interrupt = Interrupt::catch().map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
-    let mut runs = Runs { target, interrupt };
+    let mut found = target.addresses.iter().map(|address| owners(address, options.datagrams));
+    let servers = found.find(|owners| !owners.is_empty()).map(Family::Of);
+    let mut runs = Runs { target, servers, interrupt };
     let report = match command.slo {
         None => runs.report(&options)?,
         Some(objective) => runs.search(&options, objective)?,
@@ -88,6 +93,8 @@ fn verdict(report: &Report) -> ExitCode {
 /// Runs against one server, one after the other.
 struct Runs {
     target: Target,
+    /// The server's processes, where they are on this machine: whether it is they or this one that is the bottleneck is known then.
+    servers: Option<Family>,
     interrupt: Interrupt,
 }
 
@@ -95,11 +102,16 @@ impl Runs {
     fn outcome(&mut self, options: &Options) -> Result<Outcome, Failure> {
         let failed = |error: io::Error| Failure::Runtime(format!("the event loop failed: {error}"));
         let progress = Progress::start();
+        let mut meter = self.servers.clone().map(Meter::new);
         let outcome = load::run(options.clone(), Some(self.interrupt.stream().map_err(failed)?), &mut |state| {
+            if let Some(meter) = &mut meter {
+                meter.watch(state.stage);
+            }
             progress.show(state);
         });
         progress.finish();
-        let outcome = outcome.map_err(failed)?;
+        let mut outcome = outcome.map_err(failed)?;
+        outcome.server_cpu = meter.and_then(Meter::finish).map(|used| outcome.duration.mul_f64(used.share()));
         if outcome.interrupted {
             self.interrupt.note();
         }

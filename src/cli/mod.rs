@@ -1,6 +1,8 @@
 //! The command line: arguments, endpoint URLs, the log on stderr. Everything here may know everything below.
 
 mod arguments;
+mod compare;
+mod compare_arguments;
 mod descriptors;
 pub mod endpoint;
 mod failure;
@@ -29,6 +31,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Load(arguments) => load::run(arguments),
+        Command::Compare(arguments) => compare::run(arguments),
         Command::Report(arguments) => report::run(arguments),
     });
     match result {

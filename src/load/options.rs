@@ -9,17 +9,6 @@ use crate::protocol::ack::Ack;
 use crate::protocol::chunk;
 use crate::protocol::framing::{Framing, Rules};
 
-/// The most connections: no process has more descriptors.
-const CONNECTIONS_MAX: usize = 1_000_000;
-
-/// The longest message: it lies in memory once.
-const MESSAGE_MAX: usize = 1 << 30;
-
-/// The most messages in flight, each of which is remembered, and the most bytes of them on one connection, which lie in memory where the
-/// server does not read.
-const IN_FLIGHT_MAX: usize = 10_000_000;
-const IN_FLIGHT_BYTES_MAX: usize = 1 << 30;
-
 /// What a run of load is asked to do. [`Options::check`] tells what does not fit together.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -113,12 +102,12 @@ impl Options {
     /// Messages in flight at the most, on all connections: each is remembered until its reply has come.
     pub const IN_FLIGHT_MAX: usize = 10_000_000;
 
-    /// The longest message in bytes. It is kept in memory, and so is what a socket does not take of it.
+    /// The longest message in bytes, and the most bytes in flight on one connection. They are kept in memory, and so is what a socket does
+    /// not take of them.
     pub const LENGTH_MAX: usize = 256 * 1024 * 1024;
 
     /// Whether everything fits together; an error says what does not, by the flags' names.
     pub fn check(&self) -> Result<(), String> {
-        self.check_sizes()?;
         let chunked = self.rules.framing == Framing::Chunk && !self.datagrams;
         if self.connections > Options::CONNECTIONS_MAX {
             return Err(format!("--connections {}: it can be at most {}", self.connections, Options::CONNECTIONS_MAX));
@@ -132,6 +121,14 @@ impl Options {
         }
         if self.body.length() > Options::LENGTH_MAX {
             return Err(format!("--length {}: it can be at most {}", self.body.length(), Options::LENGTH_MAX));
+        }
+        if self.body.length().saturating_mul(self.pipeline) > Options::LENGTH_MAX {
+            return Err(format!(
+                "--pipeline {}: messages of {} bytes in flight on one connection can be at most {} bytes together",
+                self.pipeline,
+                self.body.length(),
+                Options::LENGTH_MAX
+            ));
         }
         if self.datagrams && self.churn {
             return Err("--churn: datagrams have no connections to open".to_owned());
@@ -166,30 +163,6 @@ impl Options {
         }
         if let Some(source) = self.sources.iter().find(|source| !self.can_connect_from(source)) {
             return Err(format!("--source {source}: it is of another family than the server's address"));
-        }
-        Ok(())
-    }
-
-    /// Whether it fits into memory: nobody means more than this.
-    fn check_sizes(&self) -> Result<(), String> {
-        let length = self.body.length();
-        if self.connections > CONNECTIONS_MAX {
-            return Err(format!("--connections {}: at most {CONNECTIONS_MAX}", self.connections));
-        }
-        if length > MESSAGE_MAX {
-            return Err(format!("--length {length}: a message has at most {MESSAGE_MAX} bytes"));
-        }
-        if self.connections.saturating_mul(self.pipeline) > IN_FLIGHT_MAX {
-            return Err(format!(
-                "--pipeline {}: with {} connections more than {IN_FLIGHT_MAX} messages would be in flight",
-                self.pipeline, self.connections
-            ));
-        }
-        if length.saturating_mul(self.pipeline) > IN_FLIGHT_BYTES_MAX {
-            return Err(format!(
-                "--pipeline {}: with messages of {length} bytes more than {IN_FLIGHT_BYTES_MAX} bytes would be in flight on one connection",
-                self.pipeline
-            ));
         }
         Ok(())
     }

@@ -4,7 +4,8 @@
 #   bash docs/pictures/coordinated-omission.sh [FOLDER]    the reports are left there; without one, nothing is left
 #
 # A server is stopped for two seconds in a run of ten: once in a closed loop, once in an open loop, which tells its latencies both from
-# the due time and from the send. Each runs on a core of its own where there are two.
+# the due time and from the send. Each runs on a core of its own where there are two; and the generator with real-time priority where that is
+# allowed, for on a machine that has other work to do it leaves too late, and says that its figures are not to be trusted.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,6 +20,9 @@ pinned() {
     if (($(nproc) > 1)); then exec taskset -c "$core" "$@"; else exec "$@"; fi
 }
 
+realtime=()
+chrt -f 1 true 2>/dev/null && realtime=(chrt -f 1)
+
 pinned 0 "$cooee" serve tcp://127.0.0.1:0 >listening &
 server=$!
 load=
@@ -29,7 +33,7 @@ endpoint=$(grep -o 'tcp://[^ ]*' listening)
 
 # measure FILE [OPTION of cooee load]...
 measure() {
-    pinned 1 "$cooee" load -c 5 -d 10s --json "$@" "$endpoint" >/dev/null &
+    pinned 1 "${realtime[@]}" "$cooee" load -c 5 -d 10s --json "$@" "$endpoint" >/dev/null &
     load=$!
     sleep 5 # the warm-up, and four seconds of measuring
     kill -STOP $server

@@ -1,5 +1,7 @@
 //! One server in one round: started, put under load, measured, stopped.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
@@ -57,20 +59,24 @@ impl<'a, 'l> Trials<'a, 'l> {
         let mut started = self.start(server)?;
         let mut options = self.plan.options.clone();
         options.addresses = vec![started.address.clone()];
-        let mut meter = Meter::new(started.process.group());
-        let outcome = (self.load)(options, Some(self.interrupt.stream()?), &mut |progress| {
+        let mut meter = Meter::new(started.process.group(), self.plan.pinning.as_ref());
+        // A run that has so many messages to send would never end by itself once its server has.
+        let (reader, mut stop) = UnixStream::pair()?;
+        let mut is_caught = false;
+        let outcome = (self.load)(options, Some(reader), &mut |progress| {
             meter.watch(progress.stage);
             started.process.output.trim();
+            is_caught |= self.interrupt.is_caught();
+            if is_caught || started.process.ending().is_some() {
+                // One byte is enough: that there is no room for another, or nobody who reads it any more, is no error.
+                let _ = stop.set_nonblocking(true).and_then(|()| stop.write_all(b"x"));
+            }
         })?;
-        let cpu = meter.finish();
-        if outcome.interrupted {
-            self.interrupt.note();
-            return Err(Halt::Interrupted);
-        }
-        if started.process.ending().is_some() {
+        let metered = meter.finish();
+        if outcome.interrupted || started.process.ending().is_some() {
             return Err(started.ended_or_interrupted());
         }
-        Round::of(number, &outcome, cpu, self.plan.server_processors()).map_err(|reason| started.failed(reason))
+        Round::of(number, &outcome, &metered, self.plan.server_processors()).map_err(|reason| started.failed(reason))
     }
 
     /// The memory that an idle connection costs a process of `server`; none where it does not take so many.

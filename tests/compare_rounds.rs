@@ -19,9 +19,7 @@ use cooee::compare::listen_address::Family;
 use cooee::compare::plan::Plan;
 use cooee::compare::{self, Interrupt};
 use cooee::load;
-use cooee::load::options::{Body, End, Expect, Options, Pace};
-use cooee::protocol::charset::Charset;
-use cooee::protocol::framing::{Framing, Rules};
+use cooee::load::options::{End, Options};
 
 /// Interrupts when it is told to.
 #[derive(Default)]
@@ -37,22 +35,11 @@ fn plan(names: &[&str], rounds: usize) -> Plan {
     let command = |name| format!("{name}='{}' -q serve tcp://127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_cooee"));
     let servers = names.iter().map(|name| ServerCommand::parse(&command(name), Family::Port).unwrap()).collect();
     let options = Options {
-        addresses: Vec::new(),
-        datagrams: false,
-        sources: Vec::new(),
-        connections: 1,
-        connect_rate: None,
-        churn: false,
-        pipeline: 1,
-        pace: Pace::Closed,
         end: End::Messages(20),
         warmup: Duration::ZERO,
         timeout: support::PATIENCE,
         connect_timeout: support::PATIENCE,
-        body: Body::Noise(64),
-        expect: Expect::Echo,
-        rules: Rules { framing: Framing::Chunk, max_frame: 64, charset: Charset::UTF_8 },
-        interval: Duration::from_secs(1),
+        ..Options::new(Vec::new())
     };
     let start_timeout = support::PATIENCE;
     Plan { servers, rounds, family: Family::Port, options, idle_connections: 0, start_timeout, pinning: None }

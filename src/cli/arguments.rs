@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use log::LevelFilter;
 
+#[cfg(target_os = "linux")]
 use crate::cli::compare_arguments::CompareArguments;
 use crate::cli::load_arguments::LoadArguments;
 use crate::cli::report_arguments::{OutputArguments, ReportArguments};
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     /// Put load on a server, check every reply, and tell how long they took
     Load(Box<LoadCommand>),
     /// Start several servers in turn, put the same load on each, and tell which one is better where that can be told
+    #[cfg(target_os = "linux")]
     Compare(Box<CompareArguments>),
     /// Tell what runs of load have measured: merged, or side by side
     Report(ReportArguments),

@@ -5,7 +5,6 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use procfs::process::Process;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -60,7 +59,14 @@ impl Interrupt {
 }
 
 /// Whether whoever started this program has it ignore a signal, as `nohup` does with SIGHUP (`proc_pid_status(5)`, `SigIgn`).
+#[cfg(target_os = "linux")]
 fn is_ignored(signal: i32) -> bool {
-    let status = Process::myself().and_then(|process| process.status());
+    let status = procfs::process::Process::myself().and_then(|process| process.status());
     signal == SIGHUP && status.is_ok_and(|status| status.sigign >> (signal - 1) & 1 == 1)
+}
+
+/// Other systems do not tell, and a signal that is asked for ends the run.
+#[cfg(not(target_os = "linux"))]
+fn is_ignored(_signal: i32) -> bool {
+    false
 }

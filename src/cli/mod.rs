@@ -1,7 +1,9 @@
 //! The command line: arguments, endpoint URLs, the log on stderr. Everything here may know everything below.
 
 mod arguments;
+#[cfg(target_os = "linux")]
 mod compare;
+#[cfg(target_os = "linux")]
 mod compare_arguments;
 mod descriptors;
 pub mod endpoint;
@@ -15,6 +17,7 @@ mod report;
 mod report_arguments;
 mod send;
 mod serve;
+mod server_meter;
 pub mod settings;
 mod units;
 
@@ -31,6 +34,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Load(arguments) => load::run(arguments),
+        #[cfg(target_os = "linux")]
         Command::Compare(arguments) => compare::run(arguments),
         Command::Report(arguments) => report::run(arguments),
     });

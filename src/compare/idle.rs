@@ -7,7 +7,7 @@ use socket2::Socket;
 use crate::address::Address;
 use crate::compare::group::Group;
 use crate::compare::question::{Question, Refusal};
-use crate::compare::usage;
+use crate::processes::usage;
 
 /// The server's memory before and after `count` connections that each ask `question` once and then stay silent, by their number: bytes a
 /// connection. The server has answered before, so what it needs for the first message is there already.

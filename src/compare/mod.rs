@@ -24,7 +24,6 @@ pub mod html;
 pub mod idle;
 pub mod json;
 pub mod listen_address;
-pub mod meter;
 pub mod metric;
 pub mod output;
 pub mod pinning;
@@ -39,7 +38,6 @@ pub mod start;
 pub mod summary;
 pub mod table;
 pub mod trial;
-pub mod usage;
 pub mod verdict;
 
 use std::io;

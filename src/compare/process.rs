@@ -11,8 +11,9 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use crate::compare::group::{Group, Member};
+use crate::compare::group::Group;
 use crate::compare::output::Output;
+use crate::processes::member::Member;
 
 /// How long a server has between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);

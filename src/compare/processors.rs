@@ -4,6 +4,9 @@
 use std::fs;
 use std::time::Instant;
 
+use crate::compare::pinning::Pinning;
+use crate::load::outcome::Stage;
+
 /// How long some processors had been busy at a moment.
 #[derive(Clone, Copy, Debug)]
 pub struct BusyReading {
@@ -24,6 +27,41 @@ impl BusyReading {
         let seconds = self.ticks.saturating_sub(earlier.ticks) as f64 / procfs::ticks_per_second().max(1) as f64;
         seconds / self.at.duration_since(earlier.at).as_secs_f64().max(1e-9)
     }
+}
+
+/// How busy the server's processors and this program's are while load runs.
+///
+/// They are read before the measured time and after it, for `/proc/stat` is long and takes its time; what comes out is a rate.
+#[derive(Debug)]
+pub struct BusyMeter<'a> {
+    pinning: Option<&'a Pinning>,
+    before: Option<[BusyReading; 2]>,
+}
+
+impl<'a> BusyMeter<'a> {
+    /// A meter of the processors of `pinning`.
+    pub fn new(pinning: Option<&'a Pinning>) -> BusyMeter<'a> {
+        BusyMeter { pinning, before: read(pinning) }
+    }
+
+    /// The run is at this stage now.
+    pub fn watch(&mut self, stage: Stage) {
+        if matches!(stage, Stage::Connecting | Stage::WarmingUp) {
+            self.before = read(self.pinning);
+        }
+    }
+
+    /// How many of the server's processors and of this program's were busy; none where nothing is pinned. To be called when the run has
+    /// ended.
+    pub fn finish(self) -> Option<(f64, f64)> {
+        let ([server, generator], after) = (self.before?, read(self.pinning)?);
+        Some((after[0].since(&server), after[1].since(&generator)))
+    }
+}
+
+fn read(pinning: Option<&Pinning>) -> Option<[BusyReading; 2]> {
+    let pinning = pinning?;
+    Some([BusyReading::of(&pinning.server)?, BusyReading::of(&pinning.generator)?])
 }
 
 /// The ticks for which processor number `cpu` was not idle (`proc_stat(5)`). Time that was stolen by other guests of the machine counts: who

@@ -2,12 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use crate::compare::meter::Metered;
 use crate::load::outcome::{Doubt, ErrorKind, Outcome};
+use crate::processes::usage::CpuUse;
 use crate::protocol::escape::Escaped;
 
 /// The share of its processors from which on a server counts as busy: then it was the bottleneck, whatever this program was.
 const BUSY: f64 = 0.95;
+
+/// What was metered while load ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Metered {
+    /// What the server used while load was measured; none where nothing is known of it.
+    pub cpu: Option<CpuUse>,
+    /// How many of the server's processors and of this program's were busy, whoever made them so; none where nothing is pinned.
+    pub busy: Option<(f64, f64)>,
+}
 
 /// What one round has shown of one server. Latencies and CPU times are in nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +137,6 @@ pub(super) mod tests {
     use hdrhistogram::Histogram;
 
     use super::*;
-    use crate::compare::usage::CpuUse;
     use crate::load::outcome::Mismatch;
 
     /// A run of two seconds in which every message took 50 µs.

@@ -4,32 +4,13 @@ use std::time::SystemTime;
 
 use crate::compare::comparison::{Compared, Comparison};
 use crate::compare::round::Round;
-use crate::load::options::{Body, End, Expect, Options, Pace};
-use crate::protocol::charset::Charset;
-use crate::protocol::framing::{Framing, Rules};
+use crate::load::options::{End, Options};
 use crate::report::conditions::Conditions;
 
 /// A closed loop of 64 bytes over TCP.
 pub(super) fn options() -> Options {
     let seconds = std::time::Duration::from_secs;
-    Options {
-        addresses: Vec::new(),
-        datagrams: false,
-        sources: Vec::new(),
-        connections: 50,
-        connect_rate: None,
-        churn: false,
-        pipeline: 1,
-        pace: Pace::Closed,
-        end: End::After(seconds(5)),
-        warmup: seconds(1),
-        timeout: seconds(10),
-        connect_timeout: seconds(5),
-        body: Body::Noise(64),
-        expect: Expect::Echo,
-        rules: Rules { framing: Framing::Chunk, max_frame: 64, charset: Charset::UTF_8 },
-        interval: seconds(1),
-    }
+    Options { connections: 50, end: End::After(seconds(5)), interval: seconds(1), ..Options::new(Vec::new()) }
 }
 
 /// A round at so many messages a second, whose other figures follow from that.

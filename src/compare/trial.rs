@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use crate::compare::command::ServerCommand;
 use crate::compare::idle::memory_per_connection;
-use crate::compare::meter::Meter;
 use crate::compare::plan::Plan;
+use crate::compare::processors::BusyMeter;
 use crate::compare::question::{Question, Refusal};
-use crate::compare::round::Round;
+use crate::compare::round::{Metered, Round};
 use crate::compare::start::{Started, start};
 use crate::compare::{Halt, Interrupt, Load};
+use crate::processes::meter::Meter;
 use crate::report::visible::visible;
 
 /// What all trials of a comparison share.
@@ -59,11 +60,13 @@ impl<'a, 'l> Trials<'a, 'l> {
         let mut started = self.start(server)?;
         let mut options = self.plan.options.clone();
         options.addresses = vec![started.address.clone()];
-        let mut meter = Meter::new(started.process.group(), self.plan.pinning.as_ref());
+        let mut meter = Meter::new(started.process.group().family());
+        let mut busy = BusyMeter::new(self.plan.pinning.as_ref());
         // A run that has so many messages to send would never end by itself once its server has.
         let (reader, mut stop) = UnixStream::pair()?;
         let mut is_caught = false;
         let outcome = (self.load)(options, Some(reader), &mut |progress| {
+            busy.watch(progress.stage);
             meter.watch(progress.stage);
             started.process.output.trim();
             is_caught |= self.interrupt.is_caught();
@@ -72,7 +75,7 @@ impl<'a, 'l> Trials<'a, 'l> {
                 let _ = stop.set_nonblocking(true).and_then(|()| stop.write_all(b"x"));
             }
         })?;
-        let metered = meter.finish();
+        let metered = Metered { cpu: meter.finish(), busy: busy.finish() };
         if outcome.interrupted || started.process.ending().is_some() {
             return Err(started.ended_or_interrupted());
         }

@@ -6,19 +6,9 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::load::schedule::Schedule;
 use crate::protocol::ack::Ack;
+use crate::protocol::charset::Charset;
 use crate::protocol::chunk;
 use crate::protocol::framing::{Framing, Rules};
-
-/// The most connections: no process has more descriptors.
-const CONNECTIONS_MAX: usize = 1_000_000;
-
-/// The longest message: it lies in memory once.
-const MESSAGE_MAX: usize = 1 << 30;
-
-/// The most messages in flight, each of which is remembered, and the most bytes of them on one connection, which lie in memory where the
-/// server does not read.
-const IN_FLIGHT_MAX: usize = 10_000_000;
-const IN_FLIGHT_BYTES_MAX: usize = 1 << 30;
 
 /// What a run of load is asked to do. [`Options::check`] tells what does not fit together.
 #[derive(Clone, Debug)]
@@ -107,18 +97,41 @@ pub enum Expect {
 }
 
 impl Options {
+    /// What `cooee load` does where no flag says anything else: one TCP connection that echoes 64 bytes in a closed loop for 10 s,
+    /// after a warm-up of one.
+    pub fn new(addresses: Vec<Address>) -> Options {
+        Options {
+            addresses,
+            datagrams: false,
+            sources: Vec::new(),
+            connections: 1,
+            connect_rate: None,
+            churn: false,
+            pipeline: 1,
+            pace: Pace::Closed,
+            end: End::After(Duration::from_secs(10)),
+            warmup: Duration::from_secs(1),
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            body: Body::Noise(64),
+            expect: Expect::Echo,
+            rules: Rules { framing: Framing::Chunk, max_frame: 64 * 1024, charset: Charset::UTF_8 },
+            interval: Duration::from_millis(100),
+        }
+    }
+
     /// Connections at the most: no process may have more descriptors (Linux's `fs.nr_open` allows 1,048,576 of them).
     pub const CONNECTIONS_MAX: usize = 1_000_000;
 
     /// Messages in flight at the most, on all connections: each is remembered until its reply has come.
     pub const IN_FLIGHT_MAX: usize = 10_000_000;
 
-    /// The longest message in bytes. It is kept in memory, and so is what a socket does not take of it.
+    /// The longest message in bytes, and the most bytes in flight on one connection. They are kept in memory, and so is what a socket does
+    /// not take of them.
     pub const LENGTH_MAX: usize = 256 * 1024 * 1024;
 
     /// Whether everything fits together; an error says what does not, by the flags' names.
     pub fn check(&self) -> Result<(), String> {
-        self.check_sizes()?;
         let chunked = self.rules.framing == Framing::Chunk && !self.datagrams;
         if self.connections > Options::CONNECTIONS_MAX {
             return Err(format!("--connections {}: it can be at most {}", self.connections, Options::CONNECTIONS_MAX));
@@ -132,6 +145,14 @@ impl Options {
         }
         if self.body.length() > Options::LENGTH_MAX {
             return Err(format!("--length {}: it can be at most {}", self.body.length(), Options::LENGTH_MAX));
+        }
+        if self.body.length().saturating_mul(self.pipeline) > Options::LENGTH_MAX {
+            return Err(format!(
+                "--pipeline {}: messages of {} bytes in flight on one connection can be at most {} bytes together",
+                self.pipeline,
+                self.body.length(),
+                Options::LENGTH_MAX
+            ));
         }
         if self.datagrams && self.churn {
             return Err("--churn: datagrams have no connections to open".to_owned());
@@ -170,30 +191,6 @@ impl Options {
         Ok(())
     }
 
-    /// Whether it fits into memory: nobody means more than this.
-    fn check_sizes(&self) -> Result<(), String> {
-        let length = self.body.length();
-        if self.connections > CONNECTIONS_MAX {
-            return Err(format!("--connections {}: at most {CONNECTIONS_MAX}", self.connections));
-        }
-        if length > MESSAGE_MAX {
-            return Err(format!("--length {length}: a message has at most {MESSAGE_MAX} bytes"));
-        }
-        if self.connections.saturating_mul(self.pipeline) > IN_FLIGHT_MAX {
-            return Err(format!(
-                "--pipeline {}: with {} connections more than {IN_FLIGHT_MAX} messages would be in flight",
-                self.pipeline, self.connections
-            ));
-        }
-        if length.saturating_mul(self.pipeline) > IN_FLIGHT_BYTES_MAX {
-            return Err(format!(
-                "--pipeline {}: with messages of {length} bytes more than {IN_FLIGHT_BYTES_MAX} bytes would be in flight on one connection",
-                self.pipeline
-            ));
-        }
-        Ok(())
-    }
-
     /// Whether a reply is whatever one read brings, so that what comes behind it belongs to it.
     pub(super) fn expect_is_any_chunk(&self) -> bool {
         self.expect == Expect::Any && self.rules.framing == Framing::Chunk
@@ -210,28 +207,10 @@ impl Options {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::protocol::charset::Charset;
 
     /// A closed loop of one connection to nowhere.
     pub(crate) fn options() -> Options {
-        Options {
-            addresses: vec![Address::Ip(([127, 0, 0, 1], 9).into())],
-            datagrams: false,
-            sources: Vec::new(),
-            connections: 1,
-            connect_rate: None,
-            churn: false,
-            pipeline: 1,
-            pace: Pace::Closed,
-            end: End::After(Duration::from_secs(10)),
-            warmup: Duration::ZERO,
-            timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(5),
-            body: Body::Noise(64),
-            expect: Expect::Echo,
-            rules: Rules { framing: Framing::Chunk, max_frame: 64 * 1024, charset: Charset::UTF_8 },
-            interval: Duration::from_millis(100),
-        }
+        Options { warmup: Duration::ZERO, ..Options::new(vec![Address::Ip(([127, 0, 0, 1], 9).into())]) }
     }
 
     fn fault(change: impl FnOnce(&mut Options)) -> String {

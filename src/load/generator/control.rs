@@ -160,10 +160,9 @@ impl Generator {
             return self.recorder.replies == 0
                 && (self.open == 0 || (self.refused_sockets >= self.open && self.refused_sockets > 0));
         }
-        match self.stage {
-            Stage::Connecting => self.dialer.is_idle() && self.open == 0 && !self.options.churn,
-            _ => self.options.churn && !self.dialer.has_connected() && self.dialer.is_idle(),
-        }
+        // Connections are opened before the run; with churn, in it. A server that was there once may come back.
+        let opens = (self.stage == Stage::Connecting) != self.options.churn;
+        opens && self.dialer.is_idle() && !self.dialer.has_connected()
     }
 
     /// Looks for replies that did not come in time.

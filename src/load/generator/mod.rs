@@ -210,12 +210,6 @@ impl Generator {
         if self.lanes[lane].in_flight() >= self.options.pipeline {
             return None;
         }
-        let free_since = self.lanes[lane].free_since;
-        if free_since > now {
-            // Its socket takes nothing before that.
-            cx.wake_at(free_since.tick());
-            return None;
-        }
         let ticket = match self.lanes[lane].reserved.take() {
             Some(ticket) => ticket,
             None => self.take_ticket(now)?,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use procfs::process::{Process, Stat};
 
-use crate::compare::group::Member;
+use crate::processes::member::Member;
 
 /// How much CPU time some processes had used at a moment.
 #[derive(Clone, Debug)]

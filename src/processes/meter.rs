@@ -5,51 +5,33 @@
 //! CPU time a second, over the time between the two readings, by messages a second, over the measured time. While load is steady the
 //! rates are the same wherever the readings are made.
 //!
-//! How busy the processors are is read before the measured time and after it, for the same reason, and is a rate as well.
-//!
 //! Looking for a server's processes takes milliseconds on a busy machine, and in this thread every message in flight would wait for it.
 //! So they are looked for before the measured time and after it; in between, only those that are known are read.
 
-use crate::compare::group::{Group, Member};
-use crate::compare::pinning::Pinning;
-use crate::compare::processors::BusyReading;
-use crate::compare::usage::{CpuReading, CpuUse};
 use crate::load::outcome::Stage;
+use crate::processes::family::Family;
+use crate::processes::member::Member;
+use crate::processes::usage::{CpuReading, CpuUse};
 
 /// The readings of one run.
 #[derive(Debug)]
-pub struct Meter<'a> {
-    group: Group,
-    pinning: Option<&'a Pinning>,
-    /// The server's processors and this program's, before the measured time.
-    busy: Option<(BusyReading, BusyReading)>,
+pub struct Meter {
+    family: Family,
     members: Vec<Member>,
     begin: Option<CpuReading>,
     end: Option<CpuReading>,
 }
 
-/// What was found in one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Metered {
-    /// What the server used while load was measured; none where nothing is known of it.
-    pub cpu: Option<CpuUse>,
-    /// How many of the server's processors and of this program's were busy, whoever made them so; none where nothing is pinned.
-    pub busy: Option<(f64, f64)>,
-}
-
-impl<'a> Meter<'a> {
-    /// A meter of the processes of `group`, and of the processors of `pinning`.
-    pub fn new(group: Group, pinning: Option<&'a Pinning>) -> Meter<'a> {
-        Meter { group, pinning, busy: read_busy(pinning), members: group.members(), begin: None, end: None }
+impl Meter {
+    /// A meter of the processes of `family`.
+    pub fn new(family: Family) -> Meter {
+        Meter { members: family.members(), family, begin: None, end: None }
     }
 
     /// The run is at this stage now.
     pub fn watch(&mut self, stage: Stage) {
         match stage {
-            Stage::Connecting | Stage::WarmingUp => {
-                self.members = self.group.members();
-                self.busy = read_busy(self.pinning);
-            }
+            Stage::Connecting | Stage::WarmingUp => self.members = self.family.members(),
             Stage::Measuring if self.begin.is_none() => self.begin = Some(CpuReading::of(&self.members)),
             Stage::Waiting if self.begin.is_some() && self.end.is_none() => {
                 self.end = Some(CpuReading::of(&self.members));
@@ -58,18 +40,10 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// What was found. To be called when the run has ended.
-    pub fn finish(self) -> Metered {
-        let busy = self
-            .busy
-            .zip(read_busy(self.pinning))
-            .map(|((server, generator), after)| (after.0.since(&server), after.1.since(&generator)));
-        Metered { busy, cpu: self.cpu() }
-    }
-
-    fn cpu(self) -> Option<CpuUse> {
+    /// What was used while load was measured; none where nothing is known of it. To be called when the run has ended.
+    pub fn finish(self) -> Option<CpuUse> {
         let begin = self.begin?;
-        let members = self.group.members();
+        let members = self.family.members();
         // Whoever began within the measured time is known only now: then this reading counts them too.
         let is_new = members.iter().any(|member| !self.members.contains(member));
         let end = self.end.filter(|_| !is_new).unwrap_or_else(|| {
@@ -80,10 +54,6 @@ impl<'a> Meter<'a> {
         let used = end.since(&begin);
         (!used.wall.is_zero()).then_some(used)
     }
-}
-
-fn read_busy(pinning: Option<&Pinning>) -> Option<(BusyReading, BusyReading)> {
-    pinning.and_then(|pinning| BusyReading::of(&pinning.server).zip(BusyReading::of(&pinning.generator)))
 }
 
 #[cfg(test)]
@@ -118,8 +88,8 @@ mod tests {
             }
         }
 
-        fn group(&self) -> Group {
-            Group(Pid::from_raw(self.0.id() as i32))
+        fn group(&self) -> Family {
+            Family::Group(Pid::from_raw(self.0.id() as i32))
         }
     }
 
@@ -133,7 +103,7 @@ mod tests {
     #[test]
     fn only_the_measured_time_counts() {
         let burner = Burner::start();
-        let mut meter = Meter::new(burner.group(), None);
+        let mut meter = Meter::new(burner.group());
         meter.watch(Stage::Connecting);
         burner.burn(Duration::from_millis(400));
         meter.watch(Stage::WarmingUp);
@@ -145,7 +115,7 @@ mod tests {
         let wall = start.elapsed();
         burner.burn(Duration::from_millis(400));
         meter.watch(Stage::Waiting);
-        let used = meter.finish().cpu.unwrap();
+        let used = meter.finish().unwrap();
         assert!(used.wall <= wall && used.cpu <= wall + Duration::from_millis(20), "{used:?} in {wall:?}");
         assert!(used.cpu >= Duration::from_millis(80), "{used:?}");
     }
@@ -153,10 +123,10 @@ mod tests {
     #[test]
     fn without_an_end_the_moment_of_the_question_is_the_end() {
         let burner = Burner::start();
-        let mut meter = Meter::new(burner.group(), None);
+        let mut meter = Meter::new(burner.group());
         meter.watch(Stage::Measuring);
         burner.burn(Duration::from_millis(100));
-        assert!(meter.finish().cpu.unwrap().cpu >= Duration::from_millis(80));
-        assert_eq!(Meter::new(burner.group(), None).finish(), Metered::default(), "nothing was measured");
+        assert!(meter.finish().unwrap().cpu >= Duration::from_millis(80));
+        assert_eq!(Meter::new(burner.group()).finish(), None, "nothing was measured");
     }
 }

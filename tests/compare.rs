@@ -10,10 +10,11 @@ mod support;
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGTERM};
 use serde_json::Value;
-use support::{Process, Ran, children, cooee, faulty, finish, is_gone, pids, run, wait_until};
+use support::{Process, Ran, children, cooee, faulty, finish, finish_within, is_gone, pids, wait_until};
 use tempfile::TempDir;
 
 /// The built server as a command.
@@ -23,8 +24,11 @@ fn ours(endpoint: &str) -> String {
 
 const TCP: &str = "tcp://127.0.0.1:{port}";
 
-/// Short rounds, and none for memory.
-const SHORT: [&str; 6] = ["-q", "--rounds=1", "--duration=200ms", "--warmup=50ms", "--idle-connections=0", "-c2"];
+/// Short rounds, which end with a number of messages however slow the machine is, and none for memory.
+const SHORT: [&str; 6] = ["-q", "--rounds=1", "--messages=200", "--warmup=50ms", "--idle-connections=0", "-c2"];
+
+/// A comparison starts many processes, and some of them are not quick to start.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A comparison whose temporary files are in a folder of its own.
 struct Comparison {
@@ -45,7 +49,8 @@ impl Comparison {
 
     #[track_caller]
     fn run(mut self) -> Ran {
-        let ran = run(&mut self.command, b"");
+        let command = self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let ran = finish_within(Process::spawn(command), PATIENCE);
         let left: Vec<_> = fs::read_dir(self.temporary.path()).unwrap().collect();
         assert!(left.is_empty(), "{left:?} is left behind");
         ran
@@ -83,7 +88,7 @@ fn check_fails(server: &str, args: &[&str], words: &[&str]) -> Ran {
 fn equal_servers_have_no_winner() {
     let [one, other] = ["one", "other"].map(|name| format!("{name}={}", ours(TCP)));
     // With eight rounds of each, chance takes the ranges apart once in 6,435 times.
-    let args = ["-q", "--rounds=8", "--duration=200ms", "--warmup=50ms", "--idle-connections=50"];
+    let args = ["-q", "--rounds=8", "--messages=1000", "--warmup=50ms", "--idle-connections=50"];
     let (json, _) = Comparison::of(&[&one, &other], &args).json(0);
     let summary = &json["servers"][1]["summary"];
     assert_eq!(summary["messages_per_s"]["verdict"], "no difference shown", "{json}");
@@ -100,7 +105,7 @@ fn equal_servers_have_no_winner() {
 #[test]
 fn a_slower_server_is_called_worse() {
     let (Some(fast), Some(slow)) = (faulty(""), faulty("--delay=0.03")) else { return };
-    let args = ["-q", "--rounds=4", "--duration=300ms", "--warmup=50ms", "--idle-connections=0"];
+    let args = ["-q", "--rounds=4", "--messages=15", "--warmup=50ms", "--idle-connections=0"];
     let html = tempfile::NamedTempFile::new().unwrap();
     let html_flag = format!("--html={}", html.path().display());
     let servers = [format!("fast={fast}"), format!("slow={slow}")];
@@ -120,7 +125,7 @@ fn the_table_tells_what_was_found_and_how() {
     let server = format!("us={}", ours(TCP));
     let ran = Comparison::of(&[&server], &SHORT).run();
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
-    for words in ["messages a second", "the server's CPU time a message", "duration 200ms", "rounds     1,", "  us "] {
+    for words in ["messages a second", "the server's CPU time a message", "messages 200", "rounds     1,", "  us "] {
         assert!(ran.printed().contains(words), "'{words}' is not in: {}", ran.printed());
     }
     let default = Comparison::of(&[], &["--help"]).run();
@@ -133,7 +138,7 @@ fn every_transport_is_compared() {
         [("udp", "udp://127.0.0.1:{port}"), ("unix", "unix://{path}"), ("unixgram", "unixgram://{path}")]
     {
         let server = format!("us={}", ours(endpoint));
-        let args = ["--rounds=1", "--duration=200ms", "--warmup=0", "--idle-connections=10", "--transport", transport];
+        let args = ["--rounds=1", "--messages=200", "--warmup=0", "--idle-connections=10", "--transport", transport];
         let (json, _) = Comparison::of(&[&server], &args).json(0);
         let round = &json["servers"][0]["rounds"][0];
         assert!(round["messages"].as_u64().unwrap() > 0, "{transport}: {json}");

@@ -154,14 +154,6 @@ fn exit_code(comparison: &Comparison) -> ExitCode {
 }
 
 impl compare::Interrupt for Interrupt {
-    fn stream(&self) -> io::Result<UnixStream> {
-        Interrupt::stream(self)
-    }
-
-    fn note(&mut self) {
-        Interrupt::note(self);
-    }
-
     fn is_caught(&mut self) -> bool {
         Interrupt::is_caught(self)
     }

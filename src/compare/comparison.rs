@@ -6,6 +6,10 @@ use crate::compare::round::Round;
 use crate::compare::summary::Summary;
 use crate::compare::verdict::Verdict;
 use crate::report::conditions::Conditions;
+use crate::report::human;
+
+/// The part of a processor that others may use before it is told.
+const OTHERS_MAX: f64 = 0.1;
 
 /// What a comparison has shown, and under which conditions.
 #[derive(Clone, Debug)]
@@ -128,6 +132,26 @@ impl Comparison {
         self.servers.iter().any(Compared::is_doubtful)
     }
 
+    /// What other processes took of the processors, in words, where it is more than [`OTHERS_MAX`] in some round.
+    pub fn disturbance(&self) -> Option<String> {
+        let rounds = self.servers.iter().flat_map(|server| server.rounds.iter().map(move |round| (server, round)));
+        let taken = rounds.filter_map(|(server, round)| {
+            let (on_server, on_generator) = round.others?;
+            Some((on_server.max(on_generator), server, round))
+        });
+        let taken: Vec<_> = taken.filter(|(share, ..)| *share > OTHERS_MAX).collect();
+        let (share, server, round) = taken.iter().max_by(|one, other| one.0.total_cmp(&other.0))?;
+        Some(format!(
+            "the machine was not quiet: in {} of the rounds others used more than {} of a processor, up to {} ({}, round {}); \
+             that makes ranges wide and figures bad",
+            taken.len(),
+            human::share(OTHERS_MAX),
+            human::share(*share),
+            server.name,
+            round.number
+        ))
+    }
+
     /// What whoever reads the figures has to know of single rounds: the server's name, and the words.
     pub fn remarks(&self) -> Vec<(&str, String)> {
         let of_server = |server: &'_ Compared| {
@@ -159,7 +183,10 @@ impl Comparison {
             ("pinned", pinned),
         ];
         if self.idle_connections > 0 {
-            facts.push(("memory", format!("of {} idle connections, without the kernel's", self.idle_connections)));
+            facts.push((
+                "memory",
+                format!("of {} idle connections, without the kernel's and without files'", self.idle_connections),
+            ));
         }
         facts.push(("command", conditions.command.clone()));
         facts.push(("began", format!("{}, {}", conditions.began, conditions.program)));
@@ -214,6 +241,16 @@ mod tests {
         assert!(comparison.is_doubtful());
         let remark = "round 3: the generator used 99 % of its core and the server was not busy";
         assert_eq!(comparison.remarks(), [("fast", remark.to_owned())]);
+    }
+
+    #[test]
+    fn others_are_told_where_they_take_much() {
+        let mut disturbed = server("fast", &FAST);
+        assert_eq!(comparison(vec![disturbed.clone()]).disturbance(), None);
+        disturbed.rounds[1].others = Some((0.2, 0.0));
+        disturbed.rounds[3].others = Some((0.0, 0.45));
+        let told = comparison(vec![server("slow", &SLOW), disturbed]).disturbance().unwrap();
+        assert!(told.contains("in 2 of the rounds") && told.contains("up to 45.0 % (fast, round 4)"), "{told}");
     }
 
     #[test]

@@ -45,6 +45,9 @@ fn notices(comparison: &Comparison) -> Markup {
         @if comparison.is_interrupted {
             (page::notice(Tone::Caution, "Interrupted", &["The round that was under way is not counted.".to_owned()]))
         }
+        @if let Some(sentence) = comparison.disturbance() {
+            (page::notice(Tone::Caution, "Other processes", &[sentence]))
+        }
         @if comparison.is_doubtful() {
             (page::notice(Tone::Alarm, "Rounds that tell of the generator, so that nothing is called", &remarks))
         } @else if !remarks.is_empty() {

@@ -15,7 +15,8 @@
 //! A server has `name`, `command`, `failure` (null, or `{"round": 2, "reason": "...", "output": ["its last lines"]}`), and:
 //!
 //! - `rounds`: for each `round` (a number from 1) `messages`, `messages_per_s`, `latency_us {p50 p99 p999}`, `cpu_us_per_message` (the
-//!   server's), `server_core` and `generator_core` (the share of a core that each used), `memory_per_idle_connection` (bytes), `doubts`
+//!   server's), `server_core` and `generator_core` (the share of a core that each used),
+//!   `others_on_server_core` and `others_on_generator_core` (what other processes, and other guests of the machine, used of them), `memory_per_idle_connection` (bytes), `doubts`
 //!   (sentences; where there are any, the round tells of the generator and not of the server), `errors {kind: count}` and `lost`.
 //! - `summary`: for each of `messages_per_s`, `p50_us`, `p99_us`, `p999_us`, `cpu_us_per_message` and `memory_per_idle_connection` the
 //!   `median`, `min` and `max` over the rounds; `ratio {median min max}` to the first server, within each round; and the `verdict`:
@@ -80,6 +81,8 @@ struct Measured {
     cpu_us_per_message: Option<f64>,
     server_core: Option<f64>,
     generator_core: f64,
+    others_on_server_core: Option<f64>,
+    others_on_generator_core: Option<f64>,
     memory_per_idle_connection: Option<f64>,
     doubts: Vec<String>,
     errors: BTreeMap<String, u64>,
@@ -155,6 +158,8 @@ fn measured(round: &Round) -> Measured {
         cpu_us_per_message: round.cpu_per_message.map(|time| time / 1e3),
         server_core: round.server_share,
         generator_core: round.generator_share,
+        others_on_server_core: round.others.map(|(server, _)| server),
+        others_on_generator_core: round.others.map(|(_, generator)| generator),
         memory_per_idle_connection: round.idle_memory,
         doubts: round.doubts.iter().map(|doubt| round::doubt_in_words(*doubt)).collect(),
         errors: round.errors.iter().map(|(kind, count)| (kind.name(), *count)).collect(),

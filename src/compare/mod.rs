@@ -12,6 +12,7 @@
 //!   starts: the range holds what address layout and luck make of it.
 //! - *Server and generator on one core.* They are pinned apart ([`pinning`]).
 //! - *The generator was the bottleneck.* A round in which it was and the server was not is marked, and nothing is called from it.
+//! - *Something else ran.* What other processes take of the two processors is measured, and told where it is much ([`processors`]).
 //! - *Nobody looked at the replies.* Each is checked; a server that answers wrong, or not at all, is not compared.
 //!
 //! Memory an idle connection is found with one more process a round, which never saw load.
@@ -28,6 +29,7 @@ pub mod output;
 pub mod pinning;
 pub mod plan;
 pub mod process;
+pub mod processors;
 pub mod question;
 pub mod round;
 #[cfg(test)]
@@ -51,13 +53,7 @@ use crate::report::visible::visible;
 
 /// What ends a comparison before its time.
 pub trait Interrupt {
-    /// A stream for one run of load: a byte on it ends the run.
-    fn stream(&self) -> io::Result<UnixStream>;
-
-    /// A run has read a byte from its stream.
-    fn note(&mut self);
-
-    /// Whether the comparison is to end.
+    /// Whether the comparison is to end. It is asked a few times a second.
     fn is_caught(&mut self) -> bool;
 }
 

@@ -9,6 +9,15 @@ use crate::protocol::escape::Escaped;
 /// The share of its processors from which on a server counts as busy: then it was the bottleneck, whatever this program was.
 const BUSY: f64 = 0.95;
 
+/// What was metered while load ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Metered {
+    /// What the server used while load was measured; none where nothing is known of it.
+    pub cpu: Option<CpuUse>,
+    /// How many of the server's processors and of this program's were busy, whoever made them so; none where nothing is pinned.
+    pub busy: Option<(f64, f64)>,
+}
+
 /// What one round has shown of one server. Latencies and CPU times are in nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Round {
@@ -30,6 +39,8 @@ pub struct Round {
     pub server_share: Option<f64>,
     /// How much of a core this program used, 0 to 1.
     pub generator_share: f64,
+    /// How much of the server's processors and of this program's others used, in cores; none where nothing was pinned.
+    pub others: Option<(f64, f64)>,
     /// The server's memory an idle connection in bytes; none where it was not measured.
     pub idle_memory: Option<f64>,
     /// Why the figures may tell of this program and not of the server.
@@ -41,9 +52,9 @@ pub struct Round {
 }
 
 impl Round {
-    /// The figures of a run against a server that could use so many processors and used `cpu` of them. An error says why they count
-    /// for nothing: a reply was wrong, or there was none.
-    pub fn of(number: usize, outcome: &Outcome, cpu: Option<CpuUse>, processors: usize) -> Result<Round, String> {
+    /// The figures of a run against a server that could use so many processors, and what was metered meanwhile. An error says why they
+    /// count for nothing: a reply was wrong, or there was none.
+    pub fn of(number: usize, outcome: &Outcome, metered: &Metered, processors: usize) -> Result<Round, String> {
         if let Some(mismatch) = &outcome.mismatch {
             let shown = |bytes: &[u8]| Escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(40)])).to_string();
             return Err(format!(
@@ -65,10 +76,14 @@ impl Round {
                 words => format!("no message was answered in the measured time: {words}"),
             });
         }
-        let server_share = cpu.map(|used| used.share());
+        let server_share = metered.cpu.map(|used| used.share());
         let is_busy = server_share.is_some_and(|share| share >= BUSY * processors.max(1) as f64);
         let mut doubts = outcome.doubts();
         doubts.retain(|doubt| !(is_busy && matches!(doubt, Doubt::Saturated(_))));
+        let others = metered.busy.map(|(server, generator)| {
+            let others_of = |busy: f64, own: f64| (busy - own).max(0.0);
+            (others_of(server, server_share.unwrap_or(0.0)), others_of(generator, outcome.core_share()))
+        });
         Ok(Round {
             number,
             messages: outcome.messages,
@@ -80,6 +95,7 @@ impl Round {
             cpu_per_message: server_share.map(|share| share * 1e9 / rate),
             server_share,
             generator_share: outcome.core_share(),
+            others,
             idle_memory: None,
             doubts,
             errors: outcome.errors.clone(),
@@ -151,35 +167,48 @@ pub(super) mod tests {
         }
     }
 
-    fn used(cpu_ms: u64, wall_ms: u64) -> Option<CpuUse> {
-        Some(CpuUse { cpu: Duration::from_millis(cpu_ms), wall: Duration::from_millis(wall_ms) })
+    fn used(cpu_ms: u64, wall_ms: u64) -> Metered {
+        let cpu = CpuUse { cpu: Duration::from_millis(cpu_ms), wall: Duration::from_millis(wall_ms) };
+        Metered { cpu: Some(cpu), busy: None }
     }
+
+    const UNKNOWN: Metered = Metered { cpu: None, busy: None };
 
     #[test]
     fn cpu_time_a_message_is_a_quotient_of_rates() {
         // 10,000 messages a second, and half a core.
-        let figure = |cpu| Round::of(1, &outcome(20_000), cpu, 1).unwrap().cpu_per_message;
+        let figure = |metered| Round::of(1, &outcome(20_000), &metered, 1).unwrap().cpu_per_message;
         assert_eq!(figure(used(1000, 2000)), Some(50_000.0));
         assert_eq!(figure(used(1050, 2100)), Some(50_000.0), "wherever the readings were made");
-        assert_eq!(figure(None), None);
-        let round = Round::of(1, &outcome(20_000), used(1000, 2000), 1).unwrap();
+        assert_eq!(figure(UNKNOWN), None);
+        let round = Round::of(1, &outcome(20_000), &used(1000, 2000), 1).unwrap();
         assert_eq!((round.messages_per_second, round.generator_share), (10_000.0, 0.25));
         assert!(round.p50.abs_diff(50_000) < 100 && round.p999.abs_diff(50_000) < 100);
         assert_eq!(round.remark(), None);
     }
 
     #[test]
+    fn what_is_neither_the_servers_nor_this_programs_is_others() {
+        let others = |server, generator| {
+            let metered = Metered { busy: Some((server, generator)), ..used(1000, 2000) };
+            Round::of(1, &outcome(20_000), &metered, 1).unwrap().others
+        };
+        assert_eq!(others(0.75, 1.0), Some((0.25, 0.75)));
+        assert_eq!(others(0.4, 0.2), Some((0.0, 0.0)), "ticks are coarse");
+    }
+
+    #[test]
     fn a_saturated_generator_is_a_doubt_unless_the_server_was_busy_too() {
         let mut saturated = outcome(20_000);
         saturated.generator_cpu = Duration::from_millis(1990);
-        let doubts = |cpu, processors| Round::of(1, &saturated, cpu, processors).unwrap().doubts.len();
+        let doubts = |metered, processors| Round::of(1, &saturated, &metered, processors).unwrap().doubts.len();
         assert_eq!(doubts(used(1000, 2000), 1), 1);
         assert_eq!(doubts(used(1950, 2000), 1), 0);
         assert_eq!(doubts(used(1950, 2000), 2), 1, "it had another processor");
-        assert_eq!(doubts(None, 1), 1);
+        assert_eq!(doubts(UNKNOWN, 1), 1);
         let mut late = outcome(20_000);
         late.late = 1000;
-        let round = Round::of(1, &late, used(1990, 2000), 1).unwrap();
+        let round = Round::of(1, &late, &used(1990, 2000), 1).unwrap();
         assert_eq!(round.remark().unwrap(), "5.0 % of the messages left late");
     }
 
@@ -187,7 +216,10 @@ pub(super) mod tests {
     fn a_wrong_reply_or_none_counts_for_nothing() {
         let mut none = outcome(0);
         none.errors.insert(ErrorKind::Reset, 3);
-        assert_eq!(Round::of(1, &none, None, 1).unwrap_err(), "no message was answered in the measured time: reset 3");
+        assert_eq!(
+            Round::of(1, &none, &UNKNOWN, 1).unwrap_err(),
+            "no message was answered in the measured time: reset 3"
+        );
         let mut wrong = outcome(20_000);
         wrong.mismatch = Some(Mismatch {
             connection: 2,
@@ -196,13 +228,13 @@ pub(super) mod tests {
             expected: b"abc".to_vec(),
             got: b"\x1b[2J".to_vec(),
         });
-        let reason = Round::of(1, &wrong, None, 1).unwrap_err();
+        let reason = Round::of(1, &wrong, &UNKNOWN, 1).unwrap_err();
         assert!(
             reason.contains("message 7 on connection 2, from byte 3 on: '\\u{1b}[2J' came, and not 'abc'"),
             "{reason}"
         );
         let mut corrupt = outcome(20_000);
         corrupt.corrupt = Some(1);
-        assert!(Round::of(1, &corrupt, None, 1).is_err());
+        assert!(Round::of(1, &corrupt, &UNKNOWN, 1).is_err());
     }
 }

@@ -97,6 +97,7 @@ fn notes(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
         notes
             .push("doubtful: in some round the generator was the bottleneck, or late; so nothing is called".to_owned());
     }
+    notes.extend(comparison.disturbance());
     for (server, remark) in comparison.remarks() {
         notes.push(format!("{server}, {remark}"));
     }

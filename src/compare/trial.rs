@@ -1,13 +1,16 @@
 //! One server in one round: started, put under load, measured, stopped.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
 use crate::compare::command::ServerCommand;
 use crate::compare::idle::memory_per_connection;
 use crate::compare::plan::Plan;
+use crate::compare::processors::BusyMeter;
 use crate::compare::question::{Question, Refusal};
-use crate::compare::round::Round;
+use crate::compare::round::{Metered, Round};
 use crate::compare::start::{Started, start};
 use crate::compare::{Halt, Interrupt, Load};
 use crate::processes::meter::Meter;
@@ -58,19 +61,25 @@ impl<'a, 'l> Trials<'a, 'l> {
         let mut options = self.plan.options.clone();
         options.addresses = vec![started.address.clone()];
         let mut meter = Meter::new(started.process.group().family());
-        let outcome = (self.load)(options, Some(self.interrupt.stream()?), &mut |progress| {
+        let mut busy = BusyMeter::new(self.plan.pinning.as_ref());
+        // A run that has so many messages to send would never end by itself once its server has.
+        let (reader, mut stop) = UnixStream::pair()?;
+        let mut is_caught = false;
+        let outcome = (self.load)(options, Some(reader), &mut |progress| {
+            busy.watch(progress.stage);
             meter.watch(progress.stage);
             started.process.output.trim();
+            is_caught |= self.interrupt.is_caught();
+            if is_caught || started.process.ending().is_some() {
+                // One byte is enough: that there is no room for another, or nobody who reads it any more, is no error.
+                let _ = stop.set_nonblocking(true).and_then(|()| stop.write_all(b"x"));
+            }
         })?;
-        let cpu = meter.finish();
-        if outcome.interrupted {
-            self.interrupt.note();
-            return Err(Halt::Interrupted);
-        }
-        if started.process.ending().is_some() {
+        let metered = Metered { cpu: meter.finish(), busy: busy.finish() };
+        if outcome.interrupted || started.process.ending().is_some() {
             return Err(started.ended_or_interrupted());
         }
-        Round::of(number, &outcome, cpu, self.plan.server_processors()).map_err(|reason| started.failed(reason))
+        Round::of(number, &outcome, &metered, self.plan.server_processors()).map_err(|reason| started.failed(reason))
     }
 
     /// The memory that an idle connection costs a process of `server`; none where it does not take so many.

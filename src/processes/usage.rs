@@ -82,8 +82,10 @@ fn growth<K: Eq + std::hash::Hash>(before: &HashMap<K, u64>, after: &HashMap<K, 
     sum(after).saturating_sub(sum(before))
 }
 
-/// The memory that `members` have, in bytes: their proportional set size, in which a page that several processes share counts once. Where the
-/// kernel does not tell it, their resident set size. None where it tells neither. The kernel's own memory, for sockets, is in neither.
+/// The memory that `members` have, in bytes: their proportional set size, in which a page that several of them share counts once, without the
+/// pages of files: of those a process has more or less as other programs with the same libraries come and go. Where the kernel does
+/// not tell it (`proc_pid_smaps(5)`), their resident set size. None where it tells neither. The kernel's own memory, for sockets, is in
+/// none of them.
 pub fn memory(members: &[Member]) -> Option<u64> {
     let sizes: Vec<u64> = members.iter().filter_map(|member| size(*member)).collect();
     if sizes.is_empty() { None } else { Some(sizes.into_iter().sum()) }
@@ -93,7 +95,10 @@ fn size(member: Member) -> Option<u64> {
     let process = Process::new(member.id).ok()?;
     let resident = || process.statm().ok().map(|sizes| sizes.resident * procfs::page_size());
     let rollup = process.smaps_rollup().ok();
-    let proportional = rollup.and_then(|maps| maps.memory_map_rollup.0.first()?.extension.map.get("Pss").copied());
+    let proportional = rollup.and_then(|maps| {
+        let sizes = &maps.memory_map_rollup.0.first()?.extension.map;
+        Some(sizes.get("Pss_Anon")? + sizes.get("Pss_Shmem")?)
+    });
     proportional.or_else(resident)
 }
 

@@ -66,7 +66,7 @@ impl BarChart {
         chart::picture(size, |area| {
             let mut chart = ChartBuilder::on(area)
                 .margin_top(4)
-                .margin_left(12)
+                .margin_left(24)
                 .margin_right(36)
                 .x_label_area_size(48)
                 .build_cartesian_2d(x, 0.0..rows)?;

@@ -21,7 +21,9 @@
 //!
 //! | layer | what it knows |
 //! |---|---|
+//! | `compare` | servers as processes, measured in rounds under the same load. Feature `cli`, Linux |
 //! | `report` | what a run of load has measured, told: JSON, text, a page with pictures. Feature `cli` |
+//! | `processes` | other processes of this machine: which they are, and what they use. Feature `cli`, Linux |
 //! | [`server`], [`client`], `load` | applications of the reactor: each is a handler |
 //! | [`reactor`] | [`Reactor::turn`](reactor::Reactor::turn): poll, latches, ready list, deadlines. The only place that waits or closes |
 //! | [`net`] | connections, acceptors, datagram sockets: driven once, each says what should happen next |
@@ -36,6 +38,8 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod close_reason;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+pub mod compare;
 pub mod handler;
 pub mod key;
 pub mod limits;
@@ -44,6 +48,8 @@ pub mod load;
 pub mod log_limit;
 pub mod metrics;
 pub mod net;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+pub mod processes;
 pub mod protocol;
 pub mod reactor;
 pub mod readiness;

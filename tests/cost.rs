@@ -16,11 +16,9 @@ use std::time::Duration;
 use cooee::handler::{Context, Handler};
 use cooee::limits::Limits;
 use cooee::load;
-use cooee::load::options::{Body, End, Expect, Options, Pace};
+use cooee::load::options::{End, Options};
 use cooee::load::outcome::Outcome;
 use cooee::net::bind::{SocketOptions, listen_tcp};
-use cooee::protocol::charset::Charset;
-use cooee::protocol::framing::{Framing, Rules};
 use cooee::reactor::Reactor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -111,22 +109,11 @@ fn an_idle_connection_owns_its_slab_entry_and_its_deadline() {
 /// A run of load over one connection that measures so many messages.
 fn measure_load(address: SocketAddr, messages: u64) -> Outcome {
     let options = Options {
-        addresses: vec![address.into()],
-        datagrams: false,
-        sources: Vec::new(),
-        connections: 1,
-        connect_rate: None,
-        churn: false,
-        pipeline: 1,
-        pace: Pace::Closed,
         end: End::Messages(messages),
         warmup: Duration::ZERO,
         timeout: PATIENCE,
         connect_timeout: PATIENCE,
-        body: Body::Noise(64),
-        expect: Expect::Echo,
-        rules: Rules { framing: Framing::Chunk, max_frame: 1024, charset: Charset::UTF_8 },
-        interval: Duration::from_secs(1),
+        ..Options::new(vec![address.into()])
     };
     load::run(options, None, &mut |_| {}).expect("a run")
 }

@@ -8,18 +8,24 @@
 mod support;
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use support::{FaultyServer, Loading, Measured, cooee, load, resident_bytes, run, take};
+use support::{FaultyServer, Loading, Measured, cooee, load, resident_bytes, run, take, wait_until};
 
 const LENGTH: usize = 64;
 
-/// A server that changes one byte of the fifth reply on its third connection.
+/// A server that changes one byte of the fifth reply on its third connection. The others go no further before that, or they could
+/// take all messages.
 fn changes_a_byte() -> FaultyServer {
-    FaultyServer::answering(LENGTH, |connection, number, mut message| {
+    let is_done = AtomicBool::new(false);
+    FaultyServer::answering(LENGTH, move |connection, number, mut message| {
         if (connection, number) == (2, 4) {
             message[17] = b'\x1b';
+            is_done.store(true, Ordering::SeqCst);
+        } else if connection != 2 && number > 4 {
+            wait_until("the byte was changed", || is_done.load(Ordering::SeqCst));
         }
         message
     })

@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use log::LevelFilter;
 
+#[cfg(target_os = "linux")]
+use crate::cli::compare_arguments::CompareArguments;
 use crate::cli::load_arguments::LoadArguments;
 use crate::cli::report_arguments::{OutputArguments, ReportArguments};
 use crate::cli::settings::{self, Settings};
@@ -35,6 +37,9 @@ pub(crate) enum Command {
     Send(SendArguments),
     /// Put load on a server, check every reply, and tell how long they took
     Load(Box<LoadCommand>),
+    /// Start several servers in turn, put the same load on each, and tell which one is better where that can be told
+    #[cfg(target_os = "linux")]
+    Compare(Box<CompareArguments>),
     /// Tell what runs of load have measured: merged, or side by side
     Report(ReportArguments),
 }

@@ -28,6 +28,11 @@ impl Transport {
         ("unix", Transport::Unix),
         ("unixgram", Transport::UnixDatagram),
     ];
+
+    /// The one with this name, in small letters.
+    pub(crate) fn named(name: &str) -> Option<Transport> {
+        Transport::ALL.iter().find(|(known, _)| *known == name).map(|(_, transport)| *transport)
+    }
 }
 
 impl fmt::Display for Transport {
@@ -64,11 +69,10 @@ impl Endpoint {
         let (transport, rest) = match address.split_once("://") {
             None => (None, address),
             Some((scheme, rest)) => {
-                let known = Transport::ALL.iter().find(|(name, _)| *name == scheme.to_ascii_lowercase());
-                let Some((_, transport)) = known else {
+                let Some(transport) = Transport::named(&scheme.to_ascii_lowercase()) else {
                     return Err(format!("unknown scheme '{scheme}': valid ones are tcp, udp, unix and unixgram"));
                 };
-                (Some(*transport), rest)
+                (Some(transport), rest)
             }
         };
         let place = match transport {

@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::load_arguments::Target;
 use crate::cli::progress::Progress;
+use crate::cli::server_meter::ServerMeter;
 use crate::load;
 use crate::load::options::{End, Options, Pace};
 use crate::load::outcome::Outcome;
@@ -38,7 +39,8 @@ pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, Failure> {
     command.output.check_files()?;
     descriptors::raise_limit();
     let interrupt = Interrupt::catch().map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
-    let mut runs = Runs { target, interrupt };
+    let server = ServerMeter::find(&target.addresses, options.datagrams);
+    let mut runs = Runs { target, server, interrupt };
     let report = match command.slo {
         None => runs.report(&options)?,
         Some(objective) => runs.search(&options, objective)?,
@@ -88,6 +90,8 @@ fn verdict(report: &Report) -> ExitCode {
 /// Runs against one server, one after the other.
 struct Runs {
     target: Target,
+    /// The server's processes, where they are on this machine: whether it is they or this one that is the bottleneck is known then.
+    server: ServerMeter,
     interrupt: Interrupt,
 }
 
@@ -95,11 +99,15 @@ impl Runs {
     fn outcome(&mut self, options: &Options) -> Result<Outcome, Failure> {
         let failed = |error: io::Error| Failure::Runtime(format!("the event loop failed: {error}"));
         let progress = Progress::start();
-        let outcome = load::run(options.clone(), Some(self.interrupt.stream().map_err(failed)?), &mut |state| {
+        self.server.start();
+        let interrupt = self.interrupt.stream().map_err(failed)?;
+        let outcome = load::run(options.clone(), Some(interrupt), &mut |state| {
+            self.server.watch(state.stage);
             progress.show(state);
         });
         progress.finish();
-        let outcome = outcome.map_err(failed)?;
+        let mut outcome = outcome.map_err(failed)?;
+        self.server.finish(&mut outcome);
         if outcome.interrupted {
             self.interrupt.note();
         }

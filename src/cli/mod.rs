@@ -1,6 +1,10 @@
 //! The command line: arguments, endpoint URLs, the log on stderr. Everything here may know everything below.
 
 mod arguments;
+#[cfg(target_os = "linux")]
+mod compare;
+#[cfg(target_os = "linux")]
+mod compare_arguments;
 mod descriptors;
 pub mod endpoint;
 mod failure;
@@ -13,6 +17,7 @@ mod report;
 mod report_arguments;
 mod send;
 mod serve;
+mod server_meter;
 pub mod settings;
 mod units;
 
@@ -29,6 +34,8 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Load(arguments) => load::run(arguments),
+        #[cfg(target_os = "linux")]
+        Command::Compare(arguments) => compare::run(arguments),
         Command::Report(arguments) => report::run(arguments),
     });
     match result {

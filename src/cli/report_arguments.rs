@@ -104,12 +104,12 @@ impl OutputArguments {
 /// The name of a standard stream among files.
 pub(crate) const STANDARD: &str = "-";
 
-fn is_standard(path: Option<&Path>) -> bool {
+pub(crate) fn is_standard(path: Option<&Path>) -> bool {
     path == Some(Path::new(STANDARD))
 }
 
 /// Writes to a file, or to standard output. That nobody reads standard output any more is no failure.
-fn to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+pub(crate) fn to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
     if is_standard(Some(path)) {
         let mut sink = BufWriter::new(io::stdout().lock());
         return match write(&mut sink).and_then(|()| sink.flush()) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::load::schedule::Schedule;
 use crate::protocol::ack::Ack;
+use crate::protocol::charset::Charset;
 use crate::protocol::chunk;
 use crate::protocol::framing::{Framing, Rules};
 
@@ -96,6 +97,29 @@ pub enum Expect {
 }
 
 impl Options {
+    /// What `cooee load` does where no flag says anything else: one TCP connection that echoes 64 bytes in a closed loop for 10 s,
+    /// after a warm-up of one.
+    pub fn new(addresses: Vec<Address>) -> Options {
+        Options {
+            addresses,
+            datagrams: false,
+            sources: Vec::new(),
+            connections: 1,
+            connect_rate: None,
+            churn: false,
+            pipeline: 1,
+            pace: Pace::Closed,
+            end: End::After(Duration::from_secs(10)),
+            warmup: Duration::from_secs(1),
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            body: Body::Noise(64),
+            expect: Expect::Echo,
+            rules: Rules { framing: Framing::Chunk, max_frame: 64 * 1024, charset: Charset::UTF_8 },
+            interval: Duration::from_millis(100),
+        }
+    }
+
     /// Connections at the most: no process may have more descriptors (Linux's `fs.nr_open` allows 1,048,576 of them).
     pub const CONNECTIONS_MAX: usize = 1_000_000;
 
@@ -183,28 +207,10 @@ impl Options {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::protocol::charset::Charset;
 
     /// A closed loop of one connection to nowhere.
     pub(crate) fn options() -> Options {
-        Options {
-            addresses: vec![Address::Ip(([127, 0, 0, 1], 9).into())],
-            datagrams: false,
-            sources: Vec::new(),
-            connections: 1,
-            connect_rate: None,
-            churn: false,
-            pipeline: 1,
-            pace: Pace::Closed,
-            end: End::After(Duration::from_secs(10)),
-            warmup: Duration::ZERO,
-            timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(5),
-            body: Body::Noise(64),
-            expect: Expect::Echo,
-            rules: Rules { framing: Framing::Chunk, max_frame: 64 * 1024, charset: Charset::UTF_8 },
-            interval: Duration::from_millis(100),
-        }
+        Options { warmup: Duration::ZERO, ..Options::new(vec![Address::Ip(([127, 0, 0, 1], 9).into())]) }
     }
 
     fn fault(change: impl FnOnce(&mut Options)) -> String {

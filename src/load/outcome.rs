@@ -253,3 +253,51 @@ pub enum Stage {
     /// Waiting for what is outstanding.
     Waiting,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome() -> Outcome {
+        let empty = || Histogram::new(3).expect("a number of digits");
+        let mut latency = empty();
+        latency.record(1_000).expect("it resizes itself");
+        Outcome {
+            open_loop: true,
+            duration: Duration::from_secs(10),
+            connections: 1,
+            messages: 1,
+            replies_in_time: 1,
+            reply_bytes_in_time: 64,
+            latency,
+            send_latency: empty(),
+            intervals: Vec::new(),
+            errors: BTreeMap::new(),
+            lost: Some(0),
+            duplicated: Some(0),
+            reordered: Some(0),
+            corrupt: Some(0),
+            late: 0,
+            sent: 1_000,
+            generator_cpu: Duration::from_secs(5),
+            server_cpu: None,
+            interrupted: false,
+            mismatch: None,
+        }
+    }
+
+    #[test]
+    fn a_hundredth_of_late_sends_is_allowed_and_no_more() {
+        assert_eq!(Outcome { late: 10, ..outcome() }.doubts(), []);
+        assert_eq!(Outcome { late: 11, ..outcome() }.doubts(), [Doubt::LateSends(0.011)]);
+    }
+
+    #[test]
+    fn a_saturated_core_here_is_a_doubt_unless_the_server_had_one_too() {
+        let busy = |server_cpu| Outcome { generator_cpu: Duration::from_millis(9_900), server_cpu, ..outcome() };
+        assert_eq!(busy(None).doubts(), [Doubt::Saturated(0.99)]);
+        assert_eq!(busy(Some(Duration::from_secs(7))).doubts(), [Doubt::Saturated(0.99)]);
+        assert_eq!(busy(Some(Duration::from_millis(9_900))).doubts(), [], "the server was the limit, or both were");
+        assert_eq!(Outcome { messages: 0, ..busy(None) }.doubts(), [], "nothing was measured that could be doubted");
+    }
+}

@@ -158,22 +158,13 @@ impl Pacer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::options::tests::options;
 
     const SECOND: u64 = 1_000_000_000;
 
     fn pacer(pace: Pace, end: End, warmup: u64) -> Pacer {
-        let mut pacer = Pacer {
-            pace,
-            end,
-            warmup: Duration::from_secs(warmup),
-            began: Moment::NEVER,
-            number: 0,
-            warming_up: true,
-            measured: 0,
-            last_due: Moment::default(),
-            returned: Vec::new(),
-            stops_at: Moment::NEVER,
-        };
+        let options = Options { pace, end, warmup: Duration::from_secs(warmup), ..options() };
+        let mut pacer = Pacer::new(&options);
         assert_eq!(pacer.take(Moment(5)), None, "it has not begun");
         pacer.begin(Moment(SECOND));
         pacer

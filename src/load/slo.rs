@@ -25,6 +25,9 @@ const LOWER: f64 = 0.9;
 /// The part of the rate that has to be answered within the measured time.
 const KEPT_UP: f64 = 0.99;
 
+/// With fewer messages than this a run says nothing of any percentile.
+const MESSAGES_MIN: u64 = 10;
+
 /// What is promised: so many of the messages are answered within this time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
@@ -58,6 +61,8 @@ impl Objective {
             Verdict::FellBehind
         } else if u128::from(outcome.latency.value_at_quantile(self.quantile)) > self.latency.as_nanos() {
             Verdict::TooSlow
+        } else if outcome.messages < MESSAGES_MIN {
+            Verdict::TooFew
         } else {
             Verdict::Kept
         }
@@ -81,6 +86,8 @@ pub enum Verdict {
     FellBehind,
     /// Something went wrong, or was lost.
     Errors,
+    /// Too few messages were due to say.
+    TooFew,
     /// The run is not valid: this program was too slow for the rate.
     Doubtful,
 }
@@ -92,6 +99,7 @@ impl fmt::Display for Verdict {
             Verdict::TooSlow => "too slow",
             Verdict::FellBehind => "the server fell behind",
             Verdict::Errors => "errors",
+            Verdict::TooFew => "too few messages to tell: it needs a longer --duration",
             Verdict::Doubtful => "this program was too slow to tell",
         })
     }
@@ -156,6 +164,8 @@ impl Search {
         self.steps = if is_first { 0 } else { self.steps + 1 };
         match verdict {
             Verdict::Kept => self.kept = self.kept.max(rate),
+            // There are still fewer at a lower rate.
+            Verdict::TooFew => self.steps = DOWN_MAX,
             _ => self.failed = self.failed.min(rate),
         }
     }
@@ -204,6 +214,13 @@ mod tests {
         assert!(rate <= 70_000.0 && rate > 60_000.0);
         assert_eq!(search(100_000.0, 80_000.0, 0.0).0, Next::NotFound);
         assert_eq!(search(100_000.0, 0.0, 0.0).0, Next::NotFound);
+    }
+
+    #[test]
+    fn a_rate_with_hardly_a_message_is_not_searched_for() {
+        let mut search = Search::new(10.0);
+        search.step(5.0, Verdict::TooFew);
+        assert_eq!(search.next(), Next::NotFound);
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub fn doubt(doubt: Doubt) -> String {
             human::share(Outcome::LATE_MAX)
         ),
         Doubt::Saturated(share) => format!(
-            "This program used {} of a core: it was the bottleneck, not the server. Run it from several machines (or several \
+            "This program used {} of a core, and no server on this machine did: it was the bottleneck. Run it from several machines (or several \
              times, on cores of their own) and merge their reports.",
             human::share(share)
         ),

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::utsname::uname;
-use procfs::{CpuInfo, Current};
 use serde::{Deserialize, Serialize};
 
 use crate::load::options::{Body, End, Expect, Options, Pace};
@@ -57,7 +56,7 @@ impl Conditions {
             program: concat!("cooee ", env!("CARGO_PKG_VERSION")).to_owned(),
             host: system(|names| names.nodename()),
             kernel: kernel.join(" "),
-            cpu: CpuInfo::current().ok().and_then(|cpu| cpu.model_name(0).map(str::to_owned)),
+            cpu: cpu_model(),
             cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
             descriptors: getrlimit(Resource::RLIMIT_NOFILE)
                 .ok()
@@ -72,6 +71,20 @@ impl Conditions {
     pub(super) fn began(&self) -> Option<SystemTime> {
         humantime::parse_rfc3339_weak(&self.began).ok()
     }
+}
+
+/// The model of the processors; none where the system does not tell.
+#[cfg(target_os = "linux")]
+fn cpu_model() -> Option<String> {
+    use procfs::{CpuInfo, Current};
+
+    CpuInfo::current().ok()?.model_name(0).map(str::to_owned)
+}
+
+/// The model of the processors: this system is not asked.
+#[cfg(not(target_os = "linux"))]
+fn cpu_model() -> Option<String> {
+    None
 }
 
 fn options_by_flag(options: &Options) -> BTreeMap<String, String> {

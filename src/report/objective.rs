@@ -42,6 +42,14 @@ impl Found {
         let limit_us = objective.latency.as_secs_f64() * 1e6;
         Found { percentile: objective.name().to_owned(), limit_us, rate: None, steps: Vec::new() }
     }
+
+    /// The rate at which the search had to turn back because the generator was too slow for it, in messages a second; none where it was
+    /// the server that was. Then the server may do more than what was found.
+    pub fn generator_limit(&self) -> Option<f64> {
+        let above = |step: &&Step| !step.kept && self.rate.is_none_or(|rate| step.rate > rate);
+        let lowest = self.steps.iter().filter(above).min_by(|one, other| one.rate.total_cmp(&other.rate))?;
+        (lowest.verdict == Verdict::Doubtful.to_string()).then_some(lowest.rate)
+    }
 }
 
 impl Step {
@@ -66,5 +74,33 @@ impl fmt::Display for Step {
             Some(latency) => write!(f, " ({})", human::latency(latency * 1e3)),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(rate: Option<f64>, steps: &[(f64, Verdict)]) -> Found {
+        let step = |(rate, verdict): &(f64, Verdict)| Step {
+            rate: *rate,
+            confirms: false,
+            latency_us: None,
+            kept: *verdict == Verdict::Kept,
+            verdict: verdict.to_string(),
+        };
+        Found { percentile: "p99".to_owned(), limit_us: 2e3, rate, steps: steps.iter().map(step).collect() }
+    }
+
+    #[test]
+    fn whose_limit_was_found_is_known() {
+        let (kept, slow, doubtful) = (Verdict::Kept, Verdict::TooSlow, Verdict::Doubtful);
+        assert_eq!(found(Some(2e4), &[(4e4, slow), (1e4, kept), (2e4, kept)]).generator_limit(), None);
+        assert_eq!(found(Some(2e4), &[(4e4, slow), (2e4, kept), (3e4, doubtful)]).generator_limit(), Some(3e4));
+        assert_eq!(found(Some(2e4), &[(4e4, doubtful), (2e4, kept), (3e4, slow)]).generator_limit(), None);
+        // What was not confirmed at first lies below.
+        assert_eq!(found(Some(9.0), &[(20.0, slow), (8.0, doubtful), (9.0, kept)]).generator_limit(), None);
+        assert_eq!(found(None, &[(4e4, slow), (1e4, doubtful)]).generator_limit(), Some(1e4));
+        assert_eq!(found(None, &[]).generator_limit(), None);
     }
 }

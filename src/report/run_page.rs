@@ -131,6 +131,7 @@ fn conditions(report: &Report) -> Markup {
     let runs = &report.conditions;
     html! {
         (page::facts(&[("CPU of the generator".to_owned(), words::cpu(report))]))
+        @if let Some(words) = words::server_cpu(report) { (page::facts(&[("CPU of the server".to_owned(), words)])) }
         @for run in runs.iter().take(CONDITIONS_MAX) { (page::facts(&facts(run))) }
         @if runs.len() > CONDITIONS_MAX { p { "And " (runs.len() - CONDITIONS_MAX) " more runs." } }
     }

@@ -16,8 +16,14 @@ pub(super) fn headline(report: &Report) -> String {
         0 | 1 => String::new(),
         count => format!(", merged from {count} runs"),
     };
+    let churn = report.conditions.first().is_some_and(|conditions| conditions.options.contains_key("churn"));
+    let renewed = if churn { ", a new one for each message" } else { "" };
     let duration = human::seconds(report.duration_s);
-    format!("{}: {} loop, {connections}, {duration}{runs}", shortened(&report.endpoint, 200), report.pace.name())
+    format!(
+        "{}: {} loop, {connections}{renewed}, {duration}{runs}",
+        shortened(&report.endpoint, 200),
+        report.pace.name()
+    )
 }
 
 /// What has to be known before any figure is read: a heading in capitals, and sentences. What others wrote is in them as it is.
@@ -60,7 +66,14 @@ pub(super) fn objective(report: &Report) -> Option<(String, Vec<String>)> {
         Some(rate) => format!("Highest rate that keeps {percentile} within {limit}: {} messages/s.", human::rate(rate)),
         None => format!("No rate was found that keeps {percentile} within {limit}."),
     };
-    Some((heading, found.steps.iter().map(|step| shortened(&step.to_string(), 200)).collect()))
+    let mut sentences: Vec<String> = found.steps.iter().map(|step| shortened(&step.to_string(), 200)).collect();
+    sentences.extend(found.generator_limit().map(|rate| {
+        format!(
+            "At {} messages/s this program was too slow for its schedule, or its machine too busy: the server may do more.",
+            human::rate(rate)
+        )
+    }));
+    Some((heading, sentences))
 }
 
 /// The CPU time that the generator has used: in all, of a core, and a message.

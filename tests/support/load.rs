@@ -99,9 +99,10 @@ impl Measured {
         let objective = &self.report["objective"];
         let found_no_rate = objective.is_object() && objective["rate"].is_null();
         let code = match self.report["valid"] == true {
-            _ if self.count("messages") == 0 || has_wrong_byte || found_no_rate => 1,
-            true => 0,
+            _ if self.count("messages") == 0 || has_wrong_byte => 1,
             false => 3,
+            true if found_no_rate => 1,
+            true => 0,
         };
         assert_eq!(self.ran.code, Some(code), "{}", self.shown());
     }

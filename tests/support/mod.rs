@@ -7,6 +7,7 @@
 
 mod client;
 mod faulty_datagrams;
+mod faulty_peer;
 mod faulty_server;
 mod load;
 mod message;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 
 pub use client::Client;
 pub use faulty_datagrams::{Fate, Fates, FaultyDatagrams};
+pub use faulty_peer::{faulty, is_gone, pids};
 pub use faulty_server::{FaultyServer, take};
 pub use load::{Loading, Measured, load, load_command};
 pub use message::{acknowledged, len32};

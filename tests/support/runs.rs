@@ -6,12 +6,10 @@ use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cooee::address::Address;
-use cooee::load::options::{Body, End, Expect, Options, Pace};
+use cooee::load::options::{Options, Pace};
 use cooee::load::outcome::{ErrorKind, Interval, Mismatch, Outcome};
 use cooee::load::schedule::Schedule;
 use cooee::load::slo::Objective;
-use cooee::protocol::charset::Charset;
-use cooee::protocol::framing::{Framing, Rules};
 use cooee::report::Report;
 use cooee::report::conditions::Conditions;
 use cooee::report::objective::{Found, Step};
@@ -23,22 +21,10 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// What the runs were asked to do: 1,000 messages a second over 50 connections for 10 s.
 pub fn options() -> Options {
     Options {
-        addresses: vec![Address::Ip(([127, 0, 0, 1], 9000).into())],
-        datagrams: false,
-        sources: Vec::new(),
         connections: 50,
-        connect_rate: None,
-        churn: false,
-        pipeline: 1,
-        pace: Pace::Open(Schedule { from: 1000.0, to: 1000.0, ramp: Duration::ZERO }),
-        end: End::After(Duration::from_secs(10)),
-        warmup: Duration::from_secs(1),
-        timeout: Duration::from_secs(10),
-        connect_timeout: Duration::from_secs(5),
-        body: Body::Noise(64),
-        expect: Expect::Echo,
-        rules: Rules { framing: Framing::Chunk, max_frame: 65536, charset: Charset::UTF_8 },
+        pace: Pace::Open(Schedule::steady(1000.0)),
         interval: INTERVAL,
+        ..Options::new(vec![Address::Ip(([127, 0, 0, 1], 9000).into())])
     }
 }
 

@@ -1,0 +1,168 @@
+//! `cooee compare`: checks everything, compares, and tells what was found.
+
+use std::env;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use crate::address::Address;
+use crate::cli::compare_arguments::{CompareArguments, Processors};
+use crate::cli::descriptors;
+use crate::cli::endpoint::Transport;
+use crate::cli::failure::Failure;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::load_arguments::Target;
+use crate::cli::progress::Progress;
+use crate::cli::report_arguments::{STANDARD, is_standard, to};
+use crate::compare::command::ServerCommand;
+use crate::compare::comparison::Comparison;
+use crate::compare::listen_address::Family;
+use crate::compare::pinning::Pinning;
+use crate::compare::plan::Plan;
+use crate::compare::{self, html, json, table};
+use crate::load;
+use crate::load::options::Options;
+use crate::load::outcome::{self, Outcome};
+use crate::report::conditions::Conditions;
+use crate::report::visible::visible;
+
+/// Some figures tell of this program and not of the servers.
+const DOUBTFUL: u8 = 3;
+
+/// As a shell tells of a program that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
+/// Compares, and prints the result.
+pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
+    let began = SystemTime::now();
+    let mut plan = plan(arguments)?;
+    arguments.output().check()?;
+    arguments.output().check_files()?;
+    let mut interrupt = Interrupt::catch().map_err(|error| runtime("cannot catch signals", &error))?;
+    // Told before this thread is pinned: it is the machine's processors that count.
+    let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let conditions = Conditions::here(command, &plan.options, began);
+    let list = |cpus: &Option<Processors>| cpus.as_ref().map(|Processors(cpus)| cpus.clone());
+    plan.pinning =
+        Pinning::new(list(&arguments.server_cpus), list(&arguments.generator_cpus)).map_err(Failure::Usage)?;
+
+    let servers = compare::run(&plan, &mut run_load, &mut interrupt);
+    let servers = servers.map_err(|error| runtime("cannot compare", &error))?;
+    let comparison = Comparison {
+        conditions,
+        transport: arguments.transport.to_string(),
+        pinning: plan.pinning.as_ref().map(|pinning| (pinning.server.clone(), pinning.generator.clone())),
+        rounds: plan.rounds,
+        idle_connections: if plan.options.datagrams { 0 } else { plan.idle_connections },
+        is_interrupted: interrupt.is_caught(),
+        servers,
+    };
+    drop(plan);
+    tell(arguments, &comparison)?;
+    Ok(exit_code(&comparison))
+}
+
+/// Runs load, with its line on a terminal.
+fn run_load(
+    options: Options,
+    interrupt: Option<UnixStream>,
+    watch: &mut dyn FnMut(&outcome::Progress),
+) -> io::Result<Outcome> {
+    let line = Progress::start();
+    load::run(options, interrupt, &mut |progress| {
+        watch(progress);
+        line.show(progress);
+    })
+}
+
+/// Checks everything that can be checked before anything is started.
+fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
+    let (family, address) = match arguments.transport {
+        Transport::Tcp | Transport::Udp => (Family::Port, Address::Ip((Ipv4Addr::LOCALHOST, 0).into())),
+        Transport::Unix | Transport::UnixDatagram => (Family::Path, Address::Unix("/".into())),
+    };
+    let mut servers: Vec<ServerCommand> = Vec::new();
+    for text in &arguments.servers {
+        let wrong = |reason: String| Failure::Usage(format!("--server '{}': {reason}", visible(text)));
+        let server = ServerCommand::parse(text, family).map_err(wrong)?;
+        server.find_program().map_err(wrong)?;
+        if servers.iter().any(|known| known.name == server.name) {
+            return Err(wrong(format!("another one is called '{}' already: NAME=COMMAND", visible(&server.name))));
+        }
+        servers.push(server);
+    }
+    // Its addresses are not used: each process has its own.
+    let target = Target { text: String::new(), transport: arguments.transport, addresses: vec![address] };
+    let options = arguments.load.options(&target)?;
+    let possible = descriptors::connection_limit(None, 0)?;
+    for (flag, wanted) in [("--connections", options.connections), ("--idle-connections", arguments.idle_connections)] {
+        if wanted > possible {
+            return Err(Failure::Usage(format!(
+                "{flag} {wanted} does not fit: the limit of descriptors allows {possible} (raise it with 'ulimit -n')"
+            )));
+        }
+    }
+    Ok(Plan {
+        servers,
+        rounds: arguments.rounds,
+        family,
+        options,
+        idle_connections: arguments.idle_connections,
+        start_timeout: arguments.start_timeout,
+        pinning: None,
+    })
+}
+
+/// Writes the report to wherever it goes, and what went wrong to standard error.
+fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Failure> {
+    for (server, failure) in comparison.failures() {
+        let lines: String = failure.output.iter().map(|line| format!("\n  | {line}")).collect();
+        let wrote = if lines.is_empty() { " (it wrote nothing)" } else { "; it wrote at last:" };
+        let (name, round, reason) = (visible(&server.name), failure.round, visible(&failure.reason));
+        let _ = writeln!(io::stderr(), "cooee: {name} failed in round {round}: {reason}{wrote}{lines}");
+    }
+    if let Some(path) = &arguments.json {
+        let json = json::render(comparison).map_err(|error| runtime("cannot make JSON", &error))?;
+        to(path, |sink| sink.write_all(json.as_bytes()))?;
+    }
+    if let Some(path) = &arguments.html {
+        to(path, |sink| sink.write_all(html::render(comparison).as_bytes()))?;
+    }
+    if is_standard(arguments.json.as_deref()) {
+        return Ok(());
+    }
+    to(Path::new(STANDARD), |sink| sink.write_all(table::render(comparison).as_bytes()))
+}
+
+fn runtime(what: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::Runtime(format!("{what}: {error}"))
+}
+
+fn exit_code(comparison: &Comparison) -> ExitCode {
+    if comparison.is_interrupted {
+        ExitCode::from(INTERRUPTED)
+    } else if comparison.failures().next().is_some() {
+        ExitCode::FAILURE
+    } else if comparison.is_doubtful() {
+        ExitCode::from(DOUBTFUL)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+impl compare::Interrupt for Interrupt {
+    fn stream(&self) -> io::Result<UnixStream> {
+        Interrupt::stream(self)
+    }
+
+    fn note(&mut self) {
+        Interrupt::note(self);
+    }
+
+    fn is_caught(&mut self) -> bool {
+        Interrupt::is_caught(self)
+    }
+}

@@ -1,0 +1,74 @@
+//! The flags of `cooee compare`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::endpoint::Transport;
+use crate::cli::load_arguments::LoadArguments;
+use crate::cli::report_arguments::OutputArguments;
+use crate::cli::units;
+use crate::compare::pinning;
+
+const NOTES: &str = "\
+A COMMAND is split as a shell splits it, but no shell runs it. {port} stands where the server is told which port of 127.0.0.1 to
+listen on; with --transport unix or unixgram, {path} stands for the path of its socket. The server has to stay in the foreground.
+  cooee compare --server 'cooee=cooee serve tcp://127.0.0.1:{port}' \\
+                --server 'socat=socat TCP-LISTEN:{port},fork,reuseaddr PIPE' -c 50
+Every server is stopped again, with all that it has started. Exit code 0: all were measured; 1: one failed, or this program did;
+2: the arguments make no sense; 3: in some round the generator was the bottleneck, or late; 130: it was interrupted.";
+
+// Several rounds of each server: so each is shorter than a run of load alone.
+#[derive(Debug, Args)]
+#[command(after_help = NOTES, mut_arg("duration", |duration| duration.default_value("5s")))]
+pub(crate) struct CompareArguments {
+    /// A server: its name in the report and the command that starts it. The others are compared with the first one
+    #[arg(long = "server", value_name = "NAME=COMMAND", required = true)]
+    pub(crate) servers: Vec<String>,
+    /// How often each server is measured; fewer than 4 rounds call no winner
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = units::positive_count)]
+    pub(crate) rounds: usize,
+    /// What carries the messages: tcp, udp, unix or unixgram
+    #[arg(long, value_name = "NAME", default_value = "tcp", value_parser = transport)]
+    pub(crate) transport: Transport,
+    /// How long a server may take until it answers, and then to take the idle connections
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration)]
+    pub(crate) start_timeout: Duration,
+    /// Connections with which the memory of an idle one is measured; 0 does not measure it
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) idle_connections: usize,
+    /// The processors that servers run on: 0, 0,2 or 0-3 [default: one of them, where there are two]
+    #[arg(long, value_name = "LIST", value_parser = processors)]
+    pub(crate) server_cpus: Option<Processors>,
+    /// The processors that this program runs on [default: another one]
+    #[arg(long, value_name = "LIST", value_parser = processors)]
+    pub(crate) generator_cpus: Option<Processors>,
+    /// Write the figures as JSON; - is standard output, and nothing else is written there
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a page with pictures, in one file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) html: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) load: LoadArguments,
+}
+
+impl CompareArguments {
+    /// Where the report goes.
+    pub(crate) fn output(&self) -> OutputArguments {
+        OutputArguments { json: self.json.clone(), csv: None, html: self.html.clone() }
+    }
+}
+
+/// A list of processors. (A bare `Vec` would be a flag with several values.)
+#[derive(Clone, Debug)]
+pub(crate) struct Processors(pub(crate) Vec<usize>);
+
+fn processors(text: &str) -> Result<Processors, String> {
+    pinning::parse_list(text).map(Processors)
+}
+
+fn transport(text: &str) -> Result<Transport, String> {
+    Transport::named(text).ok_or_else(|| "valid ones are tcp, udp, unix and unixgram".to_owned())
+}

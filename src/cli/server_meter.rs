@@ -1,0 +1,65 @@
+//! The CPU time of the server that load is put on, where it runs on this machine and can be seen.
+
+pub(crate) use system::ServerMeter;
+
+#[cfg(target_os = "linux")]
+mod system {
+    use crate::address::Address;
+    use crate::load::outcome::{Outcome, Stage};
+    use crate::processes::family::Family;
+    use crate::processes::meter::Meter;
+    use crate::processes::owner::owners;
+
+    /// Finds the server's processes, and measures them while a run is measured.
+    pub(crate) struct ServerMeter {
+        servers: Option<Family>,
+        meter: Option<Meter>,
+    }
+
+    impl ServerMeter {
+        /// Looks for the processes that serve at one of `addresses`.
+        pub(crate) fn find(addresses: &[Address], datagrams: bool) -> ServerMeter {
+            let mut found = addresses.iter().map(|address| owners(address, datagrams));
+            ServerMeter { servers: found.find(|owners| !owners.is_empty()).map(Family::Of), meter: None }
+        }
+
+        /// A run begins.
+        pub(crate) fn start(&mut self) {
+            self.meter = self.servers.clone().map(Meter::new);
+        }
+
+        /// The run is at this stage now.
+        pub(crate) fn watch(&mut self, stage: Stage) {
+            if let Some(meter) = &mut self.meter {
+                meter.watch(stage);
+            }
+        }
+
+        /// The run has ended with `outcome`, which is told what the server used.
+        pub(crate) fn finish(&mut self, outcome: &mut Outcome) {
+            let used = self.meter.take().and_then(Meter::finish);
+            outcome.server_cpu = used.map(|used| outcome.duration.mul_f64(used.share()));
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use crate::address::Address;
+    use crate::load::outcome::{Outcome, Stage};
+
+    /// Other systems tell of other processes in other ways: nothing is known of the server here.
+    pub(crate) struct ServerMeter;
+
+    impl ServerMeter {
+        pub(crate) fn find(_addresses: &[Address], _datagrams: bool) -> ServerMeter {
+            ServerMeter
+        }
+
+        pub(crate) fn start(&mut self) {}
+
+        pub(crate) fn watch(&mut self, _stage: Stage) {}
+
+        pub(crate) fn finish(&mut self, _outcome: &mut Outcome) {}
+    }
+}

@@ -1,0 +1,226 @@
+//! What a comparison has shown.
+
+use crate::compare::command::ServerCommand;
+use crate::compare::metric::Metric;
+use crate::compare::round::Round;
+use crate::compare::summary::Summary;
+use crate::compare::verdict::Verdict;
+use crate::report::conditions::Conditions;
+
+/// What a comparison has shown, and under which conditions.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The machine, the command line and the load.
+    pub conditions: Conditions,
+    /// What carried the messages: tcp, udp, unix or unixgram.
+    pub transport: String,
+    /// The processors of the server and of this program; none where they were not pinned.
+    pub pinning: Option<(Vec<usize>, Vec<usize>)>,
+    /// Rounds that were to be measured.
+    pub rounds: usize,
+    /// Connections with which the memory of an idle one was measured; 0 where it was not.
+    pub idle_connections: usize,
+    /// Whether it was ended before its time.
+    pub is_interrupted: bool,
+    /// What each server has shown. The first is the one that the others are compared with.
+    pub servers: Vec<Compared>,
+}
+
+/// What one server has shown.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// Its name.
+    pub name: String,
+    /// Its command as it was given.
+    pub command: String,
+    /// What each round has shown; one that failed or was interrupted is not among them.
+    pub rounds: Vec<Round>,
+    /// Why it was not measured any more.
+    pub failure: Option<Failure>,
+}
+
+/// Why a server was not measured any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The round, counted from 1.
+    pub round: usize,
+    /// The reason in words.
+    pub reason: String,
+    /// The last lines of what it wrote, escaped.
+    pub output: Vec<String>,
+}
+
+/// One figure of one server beside the first one's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Over all its rounds; none where it was not measured.
+    pub summary: Option<Summary>,
+    /// Its value by the first server's, within each round that both have; none for the first server itself, and where there is none.
+    pub ratio: Option<Summary>,
+    /// What that shows; none for the first server itself.
+    pub verdict: Option<Verdict>,
+}
+
+impl Compared {
+    /// Nothing yet.
+    pub fn new(server: &ServerCommand) -> Compared {
+        Compared { name: server.name.clone(), command: server.text.clone(), rounds: Vec::new(), failure: None }
+    }
+
+    /// Whether it has not failed.
+    pub fn is_fit(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// A figure's values, round by round.
+    pub fn values(&self, metric: Metric) -> Vec<f64> {
+        self.rounds.iter().filter_map(|round| metric.of(round)).collect()
+    }
+
+    /// Whether some round tells of this program and not of the server.
+    pub fn is_doubtful(&self) -> bool {
+        self.rounds.iter().any(|round| !round.doubts.is_empty())
+    }
+
+    /// A figure of this server beside `first`'s; there is no `first` for the first server itself.
+    pub fn standing(&self, metric: Metric, first: Option<&Compared>) -> Standing {
+        let values = self.values(metric);
+        let summary = Summary::of(&values);
+        let Some(first) = first else { return Standing { summary, ratio: None, verdict: None } };
+        let ratios: Vec<f64> = self
+            .rounds
+            .iter()
+            .filter_map(|round| {
+                let other = first.rounds.iter().find(|other| other.number == round.number)?;
+                Some(metric.of(round)? / metric.of(other)?)
+            })
+            .collect();
+        let doubtful = metric.is_under_load() && (self.is_doubtful() || first.is_doubtful());
+        let verdict = match doubtful {
+            true => Verdict::Doubtful,
+            false => Verdict::on(&first.values(metric), &values, metric.higher_is_better()),
+        };
+        let verdict = Some(verdict).filter(|_| summary.is_some());
+        Standing { summary, ratio: Summary::of(&ratios), verdict }
+    }
+}
+
+impl Comparison {
+    /// A figure of every server, in their order.
+    pub fn standings(&self, metric: Metric) -> Vec<Standing> {
+        let first = self.servers.first();
+        let standings = self.servers.iter().enumerate();
+        standings.map(|(index, server)| server.standing(metric, first.filter(|_| index > 0))).collect()
+    }
+
+    /// Whether a figure was measured at all.
+    pub fn has(&self, metric: Metric) -> bool {
+        self.servers.iter().any(|server| !server.values(metric).is_empty())
+    }
+
+    /// The servers that failed, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&Compared, &Failure)> {
+        self.servers.iter().filter_map(|server| Some((server, server.failure.as_ref()?)))
+    }
+
+    /// Whether any round tells of this program and not of its server.
+    pub fn is_doubtful(&self) -> bool {
+        self.servers.iter().any(Compared::is_doubtful)
+    }
+
+    /// What whoever reads the figures has to know of single rounds: the server's name, and the words.
+    pub fn remarks(&self) -> Vec<(&str, String)> {
+        let of_server = |server: &'_ Compared| {
+            let remarks = server.rounds.iter().filter_map(|round| Some((round.number, round.remark()?)));
+            remarks.map(|(number, remark)| format!("round {number}: {remark}")).collect::<Vec<_>>()
+        };
+        self.servers
+            .iter()
+            .flat_map(|server| of_server(server).into_iter().map(|remark| (server.name.as_str(), remark)))
+            .collect()
+    }
+
+    /// Where and how it was measured, as pairs of words.
+    pub fn facts(&self) -> Vec<(String, String)> {
+        let conditions = &self.conditions;
+        let list = |cpus: &[usize]| cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        let options = conditions.options.iter().map(|(flag, value)| format!("{flag} {value}"));
+        let cpu = conditions.cpu.as_deref().unwrap_or("unknown processor");
+        let pinned = match &self.pinning {
+            Some((server, generator)) => {
+                format!("server on processor {}, generator on {}", list(server), list(generator))
+            }
+            None => "nothing: server and generator share the one processor there is, and each waits for the other"
+                .to_owned(),
+        };
+        let mut facts = vec![
+            ("load", format!("{}, {}", self.transport, options.collect::<Vec<_>>().join(", "))),
+            ("machine", format!("{cpu}, {} processors, {}", conditions.cores, conditions.kernel)),
+            ("pinned", pinned),
+        ];
+        if self.idle_connections > 0 {
+            facts.push(("memory", format!("of {} idle connections, without the kernel's", self.idle_connections)));
+        }
+        facts.push(("command", conditions.command.clone()));
+        facts.push(("began", format!("{}, {}", conditions.began, conditions.program)));
+        facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::samples::{comparison, server};
+    use crate::load::outcome::Doubt;
+
+    const SLOW: [f64; 5] = [100.0, 110.0, 105.0, 102.0, 103.0];
+    const FAST: [f64; 5] = [200.0, 220.0, 210.0, 204.0, 206.0];
+
+    fn verdicts(metric: Metric, servers: Vec<Compared>) -> Vec<Option<Verdict>> {
+        comparison(servers).standings(metric).into_iter().map(|standing| standing.verdict).collect()
+    }
+
+    #[test]
+    fn the_others_are_compared_with_the_first() {
+        let servers = || vec![server("slow", &SLOW), server("fast", &FAST), server("same", &SLOW)];
+        let rate = Metric::MessagesPerSecond;
+        let expected = [None, Some(Verdict::Better), Some(Verdict::NoDifference)];
+        assert_eq!(verdicts(rate, servers()), expected);
+        assert_eq!(verdicts(Metric::P99, servers()), expected, "less of it is better");
+        assert_eq!(verdicts(Metric::IdleMemory, servers())[1], Some(Verdict::NoDifference));
+        let standings = comparison(servers()).standings(rate);
+        assert_eq!(standings[1].ratio, Summary::of(&[2.0]), "within each round");
+        assert_eq!(standings[0].ratio, None);
+    }
+
+    #[test]
+    fn a_ratio_pairs_rounds_by_their_number() {
+        let mut gone = server("gone", &FAST);
+        gone.rounds.remove(0);
+        let standing = gone.standing(Metric::MessagesPerSecond, Some(&server("slow", &SLOW)));
+        assert_eq!(standing.ratio, Summary::of(&[2.0]));
+    }
+
+    #[test]
+    fn nothing_is_called_from_doubtful_rounds() {
+        let mut doubtful = server("fast", &FAST);
+        doubtful.rounds[2].doubts.push(Doubt::Saturated(0.99));
+        let servers = || vec![server("slow", &SLOW), doubtful.clone()];
+        assert_eq!(verdicts(Metric::P50, servers())[1], Some(Verdict::Doubtful));
+        assert_eq!(verdicts(Metric::IdleMemory, servers())[1], Some(Verdict::NoDifference));
+        let reversed = vec![doubtful.clone(), server("slow", &SLOW)];
+        assert_eq!(verdicts(Metric::P50, reversed)[1], Some(Verdict::Doubtful));
+        let comparison = comparison(servers());
+        assert!(comparison.is_doubtful());
+        let remark = "round 3: the generator used 99 % of its core and the server was not busy";
+        assert_eq!(comparison.remarks(), [("fast", remark.to_owned())]);
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_standing() {
+        let servers = vec![server("none", &[]), server("fast", &FAST)];
+        let standings = comparison(servers).standings(Metric::P50);
+        assert_eq!(standings[0], Standing { summary: None, ratio: None, verdict: None });
+        assert_eq!((standings[1].ratio, standings[1].verdict), (None, Some(Verdict::TooFewRounds)));
+    }
+}

@@ -1,0 +1,111 @@
+//! The comparison as a page with pictures.
+
+use maud::{Markup, html};
+
+use crate::compare::comparison::Comparison;
+use crate::compare::metric::Metric;
+use crate::report::axis::{Axis, Scale};
+use crate::report::bars::{Bar, BarChart};
+use crate::report::human;
+use crate::report::ink::Ink;
+use crate::report::page::{self, Tone};
+
+/// The comparison as one HTML file.
+pub fn render(comparison: &Comparison) -> String {
+    let metrics = || Metric::ALL.into_iter().filter(|metric| comparison.has(*metric));
+    let body = html! {
+        (notices(comparison))
+        (page::section("Side by side", &html! { @for metric in metrics() { (chart(comparison, metric)) } }))
+        (page::section("Figures", &html! {
+            p {
+                "Over the rounds: the median, the smallest and the largest. The ratio is to the first server, within each round. "
+                "Where two ranges overlap, nothing is called."
+            }
+            @for metric in metrics() {
+                h3 { (metric.title()) }
+                (table(comparison, metric))
+            }
+        }))
+        (page::section("Conditions", &html! { (page::facts(&facts(comparison))) }))
+    };
+    let names: Vec<&str> = comparison.servers.iter().map(|server| server.name.as_str()).collect();
+    let lead = format!("{} rounds of each, in turn, each with a fresh process", comparison.rounds);
+    page::page(&names.join(", "), &lead, &body)
+}
+
+/// What whoever reads the figures has to know first.
+fn notices(comparison: &Comparison) -> Markup {
+    let remarks: Vec<String> = comparison.remarks().iter().map(|(name, remark)| format!("{name}, {remark}")).collect();
+    html! {
+        @for (server, failure) in comparison.failures() {
+            (page::notice(Tone::Alarm, &format!("{} failed in round {}", server.name, failure.round), &[
+                std::slice::from_ref(&failure.reason), &failure.output,
+            ].concat()))
+        }
+        @if comparison.is_interrupted {
+            (page::notice(Tone::Caution, "Interrupted", &["The round that was under way is not counted.".to_owned()]))
+        }
+        @if comparison.is_doubtful() {
+            (page::notice(Tone::Alarm, "Rounds that tell of the generator, so that nothing is called", &remarks))
+        } @else if !remarks.is_empty() {
+            (page::notice(Tone::Caution, "What happened in single rounds", &remarks))
+        }
+    }
+}
+
+fn chart(comparison: &Comparison, metric: Metric) -> Markup {
+    let bars = comparison.servers.iter().zip(comparison.standings(metric)).enumerate();
+    let bars = bars.filter_map(|(index, (server, standing))| {
+        let summary = standing.summary?;
+        let range = Some((summary.min, summary.max)).filter(|_| server.rounds.len() > 1);
+        Some(Bar { name: server.name.clone(), ink: Ink::Series(index), value: summary.median, range })
+    });
+    let (label, tick): (&str, fn(f64) -> String) = match metric {
+        Metric::MessagesPerSecond => ("messages a second", human::rate_tick),
+        Metric::IdleMemory => ("memory", human::bytes_tick),
+        Metric::P50 | Metric::P99 | Metric::P999 | Metric::CpuPerMessage => ("time", human::latency_tick),
+    };
+    let figure: fn(f64) -> String = match metric {
+        Metric::MessagesPerSecond => human::rate,
+        Metric::IdleMemory => human::bytes,
+        Metric::P50 | Metric::P99 | Metric::P999 | Metric::CpuPerMessage => human::latency,
+    };
+    let better = if metric.higher_is_better() { "More is better." } else { "Less is better." };
+    BarChart {
+        title: metric.title().to_owned(),
+        note: format!("{better} Bars are medians, whiskers the range of the rounds."),
+        axis: Axis { label: label.to_owned(), scale: Scale::Linear, tick },
+        figure,
+        bars: bars.collect(),
+    }
+    .figure()
+}
+
+fn table(comparison: &Comparison, metric: Metric) -> Markup {
+    let head = ["server", "median", "min", "max", "ratio", "min", "max", "verdict"].map(str::to_owned);
+    let rows: Vec<Vec<String>> = comparison
+        .servers
+        .iter()
+        .zip(comparison.standings(metric))
+        .map(|(server, standing)| {
+            let show = |value: Option<f64>| value.map_or("-".to_owned(), |value| metric.show(value));
+            let ratio = |value: Option<f64>| value.map_or("-".to_owned(), human::rate);
+            vec![
+                server.name.clone(),
+                show(standing.summary.map(|summary| summary.median)),
+                show(standing.summary.map(|summary| summary.min)),
+                show(standing.summary.map(|summary| summary.max)),
+                ratio(standing.ratio.map(|ratio| ratio.median)),
+                ratio(standing.ratio.map(|ratio| ratio.min)),
+                ratio(standing.ratio.map(|ratio| ratio.max)),
+                standing.verdict.map_or("-", |verdict| verdict.name()).to_owned(),
+            ]
+        })
+        .collect();
+    page::table(&head, &rows)
+}
+
+fn facts(comparison: &Comparison) -> Vec<(String, String)> {
+    let servers = comparison.servers.iter().map(|server| (server.name.clone(), server.command.clone()));
+    comparison.facts().into_iter().chain(servers).collect()
+}

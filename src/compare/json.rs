@@ -1,0 +1,233 @@
+//! The comparison as JSON, for programs.
+//!
+//! | field | what it is |
+//! |---|---|
+//! | `version` | 1; it grows when a field changes its meaning or goes away, not when one is added |
+//! | `kind` | `"comparison"` |
+//! | `interrupted` | whether it was ended before its time |
+//! | `rounds` | rounds that were to be measured |
+//! | `transport` | `"tcp"`, `"udp"`, `"unix"` or `"unixgram"` |
+//! | `pinning` | `{"server": [0], "generator": [1]}`: processors; null where nothing was pinned |
+//! | `idle_connections` | connections with which memory was measured; 0 where it was not |
+//! | `conditions` | the machine, the command line and the load, as in a run's JSON |
+//! | `servers` | in order; the first is the one that the others are compared with |
+//!
+//! A server has `name`, `command`, `failure` (null, or `{"round": 2, "reason": "...", "output": ["its last lines"]}`), and:
+//!
+//! - `rounds`: for each `round` (a number from 1) `messages`, `messages_per_s`, `latency_us {p50 p99 p999}`, `cpu_us_per_message` (the
+//!   server's), `server_core` and `generator_core` (the share of a core that each used), `memory_per_idle_connection` (bytes), `doubts`
+//!   (sentences; where there are any, the round tells of the generator and not of the server), `errors {kind: count}` and `lost`.
+//! - `summary`: for each of `messages_per_s`, `p50_us`, `p99_us`, `p999_us`, `cpu_us_per_message` and `memory_per_idle_connection` the
+//!   `median`, `min` and `max` over the rounds; `ratio {median min max}` to the first server, within each round; and the `verdict`:
+//!   `"better"`, `"worse"`, `"no difference shown"`, `"too few rounds"` or `"doubtful"`.
+//!
+//! What was not measured or cannot be known is null.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::compare::comparison::{Compared, Comparison, Standing};
+use crate::compare::metric::Metric;
+use crate::compare::round::{self, Round};
+use crate::compare::summary::Summary;
+use crate::report::conditions::Conditions;
+
+/// The version of the schema.
+pub const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u32,
+    kind: &'static str,
+    interrupted: bool,
+    rounds: usize,
+    transport: &'a str,
+    pinning: Option<Pinned<'a>>,
+    idle_connections: usize,
+    conditions: &'a Conditions,
+    servers: Vec<Server<'a>>,
+}
+
+#[derive(Serialize)]
+struct Pinned<'a> {
+    server: &'a [usize],
+    generator: &'a [usize],
+}
+
+#[derive(Serialize)]
+struct Server<'a> {
+    name: &'a str,
+    command: &'a str,
+    failure: Option<Failed<'a>>,
+    rounds: Vec<Measured>,
+    summary: BTreeMap<&'static str, Option<Stands>>,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    round: usize,
+    reason: &'a str,
+    output: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Measured {
+    round: usize,
+    messages: u64,
+    messages_per_s: f64,
+    latency_us: Latencies,
+    cpu_us_per_message: Option<f64>,
+    server_core: Option<f64>,
+    generator_core: f64,
+    memory_per_idle_connection: Option<f64>,
+    doubts: Vec<String>,
+    errors: BTreeMap<String, u64>,
+    lost: u64,
+}
+
+#[derive(Serialize)]
+struct Latencies {
+    p50: f64,
+    p99: f64,
+    p999: f64,
+}
+
+#[derive(Serialize)]
+struct Stands {
+    #[serde(flatten)]
+    range: Range,
+    ratio: Option<Range>,
+    verdict: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Range {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+/// The comparison as one JSON object, with a line break at its end.
+pub fn render(comparison: &Comparison) -> serde_json::Result<String> {
+    let first = comparison.servers.first();
+    let document = Document {
+        version: VERSION,
+        kind: "comparison",
+        interrupted: comparison.is_interrupted,
+        rounds: comparison.rounds,
+        transport: &comparison.transport,
+        pinning: comparison.pinning.as_ref().map(|(server, generator)| Pinned { server, generator }),
+        idle_connections: comparison.idle_connections,
+        conditions: &comparison.conditions,
+        servers: comparison
+            .servers
+            .iter()
+            .enumerate()
+            .map(|(index, compared)| server(compared, first.filter(|_| index > 0)))
+            .collect(),
+    };
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+fn server<'a>(compared: &'a Compared, first: Option<&Compared>) -> Server<'a> {
+    let summary = Metric::ALL.map(|metric| (name(metric), stands(metric, &compared.standing(metric, first))));
+    Server {
+        name: &compared.name,
+        command: &compared.command,
+        failure: compared.failure.as_ref().map(|failure| Failed {
+            round: failure.round,
+            reason: &failure.reason,
+            output: &failure.output,
+        }),
+        rounds: compared.rounds.iter().map(measured).collect(),
+        summary: summary.into_iter().collect(),
+    }
+}
+
+fn measured(round: &Round) -> Measured {
+    let us = |nanoseconds: u64| nanoseconds as f64 / 1e3;
+    Measured {
+        round: round.number,
+        messages: round.messages,
+        messages_per_s: round.messages_per_second,
+        latency_us: Latencies { p50: us(round.p50), p99: us(round.p99), p999: us(round.p999) },
+        cpu_us_per_message: round.cpu_per_message.map(|time| time / 1e3),
+        server_core: round.server_share,
+        generator_core: round.generator_share,
+        memory_per_idle_connection: round.idle_memory,
+        doubts: round.doubts.iter().map(|doubt| round::doubt_in_words(*doubt)).collect(),
+        errors: round.errors.iter().map(|(kind, count)| (kind.name(), *count)).collect(),
+        lost: round.lost,
+    }
+}
+
+fn stands(metric: Metric, standing: &Standing) -> Option<Stands> {
+    // Times are nanoseconds inside and microseconds here.
+    let scale = match metric {
+        Metric::MessagesPerSecond | Metric::IdleMemory => 1.0,
+        Metric::P50 | Metric::P99 | Metric::P999 | Metric::CpuPerMessage => 1e-3,
+    };
+    let range = |summary: Summary, scale: f64| Range {
+        median: summary.median * scale,
+        min: summary.min * scale,
+        max: summary.max * scale,
+    };
+    Some(Stands {
+        range: range(standing.summary?, scale),
+        ratio: standing.ratio.map(|ratio| range(ratio, 1.0)),
+        verdict: standing.verdict.map(|verdict| verdict.name()),
+    })
+}
+
+fn name(metric: Metric) -> &'static str {
+    match metric {
+        Metric::MessagesPerSecond => "messages_per_s",
+        Metric::P50 => "p50_us",
+        Metric::P99 => "p99_us",
+        Metric::P999 => "p999_us",
+        Metric::CpuPerMessage => "cpu_us_per_message",
+        Metric::IdleMemory => "memory_per_idle_connection",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::compare::comparison::Failure;
+    use crate::compare::samples::{comparison, server};
+
+    #[test]
+    fn the_fields_are_those_that_are_documented() {
+        let rates = [100.0, 110.0, 105.0, 102.0, 103.0];
+        let mut failed = server("failed", &[200.0]);
+        let output = vec!["oh no".to_owned()];
+        failed.failure = Some(Failure { round: 2, reason: "it ended".to_owned(), output });
+        let servers = vec![server("one", &rates), server("other", &rates), failed];
+        let text = render(&comparison(servers)).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["version"], VERSION);
+        assert_eq!(value["kind"], "comparison");
+        assert_eq!(value["pinning"], json!({"server": [0], "generator": [1]}));
+        assert_eq!(value["conditions"]["options"]["connections"], "50");
+        let [one, other, failed] = [0, 1, 2].map(|index| &value["servers"][index]);
+        assert_eq!(one["failure"], Value::Null);
+        assert_eq!(one["rounds"][1]["messages_per_s"], 110.0);
+        assert_eq!(one["rounds"][0]["latency_us"], json!({"p50": 5e5, "p99": 1e6, "p999": 2e6}));
+        assert_eq!(one["rounds"][0]["cpu_us_per_message"], 1e4);
+        assert_eq!(one["summary"]["messages_per_s"]["ratio"], Value::Null);
+        let expected = json!({
+            "median": 103.0, "min": 100.0, "max": 110.0,
+            "ratio": {"median": 1.0, "min": 1.0, "max": 1.0}, "verdict": "no difference shown",
+        });
+        assert_eq!(other["summary"]["messages_per_s"], expected);
+        assert_eq!(failed["failure"], json!({"round": 2, "reason": "it ended", "output": ["oh no"]}));
+        assert_eq!(failed["summary"]["p50_us"]["verdict"], "too few rounds");
+        let documented = include_str!("json.rs");
+        for field in value.as_object().unwrap().keys().chain(one.as_object().unwrap().keys()) {
+            assert!(documented.contains(&format!("`{field}`")), "{field}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Comparing servers: each is started, asked, put under the same load, measured and stopped, in rounds (`cooee compare`).
+//!
+//! Most comparisons of servers are wrong in the same few ways, and this does something about each of them:
+//!
+//! - *One run each.* There are several rounds, and their range is told with their median; where two ranges overlap, no winner is called
+//!   ([`verdict`]).
+//! - *One server at noon, the other at night.* Rounds are interleaved (A B C A B C), so what changes on the machine meets all alike, and
+//!   ratios are taken within a round.
+//! - *One warm, the other cold.* Each round starts a process of its own, for each server in turn, and the load's own warm-up warms it. Were
+//!   all kept alive, idle ones would still wake up, hold memory and cache, and be measured older in every round; and what one round
+//!   left behind (a heap, a thread pool) would be in the next one's figures. So the rounds are also independent samples of how a server
+//!   starts: the range holds what address layout and luck make of it.
+//! - *Server and generator on one core.* They are pinned apart ([`pinning`]).
+//! - *The generator was the bottleneck.* A round in which it was and the server was not is marked, and nothing is called from it.
+//! - *Nobody looked at the replies.* Each is checked; a server that answers wrong, or not at all, is not compared.
+//!
+//! Memory an idle connection is found with one more process a round, which never saw load.
+
+pub mod command;
+pub mod comparison;
+pub mod group;
+pub mod html;
+pub mod idle;
+pub mod json;
+pub mod listen_address;
+pub mod metric;
+pub mod output;
+pub mod pinning;
+pub mod plan;
+pub mod process;
+pub mod question;
+pub mod round;
+#[cfg(test)]
+mod samples;
+pub mod start;
+pub mod summary;
+pub mod table;
+pub mod trial;
+pub mod verdict;
+
+use std::io;
+use std::os::unix::net::UnixStream;
+
+use crate::compare::comparison::{Compared, Failure};
+use crate::compare::plan::Plan;
+use crate::compare::trial::Trials;
+use crate::load::options::Options;
+use crate::load::outcome::{Outcome, Progress};
+use crate::report::human;
+use crate::report::visible::visible;
+
+/// What ends a comparison before its time.
+pub trait Interrupt {
+    /// A stream for one run of load: a byte on it ends the run.
+    fn stream(&self) -> io::Result<UnixStream>;
+
+    /// A run has read a byte from its stream.
+    fn note(&mut self);
+
+    /// Whether the comparison is to end.
+    fn is_caught(&mut self) -> bool;
+}
+
+/// What runs load: [`load::run`](crate::load::run), but for tests.
+pub type Load<'a> = dyn FnMut(Options, Option<UnixStream>, &mut dyn FnMut(&Progress)) -> io::Result<Outcome> + 'a;
+
+/// Why a step of a comparison did not come to its end.
+#[derive(Debug)]
+pub enum Halt {
+    /// The comparison was interrupted.
+    Interrupted,
+    /// The server failed.
+    Failed {
+        /// Why, in words.
+        reason: String,
+        /// The last lines of what it wrote.
+        output: Vec<String>,
+    },
+    /// This program failed.
+    Broken(io::Error),
+}
+
+impl From<io::Error> for Halt {
+    fn from(error: io::Error) -> Halt {
+        Halt::Broken(error)
+    }
+}
+
+/// Compares as `plan` says, and tells what each server has shown. A server that fails is not started again, and the others go on; after
+/// an interrupt nothing is begun any more, and the round that it met does not count. No server runs when it returns.
+pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> io::Result<Vec<Compared>> {
+    let folder = tempfile::Builder::new().prefix("cooee-compare-").tempdir()?;
+    let mut compared: Vec<Compared> = plan.servers.iter().map(Compared::new).collect();
+    let mut trials = Trials::new(plan, folder.path(), load, interrupt);
+    for number in 1..=plan.rounds {
+        for (server, compared) in plan.servers.iter().zip(&mut compared).filter(|(_, compared)| compared.is_fit()) {
+            match trials.run(server, number) {
+                Ok(round) => {
+                    let rate = human::rate(round.messages_per_second);
+                    log::info!("round {number} of {}: {}: {rate} messages/s", plan.rounds, visible(&server.name));
+                    compared.rounds.push(round);
+                }
+                Err(Halt::Failed { reason, output }) => {
+                    log::warn!("round {number} of {}: {} failed", plan.rounds, visible(&server.name));
+                    compared.failure = Some(Failure { round: number, reason, output });
+                }
+                Err(Halt::Broken(error)) => return Err(error),
+                // Every trial from here on ends before it begins.
+                Err(Halt::Interrupted) => {}
+            }
+        }
+    }
+    Ok(compared)
+}

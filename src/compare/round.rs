@@ -1,0 +1,208 @@
+//! What one round has shown of one server.
+
+use std::collections::BTreeMap;
+
+use crate::load::outcome::{Doubt, ErrorKind, Outcome};
+use crate::processes::usage::CpuUse;
+use crate::protocol::escape::Escaped;
+
+/// The share of its processors from which on a server counts as busy: then it was the bottleneck, whatever this program was.
+const BUSY: f64 = 0.95;
+
+/// What one round has shown of one server. Latencies and CPU times are in nanoseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Round {
+    /// Which round it was, counted from 1.
+    pub number: usize,
+    /// Messages that were measured.
+    pub messages: u64,
+    /// Replies a second.
+    pub messages_per_second: f64,
+    /// The median latency.
+    pub p50: u64,
+    /// The 99th percentile.
+    pub p99: u64,
+    /// The 99.9th percentile.
+    pub p999: u64,
+    /// The server's CPU time a message; none where it is not known.
+    pub cpu_per_message: Option<f64>,
+    /// How much of a core the server used, more than 1 where it used several.
+    pub server_share: Option<f64>,
+    /// How much of a core this program used, 0 to 1.
+    pub generator_share: f64,
+    /// The server's memory an idle connection in bytes; none where it was not measured.
+    pub idle_memory: Option<f64>,
+    /// Why the figures may tell of this program and not of the server.
+    pub doubts: Vec<Doubt>,
+    /// What went wrong, by kind; datagrams that were lost are told apart.
+    pub errors: BTreeMap<ErrorKind, u64>,
+    /// Datagrams whose reply did not come in time.
+    pub lost: u64,
+}
+
+impl Round {
+    /// The figures of a run against a server that could use so many processors and used `cpu` of them. An error says why they count
+    /// for nothing: a reply was wrong, or there was none.
+    pub fn of(number: usize, outcome: &Outcome, cpu: Option<CpuUse>, processors: usize) -> Result<Round, String> {
+        if let Some(mismatch) = &outcome.mismatch {
+            let shown = |bytes: &[u8]| Escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(40)])).to_string();
+            return Err(format!(
+                "a reply was wrong: message {} on connection {}, from byte {} on: '{}' came, and not '{}'",
+                mismatch.message,
+                mismatch.connection,
+                mismatch.offset,
+                shown(&mismatch.got),
+                shown(&mismatch.expected)
+            ));
+        }
+        if outcome.corrupt.is_some_and(|count| count > 0) {
+            return Err("replies were wrong".to_owned());
+        }
+        let rate = outcome.messages_per_second();
+        if outcome.messages == 0 || rate == 0.0 {
+            return Err(match errors_in_words(&outcome.errors) {
+                words if words.is_empty() => "no message was answered in the measured time".to_owned(),
+                words => format!("no message was answered in the measured time: {words}"),
+            });
+        }
+        let server_share = cpu.map(|used| used.share());
+        let is_busy = server_share.is_some_and(|share| share >= BUSY * processors.max(1) as f64);
+        let mut doubts = outcome.doubts();
+        doubts.retain(|doubt| !(is_busy && matches!(doubt, Doubt::Saturated(_))));
+        Ok(Round {
+            number,
+            messages: outcome.messages,
+            messages_per_second: rate,
+            p50: outcome.latency.value_at_quantile(0.5),
+            p99: outcome.latency.value_at_quantile(0.99),
+            p999: outcome.latency.value_at_quantile(0.999),
+            // Rates, not sums: the time between the readings is not quite the measured time (see `meter.rs`).
+            cpu_per_message: server_share.map(|share| share * 1e9 / rate),
+            server_share,
+            generator_share: outcome.core_share(),
+            idle_memory: None,
+            doubts,
+            errors: outcome.errors.clone(),
+            lost: outcome.lost.unwrap_or(0),
+        })
+    }
+
+    /// What speaks against the figures, and what went wrong, in words; none where nothing does.
+    pub fn remark(&self) -> Option<String> {
+        let mut words: Vec<String> = self.doubts.iter().map(|doubt| doubt_in_words(*doubt)).collect();
+        if self.lost > 0 {
+            words.push(format!("{} datagrams were lost", self.lost));
+        }
+        if !self.errors.is_empty() {
+            words.push(format!("errors: {}", errors_in_words(&self.errors)));
+        }
+        if words.is_empty() { None } else { Some(words.join("; ")) }
+    }
+}
+
+/// A doubt in words.
+pub fn doubt_in_words(doubt: Doubt) -> String {
+    match doubt {
+        Doubt::LateSends(share) => format!("{:.1} % of the messages left late", share * 100.0),
+        Doubt::Saturated(share) => {
+            format!("the generator used {:.0} % of its core and the server was not busy", share * 100.0)
+        }
+    }
+}
+
+fn errors_in_words(errors: &BTreeMap<ErrorKind, u64>) -> String {
+    errors.iter().map(|(kind, count)| format!("{} {count}", kind.name())).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use hdrhistogram::Histogram;
+
+    use super::*;
+    use crate::load::outcome::Mismatch;
+
+    /// A run of two seconds in which every message took 50 µs.
+    pub(in crate::compare) fn outcome(messages: u64) -> Outcome {
+        let mut latency = Histogram::new(3).unwrap();
+        latency.record_n(50_000, messages).unwrap();
+        Outcome {
+            open_loop: false,
+            duration: Duration::from_secs(2),
+            connections: 1,
+            messages,
+            replies_in_time: messages,
+            reply_bytes_in_time: 64 * messages,
+            send_latency: latency.clone(),
+            latency,
+            intervals: Vec::new(),
+            errors: BTreeMap::new(),
+            lost: Some(0),
+            duplicated: None,
+            reordered: None,
+            corrupt: Some(0),
+            late: 0,
+            sent: messages,
+            generator_cpu: Duration::from_millis(500),
+            server_cpu: None,
+            interrupted: false,
+            mismatch: None,
+        }
+    }
+
+    fn used(cpu_ms: u64, wall_ms: u64) -> Option<CpuUse> {
+        Some(CpuUse { cpu: Duration::from_millis(cpu_ms), wall: Duration::from_millis(wall_ms) })
+    }
+
+    #[test]
+    fn cpu_time_a_message_is_a_quotient_of_rates() {
+        // 10,000 messages a second, and half a core.
+        let figure = |cpu| Round::of(1, &outcome(20_000), cpu, 1).unwrap().cpu_per_message;
+        assert_eq!(figure(used(1000, 2000)), Some(50_000.0));
+        assert_eq!(figure(used(1050, 2100)), Some(50_000.0), "wherever the readings were made");
+        assert_eq!(figure(None), None);
+        let round = Round::of(1, &outcome(20_000), used(1000, 2000), 1).unwrap();
+        assert_eq!((round.messages_per_second, round.generator_share), (10_000.0, 0.25));
+        assert!(round.p50.abs_diff(50_000) < 100 && round.p999.abs_diff(50_000) < 100);
+        assert_eq!(round.remark(), None);
+    }
+
+    #[test]
+    fn a_saturated_generator_is_a_doubt_unless_the_server_was_busy_too() {
+        let mut saturated = outcome(20_000);
+        saturated.generator_cpu = Duration::from_millis(1990);
+        let doubts = |cpu, processors| Round::of(1, &saturated, cpu, processors).unwrap().doubts.len();
+        assert_eq!(doubts(used(1000, 2000), 1), 1);
+        assert_eq!(doubts(used(1950, 2000), 1), 0);
+        assert_eq!(doubts(used(1950, 2000), 2), 1, "it had another processor");
+        assert_eq!(doubts(None, 1), 1);
+        let mut late = outcome(20_000);
+        late.late = 1000;
+        let round = Round::of(1, &late, used(1990, 2000), 1).unwrap();
+        assert_eq!(round.remark().unwrap(), "5.0 % of the messages left late");
+    }
+
+    #[test]
+    fn a_wrong_reply_or_none_counts_for_nothing() {
+        let mut none = outcome(0);
+        none.errors.insert(ErrorKind::Reset, 3);
+        assert_eq!(Round::of(1, &none, None, 1).unwrap_err(), "no message was answered in the measured time: reset 3");
+        let mut wrong = outcome(20_000);
+        wrong.mismatch = Some(Mismatch {
+            connection: 2,
+            message: 7,
+            offset: 3,
+            expected: b"abc".to_vec(),
+            got: b"\x1b[2J".to_vec(),
+        });
+        let reason = Round::of(1, &wrong, None, 1).unwrap_err();
+        assert!(
+            reason.contains("message 7 on connection 2, from byte 3 on: '\\u{1b}[2J' came, and not 'abc'"),
+            "{reason}"
+        );
+        let mut corrupt = outcome(20_000);
+        corrupt.corrupt = Some(1);
+        assert!(Round::of(1, &corrupt, None, 1).is_err());
+    }
+}

@@ -1,0 +1,54 @@
+//! Comparisons for tests.
+
+use std::time::SystemTime;
+
+use crate::compare::comparison::{Compared, Comparison};
+use crate::compare::round::Round;
+use crate::load::options::{End, Options};
+use crate::report::conditions::Conditions;
+
+/// A closed loop of 64 bytes over TCP.
+pub(super) fn options() -> Options {
+    let seconds = std::time::Duration::from_secs;
+    Options { connections: 50, end: End::After(seconds(5)), interval: seconds(1), ..Options::new(Vec::new()) }
+}
+
+/// A round at so many messages a second, whose other figures follow from that.
+pub(super) fn round(number: usize, messages_per_second: f64) -> Round {
+    let latency = (5e10 / messages_per_second) as u64;
+    Round {
+        number,
+        messages: messages_per_second as u64 * 5,
+        messages_per_second,
+        p50: latency,
+        p99: latency * 2,
+        p999: latency * 4,
+        cpu_per_message: Some(1e9 / messages_per_second),
+        server_share: Some(1.0),
+        generator_share: 0.5,
+        idle_memory: Some(130.0),
+        doubts: Vec::new(),
+        errors: Default::default(),
+        lost: 0,
+    }
+}
+
+/// A server with one round for each rate.
+pub(super) fn server(name: &str, rates: &[f64]) -> Compared {
+    let rounds = rates.iter().enumerate().map(|(index, rate)| round(index + 1, *rate)).collect();
+    Compared { name: name.to_owned(), command: format!("{name} {{port}}"), rounds, failure: None }
+}
+
+/// A comparison of five rounds of these servers.
+pub(super) fn comparison(servers: Vec<Compared>) -> Comparison {
+    let command = ["cooee", "compare"].map(str::to_owned);
+    Comparison {
+        conditions: Conditions::here(command, &options(), SystemTime::UNIX_EPOCH),
+        transport: "tcp".to_owned(),
+        pinning: Some((vec![0], vec![1])),
+        rounds: 5,
+        idle_connections: 1000,
+        is_interrupted: false,
+        servers,
+    }
+}

@@ -1,0 +1,25 @@
+//! One process, named so that it is not taken for another.
+
+use procfs::process::{Process, Stat};
+
+/// A process that lives: its id, and when it began, so that another one with the same id is not taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Member {
+    /// Its process id.
+    pub id: i32,
+    /// When it began, in ticks since the machine did (`proc_pid_stat(5)`, `starttime`).
+    pub start: u64,
+}
+
+impl Member {
+    /// The process that `stat` tells of.
+    pub fn of(stat: &Stat) -> Member {
+        Member { id: stat.pid, start: stat.starttime }
+    }
+
+    /// What the kernel tells of it; none where it has ended.
+    pub fn stat(self) -> Option<Stat> {
+        let stat = Process::new(self.id).ok()?.stat().ok()?;
+        (stat.starttime == self.start).then_some(stat)
+    }
+}

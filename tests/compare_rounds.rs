@@ -1,0 +1,163 @@
+//! Goal: rounds are interleaved, each with a process of its own; and whatever happens to the generator, servers are stopped.
+//!
+//! Method: the library's `compare::run` with a generator of the test's own, which notes where it was sent, and fails, panics or is
+//! interrupted as it is told. The servers are the built one.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use cooee::address::Address;
+use cooee::compare::command::ServerCommand;
+use cooee::compare::listen_address::Family;
+use cooee::compare::plan::Plan;
+use cooee::compare::{self, Interrupt};
+use cooee::load;
+use cooee::load::options::{End, Options};
+
+/// Nobody interrupts, but for a run of load that says so.
+#[derive(Default)]
+struct Caught(bool);
+
+impl Interrupt for Caught {
+    fn stream(&self) -> io::Result<UnixStream> {
+        // The other end is closed: nothing ever comes but its end, and that is no byte.
+        Ok(UnixStream::pair()?.0)
+    }
+
+    fn note(&mut self) {
+        self.0 = true;
+    }
+
+    fn is_caught(&mut self) -> bool {
+        self.0
+    }
+}
+
+fn plan(names: &[&str], rounds: usize) -> Plan {
+    let command = |name| format!("{name}='{}' -q serve tcp://127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_cooee"));
+    let servers = names.iter().map(|name| ServerCommand::parse(&command(name), Family::Port).unwrap()).collect();
+    let options = Options {
+        end: End::Messages(20),
+        warmup: Duration::ZERO,
+        timeout: support::PATIENCE,
+        connect_timeout: support::PATIENCE,
+        ..Options::new(Vec::new())
+    };
+    let start_timeout = support::PATIENCE;
+    Plan { servers, rounds, family: Family::Port, options, idle_connections: 0, start_timeout, pinning: None }
+}
+
+fn tcp(options: &Options) -> SocketAddr {
+    match options.addresses[..] {
+        [Address::Ip(address)] => address,
+        _ => panic!("{:?}", options.addresses),
+    }
+}
+
+fn is_stopped(address: SocketAddr) -> bool {
+    TcpStream::connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[test]
+fn rounds_are_interleaved_and_one_server_runs_at_a_time() {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    let compared = compare::run(
+        &plan(&["a", "b"], 3),
+        &mut |options, _, watch| {
+            for before in &addresses {
+                assert!(is_stopped(*before), "{before} still listens");
+            }
+            assert!(!is_stopped(tcp(&options)));
+            addresses.push(tcp(&options));
+            let mut outcome = load::run(options, None, watch)?;
+            // So that each round is known by its figures: the n-th run takes n seconds.
+            outcome.duration = Duration::from_secs(addresses.len() as u64);
+            outcome.replies_in_time = 1000;
+            Ok(outcome)
+        },
+        &mut Caught::default(),
+    )
+    .unwrap();
+    let runs = |index: usize| {
+        let rounds = compared[index].rounds.iter();
+        rounds.map(|round| (round.number, 1000.0 / round.messages_per_second)).collect::<Vec<_>>()
+    };
+    assert_eq!(runs(0), [(1, 1.0), (2, 3.0), (3, 5.0)]);
+    assert_eq!(runs(1), [(1, 2.0), (2, 4.0), (3, 6.0)]);
+    assert!(addresses.into_iter().all(is_stopped));
+}
+
+#[test]
+fn an_error_or_a_panic_of_the_generator_stops_the_server() {
+    let mut addresses = Vec::new();
+    let error = compare::run(
+        &plan(&["a"], 1),
+        &mut |options, _, _| {
+            addresses.push(tcp(&options));
+            Err(io::Error::other("out of order"))
+        },
+        &mut Caught::default(),
+    );
+    assert_eq!(error.unwrap_err().to_string(), "out of order");
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        compare::run(
+            &plan(&["a"], 1),
+            &mut |options, _, _| {
+                addresses.push(tcp(&options));
+                panic!("on purpose")
+            },
+            &mut Caught::default(),
+        )
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(addresses.len(), 2);
+    assert!(addresses.into_iter().all(is_stopped));
+}
+
+#[test]
+fn after_an_interrupt_nothing_is_begun_and_whole_rounds_are_told() {
+    let mut runs = 0;
+    let mut caught = Caught::default();
+    let compared = compare::run(
+        &plan(&["a", "b"], 3),
+        &mut |options, _, watch| {
+            runs += 1;
+            let mut outcome = load::run(options, None, watch)?;
+            outcome.interrupted = runs == 3;
+            Ok(outcome)
+        },
+        &mut caught,
+    )
+    .unwrap();
+    assert_eq!((runs, caught.0), (3, true));
+    assert_eq!(compared.iter().map(|server| server.rounds.len()).collect::<Vec<_>>(), [1, 1]);
+    assert!(compared.iter().all(|server| server.failure.is_none()));
+}
+
+#[test]
+fn a_server_with_a_wrong_reply_is_not_started_again() {
+    let mut runs = 0;
+    let compared = compare::run(
+        &plan(&["a", "b"], 3),
+        &mut |options, _, watch| {
+            runs += 1;
+            let mut outcome = load::run(options, None, watch)?;
+            if runs == 3 {
+                outcome.corrupt = Some(1);
+            }
+            Ok(outcome)
+        },
+        &mut Caught::default(),
+    )
+    .unwrap();
+    assert_eq!(runs, 5);
+    let failure = compared[0].failure.as_ref().unwrap();
+    assert_eq!((failure.round, failure.reason.as_str()), (2, "replies were wrong"));
+    assert_eq!(compared.iter().map(|server| server.rounds.len()).collect::<Vec<_>>(), [1, 3]);
+}

@@ -125,7 +125,7 @@ impl Pacer {
 
     /// Whether there will be no more tickets, unless one comes back, and the last one is due.
     pub fn is_exhausted(&self, now: Moment) -> bool {
-        if !self.returned.is_empty() || self.began == Moment::NEVER {
+        if self.returned.iter().any(|ticket| ticket.measured) || self.began == Moment::NEVER {
             return false;
         }
         match (&self.pace, self.end) {

@@ -17,7 +17,8 @@ const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(10);
 /// at a time, could take all day.
 const CONNECT_TIMEOUTS_MAX: usize = 64;
 
-/// So many failures in a row, and no reply between them, mean that the server is down. Then connections are tried so far apart: thousands of lanes that all knock ten times a second would take all of this process's time, and its figures with it.
+/// So many failures in a row, and no reply between them, mean that the server is down. Then connections are tried so far apart: thousands
+/// of lanes that all knock ten times a second would take all of this process's time, and its figures with it.
 const DOWN: u32 = 64;
 const TRY_AFTER: std::time::Duration = std::time::Duration::from_millis(1);
 

@@ -18,9 +18,9 @@ use crate::load::options::{End, Options, Pace};
 use crate::load::outcome::Outcome;
 use crate::load::schedule::Schedule;
 use crate::load::slo::{Next, Objective, Search};
+use crate::report::Report;
 use crate::report::conditions::Conditions;
 use crate::report::objective::{Found, Step};
-use crate::report::{Report, advice};
 
 /// A step of a search takes this part of the run that confirms it, within these bounds.
 const STEP_PART: u32 = 5;
@@ -67,13 +67,12 @@ fn check_sources(options: &Options) -> Result<(), Failure> {
 fn verdict(report: &Report) -> ExitCode {
     let missed = report.objective.as_ref().is_some_and(|found| found.rate.is_none());
     let (code, sentence) = if report.messages == 0 {
-        let causes: Vec<String> = report.errors.keys().map(|kind| format!("{kind}: {}", advice::error(kind))).collect();
-        let causes = match (causes.is_empty(), report.interrupted) {
-            (_, true) => "it was interrupted before".to_owned(),
-            (true, false) => "no reply came in time".to_owned(),
-            (false, false) => causes.join(" "),
+        let causes = match (report.causes(), report.interrupted) {
+            (_, true) => "it was interrupted before.".to_owned(),
+            (Some(causes), false) => causes,
+            (None, false) => "no reply came in time (--timeout).".to_owned(),
         };
-        (1, format!("nothing was measured ({causes})"))
+        (1, format!("nothing was measured: {causes}"))
     } else if report.mismatch.is_some() {
         (1, "the server did not answer what it had to (--expect)".to_owned())
     } else if !report.valid {

@@ -159,6 +159,7 @@ pub(super) mod tests {
             reordered: None,
             corrupt: Some(0),
             late: 0,
+            due: 0,
             sent: messages,
             generator_cpu: Duration::from_millis(500),
             server_cpu: None,

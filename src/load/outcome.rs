@@ -42,7 +42,9 @@ pub struct Outcome {
     pub corrupt: Option<u64>,
     /// Messages that left more than [`LATE`] after they were due although there was room for them: this program's own fault.
     pub late: u64,
-    /// Messages sent in the measured time: what `late` is a part of.
+    /// Messages that became due in the measured time; in a closed loop those that were sent.
+    pub due: u64,
+    /// Those of them that were sent: what `late` is a part of.
     pub sent: u64,
     /// CPU time that this process used in the measured time, user and system.
     pub generator_cpu: Duration,
@@ -97,12 +99,13 @@ pub enum ErrorKind {
     TimedOut,
     /// A message was longer than a datagram can be.
     TooLong,
-    /// A message was never answered, for its connection ended, or the run did.
-    Unanswered,
     /// A reply was not what it had to be, and the connection was closed.
     WrongReply,
     /// Bytes came that answer nothing.
     Unexpected,
+    /// A message was never answered, for its connection ended, or the run did: it follows from one of the others, or from a server that
+    /// is too slow.
+    Unanswered,
     /// Another error of the system, of one of these kinds.
     Other(std::io::ErrorKind),
 }
@@ -278,6 +281,7 @@ mod tests {
             reordered: Some(0),
             corrupt: Some(0),
             late: 0,
+            due: 1_000,
             sent: 1_000,
             generator_cpu: Duration::from_secs(5),
             server_cpu: None,

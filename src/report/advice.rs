@@ -14,9 +14,9 @@ const KINDS: [ErrorKind; 12] = [
     ErrorKind::Closed,
     ErrorKind::TimedOut,
     ErrorKind::TooLong,
-    ErrorKind::Unanswered,
     ErrorKind::WrongReply,
     ErrorKind::Unexpected,
+    ErrorKind::Unanswered,
 ];
 
 /// What an error of this name means, and what to do about it. Names are those of [`ErrorKind::name`].

@@ -38,13 +38,16 @@ impl Report {
 
     fn check_counts(&self) -> Result<(), String> {
         let optional = [self.lost, self.duplicated, self.reordered, self.corrupt];
-        let counts = [self.connections, self.sent, self.messages, self.replies, self.reply_bytes, self.late];
+        let counts = [self.connections, self.due, self.sent, self.messages, self.replies, self.reply_bytes, self.late];
         let counts = counts.into_iter().chain(optional.into_iter().flatten()).chain(self.errors.values().copied());
         if let Some(count) = counts.chain([self.error_count()]).find(|count| *count > COUNT_MAX) {
             return Err(format!("it has counted up to {count}: nobody has"));
         }
         if self.errors.len() > KINDS_MAX {
             return Err(format!("it has {} kinds of errors", self.errors.len()));
+        }
+        if self.sent > self.due {
+            return Err(format!("sent is {}, and due are only {}", self.sent, self.due));
         }
         if self.late > self.sent {
             return Err(format!("late is {}, and sent is only {}", self.late, self.sent));

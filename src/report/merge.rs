@@ -76,6 +76,7 @@ fn add(merged: &mut Report, run: &Report) -> Result<(), String> {
     merged.generator_cpu_s += run.generator_cpu_s;
     for (sum, count) in [
         (&mut merged.connections, run.connections),
+        (&mut merged.due, run.due),
         (&mut merged.sent, run.sent),
         (&mut merged.messages, run.messages),
         (&mut merged.replies, run.replies),

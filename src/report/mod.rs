@@ -57,7 +57,9 @@ pub struct Report {
     pub duration_s: f64,
     /// Connections, or datagram sockets.
     pub connections: u64,
-    /// Messages that were sent in the measured time.
+    /// Messages that became due in the measured time.
+    pub due: u64,
+    /// Those of them that were sent.
     pub sent: u64,
     /// Messages that became due in the measured time and were answered, then or later.
     pub messages: u64,
@@ -160,6 +162,7 @@ impl Report {
             pace: if outcome.open_loop { Loop::Open } else { Loop::Closed },
             duration_s: outcome.duration.as_secs_f64(),
             connections: outcome.connections as u64,
+            due: outcome.due,
             sent: outcome.sent,
             messages: outcome.messages,
             replies: outcome.replies_in_time,
@@ -197,6 +200,15 @@ impl Report {
     /// How often something went wrong, of any kind.
     pub fn error_count(&self) -> u64 {
         self.errors.values().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Why nothing, or not everything, was answered, in a line: the kinds of errors, and what to do about the first.
+    pub fn causes(&self) -> Option<String> {
+        let errors = words::errors(self);
+        let (first, _) = errors.first()?;
+        let kinds: Vec<String> =
+            errors.iter().map(|(kind, count)| format!("{} {kind}", human::count(*count))).collect();
+        Some(format!("{}. {}", kinds.join(", "), advice::error(first)))
     }
 
     /// CPU time of this program a message in nanoseconds; none where there was no message.

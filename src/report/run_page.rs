@@ -101,6 +101,7 @@ fn pictures_of(reports: &[(String, Report)]) -> Markup {
 fn replies(report: &Report) -> Markup {
     let known = |count: Option<u64>| count.map_or("unknown".to_owned(), human::count);
     let mut counts = vec![
+        ("due", human::count(report.due)),
         ("sent", human::count(report.sent)),
         ("answered", human::count(report.messages)),
         ("lost", known(report.lost)),

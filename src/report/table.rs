@@ -34,6 +34,7 @@ fn columns(name: &str, report: &Report) -> Vec<(String, String)> {
         ("interrupted", report.interrupted.to_string()),
         ("duration_s", report.duration_s.to_string()),
         ("connections", report.connections.to_string()),
+        ("due", report.due.to_string()),
         ("sent", report.sent.to_string()),
         ("messages", report.messages.to_string()),
         ("replies", report.replies.to_string()),

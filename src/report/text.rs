@@ -73,7 +73,7 @@ fn named(name: &str, value: &str) -> String {
 
 fn traffic(report: &Report) -> Vec<String> {
     let mut lines = vec![
-        named("messages", &format!("{} sent, {} answered", human::count(report.sent), human::count(report.messages))),
+        named("messages", &words::messages(report)),
         named(
             "throughput",
             &format!("{} messages/s, {}/s", human::rate(report.messages_per_s), human::bytes(report.bytes_per_s)),

@@ -9,10 +9,19 @@ const REPLY_MAX: usize = 120;
 /// The part of an open loop's messages that a server answers in time if it keeps up: the last ones are still on their way at the end.
 const KEPT_UP: f64 = 0.98;
 
+/// How many messages there were. In a closed loop each is due when it is sent.
+pub(super) fn messages(report: &Report) -> String {
+    let due = match report.pace {
+        Loop::Open => format!("{} due, ", human::count(report.due)),
+        Loop::Closed => String::new(),
+    };
+    format!("{due}{} sent, {} answered", human::count(report.sent), human::count(report.messages))
+}
+
 /// How many messages of an open loop were due a second.
 fn due_per_second(report: &Report) -> Option<f64> {
     let whole = report.pace == Loop::Open && !report.interrupted && report.duration_s > 0.0;
-    whole.then(|| report.sent as f64 / report.duration_s)
+    whole.then(|| report.due as f64 / report.duration_s)
 }
 
 /// What a run was, in a line.

@@ -96,6 +96,7 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
         reordered: Some(0),
         corrupt: Some(0),
         late: 0,
+        due: exchanges.len() as u64,
         sent: exchanges.len() as u64,
         generator_cpu: Duration::from_micros(4 * exchanges.len() as u64),
         server_cpu: None,

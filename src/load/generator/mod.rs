@@ -164,6 +164,7 @@ impl Generator {
             reordered: numbered(self.counts.reordered),
             corrupt: counted(self.counts.corrupt),
             late: self.late,
+            due: self.sent + self.pacer.unsent(),
             sent: self.sent,
             generator_cpu: self.cpu.unwrap_or_default(),
             server_cpu: None,

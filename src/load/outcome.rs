@@ -31,7 +31,7 @@ pub struct Outcome {
     pub intervals: Vec<Interval>,
     /// What went wrong, counted by kind: see [`ErrorKind::name`].
     pub errors: BTreeMap<ErrorKind, u64>,
-    /// Datagrams whose reply did not come within the time-out. On a stream it is 0. None where nothing is checked.
+    /// Datagrams whose reply did not come within the time-out; 0 on a stream. None where it is not known: in reports that were merged.
     pub lost: Option<u64>,
     /// Replies that came twice. None where that cannot be known.
     pub duplicated: Option<u64>,

@@ -83,8 +83,10 @@ impl Pacer {
         if self.began > now {
             return None;
         }
-        if let Some(ticket) = self.returned.pop() {
-            return Some(ticket).filter(|ticket| ticket.due < self.stops_at);
+        while let Some(ticket) = self.returned.pop() {
+            if ticket.measured || now < self.measures_from() {
+                return Some(ticket).filter(|ticket| ticket.due < self.stops_at);
+            }
         }
         let ticket = self.next(now);
         let enough = matches!(self.end, End::Messages(count) if self.measured >= count) && ticket.measured;
@@ -104,7 +106,8 @@ impl Pacer {
         };
         if self.warming_up {
             let due = self.began.after(Schedule::steady(schedule.from).due(self.number));
-            if due < measures_from {
+            // What the warm-up did not get rid of is no load of the measured time.
+            if due < measures_from && now < measures_from {
                 return Ticket { due, measured: false };
             }
             self.warming_up = false;
@@ -122,7 +125,7 @@ impl Pacer {
 
     /// Whether there will be no more tickets, unless one comes back, and the last one is due.
     pub fn is_exhausted(&self, now: Moment) -> bool {
-        if !self.returned.is_empty() || self.began == Moment::NEVER {
+        if self.returned.iter().any(|ticket| ticket.measured) || self.began == Moment::NEVER {
             return false;
         }
         match (&self.pace, self.end) {
@@ -192,6 +195,16 @@ mod tests {
         assert!(all.windows(2).all(|pair| pair[1].due.nanos_since(pair[0].due) == SECOND / 4));
         assert_eq!(all[4].due, Moment(2 * SECOND));
         assert_eq!(pacer.unsent(), 0);
+    }
+
+    #[test]
+    fn what_the_warm_up_did_not_send_is_not_sent_in_the_measured_time() {
+        let mut pacer = pacer(Pace::Open(Schedule::steady(10.0)), End::After(Duration::from_secs(1)), 1);
+        let warm = pacer.take(Moment(SECOND)).unwrap();
+        assert!(!warm.measured);
+        pacer.give_back(warm);
+        assert_eq!(pacer.take(Moment(2 * SECOND)), Some(Ticket { due: Moment(2 * SECOND), measured: true }));
+        assert_eq!(tickets(&mut pacer, Moment(5 * SECOND)).len(), 9);
     }
 
     #[test]

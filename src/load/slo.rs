@@ -18,6 +18,9 @@ const HALVINGS_MAX: u32 = 5;
 /// The search ends when the rate that was kept and the one that was not are this close.
 const CLOSE_ENOUGH: f64 = 1.03;
 
+/// How often a rate is tried again at which this program was too slow: once it was bad luck, as on a machine that others use too.
+const DOUBTS_MAX: u32 = 2;
+
 /// How often a rate that was not confirmed is lowered, and to which part of it.
 const CONFIRMATIONS_MAX: u32 = 4;
 const LOWER: f64 = 0.9;
@@ -127,6 +130,8 @@ pub struct Search {
     failed: f64,
     /// Steps down, or, once a rate was kept, halvings.
     steps: u32,
+    /// Runs in a row that tell nothing of the rate.
+    doubts: u32,
     confirmations: u32,
     confirmed: Option<bool>,
 }
@@ -134,7 +139,7 @@ pub struct Search {
 impl Search {
     /// A search below `capacity`, in messages a second.
     pub fn new(capacity: f64) -> Search {
-        Search { kept: 0.0, failed: capacity, steps: 0, confirmations: 0, confirmed: None }
+        Search { kept: 0.0, failed: capacity, steps: 0, doubts: 0, confirmations: 0, confirmed: None }
     }
 
     /// What to run next.
@@ -160,6 +165,9 @@ impl Search {
 
     /// A short run at `rate` ended so.
     pub fn step(&mut self, rate: f64, verdict: Verdict) {
+        if self.tells_nothing(verdict) {
+            return;
+        }
         let is_first = self.kept == 0.0 && verdict == Verdict::Kept;
         self.steps = if is_first { 0 } else { self.steps + 1 };
         match verdict {
@@ -172,9 +180,21 @@ impl Search {
 
     /// The run of full length at `rate` ended so.
     pub fn confirm(&mut self, rate: f64, verdict: Verdict) {
+        if self.tells_nothing(verdict) {
+            return;
+        }
         self.confirmations += 1;
         self.confirmed = Some(verdict == Verdict::Kept);
         self.kept = if verdict == Verdict::Kept { rate } else { rate * LOWER };
+    }
+}
+
+impl Search {
+    /// Whether a run is made again, because this program was too slow in it.
+    fn tells_nothing(&mut self, verdict: Verdict) -> bool {
+        let again = verdict == Verdict::Doubtful && self.doubts < DOUBTS_MAX;
+        self.doubts = if again { self.doubts + 1 } else { 0 };
+        again
     }
 }
 
@@ -221,6 +241,22 @@ mod tests {
         let mut search = Search::new(10.0);
         search.step(5.0, Verdict::TooFew);
         assert_eq!(search.next(), Next::NotFound);
+    }
+
+    #[test]
+    fn a_run_in_which_this_program_was_too_slow_is_made_again_and_not_for_ever() {
+        let mut search = Search::new(1_000.0);
+        for _ in 0..DOUBTS_MAX {
+            assert_eq!(search.next(), Next::Step(500.0));
+            search.step(500.0, Verdict::Doubtful);
+        }
+        assert_eq!(search.next(), Next::Step(500.0));
+        search.step(500.0, Verdict::Kept);
+        assert_eq!(search.next(), Next::Step(750.0));
+        for _ in 0..=DOUBTS_MAX {
+            search.step(750.0, Verdict::Doubtful);
+        }
+        assert_eq!(search.next(), Next::Step(625.0), "at some time it is taken for what it says");
     }
 
     #[test]

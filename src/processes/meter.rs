@@ -32,7 +32,10 @@ impl Meter {
     pub fn watch(&mut self, stage: Stage) {
         match stage {
             Stage::Connecting | Stage::WarmingUp => self.members = self.family.members(),
-            Stage::Measuring if self.begin.is_none() => self.begin = Some(CpuReading::of(&self.members)),
+            // Without a beginning the end would count all that the processes have used since they were started.
+            Stage::Measuring if self.begin.is_none() => {
+                self.begin = Some(CpuReading::of(&self.members)).filter(|reading| !reading.is_empty());
+            }
             Stage::Waiting if self.begin.is_some() && self.end.is_none() => {
                 self.end = Some(CpuReading::of(&self.members));
             }
@@ -118,6 +121,17 @@ mod tests {
         let used = meter.finish().unwrap();
         assert!(used.wall <= wall && used.cpu <= wall + Duration::from_millis(20), "{used:?} in {wall:?}");
         assert!(used.cpu >= Duration::from_millis(80), "{used:?}");
+    }
+
+    #[test]
+    fn without_a_beginning_nothing_is_known() {
+        let burner = Burner::start();
+        burner.burn(Duration::from_millis(100));
+        let mut meter = Meter::new(burner.group());
+        // As if no descriptor had been left to look at it with.
+        meter.members.clear();
+        meter.watch(Stage::Measuring);
+        assert_eq!(meter.finish(), None);
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl CpuReading {
         reading
     }
 
+    /// Whether none of the processes could be read: they have ended, or this process has no descriptor left to look with.
+    pub fn is_empty(&self) -> bool {
+        self.ticks.is_empty()
+    }
+
     /// What was used between an `earlier` reading and this one. A process that is new here began in between.
     pub fn since(&self, earlier: &CpuReading) -> CpuUse {
         let tick = 1_000_000_000 / procfs::ticks_per_second().max(1);

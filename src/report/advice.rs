@@ -54,7 +54,10 @@ fn meaning(kind: ErrorKind) -> &'static str {
         }
         ErrorKind::TimedOut => "A reply did not come in time, so its connection was closed (--timeout).",
         ErrorKind::TooLong => "A message is longer than a datagram to this address can be (--length).",
-        ErrorKind::Unanswered => "Messages were never answered, because their connection or the run ended.",
+        ErrorKind::Unanswered => {
+            "Messages were never answered, because their connection or the run ended; or never sent, because there was no room for \
+             them (-c and --pipeline give more)."
+        }
         ErrorKind::WrongReply => {
             "The server did not answer what it had to. If that is as it should be, --expect, --ack-format and --framing tell \
              what has to come back."

@@ -6,6 +6,15 @@ use crate::report::{Loop, Report, advice, human};
 /// How many bytes of a wrong reply are told.
 const REPLY_MAX: usize = 120;
 
+/// The part of an open loop's messages that a server answers in time if it keeps up: the last ones are still on their way at the end.
+const KEPT_UP: f64 = 0.98;
+
+/// How many messages of an open loop were due a second.
+fn due_per_second(report: &Report) -> Option<f64> {
+    let whole = report.pace == Loop::Open && !report.interrupted && report.duration_s > 0.0;
+    whole.then(|| report.sent as f64 / report.duration_s)
+}
+
 /// What a run was, in a line.
 pub(super) fn headline(report: &Report) -> String {
     let connections = match report.connections {
@@ -48,6 +57,15 @@ pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
                 format!("Got {}", some(&mismatch.got)),
             ],
         ));
+    }
+    if let Some(due) = due_per_second(report).filter(|due| report.messages_per_s < due * KEPT_UP) {
+        let sentence = format!(
+            "{} messages/s were due and {} were answered in time. The others waited, so the latencies say for how long this went on \
+             and not how fast the server is.",
+            human::rate(due),
+            human::rate(report.messages_per_s)
+        );
+        warnings.push(("FELL BEHIND: the server did not keep up with the rate.", vec![sentence]));
     }
     if report.interrupted {
         let sentence =

@@ -17,8 +17,8 @@ const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(10);
 /// at a time, could take all day.
 const CONNECT_TIMEOUTS_MAX: usize = 64;
 
-/// So many failures in a row, and no reply between them, mean that the server is down. Then the next connection is tried so long after
-/// one has failed: thousands of lanes that all knock ten times a second would take all of this process's time, and its figures with it.
+/// So many failures in a row, and no reply between them, mean that the server is down. Then connections are tried so far apart: thousands
+/// of lanes that all knock ten times a second would take all of this process's time, and its figures with it.
 const DOWN: u32 = 64;
 const TRY_AFTER: std::time::Duration = std::time::Duration::from_millis(1);
 
@@ -35,6 +35,9 @@ impl Generator {
             }
             self.lanes[lane].state = State::Dialing;
             self.dialer.dial(lane, now, orders);
+            if self.failures >= DOWN && self.stage != Stage::Connecting {
+                self.dialer.hold(now.after(TRY_AFTER));
+            }
             if self.options.churn
                 && let Some(ticket) = self.lanes[lane].reserved.take()
             {
@@ -237,9 +240,6 @@ impl Generator {
             } else if ran_before {
                 self.lanes[lane].free_since = now;
                 self.dialer.add(lane, now.after(REOPEN_AFTER));
-                if self.failures >= DOWN {
-                    self.dialer.hold(now.after(TRY_AFTER));
-                }
             } else {
                 self.lanes[lane].state = State::Failed;
             }

@@ -183,10 +183,7 @@ impl Comparison {
             ("pinned", pinned),
         ];
         if self.idle_connections > 0 {
-            facts.push((
-                "memory",
-                format!("of {} idle connections, without the kernel's and without files'", self.idle_connections),
-            ));
+            facts.push(("memory", format!("of {} idle connections, without the kernel's", self.idle_connections)));
         }
         facts.push(("command", conditions.command.clone()));
         facts.push(("began", format!("{}, {}", conditions.began, conditions.program)));

@@ -154,6 +154,13 @@ impl Options {
                 Options::LENGTH_MAX
             ));
         }
+        if let (true, Pace::Open(schedule), Some(opens)) = (self.churn, &self.pace, self.connect_rate)
+            && schedule.from.max(schedule.to) > opens
+        {
+            return Err(format!(
+                "--connect-rate {opens}: with --churn each message opens a connection, and more are due"
+            ));
+        }
         if self.datagrams && self.churn {
             return Err("--churn: datagrams have no connections to open".to_owned());
         }
@@ -233,6 +240,11 @@ pub(crate) mod tests {
         };
         assert_eq!(fault(framed), "");
         assert!(fault(|options| (options.churn, options.datagrams) = (true, true)).contains("--churn"));
+        let hurried = |options: &mut Options| {
+            (options.churn, options.connect_rate) = (true, Some(10.0));
+            options.pace = Pace::Open(Schedule::steady(11.0));
+        };
+        assert!(fault(hurried).contains("more are due"));
         assert!(fault(|options| options.sources = vec!["::1".parse().unwrap()]).contains("another family"));
         assert!(fault(|options| options.body = Body::Text(Vec::new())).contains("empty message"));
     }

@@ -3,6 +3,8 @@
 //! Every message is a [`Ticket`]. In a closed loop a ticket is due when it is asked for; in an open loop its schedule says when,
 //! and whoever has room for a message holds the next ticket until then. So a message that is due waits for nothing but room.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use crate::load::options::{End, Options, Pace};
@@ -10,7 +12,7 @@ use crate::load::schedule::Schedule;
 use crate::load::stopwatch::Moment;
 
 /// The right to send one message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket {
     /// When the message is due.
     pub due: Moment,
@@ -32,8 +34,8 @@ pub struct Pacer {
     measured: u64,
     /// When the latest of all tickets that were handed out is due.
     last_due: Moment,
-    /// Tickets that came back unused, the soonest last.
-    returned: Vec<Ticket>,
+    /// Tickets that came back unused: when a server dies, as many as there are idle connections.
+    returned: BinaryHeap<Reverse<Ticket>>,
     /// Nothing is due any more from here on.
     stops_at: Moment,
 }
@@ -50,7 +52,7 @@ impl Pacer {
             warming_up: true,
             measured: 0,
             last_due: Moment::default(),
-            returned: Vec::new(),
+            returned: BinaryHeap::new(),
             stops_at: Moment::NEVER,
         }
     }
@@ -83,7 +85,7 @@ impl Pacer {
         if self.began > now {
             return None;
         }
-        while let Some(ticket) = self.returned.pop() {
+        while let Some(Reverse(ticket)) = self.returned.pop() {
             if ticket.measured || now < self.measures_from() {
                 return Some(ticket).filter(|ticket| ticket.due < self.stops_at);
             }
@@ -118,14 +120,12 @@ impl Pacer {
 
     /// Takes a ticket back whose message was not sent.
     pub fn give_back(&mut self, ticket: Ticket) {
-        // There are few: as many as connections that ended with a ticket.
-        let place = self.returned.partition_point(|other| other.due > ticket.due);
-        self.returned.insert(place, ticket);
+        self.returned.push(Reverse(ticket));
     }
 
     /// Whether there will be no more tickets, unless one comes back, and the last one is due.
     pub fn is_exhausted(&self, now: Moment) -> bool {
-        if self.returned.iter().any(|ticket| ticket.measured) || self.began == Moment::NEVER {
+        if self.returned.iter().any(|Reverse(ticket)| ticket.measured) || self.began == Moment::NEVER {
             return false;
         }
         match (&self.pace, self.end) {
@@ -139,7 +139,7 @@ impl Pacer {
     /// Messages that were due in the measured time and for which nobody has taken a ticket.
     pub fn unsent(&self) -> u64 {
         let returned =
-            self.returned.iter().filter(|ticket| ticket.measured && ticket.due < self.stops_at).count() as u64;
+            self.returned.iter().filter(|Reverse(ticket)| ticket.measured && ticket.due < self.stops_at).count() as u64;
         let Pace::Open(schedule) = &self.pace else { return returned };
         if self.began == Moment::NEVER || self.stops_at == Moment::NEVER {
             return returned;

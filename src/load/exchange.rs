@@ -105,12 +105,8 @@ impl Exchange {
 
     /// Sends message `number` of `connection`.
     pub fn send(&self, connection: usize, number: u64, reply: &mut Reply<'_>) {
-        for part in [
-            &self.request.before[..],
-            &digits(number)[..self.digits()],
-            self.body(connection, number),
-            &self.request.after,
-        ] {
+        let digits = self.digits(number);
+        for part in [&self.request.before[..], digits.as_slice(), self.body(connection, number), &self.request.after] {
             if !part.is_empty() {
                 reply.send(part);
             }
@@ -123,11 +119,10 @@ impl Exchange {
 
     /// Compares `bytes` with what has to come as the reply to message `number` of `connection`, of which `received` bytes have come.
     pub fn check(&self, connection: usize, number: u64, received: usize, bytes: &[u8]) -> Checked {
+        let digits = self.digits(number);
         let mut at = 0;
         let mut skip = received;
-        for part in
-            [&self.reply.before[..], &digits(number)[..self.digits()], self.body(connection, number), &self.reply.after]
-        {
+        for part in [&self.reply.before[..], digits.as_slice(), self.body(connection, number), &self.reply.after] {
             if skip >= part.len() {
                 skip -= part.len();
                 continue;
@@ -171,9 +166,8 @@ impl Exchange {
 
     /// What has to come as the reply to message `number` of `connection`, `size` bytes of it from `offset` on at the most.
     pub fn expected(&self, connection: usize, number: u64, offset: usize, size: usize) -> Vec<u8> {
-        let digits = digits(number);
-        let parts =
-            [&self.reply.before[..], &digits[..self.digits()], self.body(connection, number), &self.reply.after];
+        let digits = self.digits(number);
+        let parts = [&self.reply.before[..], digits.as_slice(), self.body(connection, number), &self.reply.after];
         let mut expected = Vec::new();
         let mut skip = offset;
         for part in parts {
@@ -184,7 +178,12 @@ impl Exchange {
         expected
     }
 
-    fn digits(&self) -> usize {
+    /// What a message begins with.
+    fn digits(&self, number: u64) -> Digits {
+        if self.numbered { Digits::of(number) } else { Digits::default() }
+    }
+
+    fn number_length(&self) -> usize {
         if self.numbered { NUMBER_LENGTH } else { 0 }
     }
 
@@ -194,7 +193,7 @@ impl Exchange {
         let number = if self.datagrams && !self.numbered { 0 } else { number };
         let place = (connection as u64).wrapping_mul(CONNECTION_STEP).wrapping_add(number.wrapping_mul(MESSAGE_STEP));
         let start = if self.varies { (place % PLACES as u64) as usize } else { 0 };
-        &self.table[start..start + self.length - self.digits()]
+        &self.table[start..start + self.length - self.number_length()]
     }
 }
 
@@ -209,12 +208,25 @@ impl Around {
     }
 }
 
-fn digits(number: u64) -> [u8; NUMBER_LENGTH] {
-    let mut digits = [0; NUMBER_LENGTH];
-    for (place, digit) in digits.iter_mut().rev().enumerate() {
-        *digit = b"0123456789ABCDEF"[(number >> (4 * place) & 15) as usize];
+/// The number that a message begins with, if it does.
+#[derive(Default)]
+struct Digits {
+    digits: [u8; NUMBER_LENGTH],
+    length: usize,
+}
+
+impl Digits {
+    fn of(number: u64) -> Digits {
+        let mut digits = [0; NUMBER_LENGTH];
+        for (place, digit) in digits.iter_mut().rev().enumerate() {
+            *digit = b"0123456789ABCDEF"[(number >> (4 * place) & 15) as usize];
+        }
+        Digits { digits, length: NUMBER_LENGTH }
     }
-    digits
+
+    fn as_slice(&self) -> &[u8] {
+        &self.digits[..self.length]
+    }
 }
 
 /// Letters and digits without order (a xorshift generator, Marsaglia 2003): the same in every run, so that runs can be compared.

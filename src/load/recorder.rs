@@ -22,8 +22,8 @@ pub struct Recorder {
     until: Moment,
     /// Latencies from the due time.
     pub latency: Histogram<u64>,
-    /// Latencies from the send.
-    pub send_latency: Histogram<u64>,
+    /// Latencies from the send, where they are others than those from the due time: in an open loop.
+    pub send_latency: Option<Histogram<u64>>,
     /// Replies within the measured time.
     pub replies_in_time: u64,
     /// Their bytes.
@@ -53,12 +53,12 @@ fn histogram(digits: u8) -> Histogram<u64> {
 
 impl Recorder {
     /// Nothing is measured yet.
-    pub fn new(interval: Duration) -> Recorder {
+    pub fn new(interval: Duration, open_loop: bool) -> Recorder {
         Recorder {
             from: Moment::NEVER,
             until: Moment::NEVER,
             latency: histogram(3),
-            send_latency: histogram(3),
+            send_latency: open_loop.then(|| histogram(3)),
             replies_in_time: 0,
             reply_bytes_in_time: 0,
             errors: BTreeMap::new(),
@@ -97,7 +97,9 @@ impl Recorder {
         self.course.latency.saturating_record(latency);
         if flight.ticket.measured {
             self.latency.saturating_record(latency);
-            self.send_latency.saturating_record(now.nanos_since(flight.sent).max(1));
+            if let Some(send_latency) = &mut self.send_latency {
+                send_latency.saturating_record(now.nanos_since(flight.sent).max(1));
+            }
         }
     }
 
@@ -176,16 +178,16 @@ mod tests {
 
     #[test]
     fn latency_counts_from_when_a_message_was_due() {
-        let mut recorder = Recorder::new(Duration::from_secs(1));
+        let mut recorder = Recorder::new(Duration::from_secs(1), true);
         recorder.measure(at(1_000), at(2_000));
         recorder.reply(&flight(1_000, 1_900, true), 64, at(1_950));
         assert!(recorder.latency.max().abs_diff(950_000_000) < 1_000_000);
-        assert!(recorder.send_latency.max().abs_diff(50_000_000) < 100_000);
+        assert!(recorder.send_latency.unwrap().max().abs_diff(50_000_000) < 100_000);
     }
 
     #[test]
     fn the_warm_up_is_not_measured_and_what_comes_after_the_end_is_no_throughput() {
-        let mut recorder = Recorder::new(Duration::from_secs(1));
+        let mut recorder = Recorder::new(Duration::from_secs(1), true);
         recorder.measure(at(1_000), at(2_000));
         recorder.reply(&flight(900, 900, false), 10, at(950));
         recorder.reply(&flight(990, 990, false), 10, at(1_010));
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_silence_is_a_row_of_empty_intervals() {
-        let mut recorder = Recorder::new(Duration::from_millis(100));
+        let mut recorder = Recorder::new(Duration::from_millis(100), true);
         recorder.measure(at(1_000), at(9_000));
         recorder.reply(&flight(1_000, 1_000, true), 10, at(1_010));
         recorder.error(ErrorKind::Reset, 2, at(1_330));
@@ -209,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_long_run_has_longer_intervals() {
-        let mut recorder = Recorder::new(Duration::from_millis(1));
+        let mut recorder = Recorder::new(Duration::from_millis(1), true);
         recorder.measure(at(0), Moment::NEVER);
         let intervals = recorder.intervals(at(3_600_000));
         assert!(intervals.len() < INTERVALS_MAX * 15, "{}", intervals.len());

@@ -9,12 +9,9 @@ const REPLY_MAX: usize = 120;
 /// The part of an open loop's messages that a server answers in time if it keeps up: the last ones are still on their way at the end.
 const KEPT_UP: f64 = 0.98;
 
-/// How many messages there were. In a closed loop each is due when it is sent.
+/// How many messages there were. Most often all that were due were sent.
 pub(super) fn messages(report: &Report) -> String {
-    let due = match report.pace {
-        Loop::Open => format!("{} due, ", human::count(report.due)),
-        Loop::Closed => String::new(),
-    };
+    let due = if report.due > report.sent { format!("{} due, ", human::count(report.due)) } else { String::new() };
     format!("{due}{} sent, {} answered", human::count(report.sent), human::count(report.messages))
 }
 
@@ -67,7 +64,9 @@ pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
             ],
         ));
     }
-    if let Some(due) = due_per_second(report).filter(|due| report.messages_per_s < due * KEPT_UP) {
+    // What was lost did not wait.
+    let lost = report.lost.unwrap_or(0) as f64 / report.duration_s.max(1e-9);
+    if let Some(due) = due_per_second(report).filter(|due| report.messages_per_s + lost < due * KEPT_UP) {
         let sentence = format!(
             "{} messages/s were due and {} were answered in time. The others waited, so the latencies say for how long this went on \
              and not how fast the server is.",

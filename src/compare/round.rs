@@ -7,7 +7,7 @@ use crate::processes::usage::CpuUse;
 use crate::protocol::escape::Escaped;
 
 /// The share of its processors from which on a server counts as busy: then it was the bottleneck, whatever this program was.
-const BUSY: f64 = 0.95;
+const BUSY: f64 = Outcome::SERVER_CORE;
 
 /// What was metered while load ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

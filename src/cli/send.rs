@@ -114,11 +114,7 @@ fn connect_datagrams(addresses: &[Address]) -> io::Result<Vec<DatagramEndpoint>>
     let mut sockets = Vec::new();
     let mut failure = io::ErrorKind::NotFound.into();
     for address in addresses {
-        let connected = match address {
-            Address::Ip(address) => bind::connect_udp(*address, None),
-            Address::Unix(path) => bind::connect_unix_datagram(path),
-        };
-        match connected {
+        match bind::connect_datagram(address, None) {
             Ok(socket) => sockets.push(socket),
             Err(error) => failure = error,
         }

@@ -31,7 +31,6 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use crate::address::Address;
 use crate::limits::{DatagramRate, Limits};
 use crate::load::generator::{Generator, Session};
 use crate::load::options::Options;
@@ -108,11 +107,7 @@ fn connect_datagrams(options: &Options, lane: usize) -> io::Result<DatagramEndpo
     let source = lane.checked_rem(options.sources.len()).map(|place| options.sources[place]);
     let mut failure = io::ErrorKind::NotFound.into();
     for address in &options.addresses {
-        let connected = match address {
-            Address::Ip(address) => bind::connect_udp(*address, source),
-            Address::Unix(path) => bind::connect_unix_datagram(path),
-        };
-        match connected {
+        match bind::connect_datagram(address, source) {
             Ok(socket) => return Ok(socket),
             Err(error) => failure = error,
         }

@@ -57,6 +57,13 @@ pub enum Pace {
     Open(Schedule),
 }
 
+impl Pace {
+    /// Whether messages are sent by schedule.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Pace::Open(_))
+    }
+}
+
 /// When a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {

@@ -157,6 +157,14 @@ fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
+/// A datagram socket towards `to`, from a local address where one is given and the address has such.
+pub fn connect_datagram(to: &Address, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
+    match to {
+        Address::Ip(to) => connect_udp(*to, from),
+        Address::Unix(path) => connect_unix_datagram(path),
+    }
+}
+
 /// A UDP socket towards `peer`, on a port that the kernel chooses; from a local address where one is given.
 pub fn connect_udp(peer: SocketAddr, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
     let any: IpAddr = match peer {

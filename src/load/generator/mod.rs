@@ -16,7 +16,7 @@ use crate::load::dialer::Dialer;
 use crate::load::exchange::Exchange;
 use crate::load::lane::{Flight, Lane};
 use crate::load::lateness::Lateness;
-use crate::load::options::{Options, Pace};
+use crate::load::options::Options;
 use crate::load::outcome::{ErrorKind, Mismatch, Outcome, Progress, Stage};
 use crate::load::pacer::{Pacer, Ticket};
 use crate::load::recorder::Recorder;
@@ -98,7 +98,7 @@ impl Generator {
             stopwatch: Stopwatch::since(began),
             pacer: Pacer::new(&options),
             dialer: Dialer::new(&options),
-            recorder: Recorder::new(options.interval, matches!(options.pace, Pace::Open(_))),
+            recorder: Recorder::new(options.interval, options.pace.is_open()),
             lateness: Lateness::default(),
             lanes: std::iter::repeat_with(lane).take(options.connections).collect(),
             control,
@@ -149,7 +149,7 @@ impl Generator {
         let numbered =
             |count| if self.options.datagrams { self.exchange.is_numbered().then_some(count) } else { counted(count) };
         Outcome {
-            open_loop: self.is_open_loop(),
+            open_loop: self.options.pace.is_open(),
             duration: ended_at.since(from),
             connections: self.opened,
             messages: self.recorder.latency.len(),
@@ -171,10 +171,6 @@ impl Generator {
             interrupted: self.interrupted,
             mismatch: self.mismatch,
         }
-    }
-
-    fn is_open_loop(&self) -> bool {
-        matches!(self.options.pace, Pace::Open(_))
     }
 
     fn now(&self) -> Moment {
@@ -200,7 +196,7 @@ impl Generator {
     fn note_sent(&mut self, lane: usize, ticket: Ticket, now: Moment) {
         let lane = &mut self.lanes[lane];
         let late = self.lateness.is_late(ticket.due, lane.free_since, now);
-        let late = late && ticket.measured && matches!(self.options.pace, Pace::Open(_));
+        let late = late && ticket.measured && self.options.pace.is_open();
         lane.send(ticket, now, late);
         self.sent += u64::from(ticket.measured);
         self.late += u64::from(late);

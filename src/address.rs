@@ -33,17 +33,17 @@ impl fmt::Display for Address {
 #[derive(Clone, Copy, Debug)]
 pub enum Peer<'a> {
     /// An IP address and a port; an IPv4 address mapped into IPv6 is told as what it is.
-    Ip(SocketAddr),
+    Ip(&'a SocketAddr),
     /// A Unix socket, by its name where it has one that is known.
     Unix(Option<&'a UnixAddress>),
     /// The one peer that a datagram socket is connected to.
     Connected,
 }
 
-impl Peer<'_> {
-    /// A peer at `address`, with an IPv4 address mapped into IPv6 unwrapped.
-    pub fn ip(address: SocketAddr) -> Peer<'static> {
-        Peer::Ip(SocketAddr::new(canonical(address.ip()), address.port()))
+impl<'a> Peer<'a> {
+    /// The peer of a stream, which has an IP address unless the stream is a Unix one.
+    pub fn of(address: Option<&'a SocketAddr>) -> Peer<'a> {
+        address.map_or(Peer::Unix(None), Peer::Ip)
     }
 }
 
@@ -55,7 +55,7 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
 impl fmt::Display for Peer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Peer::Ip(address) => address.fmt(f),
+            Peer::Ip(address) => SocketAddr::new(canonical(address.ip()), address.port()).fmt(f),
             Peer::Unix(name) => match name.and_then(UnixAddress::as_pathname) {
                 // The debug form of a path is escaped: a client chooses its own name.
                 Some(path) => write!(f, "unix:{path:?}"),

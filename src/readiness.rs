@@ -114,6 +114,11 @@ impl Latch {
         self.0.intersects(Readiness::READ_CLOSED | Readiness::PRIORITY)
     }
 
+    /// What it means for the next read, in words.
+    pub fn outlook(self) -> &'static str {
+        if self.readable() { "perhaps more waits" } else { "the kernel owes an edge" }
+    }
+
     /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark is behind us then; a shut peer stays shut.
     pub fn read_would_block(&mut self) {
         self.0 = self.0.without(Readiness::READABLE | Readiness::PRIORITY);

@@ -416,12 +416,10 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
         let readiness = wire.borrow_mut().poll(!is_listed && !drains_now, case.eager);
         connection.latch(readiness);
 
-        let held_before = connection.held_bytes();
         let mut drive = Drive::new(key, &mut server, shared);
         connection.receive(&mut drive);
         let outgoing = drive.outgoing;
         connection.send(key, &outgoing, shared);
-        shared.queued = shared.queued + connection.held_bytes() - held_before;
         let next = connection.settle(shared);
         shared.arena.reset();
         wire.borrow_mut().history.push(Happening::Settled(next));

@@ -36,7 +36,7 @@ impl Route {
     /// The sender, as logs tell it.
     pub fn peer(&self) -> Peer<'_> {
         match self {
-            Route::Ip { source, .. } => Peer::ip(*source),
+            Route::Ip { source, .. } => Peer::Ip(source),
             Route::Unix(address) => Peer::Unix(Some(address)),
             Route::Connected => Peer::Connected,
         }

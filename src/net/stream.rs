@@ -57,6 +57,7 @@ pub enum Socket {
 }
 
 impl Stream for Socket {
+    #[inline(always)]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Socket::Tcp(stream) => stream.read(buffer),
@@ -66,6 +67,7 @@ impl Stream for Socket {
         }
     }
 
+    #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Socket::Tcp(stream) => stream.write(bytes),

@@ -11,7 +11,8 @@ use crate::net::connection::Connection;
 use crate::net::next::{Condition, Next};
 use crate::reactor::Reactor;
 use crate::reactor::kernel::Kernel;
-use crate::reactor::source::{Kind, Source};
+use crate::reactor::source::Source;
+use crate::reactor::sources::Place;
 
 /// Newcomers over the connection limit that are told so at once. Their descriptors come out of the reserve that the limit leaves.
 pub(super) const REFUSED_MAX: usize = 32;
@@ -22,7 +23,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let now = self.shared.now;
         for _ in 0..acceptor::BATCH {
             let at_limit = self.connections >= self.shared.limits.max_connections;
-            let Some(Source { kind: Kind::Acceptor(acceptor), .. }) = self.sources.get_mut(key) else {
+            let Some(Place { source: Source::Acceptor(acceptor), .. }) = self.sources.get_mut(key) else {
                 return Next::Idle;
             };
             if at_limit && self.refused >= REFUSED_MAX && acceptor.is_ready() {
@@ -60,7 +61,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Takes a newcomer in. It runs in the next turn, like everybody who was not on the list when this one began.
     fn admit(&mut self, connection: Connection<K::Stream, H::Session>, at_limit: bool) {
-        let key = self.sources.insert(Source::new(Kind::Connection(connection)));
+        let key = self.sources.insert(Source::Connection(connection));
         self.shared.metrics.accepted += 1;
         if at_limit {
             self.refused += 1;
@@ -76,7 +77,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
         match self.register(key) {
             Ok(key) => {
-                if let Some(Source { kind: Kind::Connection(connection), .. }) = self.sources.get_mut(key) {
+                if let Some(Place { source: Source::Connection(connection), .. }) = self.sources.get_mut(key) {
                     log::debug!("{key} accepted {}", connection.peer());
                 }
                 self.list(key);

@@ -6,7 +6,7 @@ use crate::handler::{Handler, Stop};
 use crate::key::Key;
 use crate::net::connection::Origin;
 use crate::reactor::kernel::Kernel;
-use crate::reactor::source::Kind;
+use crate::reactor::source::Source;
 use crate::reactor::{Reactor, Turn, stop};
 
 /// How far a reactor is on its way to the end.
@@ -43,16 +43,16 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     pub fn drain(&mut self) {
         let deadline = self.shared.now.after(self.shared.limits.drain_timeout);
         self.course = Course::Draining(deadline);
-        for (key, source) in self.sources.iter_mut() {
-            source.drain();
-            self.ready.push(key, &mut source.listed);
+        for (key, place) in self.sources.iter_mut() {
+            place.source.drain();
+            self.ready.push(key, &mut place.listed);
         }
         log::debug!("draining {} connections", self.connections);
     }
 
     fn only_attached_left(&self) -> bool {
-        self.sources.iter().all(|(_, source)| match &source.kind {
-            Kind::Connection(connection) => connection.origin() == Origin::Attached,
+        self.sources.iter().all(|(_, place)| match &place.source {
+            Source::Connection(connection) => connection.origin() == Origin::Attached,
             _ => false,
         })
     }

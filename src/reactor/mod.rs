@@ -32,14 +32,14 @@ use crate::key::Key;
 use crate::limits::Limits;
 use crate::metrics::{Dropped, Metrics};
 use crate::net::acceptor::Acceptor;
-use crate::net::connection::{Connection, Origin};
+use crate::net::connection::{Connection, Origin, Standing};
 use crate::net::datagram::Datagram;
 use crate::net::shared::Shared;
 use crate::reactor::course::Course;
 use crate::reactor::ready_list::ReadyList;
 use crate::reactor::run::Group;
-use crate::reactor::source::{Kind, Source};
-use crate::reactor::sources::Sources;
+use crate::reactor::source::Source;
+use crate::reactor::sources::{Place, Sources};
 use crate::reactor::timers::Timers;
 use crate::readiness::Readiness;
 
@@ -107,21 +107,20 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Accepts connections from `listener`; the handler knows them by `tag`.
     pub fn listen(&mut self, listener: K::Listener, tag: usize) -> io::Result<Key> {
-        let key = self.sources.insert(Source::new(Kind::Acceptor(Box::new(Acceptor::new(listener, tag)))));
+        let key = self.sources.insert(Source::Acceptor(Box::new(Acceptor::new(listener, tag))));
         self.register(key)
     }
 
     /// Receives datagrams from `socket`, with its session.
     pub fn receive(&mut self, socket: K::Datagram, session: H::Session) -> io::Result<Key> {
-        let datagram = Datagram::new(socket, session);
-        let key = self.sources.insert(Source::new(Kind::Datagram(Box::new(datagram))));
+        let key = self.sources.insert(Source::Datagram(Box::new(Datagram::new(socket, session))));
         self.register(key)
     }
 
     /// Takes a stream over as it is, with its session. It counts for no limit, and a drain leaves it alone.
     pub fn attach(&mut self, stream: K::Stream, session: H::Session) -> io::Result<Key> {
         let connection = Connection::attached(stream, session, self.shared.now);
-        let key = self.sources.insert(Source::new(Kind::Connection(connection)));
+        let key = self.sources.insert(Source::Connection(connection));
         self.list(key);
         self.register(key)
     }
@@ -134,7 +133,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             Address::Unix(_) => None,
         };
         let connection = Connection::connecting(stream, peer, connect.tag, self.shared.now);
-        let key = self.sources.insert(Source::new(Kind::Connection(connection)));
+        let key = self.sources.insert(Source::Connection(connection));
         let key = self.register(key)?;
         self.connections += 1;
         self.shared.metrics.connected += 1;
@@ -144,11 +143,11 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Asks the kernel for a new source's edges; a source that it refuses is gone again.
     fn register(&mut self, key: Key) -> io::Result<Key> {
-        let Some(source) = self.sources.get_mut(key) else { return Err(io::ErrorKind::NotFound.into()) };
-        let registered = match &mut source.kind {
-            Kind::Connection(connection) => self.kernel.add_stream(connection.stream_mut(), key),
-            Kind::Acceptor(acceptor) => self.kernel.add_listener(acceptor.listener_mut(), key),
-            Kind::Datagram(datagram) => self.kernel.add_datagram(datagram.socket_mut(), key),
+        let Some(place) = self.sources.get_mut(key) else { return Err(io::ErrorKind::NotFound.into()) };
+        let registered = match &mut place.source {
+            Source::Connection(connection) => self.kernel.add_stream(connection.stream_mut(), key),
+            Source::Acceptor(acceptor) => self.kernel.add_listener(acceptor.listener_mut(), key),
+            Source::Datagram(datagram) => self.kernel.add_datagram(datagram.socket_mut(), key),
         };
         if let Err(error) = registered {
             self.sources.remove(key);
@@ -163,13 +162,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     }
 
     fn wake(&mut self, key: Key) {
-        if let Some(source) = self.sources.get_mut(key) {
-            match &mut source.kind {
-                Kind::Connection(connection) => connection.wake(),
-                Kind::Datagram(datagram) => datagram.wake(),
-                Kind::Acceptor(_) => {}
+        if let Some(place) = self.sources.get_mut(key) {
+            match &mut place.source {
+                Source::Connection(connection) => connection.wake(),
+                Source::Datagram(datagram) => datagram.wake(),
+                Source::Acceptor(_) => {}
             }
-            self.ready.push(key, &mut source.listed);
+            self.ready.push(key, &mut place.listed);
         }
     }
 
@@ -239,10 +238,10 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     fn merge_events(&mut self) {
         for (key, readiness) in self.events.drain(..) {
             match self.sources.get_mut(key) {
-                Some(source) => {
+                Some(place) => {
                     log::trace!("{key} is {readiness:?}");
-                    if source.latch(readiness) {
-                        self.ready.push(key, &mut source.listed);
+                    if place.source.latch(readiness) {
+                        self.ready.push(key, &mut place.listed);
                     }
                 }
                 None if key == Key::WAKER => {}
@@ -255,8 +254,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     }
 
     fn list(&mut self, key: Key) {
-        if let Some(source) = self.sources.get_mut(key) {
-            self.ready.push(key, &mut source.listed);
+        if let Some(place) = self.sources.get_mut(key) {
+            self.ready.push(key, &mut place.listed);
         }
     }
 
@@ -264,29 +263,36 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// arrived for them meanwhile is read before they are judged.
     fn fire_deadlines(&mut self) {
         let now = self.shared.now;
-        while let Some(key) = self.timers.pop_due(now) {
-            let Some(source) = self.sources.get_mut(key) else { continue };
-            source.armed = None;
-            let due = match &mut source.kind {
-                Kind::Connection(connection) => {
+        while let Some((moment, key)) = self.timers.pop_due(now) {
+            let Some(place) = self.sources.get_mut(key).filter(|place| place.armed == Some(moment)) else {
+                self.timers.popped_stale();
+                continue;
+            };
+            place.armed = None;
+            let due = match &mut place.source {
+                Source::Connection(connection) => {
                     connection.deadline_passed(now, &self.shared.limits);
                     let deadline = connection.deadline(&self.shared.limits);
-                    source.armed = self.timers.arm(key, None, deadline.filter(|moment| *moment > now));
-                    source.armed.is_none() || !connection.keeps_the_invariant(&self.shared)
+                    place.armed = self.timers.arm(key, None, deadline.filter(|moment| *moment > now));
+                    place.armed.is_none() || !connection.keeps_the_invariant(&self.shared)
                 }
-                Kind::Acceptor(acceptor) => {
+                Source::Acceptor(acceptor) => {
                     acceptor.set_retrying(false);
                     true
                 }
-                Kind::Datagram(datagram) => {
+                Source::Datagram(datagram) => {
                     datagram.deadline_passed(now);
                     true
                 }
             };
             if due {
                 log::trace!("{key} has reached its deadline");
-                self.ready.push(key, &mut source.listed);
+                self.ready.push(key, &mut place.listed);
             }
+        }
+        if self.timers.has_too_many_stale() {
+            let sources = &self.sources;
+            self.timers.clear_up(|key, moment| sources.get(key).is_some_and(|place| place.armed == Some(moment)));
         }
         self.shared.log_limit.report(now);
     }
@@ -311,18 +317,18 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Ends a source. Nothing is closed anywhere else.
     fn close(&mut self, key: Key, reason: CloseReason, handler: &mut H) {
-        let Some(source) = self.sources.remove(key) else { return };
-        self.timers.disarm(key, source.armed);
-        if source.waiting {
+        let Some(place) = self.sources.remove(key) else { return };
+        self.timers.disarm(place.armed);
+        if place.waiting {
             self.awaiting_slot.remove(&key);
             self.awaiting_room.remove(&key);
         }
         let orders = &mut self.shared.orders;
-        match source.kind {
-            Kind::Acceptor(_) => log::debug!("{key} listens no more"),
-            Kind::Datagram(datagram) => handler.close(datagram.into_session(), reason, orders),
-            Kind::Connection(connection) => {
-                let (origin, tag) = (connection.origin(), connection.tag());
+        match place.source {
+            Source::Acceptor(_) => log::debug!("{key} listens no more"),
+            Source::Datagram(datagram) => handler.close(datagram.into_session(), reason, orders),
+            Source::Connection(connection) => {
+                let origin = connection.origin();
                 self.shared.queued -= connection.held_bytes();
                 if origin != Origin::Attached {
                     log::debug!("{key} closed {}: {reason}", connection.peer());
@@ -334,10 +340,12 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     Origin::Attached => {}
                 }
                 // The descriptor is free before anybody who waited for one is listed.
-                match connection.into_session() {
-                    Some(session) => handler.close(session, reason, orders),
-                    None if origin == Origin::Connected => handler.connect_failed(tag, reason, orders),
-                    None => {}
+                match connection.into_standing() {
+                    Standing::Served(session) => handler.close(session, reason, orders),
+                    Standing::Tagged(tag) if origin == Origin::Connected => {
+                        handler.connect_failed(tag as usize, reason, orders);
+                    }
+                    Standing::Tagged(_) => {}
                 }
                 self.wake_waiting();
             }
@@ -361,9 +369,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         for (clear, list) in [(slot_is_free, &mut self.awaiting_slot), (room, &mut self.awaiting_room)] {
             if clear {
                 for key in std::mem::take(list) {
-                    if let Some(source) = self.sources.get_mut(key) {
-                        source.waiting = false;
-                        self.ready.push(key, &mut source.listed);
+                    if let Some(place) = self.sources.get_mut(key) {
+                        place.waiting = false;
+                        self.ready.push(key, &mut place.listed);
                     }
                 }
             }
@@ -373,24 +381,24 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Whether every source keeps the latch invariant (see the crate's documentation), and the queued bytes are those that
     /// connections hold. A test asks after every turn.
     pub fn keeps_the_invariant(&self) -> bool {
-        let held = |source: &Source<K, H::Session>| match &source.kind {
-            Kind::Connection(connection) => connection.held_bytes(),
+        let held = |place: &Place<Source<K, H::Session>>| match &place.source {
+            Source::Connection(connection) => connection.held_bytes(),
             _ => 0,
         };
-        if self.shared.queued != self.sources.iter().map(|(_, source)| held(source)).sum::<usize>() {
+        if self.shared.queued != self.sources.iter().map(|(_, place)| held(place)).sum::<usize>() {
             return false;
         }
         let waits = |key: &Key| {
             (self.awaiting_slot.contains(key) && !self.has_slot())
                 || (self.awaiting_room.contains(key) && !self.has_room())
         };
-        self.sources.iter().all(|(key, source)| {
-            source.listed
-                || (source.waiting && waits(&key))
-                || match &source.kind {
-                    Kind::Connection(connection) => connection.keeps_the_invariant(&self.shared),
-                    Kind::Acceptor(acceptor) => acceptor.is_retrying() || !acceptor.is_ready(),
-                    Kind::Datagram(datagram) => datagram.keeps_the_invariant(),
+        self.sources.iter().all(|(key, place)| {
+            place.listed
+                || (place.waiting && waits(&key))
+                || match &place.source {
+                    Source::Connection(connection) => connection.keeps_the_invariant(&self.shared),
+                    Source::Acceptor(acceptor) => acceptor.is_retrying() || !acceptor.is_ready(),
+                    Source::Datagram(datagram) => datagram.keeps_the_invariant(),
                 }
         })
     }

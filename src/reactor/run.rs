@@ -1,7 +1,7 @@
 //! Running the ready list: in groups, and each group in phases.
 //!
-//! A group is as many sources as its limit allows and the arena has room for. First all of its connections read, then all write, then each is asked what
-//! should happen next. So the kernel's receive path and its send path each stay in the instruction cache, and what one read brought,
+//! A group is as many sources as its limit allows and the arena has room for. First all of its connections read; then each writes, and is
+//! asked what should happen next. So the kernel's receive path and its send path each stay in the instruction cache, and what one read brought,
 //! one write answers.
 
 use log::Level;
@@ -13,14 +13,13 @@ use crate::net::drive::Drive;
 use crate::net::next::{Condition, Next};
 use crate::reactor::Reactor;
 use crate::reactor::kernel::Kernel;
-use crate::reactor::source::{Kind, Source};
+use crate::reactor::source::Source;
 use crate::reply::Outgoing;
 
 /// A connection of the group that has read, and what it is about to send.
 struct Member {
     key: Key,
     outgoing: Outgoing,
-    held_before: usize,
 }
 
 /// The connections of the group that have read.
@@ -36,8 +35,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let mut waiting = list.iter();
         loop {
             self.receive_phase(&mut waiting, handler);
-            self.send_phase();
-            self.settle_phase(handler);
+            self.send_phase(handler);
             self.shared.arena.reset();
             if waiting.len() == 0 {
                 break;
@@ -50,23 +48,22 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     fn receive_phase(&mut self, waiting: &mut std::slice::Iter<'_, Key>, handler: &mut H) {
         while self.group.members.len() < self.shared.limits.group.max(1) && self.shared.arena.has_room() {
             let Some(&key) = waiting.next() else { return };
-            let Some(source) = self.sources.get_mut(key) else { continue };
-            source.listed = false;
-            match &mut source.kind {
-                Kind::Connection(connection) => {
-                    let held_before = connection.held_bytes();
+            let Some(place) = self.sources.get_mut(key) else { continue };
+            place.listed = false;
+            match &mut place.source {
+                Source::Connection(connection) => {
                     let mut drive = Drive::new(key, handler, &mut self.shared);
                     connection.receive(&mut drive);
                     let outgoing = drive.outgoing;
-                    self.group.members.push(Member { key, outgoing, held_before });
+                    self.group.members.push(Member { key, outgoing });
                 }
-                Kind::Datagram(datagram) => {
+                Source::Datagram(datagram) => {
                     let next = datagram.drive(&mut Drive::new(key, handler, &mut self.shared));
                     let deadline = datagram.deadline();
-                    source.armed = self.timers.arm(key, source.armed, deadline);
+                    place.armed = self.timers.arm(key, place.armed, deadline);
                     self.act(key, next, handler);
                 }
-                Kind::Acceptor(_) => {
+                Source::Acceptor(_) => {
                     let next = self.accept_batch(key);
                     self.act(key, next, handler);
                 }
@@ -74,28 +71,20 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Lets every connection of the group write.
-    fn send_phase(&mut self) {
-        for member in &self.group.members {
-            if let Some(Source { kind: Kind::Connection(connection), .. }) = self.sources.get_mut(member.key) {
-                connection.send(member.key, &member.outgoing, &mut self.shared);
-            }
-        }
-    }
-
-    /// Asks every connection of the group what should happen next, and does it.
-    fn settle_phase(&mut self, handler: &mut H) {
+    /// Lets every connection of the group write, and asks it what should happen next.
+    fn send_phase(&mut self, handler: &mut H) {
         let mut members = std::mem::take(&mut self.group.members);
-        for Member { key, held_before, .. } in members.drain(..) {
-            let Some(source) = self.sources.get_mut(key) else { continue };
-            let Kind::Connection(connection) = &mut source.kind else { continue };
-            self.shared.queued = self.shared.queued + connection.held_bytes() - held_before;
-            let held = connection.held_bytes();
-            let next = connection.settle(&self.shared);
-            // A drain drops what was kept.
-            self.shared.queued = self.shared.queued + connection.held_bytes() - held;
+        for Member { key, outgoing } in members.drain(..) {
+            let Some(place) = self.sources.get_mut(key) else { continue };
+            let Source::Connection(connection) = &mut place.source else { continue };
+            connection.send(key, &outgoing, &mut self.shared);
+            if connection.is_at_rest() {
+                log::trace!("{key} is at rest");
+                continue;
+            }
+            let next = connection.settle(&mut self.shared);
             let deadline = connection.deadline(&self.shared.limits);
-            source.armed = self.timers.arm(key, source.armed, deadline);
+            place.armed = self.timers.arm(key, place.armed, deadline);
             self.act(key, next, handler);
         }
         self.group.members = members;
@@ -112,8 +101,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             Next::Done(reason) => self.close(key, reason, handler),
             Next::More => self.list(key),
             Next::RetryAt(moment) => {
-                if let Some(source) = self.sources.get_mut(key) {
-                    source.armed = self.timers.arm(key, source.armed, Some(moment));
+                if let Some(place) = self.sources.get_mut(key) {
+                    place.armed = self.timers.arm(key, place.armed, Some(moment));
                 }
             }
             Next::Wait(condition) => self.wait_for(key, condition),
@@ -121,9 +110,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     }
 
     fn wait_for(&mut self, key: Key, condition: Condition) {
-        let Some(source) = self.sources.get_mut(key) else { return };
-        if !source.waiting {
-            source.waiting = true;
+        let Some(place) = self.sources.get_mut(key) else { return };
+        if !place.waiting {
+            place.waiting = true;
             log::trace!("{key} waits for {condition:?}, with others");
             match condition {
                 Condition::ConnectionSlot => drop(self.awaiting_slot.insert(key)),

@@ -2,14 +2,31 @@
 
 use slab::Slab;
 
+use crate::clock::Tick;
 use crate::key::Key;
+
+/// A place in the slab: a source, and what the reactor itself remembers of it.
+///
+/// The small fields share eight bytes, and there are as many places as connections.
+#[derive(Debug)]
+pub struct Place<T> {
+    generation: u32,
+    /// The source is on the ready list.
+    pub listed: bool,
+    /// The source is on a condition's list.
+    pub waiting: bool,
+    /// The deadline that is armed for it.
+    pub armed: Option<Tick>,
+    /// What lies here.
+    pub source: T,
+}
 
 /// A slab with generations.
 ///
 /// Invariant: of all the keys that were ever given out for one place, at most the last one finds an occupant.
 #[derive(Debug)]
 pub struct Sources<T> {
-    slab: Slab<(u32, T)>,
+    slab: Slab<Place<T>>,
     generation: u32,
 }
 
@@ -20,37 +37,39 @@ impl<T> Default for Sources<T> {
 }
 
 impl<T> Sources<T> {
-    /// Puts `source` into a free place and names it.
+    /// Puts `source` into a free place, on no list, and names it.
     pub fn insert(&mut self, source: T) -> Key {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.slab.vacant_entry();
         let key = Key::new(entry.key(), self.generation);
-        entry.insert((key.generation(), source));
+        entry.insert(Place { generation: key.generation(), listed: false, waiting: false, armed: None, source });
         key
     }
 
-    /// The source that `key` names; none where the key is stale.
-    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        match self.slab.get_mut(key.index()) {
-            Some((generation, source)) if *generation == key.generation() => Some(source),
-            _ => None,
-        }
+    /// The place of the source that `key` names; none where the key is stale.
+    pub fn get(&self, key: Key) -> Option<&Place<T>> {
+        self.slab.get(key.index()).filter(|place| place.generation == key.generation())
     }
 
-    /// Takes the source that `key` names out; none where the key is stale.
-    pub fn remove(&mut self, key: Key) -> Option<T> {
-        self.get_mut(key)?;
-        Some(self.slab.remove(key.index()).1)
+    /// The place of the source that `key` names; none where the key is stale.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut Place<T>> {
+        self.slab.get_mut(key.index()).filter(|place| place.generation == key.generation())
     }
 
-    /// Every source with its key.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
-        self.slab.iter_mut().map(|(index, (generation, source))| (Key::new(index, *generation), source))
+    /// Takes the source that `key` names out of its place; none where the key is stale.
+    pub fn remove(&mut self, key: Key) -> Option<Place<T>> {
+        self.get(key)?;
+        Some(self.slab.remove(key.index()))
     }
 
-    /// Every source with its key.
-    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.slab.iter().map(|(index, (generation, source))| (Key::new(index, *generation), source))
+    /// Every source's place, with its key.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut Place<T>)> {
+        self.slab.iter_mut().map(|(index, place)| (Key::new(index, place.generation), place))
+    }
+
+    /// Every source's place, with its key.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &Place<T>)> {
+        self.slab.iter().map(|(index, place)| (Key::new(index, place.generation), place))
     }
 }
 
@@ -62,12 +81,11 @@ mod tests {
     fn a_reused_place_is_not_found_by_the_old_key() {
         let mut sources = Sources::default();
         let old = sources.insert("old");
-        assert_eq!(sources.remove(old), Some("old"));
+        assert_eq!(sources.remove(old).unwrap().source, "old");
         let new = sources.insert("new");
         assert_eq!(old.index(), new.index(), "the slab hands the last freed place out first");
-        assert_eq!(sources.get_mut(old), None);
-        assert_eq!(sources.remove(old), None);
-        assert_eq!(sources.get_mut(new), Some(&mut "new"));
+        assert!(sources.get(old).is_none() && sources.get_mut(old).is_none() && sources.remove(old).is_none());
+        assert_eq!(sources.get(new).unwrap().source, "new");
         assert_eq!(sources.iter().count(), 1);
     }
 }

@@ -3,50 +3,72 @@
 //! A source that is touched a thousand times a second must not move its deadline a thousand times. So an armed deadline is a
 //! promise to look at the source *at the latest* then: when it fires early, because bytes have moved since, it is armed anew.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use crate::clock::Tick;
 use crate::key::Key;
 
-/// The armed deadlines: at most one a source.
+/// How many entries that nobody waits for any more may lie in the queue, beside as many as there are live ones. So a queue never holds
+/// more than twice the deadlines, however fast connections come and go, and clearing up costs each of them a constant.
+const STALE_MIN: usize = 64;
+
+/// The armed deadlines: at most one a source, which remembers it.
+///
+/// A deadline that is taken back stays in the queue as a *stale* entry: its source remembers another deadline, or none, or is gone.
 #[derive(Debug, Default)]
 pub struct Timers {
-    queue: BTreeSet<(Tick, Key)>,
+    queue: BinaryHeap<Reverse<(Tick, Key)>>,
+    stale: usize,
 }
 
 impl Timers {
     /// Arms `wanted` for `key` where `armed`, the deadline that it has now, would come too late. Returns the armed one.
+    #[inline]
     pub fn arm(&mut self, key: Key, armed: Option<Tick>, wanted: Option<Tick>) -> Option<Tick> {
         match (armed, wanted) {
-            (Some(armed), Some(wanted)) if armed <= wanted => Some(armed),
-            (armed, Some(wanted)) => {
-                self.disarm(key, armed);
-                self.queue.insert((wanted, key));
-                Some(wanted)
+            (_, None) => armed,
+            (Some(soon), Some(wanted)) if soon <= wanted => armed,
+            (_, Some(moment)) => {
+                self.disarm(armed);
+                self.queue.push(Reverse((moment, key)));
+                wanted
             }
-            (armed, None) => armed,
         }
     }
 
-    /// Takes the deadline of a source back that is over.
-    pub fn disarm(&mut self, key: Key, armed: Option<Tick>) {
-        if let Some(armed) = armed {
-            let was_there = self.queue.remove(&(armed, key));
-            debug_assert!(was_there, "{key} was not armed for the moment that it remembers");
-        }
+    /// Takes the deadline of a source back that is over, if it has one.
+    pub fn disarm(&mut self, armed: Option<Tick>) {
+        self.stale += usize::from(armed.is_some());
     }
 
-    /// The soonest deadline.
+    /// The soonest deadline. It may be a stale one: then somebody looks, and finds nothing to do.
     pub fn next(&self) -> Option<Tick> {
-        self.queue.first().map(|(moment, _)| *moment)
+        self.queue.peek().map(|Reverse((moment, _))| *moment)
     }
 
-    /// Takes the next source out whose deadline has come by `now`.
-    pub fn pop_due(&mut self, now: Tick) -> Option<Key> {
+    /// Takes the next entry out whose moment has come by `now`.
+    pub fn pop_due(&mut self, now: Tick) -> Option<(Tick, Key)> {
         if self.next()? > now {
             return None;
         }
-        self.queue.pop_first().map(|(_, key)| key)
+        self.queue.pop().map(|Reverse(entry)| entry)
+    }
+
+    /// An entry was taken out that nobody waited for.
+    pub fn popped_stale(&mut self) {
+        self.stale = self.stale.saturating_sub(1);
+    }
+
+    /// Whether so many entries are stale that it is time to [`clear_up`](Timers::clear_up).
+    pub fn has_too_many_stale(&self) -> bool {
+        self.stale > STALE_MIN.max(self.queue.len() / 2)
+    }
+
+    /// Drops the entries that are not live.
+    pub fn clear_up(&mut self, is_live: impl Fn(Key, Tick) -> bool) {
+        self.queue.retain(|Reverse((moment, key))| is_live(*key, *moment));
+        self.stale = 0;
     }
 }
 
@@ -68,8 +90,8 @@ mod tests {
         timers.arm(b, None, Some(at(10)));
         assert_eq!(timers.next(), Some(at(10)));
         assert_eq!(timers.pop_due(at(9)), None);
-        assert_eq!(timers.pop_due(at(20)), Some(b));
-        assert_eq!(timers.pop_due(at(20)), Some(a));
+        assert_eq!(timers.pop_due(at(20)), Some((at(10), b)));
+        assert_eq!(timers.pop_due(at(20)), Some((at(20), a)));
         assert_eq!(timers.pop_due(at(99)), None);
     }
 
@@ -79,11 +101,30 @@ mod tests {
         let key = Key::new(1, 1);
         let armed = timers.arm(key, None, Some(at(50)));
         let armed = timers.arm(key, armed, Some(at(90)));
-        assert_eq!(armed, Some(at(50)));
+        assert_eq!((armed, timers.queue.len()), (Some(at(50)), 1));
         let armed = timers.arm(key, armed, Some(at(10)));
-        assert_eq!(armed, Some(at(10)));
-        assert_eq!(timers.queue.len(), 1);
-        timers.disarm(key, armed);
-        assert_eq!(timers.queue.len(), 0);
+        assert_eq!((armed, timers.queue.len(), timers.stale), (Some(at(10)), 2, 1));
+        assert_eq!(timers.arm(key, armed, None), Some(at(10)));
+    }
+
+    #[test]
+    fn stale_entries_never_outnumber_the_live_ones_for_long() {
+        let mut timers = Timers::default();
+        let live: Vec<Key> = (0..1_000).map(|index| Key::new(index, 1)).collect();
+        for key in &live {
+            timers.arm(*key, None, Some(at(500)));
+        }
+        let mut longest = 0;
+        for generation in 2..10_000 {
+            let armed = timers.arm(Key::new(1_000, generation), None, Some(at(600)));
+            timers.disarm(armed);
+            if timers.has_too_many_stale() {
+                timers.clear_up(|key, moment| live.contains(&key) && moment == at(500));
+            }
+            longest = longest.max(timers.queue.len());
+        }
+        assert!(longest <= 2 * live.len() + 2, "{longest} entries for {} deadlines", live.len());
+        timers.clear_up(|key, _| live.contains(&key));
+        assert_eq!(timers.queue.len(), live.len());
     }
 }

@@ -18,7 +18,12 @@ const REFUSAL: &[u8] = b"too many connections, try again later";
 /// What the server remembers of one source.
 #[derive(Clone, Copy, Debug)]
 pub enum Session {
-    /// A connection to, or the datagram socket of, the service with this number.
+    /// A connection to a service through which bytes go as they come, echoed or not: nobody has to know where a message ends.
+    Raw {
+        /// Whether they are echoed.
+        echoes: bool,
+    },
+    /// Another connection to, or the datagram socket of, the service with this number.
     Client {
         /// Which service.
         service: u16,
@@ -99,20 +104,23 @@ impl Handler for Server {
     type Session = Session;
 
     fn open(&mut self, tag: usize, _cx: &mut Context<'_>) -> Session {
-        Server::session(tag)
+        match self.services.get(tag) {
+            Some(service) if service.is_raw() => Session::Raw { echoes: service.mode == Mode::Echo },
+            _ => Server::session(tag),
+        }
     }
 
+    #[inline]
     fn receive(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) -> usize {
         match session {
-            Session::Client { service, scanned } => {
-                let service = &self.services[usize::from(*service)];
-                if !service.is_raw() {
-                    return Server::converse(service, scanned, bytes, false, cx);
-                }
-                if service.mode == Mode::Echo {
+            Session::Raw { echoes } => {
+                if *echoes {
                     cx.reply.echo(0..bytes.len());
                 }
-                count(service.mode != Mode::Discard, cx);
+                count(*echoes, cx);
+            }
+            Session::Client { service, scanned } => {
+                return Server::converse(&self.services[usize::from(*service)], scanned, bytes, false, cx);
             }
             Session::Signal(signal) => {
                 let signal = *signal;

@@ -1,4 +1,4 @@
-//! The bytes that a connection owns, which an idle one does not.
+//! What a connection holds beyond its slab entry, which an idle one does not.
 
 use crate::buffer::Buffer;
 use crate::clock::Tick;
@@ -11,19 +11,59 @@ struct Queues {
     outbox: Buffer,
     /// Since when the first message in the inbox has been incomplete.
     incomplete_since: Option<Tick>,
+    /// When the handler wants to be called even if nothing arrives.
+    wake_at: Option<Tick>,
+    /// What of this the sum of all connections knows, in bytes.
+    accounted: usize,
 }
 
-/// The bytes that a connection owns.
+impl Queues {
+    fn bytes(&self) -> usize {
+        if self.inbox.is_empty() && self.outbox.is_empty() {
+            return 0;
+        }
+        size_of::<Queues>() + self.inbox.capacity() + self.outbox.capacity()
+    }
+}
+
+/// What a connection holds: the bytes that it keeps and owes, and what its handler asked to be woken for.
 ///
-/// Invariant: with nothing kept and nothing owed, it holds no memory: one empty word in the slab entry.
+/// Invariant: after [`account`](Held::account), with nothing of these, it has no memory: one empty word in the slab entry.
 #[derive(Debug, Default)]
 pub(super) struct Held(Option<Box<Queues>>);
 
 impl Held {
-    /// The memory behind it, in bytes.
+    /// Whether there is nothing behind it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The memory that bytes take behind it, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let queues = self.0.as_ref();
-        queues.map_or(0, |queues| size_of::<Queues>() + queues.inbox.capacity() + queues.outbox.capacity())
+        self.0.as_ref().map_or(0, |queues| queues.bytes())
+    }
+
+    /// Brings `sum`, the bytes that all connections hold, up to date, and gives memory back that nothing needs.
+    pub(super) fn account(&mut self, sum: &mut usize) {
+        let Some(queues) = &mut self.0 else { return };
+        let bytes = queues.bytes();
+        *sum = *sum + bytes - queues.accounted;
+        queues.accounted = bytes;
+        if bytes == 0 && queues.wake_at.is_none() {
+            self.0 = None;
+        }
+    }
+
+    /// When the handler wants to be called even if nothing arrives.
+    pub(super) fn wake_at(&self) -> Option<Tick> {
+        self.0.as_ref().and_then(|queues| queues.wake_at)
+    }
+
+    /// The handler wants to be called at `moment`, or not any more.
+    pub(super) fn set_wake_at(&mut self, moment: Option<Tick>) {
+        if moment.is_some() || self.0.is_some() {
+            self.0.get_or_insert_default().wake_at = moment;
+        }
     }
 
     /// How many bytes the peer is owed.
@@ -52,7 +92,6 @@ impl Held {
     pub(super) fn paid(&mut self, count: usize) {
         if let Some(queues) = &mut self.0 {
             queues.outbox.consume(count);
-            self.shed();
         }
     }
 
@@ -64,9 +103,8 @@ impl Held {
     /// Takes the inbox out: what the handler has not taken.
     pub(super) fn take_inbox(&mut self) -> Buffer {
         let Some(queues) = &mut self.0 else { return Buffer::default() };
-        let inbox = std::mem::take(&mut queues.inbox);
-        self.shed();
-        inbox
+        queues.incomplete_since = None;
+        std::mem::take(&mut queues.inbox)
     }
 
     /// Keeps what the handler did not take. The clock of an incomplete message starts at `since`: behind a
@@ -90,16 +128,6 @@ impl Held {
             *since = now;
         }
     }
-
-    fn shed(&mut self) {
-        let Some(queues) = &mut self.0 else { return };
-        if queues.inbox.is_empty() {
-            queues.incomplete_since = None;
-            if queues.outbox.is_empty() {
-                self.0 = None;
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -116,11 +144,29 @@ mod tests {
         let mut inbox = Buffer::default();
         inbox.push(b"kept");
         held.keep_inbox(inbox, Tick::START);
-        assert!(held.bytes() > 8);
+        let mut sum = 100;
+        held.account(&mut sum);
+        assert_eq!(sum, 100 + held.bytes());
         held.paid(4);
         assert_eq!((held.owed(), held.incomplete_since()), (0, Some(Tick::START)));
         assert_eq!(held.take_inbox().pending(), b"kept");
         assert_eq!((held.bytes(), held.incomplete_since()), (0, None));
+        held.account(&mut sum);
+        assert_eq!(sum, 100);
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn a_wake_up_keeps_its_place_and_counts_as_no_bytes() {
+        let (mut held, mut sum) = (Held::default(), 0);
+        held.set_wake_at(None);
+        assert!(held.is_empty());
+        held.set_wake_at(Some(Tick::START));
+        held.account(&mut sum);
+        assert_eq!((held.wake_at(), sum), (Some(Tick::START), 0));
+        held.set_wake_at(None);
+        held.account(&mut sum);
+        assert!(held.is_empty());
     }
 
     #[test]

@@ -1,27 +1,35 @@
 //! Calling the handler: opening its session, offering it bytes, telling it of the end, and granting what it wishes.
 
+use std::ops::Range;
+
+use crate::address::Peer;
+use crate::buffer::Buffer;
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Wishes};
-use crate::net::connection::Connection;
+use crate::net::connection::flags::Flags;
 use crate::net::connection::phase::{Origin, Phase};
+use crate::net::connection::{Connection, Standing};
 use crate::net::drive::{Drive, Offered};
 use crate::net::stream::Stream;
 
 impl<T: Stream, S> Connection<T, S> {
     /// The calls that are due before anything is read: the first of all, a tick, and what the handler would not take before.
     pub(super) fn call_before_reading<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
-        if self.session.is_none() && self.phase == Phase::Open {
+        if self.flags.contains(Flags::NEW) && self.phase == Phase::Open {
             self.open(drive);
         }
-        if self.full && self.owed() < drive.shared.limits.write_limit {
-            self.full = false;
-            self.ticking = true;
+        if self.flags.contains(Flags::FULL) && self.owed() < drive.shared.limits.write_limit {
+            self.flags.remove(Flags::FULL);
+            self.flags.insert(Flags::TICKING);
             self.held.restart_incomplete(drive.shared.now);
         }
-        // A handler that has ended its side is not called any more: what it sent would come after the FIN (EPIPE).
-        if std::mem::take(&mut self.ticking) && self.phase == Phase::Open {
-            self.call(drive, &[], |handler, session, _, cx| handler.tick(session, cx));
+        if self.flags.contains(Flags::TICKING) {
+            self.flags.remove(Flags::TICKING);
+            // A handler that has ended its side is not called any more: what it sent would come after the FIN (EPIPE).
+            if self.phase == Phase::Open {
+                self.call(drive, &[], |handler, session, _, cx| handler.tick(session, cx));
+            }
         }
         if self.may_offer(self.owed() + drive.outgoing.len(), &drive.shared.limits) {
             self.offer(0, drive);
@@ -29,7 +37,8 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     fn open<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
-        let (tag, origin) = (self.tag(), self.origin);
+        let Standing::Tagged(tag) = self.standing else { return };
+        let (tag, origin) = (tag as usize, self.origin);
         let (session, wishes) = drive.call(self.peer(), 0, Offered::Kept(&[]), |handler, _, cx| match origin {
             Origin::Refused => {
                 handler.refuse(tag, cx);
@@ -38,48 +47,74 @@ impl<T: Stream, S> Connection<T, S> {
             }
             _ => Some(handler.open(tag, cx)),
         });
-        self.session = session;
+        if let Some(session) = session {
+            self.standing = Standing::Served(session);
+        }
         self.grant(wishes, drive.shared.now);
     }
 
     /// Offers the handler what it has not taken: the inbox, and behind it `fresh` bytes at the arena's free end.
+    #[inline(always)]
     pub(super) fn offer<H: Handler<Session = S>>(&mut self, fresh: usize, drive: &mut Drive<'_, H>) {
-        let Some(mut session) = self.session.take() else { return };
-        let incomplete_since = self.held.incomplete_since();
         let start = drive.shared.arena.keep(fresh);
         let fresh = start..start + fresh;
-        // Bytes that were left before come first, so fresh ones join them; most often there are none, and the arena is offered itself.
-        let mut inbox = self.held.take_inbox();
-        let left_before = !inbox.is_empty();
-        if left_before {
-            inbox.push(&drive.shared.arena.bytes()[fresh.clone()]);
-        }
-        let offered = if left_before { Offered::Kept(inbox.pending()) } else { Offered::Arena(fresh.clone()) };
-        let (taken, wishes) = drive.call(self.peer(), self.owed(), offered, |handler, bytes, cx| {
-            handler.receive(&mut session, bytes, cx).min(bytes.len())
-        });
-        self.session = Some(session);
-        if left_before {
-            inbox.consume(taken);
-        } else {
-            inbox.push(&drive.shared.arena.bytes()[fresh.start + taken..fresh.end]);
-        }
-        // The clock of an incomplete message starts behind a whole one, or after a time in which the peer could not go on.
-        let restart = taken > 0 || self.held_back;
-        let since = incomplete_since.filter(|_| !restart).unwrap_or(drive.shared.now);
-        self.held_back = !inbox.is_empty() && ((drive.outgoing.told_full && self.owes_answers()) || wishes.pause);
-        self.held.keep_inbox(inbox, since);
+        let wishes =
+            if self.held.kept() == 0 { self.offer_fresh(fresh, drive) } else { self.offer_joined(fresh, drive) };
         if drive.outgoing.echoed.end <= start {
             drive.shared.arena.release_from(start);
         }
         self.grant(wishes, drive.shared.now);
     }
 
+    /// Most often nothing was left before, and the arena is offered itself.
+    #[inline]
+    fn offer_fresh<H: Handler<Session = S>>(&mut self, fresh: Range<usize>, drive: &mut Drive<'_, H>) -> Wishes {
+        let (taken, wishes) = self.ask(drive, Offered::Arena(fresh.clone()), |handler, session, bytes, cx| {
+            handler.receive(session, bytes, cx).min(bytes.len())
+        });
+        if taken < fresh.len() {
+            self.leave_fresh(fresh.start + taken..fresh.end, &wishes, drive);
+        }
+        wishes
+    }
+
+    #[cold]
+    fn leave_fresh<H>(&mut self, rest: Range<usize>, wishes: &Wishes, drive: &Drive<'_, H>) {
+        let mut inbox = Buffer::default();
+        inbox.push(&drive.shared.arena.bytes()[rest]);
+        self.leave(inbox, drive.shared.now, wishes, drive);
+    }
+
+    /// Bytes that were left before come first, so fresh ones join them.
+    #[cold]
+    fn offer_joined<H: Handler<Session = S>>(&mut self, fresh: Range<usize>, drive: &mut Drive<'_, H>) -> Wishes {
+        let incomplete_since = self.held.incomplete_since();
+        let mut inbox = self.held.take_inbox();
+        inbox.push(&drive.shared.arena.bytes()[fresh]);
+        let (taken, wishes) = self.ask(drive, Offered::Kept(inbox.pending()), |handler, session, bytes, cx| {
+            handler.receive(session, bytes, cx).min(bytes.len())
+        });
+        inbox.consume(taken);
+        // The clock of an incomplete message starts behind a whole one, or after a time in which the peer could not go on.
+        let restart = taken > 0 || self.flags.contains(Flags::HELD_BACK);
+        let since = incomplete_since.filter(|_| !restart).unwrap_or(drive.shared.now);
+        self.leave(inbox, since, &wishes, drive);
+        wishes
+    }
+
+    /// Keeps what the handler left, the first of it incomplete since then.
+    fn leave<H>(&mut self, inbox: Buffer, since: Tick, wishes: &Wishes, drive: &Drive<'_, H>) {
+        let is_held_back = !inbox.is_empty() && ((drive.outgoing.told_full && self.owes_answers()) || wishes.pause);
+        self.flags.set(Flags::HELD_BACK, is_held_back);
+        self.held.keep_inbox(inbox, since);
+    }
+
     /// The peer's side has ended: what was never taken goes to the handler, as it is.
+    #[cold]
     pub(super) fn end_of_input<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         log::trace!("{} read 0: the peer has ended its side", drive.key);
-        self.read_ended = true;
-        if self.phase != Phase::Open || self.broken.is_some() {
+        self.flags.insert(Flags::READ_ENDED);
+        if self.phase != Phase::Open || self.flags.contains(Flags::BROKEN) {
             return;
         }
         self.progress = drive.shared.now;
@@ -94,32 +129,48 @@ impl<T: Stream, S> Connection<T, S> {
         bytes: &[u8],
         ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
     ) {
-        let Some(mut session) = self.session.take() else { return };
-        let offered = Offered::Kept(bytes);
-        let ((), wishes) = drive.call(self.peer(), self.owed(), offered, |handler, bytes, cx| {
-            ask(handler, &mut session, bytes, cx);
-        });
-        self.session = Some(session);
+        let ((), wishes) = self.ask(drive, Offered::Kept(bytes), ask);
         self.grant(wishes, drive.shared.now);
     }
 
+    /// Calls the handler by `ask`, where it has a session for this connection.
+    #[inline]
+    fn ask<H: Handler<Session = S>, R: Default>(
+        &mut self,
+        drive: &mut Drive<'_, H>,
+        offered: Offered<'_>,
+        ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>) -> R,
+    ) -> (R, Wishes) {
+        let owed = self.owed();
+        let Standing::Served(session) = &mut self.standing else { return Default::default() };
+        let peer = Peer::of(self.peer.as_ref());
+        drive.call(peer, owed, offered, |handler, bytes, cx| ask(handler, session, bytes, cx))
+    }
+
+    #[inline]
     fn grant(&mut self, wishes: Wishes, now: Tick) {
-        self.paused |= wishes.pause;
-        if wishes.wake_at.is_some() {
-            self.wake_at = wishes.wake_at;
+        if wishes.pause {
+            self.flags.insert(Flags::PAUSED);
         }
-        self.half_closing |= wishes.half_close;
+        if wishes.half_close {
+            self.flags.insert(Flags::HALF_CLOSING);
+        }
+        if wishes.wake_at.is_some() {
+            self.held.set_wake_at(wishes.wake_at);
+        }
         if let Some(reason) = wishes.finish {
             self.end_this_side(reason, now);
         }
     }
 
+    #[cold]
     pub(super) fn end_this_side(&mut self, reason: CloseReason, now: Tick) {
         if self.phase == Phase::Open {
             self.phase = Phase::Flushing;
-            self.reason = Some(reason);
+            // A stream that failed has said why already.
+            self.reason.get_or_insert(reason);
             self.progress = now;
-            self.held_back = false;
+            self.flags.remove(Flags::HELD_BACK);
             self.held.take_inbox();
         }
     }

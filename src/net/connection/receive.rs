@@ -7,9 +7,11 @@ use log::Level;
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::Handler;
+use crate::key::Key;
 use crate::limits::Limits;
 use crate::log_limit::LogKind;
 use crate::net::connection::Connection;
+use crate::net::connection::flags::Flags;
 use crate::net::connection::phase::{Origin, Phase};
 use crate::net::drive::Drive;
 use crate::net::shared::Shared;
@@ -28,18 +30,14 @@ impl<T: Stream, S> Connection<T, S> {
             }
             log::debug!("{key} is connected to {}", self.peer());
         }
-        self.call_before_reading(drive);
+        if !self.is_calm() {
+            self.call_before_reading(drive);
+        }
         let mut budget = drive.shared.limits.read_budget;
         while budget > 0 && self.latch.readable() {
-            let owed = self.owed() + drive.outgoing.len();
-            if !self.may_read(owed, drive.shared) {
-                break;
-            }
-            if self.keeps_too_much(drive.shared) {
-                self.give_up_on_message(drive);
-            }
-            let size = self.read_size(owed, drive.shared).min(budget);
-            let space = drive.shared.arena.space(size);
+            let plain = self.is_calm() && drive.outgoing.is_empty() && !drive.shared.queue_is_full();
+            let allowance = if plain { Limits::READ_MAX } else { self.allowance(drive) };
+            let space = drive.shared.arena.space(allowance.min(budget));
             let size = space.len();
             if size == 0 {
                 break;
@@ -51,17 +49,23 @@ impl<T: Stream, S> Connection<T, S> {
                     if count < size && self.stream.short_read_drains() {
                         self.latch.read_short();
                     }
-                    let owed = if self.latch.readable() { "perhaps more waits" } else { "the kernel owes an edge" };
-                    log::trace!("{key} read {count} bytes of at most {size}: {owed}");
+                    log::trace!("{key} read {count} bytes of at most {size}: {}", self.latch.outlook());
                     self.took_in(count, drive);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    log::trace!("{key} read would block: the kernel owes an edge");
-                    self.latch.read_would_block();
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => self.over = Some(self.broken.unwrap_or(CloseReason::of_error(&error))),
+                Err(error) => self.read_failed(key, &error),
             }
+        }
+    }
+
+    #[cold]
+    fn read_failed(&mut self, key: Key, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                log::trace!("{key} read would block: the kernel owes an edge");
+                self.latch.read_would_block();
+            }
+            io::ErrorKind::Interrupted => {}
+            _ => self.give_up(CloseReason::of_error(error)),
         }
     }
 
@@ -77,24 +81,34 @@ impl<T: Stream, S> Connection<T, S> {
                 self.peer = peer.or(self.peer);
             }
             Ok(ConnectProgress::Pending) => self.latch.write_would_block(),
-            Ok(ConnectProgress::WithItself) => self.over = Some(CloseReason::SelfConnect),
-            Err(error) => self.over = Some(CloseReason::of_connect_error(&error)),
+            Ok(ConnectProgress::WithItself) => self.give_up(CloseReason::SelfConnect),
+            Err(error) => self.give_up(CloseReason::of_connect_error(&error)),
         }
         self.phase == Phase::Open
     }
 
-    /// How much the next read may take: no more than the peer may still be owed, and little while memory is short.
-    fn read_size(&self, owed: usize, shared: &Shared) -> usize {
+    /// How much the next read may take: no more than the peer may still be owed, little while memory is short, and nothing while it is not
+    /// to be read.
+    #[cold]
+    fn allowance<H>(&mut self, drive: &mut Drive<'_, H>) -> usize {
+        let owed = self.owed() + drive.outgoing.len();
+        if !self.may_read(owed, drive.shared) {
+            return 0;
+        }
+        if self.keeps_too_much(drive.shared) {
+            self.give_up_on_message(drive);
+        }
         let mut size = Limits::READ_MAX;
         if owed > 0 && self.owes_answers() {
-            size = size.min(shared.limits.write_limit - owed);
+            size = size.min(drive.shared.limits.write_limit - owed);
         }
-        if shared.queue_is_full() {
+        if drive.shared.queue_is_full() {
             size = size.min(Limits::LEAN_READ);
         }
         size
     }
 
+    #[inline]
     fn took_in<H: Handler<Session = S>>(&mut self, count: usize, drive: &mut Drive<'_, H>) {
         if self.origin != Origin::Attached {
             drive.shared.metrics.bytes_in += count as u64;
@@ -105,6 +119,15 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
+    /// It is over, unless its stream had failed before: then for that reason.
+    pub(super) fn give_up(&mut self, reason: CloseReason) {
+        if !self.flags.contains(Flags::BROKEN) {
+            self.reason = Some(reason);
+        }
+        self.flags.insert(Flags::OVER);
+    }
+
+    #[cold]
     fn give_up_on_message<H>(&mut self, drive: &mut Drive<'_, H>) {
         let Shared { limits, log_limit, now, .. } = &mut *drive.shared;
         let (key, limit) = (drive.key, limits.queue_limit);

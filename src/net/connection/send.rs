@@ -5,6 +5,7 @@ use std::io;
 use crate::close_reason::CloseReason;
 use crate::key::Key;
 use crate::net::connection::Connection;
+use crate::net::connection::flags::Flags;
 use crate::net::connection::phase::{Origin, Phase};
 use crate::net::shared::Shared;
 use crate::net::stream::Stream;
@@ -14,30 +15,24 @@ use crate::reply::Outgoing;
 impl<T: Stream, S> Connection<T, S> {
     /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is kept.
     pub fn send(&mut self, key: Key, outgoing: &Outgoing, shared: &mut Shared) {
-        if self.over.is_some() || self.broken.is_some() || self.phase == Phase::Connecting {
+        if self.flags.intersects(Flags::OVER | Flags::BROKEN) || self.phase == Phase::Connecting {
             return;
         }
-        let echoed = &shared.arena.bytes()[outgoing.echoed.clone()];
-        let composed = &shared.arena.composed[outgoing.composed.clone()];
-        // It waits for a tick, even where the socket takes everything at once.
-        self.full |= outgoing.told_full;
-        let mut written = 0;
-        let mut result = Ok(());
-        if self.owed() > 0 {
-            self.held.owe(echoed);
-            self.held.owe(composed);
-            (written, result) = write_out(&mut self.stream, &mut self.latch, self.held.outbox());
-            self.held.paid(written);
-        } else {
-            for part in [echoed, composed].into_iter().filter(|part| !part.is_empty()) {
-                let mut count = 0;
-                if result.is_ok() && self.owed() == 0 {
-                    (count, result) = write_out(&mut self.stream, &mut self.latch, part);
-                    written += count;
-                }
-                self.held.owe(&part[count..]);
-            }
+        if outgoing.told_full {
+            // It waits for a tick, even where the socket takes everything at once.
+            self.flags.insert(Flags::FULL);
         }
+        let (echoed, composed) = (outgoing.echoed.clone(), outgoing.composed.clone());
+        let (written, result) = if self.owed() > 0 || (!echoed.is_empty() && !composed.is_empty()) {
+            self.held.owe(&shared.arena.bytes()[echoed]);
+            self.held.owe(&shared.arena.composed[composed]);
+            self.write_owed()
+        } else {
+            // Either of them leaves from where it lies.
+            let bytes =
+                if composed.is_empty() { &shared.arena.bytes()[echoed] } else { &shared.arena.composed[composed] };
+            self.write_or_owe(bytes)
+        };
         if !self.latch.writable() {
             log::trace!("{key} write would block: it owes {} bytes, and the kernel owes an edge", self.owed());
         }
@@ -53,10 +48,30 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
+    /// Writes `bytes` where they lie; what the socket refuses is owed.
+    #[inline]
+    fn write_or_owe(&mut self, bytes: &[u8]) -> (usize, Result<(), CloseReason>) {
+        let (written, result) = write_out(&mut self.stream, &mut self.latch, bytes);
+        if written < bytes.len() {
+            self.held.owe(&bytes[written..]);
+        }
+        (written, result)
+    }
+
+    /// Writes what is owed, once more.
+    #[cold]
+    fn write_owed(&mut self) -> (usize, Result<(), CloseReason>) {
+        let (written, result) = write_out(&mut self.stream, &mut self.latch, self.held.outbox());
+        self.held.paid(written);
+        (written, result)
+    }
+
     /// A write failed. The error has taken the place of what a read would say, so it is remembered as the reason; the bytes that
     /// came before the RST can still be read, and are.
+    #[cold]
     fn break_off(&mut self, reason: CloseReason) {
-        self.broken = Some(reason);
+        self.reason = Some(reason);
+        self.flags.insert(Flags::BROKEN);
         self.held.forgive();
         self.latch.set(Readiness::READ_CLOSED);
     }
@@ -64,6 +79,7 @@ impl<T: Stream, S> Connection<T, S> {
 
 /// Writes until everything is out or the kernel takes no more; a short write is followed by another, since only `WouldBlock`
 /// promises an edge. Returns how many bytes went, and what went wrong.
+#[inline(always)]
 fn write_out<T: Stream>(stream: &mut T, latch: &mut Latch, bytes: &[u8]) -> (usize, Result<(), CloseReason>) {
     let mut written = 0;
     while written < bytes.len() && latch.writable() {

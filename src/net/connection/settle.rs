@@ -3,31 +3,34 @@
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::net::connection::Connection;
+use crate::net::connection::flags::Flags;
 use crate::net::connection::phase::Phase;
 use crate::net::next::{Condition, Next};
 use crate::net::shared::Shared;
 use crate::net::stream::Stream;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Decides what should happen next.
-    pub fn settle(&mut self, shared: &Shared) -> Next {
-        if self.draining {
+    /// Decides what should happen next, and accounts for the bytes that it holds.
+    #[cold]
+    pub fn settle(&mut self, shared: &mut Shared) -> Next {
+        if self.phase != Phase::Connecting {
+            self.flags.remove(Flags::NEW);
+        }
+        if self.flags.contains(Flags::DRAINING) {
             self.settle_drain(shared.now);
         }
-        if let Some(reason) = self.over {
-            return Next::Done(reason);
+        self.held.account(&mut shared.queued);
+        let read_ended = self.flags.contains(Flags::READ_ENDED);
+        let broken = self.flags.contains(Flags::BROKEN);
+        if self.flags.contains(Flags::OVER) || (broken && (read_ended || !self.latch.readable())) {
+            return Next::Done(self.end());
         }
-        if let Some(reason) = self.broken
-            && (self.read_ended || !self.latch.readable())
-        {
-            return Next::Done(reason);
-        }
-        if self.half_closing && self.phase == Phase::Open && self.owed() == 0 {
+        if self.flags.contains(Flags::HALF_CLOSING) && self.phase == Phase::Open && self.owed() == 0 {
             // The peer may have gone already (ENOTCONN): then the next read tells.
             let _ = self.stream.shutdown_write();
-            self.half_closing = false;
+            self.flags.remove(Flags::HALF_CLOSING);
         }
-        if self.phase == Phase::Flushing && self.owed() == 0 && self.broken.is_none() && !self.read_ended {
+        if self.phase == Phase::Flushing && self.owed() == 0 && !broken && !read_ended {
             // The peer may have gone already (ENOTCONN): then the next read tells.
             let _ = self.stream.shutdown_write();
             log::trace!("the last byte has left: now FIN, and what still comes is dropped");
@@ -35,11 +38,13 @@ impl<T: Stream, S> Connection<T, S> {
             self.progress = shared.now;
         }
         let flushed = self.phase == Phase::Lingering || (self.phase == Phase::Flushing && self.owed() == 0);
-        if flushed && self.read_ended {
+        if flushed && read_ended {
             // Nothing unread is left, so closing sends the FIN, where none was sent yet.
-            return Next::Done(self.reason.unwrap_or(CloseReason::Ended));
+            return Next::Done(self.end());
         }
-        if std::mem::take(&mut self.expiring)
+        let expiring = self.flags.contains(Flags::EXPIRING);
+        self.flags.remove(Flags::EXPIRING);
+        if expiring
             && let Some((moment, reason)) = self.time_limit(&shared.limits)
             && moment <= shared.now
         {
@@ -57,12 +62,20 @@ impl<T: Stream, S> Connection<T, S> {
     /// A drain ends this side as soon as a read has answered `WouldBlock` and the handler has taken all that it would.
     fn settle_drain(&mut self, now: Tick) {
         match self.phase {
-            Phase::Connecting => self.over = Some(CloseReason::Drained),
-            Phase::Open if self.read_ended || self.paused || !(self.latch.readable() || self.held_back) => {
+            Phase::Connecting => self.give_up(CloseReason::Drained),
+            Phase::Open
+                if self.flags.intersects(Flags::READ_ENDED | Flags::PAUSED)
+                    || !(self.latch.readable() || self.flags.contains(Flags::HELD_BACK)) =>
+            {
                 self.end_this_side(CloseReason::Drained, now);
             }
             _ => {}
         }
+    }
+
+    /// What its end is called.
+    pub(super) fn end(&self) -> CloseReason {
+        self.reason.unwrap_or(CloseReason::Ended)
     }
 
     /// The invariant: a source that is off the ready list has a cleared latch for every direction that it wants.

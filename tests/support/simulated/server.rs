@@ -202,7 +202,7 @@ impl Handler for Server {
     fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> Session {
         self.sessions += 1;
         self.give_orders(cx.orders);
-        let Peer::Ip(address) = cx.peer else { panic!("every peer has an address") };
+        let Peer::Ip(&address) = cx.peer else { panic!("every peer has an address") };
         let link = number_of(address);
         let role = {
             let mut world = self.world.borrow_mut();
@@ -318,7 +318,7 @@ impl Handler for Server {
 
     fn refuse(&mut self, _: usize, cx: &mut Context<'_>) {
         self.give_orders(cx.orders);
-        let Peer::Ip(address) = cx.peer else { panic!("every peer has an address") };
+        let Peer::Ip(&address) = cx.peer else { panic!("every peer has an address") };
         let link = number_of(address);
         {
             let mut world = self.world.borrow_mut();

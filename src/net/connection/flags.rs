@@ -1,0 +1,32 @@
+//! What holds of a connection beside its phase.
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// What holds of a connection beside its phase: most often nothing, and that is asked in one comparison.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) struct Flags: u16 {
+        /// It has not had a turn since it was established: the handler has not been told of it yet.
+        const NEW = 1;
+        /// The peer's side has ended: nothing more will be read.
+        const READ_ENDED = 1 << 1;
+        /// The handler left bytes although they may be complete: they are offered again before anything is read.
+        const HELD_BACK = 1 << 2;
+        /// The handler wants to be woken before it is offered anything.
+        const PAUSED = 1 << 3;
+        /// The peer was to be sent so much that the write limit was reached; the handler is told when there is room again.
+        const FULL = 1 << 4;
+        /// What is owed is the last: then the write side is shut, and reading goes on.
+        const HALF_CLOSING = 1 << 5;
+        /// The handler's `tick` is due.
+        const TICKING = 1 << 6;
+        /// A deadline has passed: unless something moves in this turn, it is over.
+        const EXPIRING = 1 << 7;
+        /// The reactor drains: what has arrived is answered, then this side ends.
+        const DRAINING = 1 << 8;
+        /// The stream failed, for the connection's reason: nothing more can be written, and after what is readable it is over.
+        const BROKEN = 1 << 9;
+        /// It is over, for the connection's reason.
+        const OVER = 1 << 10;
+    }
+}

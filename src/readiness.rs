@@ -33,6 +33,12 @@ impl Readiness {
         self.0 & other.0 != 0
     }
 
+    /// This set where `holds`, else nothing.
+    #[must_use]
+    pub fn only_if(self, holds: bool) -> Readiness {
+        if holds { self } else { Readiness::NONE }
+    }
+
     /// This set without the bits of `other`.
     #[must_use]
     pub fn without(self, other: Readiness) -> Readiness {

@@ -28,6 +28,7 @@ use cooee::net::next::{Condition, Next};
 use cooee::net::shared::Shared;
 use cooee::net::stream::{ConnectProgress, Stream};
 use cooee::readiness::Readiness;
+use cooee::reply::Outgoing;
 
 use support::service::{Service, byte_at};
 
@@ -416,9 +417,8 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
         let readiness = wire.borrow_mut().poll(!is_listed && !drains_now, case.eager);
         connection.latch(readiness);
 
-        let mut drive = Drive::new(key, &mut server, shared);
-        connection.receive(&mut drive);
-        let outgoing = drive.outgoing;
+        let mut outgoing = Outgoing::default();
+        connection.receive(&mut Drive::new(key, &mut server, shared, &mut outgoing));
         connection.send(key, &outgoing, shared);
         let next = connection.settle(shared);
         shared.arena.reset();

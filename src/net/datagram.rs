@@ -188,7 +188,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         drive: &mut Drive<'_, H>,
         ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
     ) {
-        drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
+        *drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
         let ((), wishes) = drive.call(route.peer(), 0, Offered::Arena(received), |handler, bytes, cx| {
             ask(handler, &mut self.session, bytes, cx);
         });

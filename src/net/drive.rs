@@ -17,7 +17,7 @@ pub struct Drive<'a, H> {
     /// What it shares with all others.
     pub shared: &'a mut Shared,
     /// What the handler has answered so far.
-    pub outgoing: Outgoing,
+    pub outgoing: &'a mut Outgoing,
 }
 
 /// The bytes that a handler is offered.
@@ -29,9 +29,9 @@ pub(super) enum Offered<'a> {
 }
 
 impl<'a, H: Handler> Drive<'a, H> {
-    /// Nothing is answered yet.
-    pub fn new(key: Key, handler: &'a mut H, shared: &'a mut Shared) -> Drive<'a, H> {
-        let outgoing = Outgoing::starting_at(shared.arena.composed.len());
+    /// The handler's answers go to `outgoing`, where nothing is answered yet.
+    pub fn new(key: Key, handler: &'a mut H, shared: &'a mut Shared, outgoing: &'a mut Outgoing) -> Drive<'a, H> {
+        *outgoing = Outgoing::starting_at(shared.arena.composed.len());
         Drive { key, handler, shared, outgoing }
     }
 
@@ -50,7 +50,7 @@ impl<'a, H: Handler> Drive<'a, H> {
             Offered::Arena(range) => (&bytes[range.clone()], Some(range.start)),
             Offered::Kept(bytes) => (bytes, None),
         };
-        let reply = Reply::new(offered, arena_start, composed, &mut self.outgoing, owed, limits.write_limit);
+        let reply = Reply::new(offered, arena_start, composed, self.outgoing, owed, limits.write_limit);
         let mut wishes = Wishes::default();
         let mut cx = Context { now: *now, key: self.key, peer, reply, orders, metrics, log_limit, wishes: &mut wishes };
         let result = ask(self.handler, offered, &mut cx);

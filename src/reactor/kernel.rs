@@ -138,21 +138,10 @@ impl Kernel for Mio {
 
 /// mio's event as ours. An error is a hint, no more: reading tells what it is, and gives the bytes that came before it.
 fn translate(event: &Event) -> (Key, Readiness) {
-    let mut readiness = Readiness::NONE;
-    if event.is_readable() {
-        readiness |= Readiness::READABLE;
-    }
-    if event.is_writable() {
-        readiness |= Readiness::WRITABLE;
-    }
-    if event.is_priority() {
-        readiness |= Readiness::PRIORITY;
-    }
-    if event.is_read_closed() {
-        readiness |= Readiness::READ_CLOSED;
-    }
-    if event.is_error() {
-        readiness |= Readiness::READ_CLOSED | Readiness::WRITABLE;
-    }
+    let readiness = Readiness::READABLE.only_if(event.is_readable())
+        | Readiness::WRITABLE.only_if(event.is_writable())
+        | Readiness::PRIORITY.only_if(event.is_priority())
+        | Readiness::READ_CLOSED.only_if(event.is_read_closed())
+        | (Readiness::READ_CLOSED | Readiness::WRITABLE).only_if(event.is_error());
     (event.token().into(), readiness)
 }

@@ -28,6 +28,14 @@ pub(super) struct Group {
     members: Vec<Member>,
 }
 
+impl Group {
+    fn enter(&mut self, key: Key) -> &mut Member {
+        let last = self.members.len();
+        self.members.push(Member { key, outgoing: Outgoing::default() });
+        &mut self.members[last]
+    }
+}
+
 impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Runs everybody on the ready list once.
     pub(super) fn run_ready(&mut self, handler: &mut H) {
@@ -52,13 +60,12 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             place.listed = false;
             match &mut place.source {
                 Source::Connection(connection) => {
-                    let mut drive = Drive::new(key, handler, &mut self.shared);
-                    connection.receive(&mut drive);
-                    let outgoing = drive.outgoing;
-                    self.group.members.push(Member { key, outgoing });
+                    let member = self.group.enter(key);
+                    connection.receive(&mut Drive::new(key, handler, &mut self.shared, &mut member.outgoing));
                 }
                 Source::Datagram(datagram) => {
-                    let next = datagram.drive(&mut Drive::new(key, handler, &mut self.shared));
+                    let next =
+                        datagram.drive(&mut Drive::new(key, handler, &mut self.shared, &mut Outgoing::default()));
                     let deadline = datagram.deadline();
                     place.armed = self.timers.arm(key, place.armed, deadline);
                     self.act(key, next, handler);
@@ -74,10 +81,11 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Lets every connection of the group write, and asks it what should happen next.
     fn send_phase(&mut self, handler: &mut H) {
         let mut members = std::mem::take(&mut self.group.members);
-        for Member { key, outgoing } in members.drain(..) {
+        for Member { key, outgoing } in &members {
+            let key = *key;
             let Some(place) = self.sources.get_mut(key) else { continue };
             let Source::Connection(connection) = &mut place.source else { continue };
-            connection.send(key, &outgoing, &mut self.shared);
+            connection.send(key, outgoing, &mut self.shared);
             if connection.is_at_rest() {
                 log::trace!("{key} is at rest");
                 continue;
@@ -87,6 +95,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             place.armed = self.timers.arm(key, place.armed, deadline);
             self.act(key, next, handler);
         }
+        members.clear();
         self.group.members = members;
         if !self.awaiting_room.is_empty() {
             self.wake_waiting();

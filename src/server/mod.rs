@@ -110,7 +110,7 @@ impl Handler for Server {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) -> usize {
         match session {
             Session::Raw { echoes } => {

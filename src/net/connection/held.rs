@@ -76,9 +76,17 @@ impl Held {
         self.0.as_ref().map_or(0, |queues| queues.inbox.len())
     }
 
-    /// The owed bytes.
-    pub(super) fn outbox(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |queues| queues.outbox.pending())
+    /// Takes the outbox out: the owed bytes.
+    pub(super) fn take_outbox(&mut self) -> Buffer {
+        self.0.as_mut().map_or_else(Buffer::default, |queues| std::mem::take(&mut queues.outbox))
+    }
+
+    /// Puts the outbox back, of which the socket took `count` bytes.
+    pub(super) fn put_back(&mut self, mut outbox: Buffer, count: usize) {
+        outbox.consume(count);
+        if let Some(queues) = &mut self.0 {
+            queues.outbox = outbox;
+        }
     }
 
     /// Owes the peer `bytes` more.
@@ -88,16 +96,9 @@ impl Held {
         }
     }
 
-    /// The socket took `count` of the owed bytes.
-    pub(super) fn paid(&mut self, count: usize) {
-        if let Some(queues) = &mut self.0 {
-            queues.outbox.consume(count);
-        }
-    }
-
     /// What is owed will never be taken.
     pub(super) fn forgive(&mut self) {
-        self.paid(self.owed());
+        self.take_outbox();
     }
 
     /// Takes the inbox out: what the handler has not taken.
@@ -147,7 +148,9 @@ mod tests {
         let mut sum = 100;
         held.account(&mut sum);
         assert_eq!(sum, 100 + held.bytes());
-        held.paid(4);
+        let outbox = held.take_outbox();
+        assert_eq!(outbox.pending(), b"owed");
+        held.put_back(outbox, 4);
         assert_eq!((held.owed(), held.incomplete_since()), (0, Some(Tick::START)));
         assert_eq!(held.take_inbox().pending(), b"kept");
         assert_eq!((held.bytes(), held.incomplete_since()), (0, None));
@@ -178,7 +181,7 @@ mod tests {
         held.keep_inbox(inbox, Tick::START);
         held.restart_incomplete(Tick::at(Duration::from_secs(1)));
         held.forgive();
-        assert_eq!(held.outbox(), b"");
+        assert_eq!(held.owed(), 0);
         assert_eq!(held.incomplete_since(), Some(Tick::at(Duration::from_secs(1))));
     }
 }

@@ -67,7 +67,7 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     /// Most often nothing was left before, and the arena is offered itself.
-    #[inline]
+    #[inline(always)]
     fn offer_fresh<H: Handler<Session = S>>(&mut self, fresh: Range<usize>, drive: &mut Drive<'_, H>) -> Wishes {
         let (taken, wishes) = self.ask(drive, Offered::Arena(fresh.clone()), |handler, session, bytes, cx| {
             handler.receive(session, bytes, cx).min(bytes.len())

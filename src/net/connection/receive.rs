@@ -30,13 +30,14 @@ impl<T: Stream, S> Connection<T, S> {
             }
             log::debug!("{key} is connected to {}", self.peer());
         }
-        if !self.is_calm() {
+        // Nothing but the latch decides on the first read of a calm connection.
+        let mut is_plain = self.is_calm() && !drive.shared.queue_is_full();
+        if !is_plain {
             self.call_before_reading(drive);
         }
         let mut budget = drive.shared.limits.read_budget;
         while budget > 0 && self.latch.readable() {
-            let plain = self.is_calm() && drive.outgoing.is_empty() && !drive.shared.queue_is_full();
-            let allowance = if plain { Limits::READ_MAX } else { self.allowance(drive) };
+            let allowance = if std::mem::take(&mut is_plain) { Limits::READ_MAX } else { self.allowance(drive) };
             let space = drive.shared.arena.space(allowance.min(budget));
             let size = space.len();
             if size == 0 {

@@ -9,7 +9,7 @@ use crate::net::connection::flags::Flags;
 use crate::net::connection::phase::{Origin, Phase};
 use crate::net::shared::Shared;
 use crate::net::stream::Stream;
-use crate::readiness::{Latch, Readiness};
+use crate::readiness::Readiness;
 use crate::reply::Outgoing;
 
 impl<T: Stream, S> Connection<T, S> {
@@ -23,15 +23,14 @@ impl<T: Stream, S> Connection<T, S> {
             self.flags.insert(Flags::FULL);
         }
         let (echoed, composed) = (outgoing.echoed.clone(), outgoing.composed.clone());
-        let (written, result) = if self.owed() > 0 || (!echoed.is_empty() && !composed.is_empty()) {
+        let written = if self.owed() == 0 && composed.is_empty() {
+            self.write_or_owe(&shared.arena.bytes()[echoed])
+        } else if self.owed() == 0 && echoed.is_empty() {
+            self.write_or_owe(&shared.arena.composed[composed])
+        } else {
             self.held.owe(&shared.arena.bytes()[echoed]);
             self.held.owe(&shared.arena.composed[composed]);
             self.write_owed()
-        } else {
-            // Either of them leaves from where it lies.
-            let bytes =
-                if composed.is_empty() { &shared.arena.bytes()[echoed] } else { &shared.arena.composed[composed] };
-            self.write_or_owe(bytes)
         };
         if !self.latch.writable() {
             log::trace!("{key} write would block: it owes {} bytes, and the kernel owes an edge", self.owed());
@@ -43,53 +42,68 @@ impl<T: Stream, S> Connection<T, S> {
                 shared.metrics.bytes_out += written as u64;
             }
         }
-        if let Err(reason) = result {
-            self.break_off(reason);
-        }
     }
 
-    /// Writes `bytes` where they lie; what the socket refuses is owed.
-    #[inline]
-    fn write_or_owe(&mut self, bytes: &[u8]) -> (usize, Result<(), CloseReason>) {
-        let (written, result) = write_out(&mut self.stream, &mut self.latch, bytes);
+    /// Writes `bytes` from where they lie; what the socket refuses is owed.
+    #[inline(always)]
+    fn write_or_owe(&mut self, bytes: &[u8]) -> usize {
+        let written = self.write(bytes);
         if written < bytes.len() {
-            self.held.owe(&bytes[written..]);
+            self.owe_rest(&bytes[written..]);
         }
-        (written, result)
+        written
+    }
+
+    #[cold]
+    fn owe_rest(&mut self, rest: &[u8]) {
+        if !self.flags.contains(Flags::BROKEN) {
+            self.held.owe(rest);
+        }
     }
 
     /// Writes what is owed, once more.
     #[cold]
-    fn write_owed(&mut self) -> (usize, Result<(), CloseReason>) {
-        let (written, result) = write_out(&mut self.stream, &mut self.latch, self.held.outbox());
-        self.held.paid(written);
-        (written, result)
+    fn write_owed(&mut self) -> usize {
+        let outbox = self.held.take_outbox();
+        let written = self.write(outbox.pending());
+        if !self.flags.contains(Flags::BROKEN) {
+            self.held.put_back(outbox, written);
+        }
+        written
+    }
+
+    /// Writes until everything is out or the kernel takes no more; a short write is followed by another, since only `WouldBlock`
+    /// promises an edge. Returns how many bytes went.
+    #[inline(always)]
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while written < bytes.len() && self.latch.writable() && !self.flags.contains(Flags::BROKEN) {
+            match self.stream.write(&bytes[written..]) {
+                Ok(count) if count > 0 => written += count,
+                outcome => self.write_failed(outcome),
+            }
+        }
+        written
+    }
+
+    #[cold]
+    fn write_failed(&mut self, outcome: io::Result<usize>) {
+        match outcome {
+            Ok(_) => self.break_off(CloseReason::Failed(io::ErrorKind::WriteZero)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => self.latch.write_would_block(),
+                io::ErrorKind::Interrupted => {}
+                _ => self.break_off(CloseReason::of_error(&error)),
+            },
+        }
     }
 
     /// A write failed. The error has taken the place of what a read would say, so it is remembered as the reason; the bytes that
     /// came before the RST can still be read, and are.
-    #[cold]
     fn break_off(&mut self, reason: CloseReason) {
         self.reason = Some(reason);
         self.flags.insert(Flags::BROKEN);
         self.held.forgive();
         self.latch.set(Readiness::READ_CLOSED);
     }
-}
-
-/// Writes until everything is out or the kernel takes no more; a short write is followed by another, since only `WouldBlock`
-/// promises an edge. Returns how many bytes went, and what went wrong.
-#[inline(always)]
-fn write_out<T: Stream>(stream: &mut T, latch: &mut Latch, bytes: &[u8]) -> (usize, Result<(), CloseReason>) {
-    let mut written = 0;
-    while written < bytes.len() && latch.writable() {
-        match stream.write(&bytes[written..]) {
-            Ok(0) => return (written, Err(CloseReason::Failed(io::ErrorKind::WriteZero))),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => latch.write_would_block(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (written, Err(CloseReason::of_error(&error))),
-        }
-    }
-    (written, Ok(()))
 }

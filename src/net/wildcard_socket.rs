@@ -28,6 +28,7 @@ mod packet_info {
     };
 
     use super::*;
+    use crate::net::ip_address::ip_address;
     use crate::net::route::{Arrival, is_to_many};
 
     /// A UDP socket bound to every address, of one family or of both.
@@ -118,14 +119,6 @@ mod packet_info {
 
     fn ipv4(address: in_addr) -> Ipv4Addr {
         Ipv4Addr::from(u32::from_be(address.s_addr))
-    }
-
-    fn ip_address(address: &SockaddrStorage) -> Option<SocketAddr> {
-        if let Some(address) = address.as_sockaddr_in() {
-            return Some(SocketAddr::new(address.ip().into(), address.port()));
-        }
-        let address = address.as_sockaddr_in6()?;
-        Some(std::net::SocketAddrV6::new(address.ip(), address.port(), address.flowinfo(), address.scope_id()).into())
     }
 }
 

@@ -113,7 +113,11 @@ impl DatagramSocket for DatagramEndpoint {
     fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue> {
         match self {
             #[cfg(target_os = "linux")]
-            DatagramEndpoint::Udp(socket) => udp_batch::receive(socket, buffer, received),
+            DatagramEndpoint::Udp(socket) => {
+                udp_batch::receive(socket, buffer, None, udp_batch::route_to_one_address, received)
+            }
+            #[cfg(target_os = "linux")]
+            DatagramEndpoint::UdpWildcard(socket) => socket.receive_batch(buffer, received),
             _ => receive_one(self, buffer, received),
         }
     }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use mio::net::UdpSocket;
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
+use nix::sys::socket::{MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 
 use crate::net::datagram_batch::Received;
@@ -20,10 +20,13 @@ const BATCH: usize = 8;
 /// Room for one datagram of any length: a payload has at most 65,507 bytes over IPv4, and 65,527 over IPv6.
 const SLOT: usize = 64 * 1024;
 
-/// Receives as many datagrams as wait, and as `buffer` has slots for.
+/// Receives as many datagrams as wait, and as `buffer` has slots for. Each has room for the control messages that `control` has
+/// room for, and came along the route that `route_of` finds; one without is not taken.
 pub(in crate::net) fn receive(
     socket: &UdpSocket,
     buffer: &mut [u8],
+    control: Option<Vec<u8>>,
+    route_of: impl Fn(&RecvMsg<'_, '_, SockaddrStorage>) -> Option<Route>,
     received: &mut Vec<Received>,
 ) -> io::Result<Queue> {
     let count = BATCH.min(buffer.len() / SLOT);
@@ -32,19 +35,25 @@ pub(in crate::net) fn receive(
         array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())]);
     // New headers for every call: in used ones, the length of the last address is the room for the next (nix#2813). They could
     // not be kept in a socket anyway, which may move to another thread.
-    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, None);
+    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, control);
     let messages = recvmmsg(socket.as_raw_fd(), &mut headers, &mut slots[..count], MsgFlags::empty(), None)?;
     let mut taken = 0;
     for message in messages {
         let start = taken * SLOT;
         taken += 1;
-        // Every UDP datagram has a source.
-        let Some(source) = message.address.as_ref().and_then(ip_address) else { continue };
-        let (range, route) = (start..start + message.bytes, Route::Ip { source, arrival: None });
-        received.push(Received { range, route, is_cut: message.flags.contains(MsgFlags::MSG_TRUNC) });
+        if let Some(route) = route_of(&message) {
+            let range = start..start + message.bytes;
+            received.push(Received { range, route, is_cut: message.flags.contains(MsgFlags::MSG_TRUNC) });
+        }
     }
     // The kernel stops early where it finds the queue empty, and at an error of the socket: but that comes with an edge of its own.
     Ok(if taken < count { Queue::Empty } else { Queue::Unknown })
+}
+
+/// The route of a datagram on a socket that is bound to one address. Every one has a source.
+pub(in crate::net) fn route_to_one_address(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Route> {
+    let source = message.address.as_ref().and_then(ip_address)?;
+    Some(Route::Ip { source, arrival: None })
 }
 
 /// Sends the first datagrams of `batch`, up to one that the kernel refuses.

@@ -22,7 +22,8 @@ use cooee::net::bind::{SocketOptions, listen_tcp};
 use cooee::reactor::Reactor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Client, PATIENCE, Server, children, skip};
+use support::{Client, PATIENCE, Server, ask, children, receive, skip, udp_client};
+use tempfile::TempDir;
 
 /// Echoes what it is offered, and asks for a turn now and then, so that no turn waits for ever.
 struct Echo;
@@ -134,20 +135,44 @@ fn recording_a_latency_allocates_nothing() {
     assert!(many < few + MESSAGES / 20, "{MESSAGES} more messages made {} more allocations", many.saturating_sub(few));
 }
 
+/// The server under `strace -c`, and where the tracer writes its counts.
+fn start_traced(url: &str) -> Option<(Server, TempDir)> {
+    if !Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|ran| ran.status.success()) {
+        skip("strace is not installed, or may not trace here");
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new("strace");
+    command.args(["-c", "-f", "-o"]).arg(folder.path().join("counts"));
+    command.args([env!("CARGO_BIN_EXE_cooee"), "serve", url]).env_remove("RUST_LOG");
+    Some((Server::start_command(&mut command, 1), folder))
+}
+
+/// The tracer's child is the server.
+fn traced(server: &Server) -> Pid {
+    let &[child] = children(server.id()).as_slice() else { panic!("strace has one child") };
+    Pid::from_raw(child as i32)
+}
+
+/// Ends the traced server, and the tracer with it: its report, and how often a system call was made.
+fn counts(mut server: Server, folder: &TempDir) -> (String, impl Fn(&str) -> u64) {
+    kill(traced(&server), Signal::SIGTERM).expect("our own child");
+    assert_eq!(server.exit_code(), Some(0), "strace ends with the server:\n{}", server.log());
+    let report = fs::read_to_string(folder.path().join("counts")).expect("strace wrote its counts");
+    let rows = report.clone();
+    let calls = move |name: &str| -> u64 {
+        let row = rows.lines().find(|line| line.split_whitespace().last() == Some(name));
+        row.and_then(|row| row.split_whitespace().nth(3)?.parse().ok()).unwrap_or(0)
+    };
+    (report, calls)
+}
+
 /// 2 calls a message, read and write, and a share of one `epoll_wait`.
 #[test]
 fn fifty_clients_cost_two_system_calls_a_message() {
-    if !Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|ran| ran.status.success()) {
-        return skip("strace is not installed, or may not trace here");
-    }
     const CLIENTS: usize = 50;
     const ROUNDS: usize = 40;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let counts = folder.path().join("counts");
-    let mut command = Command::new("strace");
-    command.args(["-c", "-f", "-o"]).arg(&counts);
-    command.args([env!("CARGO_BIN_EXE_cooee"), "serve", "tcp://127.0.0.1:0"]).env_remove("RUST_LOG");
-    let mut server = Server::start_command(&mut command, 1);
+    let Some((server, folder)) = start_traced("tcp://127.0.0.1:0") else { return };
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
     for _ in 0..ROUNDS {
         for client in &mut clients {
@@ -158,16 +183,7 @@ fn fifty_clients_cost_two_system_calls_a_message() {
         }
     }
     drop(clients);
-    // The tracer's child is the server: it ends by SIGTERM, and the tracer with it.
-    let &[child] = children(server.id()).as_slice() else { panic!("strace has one child") };
-    kill(Pid::from_raw(child as i32), Signal::SIGTERM).expect("our own child");
-    assert_eq!(server.exit_code(), Some(0), "strace ends with the server:\n{}", server.log());
-
-    let report = fs::read_to_string(&counts).expect("strace wrote its counts");
-    let calls = |name: &str| -> u64 {
-        let row = report.lines().find(|line| line.split_whitespace().last() == Some(name));
-        row.and_then(|row| row.split_whitespace().nth(3)?.parse().ok()).unwrap_or(0)
-    };
+    let (report, calls) = counts(server, &folder);
     let messages = (CLIENTS * ROUNDS) as f64;
     // Opening and closing are not part of a message: one read of 0 a connection is.
     let reads = calls("recvfrom") + calls("read");
@@ -178,4 +194,34 @@ fn fifty_clients_cost_two_system_calls_a_message() {
     let per_message = (reads + writes - CLIENTS as u64) as f64 / messages;
     assert!(per_message <= 2.1, "{per_message} reads and writes a message:\n{report}");
     assert!(waits as f64 <= messages, "{waits} waits for {messages} messages:\n{report}");
+}
+
+/// Datagrams that wait together are received and answered eight by eight; one that comes alone takes no more than a receive, a send
+/// and the receive that finds nothing left.
+#[cfg(target_os = "linux")]
+#[test]
+fn waiting_datagrams_share_their_system_calls() {
+    const WAITING: usize = 64;
+    const ROUNDS: usize = 10;
+    let Some((server, folder)) = start_traced("udp://127.0.0.1:0") else { return };
+    let (client, address) = (udp_client(), server.address_of("udp"));
+    for _ in 0..ROUNDS {
+        kill(traced(&server), Signal::SIGSTOP).expect("our own child");
+        for number in 0..WAITING {
+            client.send_to(&[number as u8; 64], address).expect("loopback takes it");
+        }
+        kill(traced(&server), Signal::SIGCONT).expect("our own child");
+        for number in 0..WAITING {
+            assert_eq!(receive(&client).0, [number as u8; 64]);
+        }
+    }
+    for _ in 0..ROUNDS {
+        assert_eq!(ask(&client, address, b"alone"), b"alone");
+    }
+    let (report, calls) = counts(server, &folder);
+    let batched = calls("recvmmsg") + calls("sendmmsg");
+    let single = calls("recvfrom") + calls("sendto");
+    // A burst of 64: 8 receives and 8 sends, and one more of each where a turn begins; before, 128.
+    assert!(batched as usize >= ROUNDS * 8, "datagrams were not taken together:\n{report}");
+    assert!(batched as usize + single as usize <= ROUNDS * (2 * (WAITING / 8) + 8 + 4), "too many calls:\n{report}");
 }

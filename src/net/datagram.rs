@@ -12,7 +12,8 @@ use crate::limits::Limits;
 use crate::log_limit::LogKind;
 use crate::metrics::Dropped;
 use crate::net::acceptor::RETRY;
-use crate::net::datagram_socket::DatagramSocket;
+use crate::net::datagram_batch::{Answer, DatagramBatch, Received};
+use crate::net::datagram_socket::{DatagramSocket, Queue, receive_one};
 use crate::net::drive::{Drive, Offered};
 use crate::net::next::Next;
 use crate::net::reply_guard::ReplyGuard;
@@ -21,8 +22,11 @@ use crate::net::shared::Shared;
 use crate::readiness::{Latch, Readiness};
 use crate::reply::Outgoing;
 
-/// How many datagrams one turn takes from one socket.
-const BATCH: usize = 64;
+/// How many datagrams one turn takes from one socket, and not many more, before the others have theirs.
+const TURN: usize = 64;
+
+/// Room to receive into: all that the arena has, which is never less than for one read.
+const ROOM: usize = 2 * Limits::READ_MAX;
 
 /// How many errors one turn takes off one socket, before it is left alone until the retry deadline.
 const ERRORS_MAX: u32 = 16;
@@ -38,6 +42,9 @@ pub struct Datagram<D, S> {
     /// As with an acceptor: until the retry deadline an event only merges into the latch.
     retrying: bool,
     draining: bool,
+    /// The last turn took more than one: then the next begins with a batch. Preparing one costs more than the call that it saves
+    /// where a single datagram waits.
+    is_busy: bool,
 }
 
 impl<D: DatagramSocket, S> Datagram<D, S> {
@@ -53,6 +60,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             wake_at: None,
             retrying: false,
             draining: false,
+            is_busy: false,
         }
     }
 
@@ -102,24 +110,45 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         self.retrying || !(self.latch.readable() || self.ticking)
     }
 
-    /// Receives a batch of datagrams and answers each.
+    /// Receives datagrams and answers each.
     pub fn drive<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) -> Next {
+        let mut batch = std::mem::take(&mut drive.shared.datagrams);
+        let next = self.drive_with(&mut batch, drive);
+        batch.clear();
+        drive.shared.datagrams = batch;
+        next
+    }
+
+    fn drive_with<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, drive: &mut Drive<'_, H>) -> Next {
         if std::mem::take(&mut self.ticking) {
-            self.call(&Route::Connected, 0..0, drive, |handler, session, _, cx| handler.tick(session, cx));
+            batch.clear();
+            batch.received.push(Received { range: 0..0, route: Route::Connected, is_cut: false });
+            self.answer_all(batch, drive, |handler, session, _, cx| handler.tick(session, cx));
         }
-        let mut errors = 0;
-        for _ in 0..BATCH {
-            if !self.latch.readable() {
-                break;
-            }
-            match self.socket.receive(drive.shared.arena.space(Limits::READ_MAX)) {
-                Ok((length, route)) => self.took_in(length, &route, drive),
+        let (mut spent, mut errors) = (0, 0);
+        while spent < TURN && self.latch.readable() {
+            batch.clear();
+            let room = drive.shared.arena.space(ROOM);
+            let received = if self.is_busy || spent > 1 {
+                self.socket.receive_batch(room, &mut batch.received)
+            } else {
+                receive_one(&mut self.socket, room, &mut batch.received)
+            };
+            spent += batch.received.len();
+            match received {
+                Ok(queue) => {
+                    if queue == Queue::Empty {
+                        log::trace!("{} has no more datagrams: the kernel owes an edge", drive.key);
+                        self.latch.read_would_block();
+                    }
+                    self.take_in(batch, drive);
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
                         log::trace!("{} receive would block: the kernel owes an edge", drive.key);
                         self.latch.read_would_block();
                     }
-                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::Interrupted => spent += 1,
                     kind => {
                         drive.shared.metrics.datagram_errors += 1;
                         self.tell_fault(CloseReason::of_error(&error), drive);
@@ -135,6 +164,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
                 },
             }
         }
+        self.is_busy = spent > 1;
         if self.draining && !self.latch.readable() {
             Next::Done(CloseReason::Drained)
         } else if self.latch.readable() || self.ticking {
@@ -144,40 +174,82 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         }
     }
 
-    fn took_in<H: Handler<Session = S>>(&mut self, length: usize, route: &Route, drive: &mut Drive<'_, H>) {
-        drive.shared.metrics.bytes_in += length as u64;
-        log::trace!("{} received a datagram of {length} bytes from {}", drive.key, route.peer());
-        if length == Limits::READ_MAX {
-            // It may have been cut, and a cut message is never answered.
-            drive.shared.metrics.count_drop(Dropped::TooLong);
-            return;
+    /// Offers the handler what was received.
+    fn take_in<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, drive: &mut Drive<'_, H>) {
+        let Shared { arena, metrics, .. } = &mut *drive.shared;
+        let end = batch.received.last().map_or(0, |last| last.range.end);
+        let start = arena.keep(end);
+        for received in &mut batch.received {
+            metrics.bytes_in += received.range.len() as u64;
+            log::trace!(
+                "{} received a datagram of {} bytes from {}",
+                drive.key,
+                received.range.len(),
+                received.route.peer()
+            );
+            received.range = start + received.range.start..start + received.range.end;
         }
-        let start = drive.shared.arena.keep(length);
-        let received = start..start + length;
-        self.call(route, received, drive, |handler, session, bytes, cx| handler.datagram(session, bytes, cx));
+        self.answer_all(batch, drive, |handler, session, bytes, cx| handler.datagram(session, bytes, cx));
         drive.shared.arena.release_from(start);
+    }
+
+    /// Calls the handler for each datagram of the batch, then sends what it answered.
+    fn answer_all<H: Handler<Session = S>>(
+        &mut self,
+        batch: &mut DatagramBatch,
+        drive: &mut Drive<'_, H>,
+        ask: impl Fn(&mut H, &mut S, &[u8], &mut Context<'_>),
+    ) {
+        let composed = drive.shared.arena.composed.len();
+        for (number, received) in batch.received.iter().enumerate() {
+            if received.is_cut {
+                drive.shared.metrics.count_drop(Dropped::TooLong);
+                continue;
+            }
+            self.ask(&received.route, received.range.clone(), drive, &ask);
+            if !drive.outgoing.answered {
+                continue;
+            }
+            let answer = Answer::new(number, std::mem::take(&mut drive.outgoing), &mut drive.shared.arena);
+            match self.guard.admit(&received.route, &mut drive.shared.reply_rate, drive.shared.now) {
+                Ok(()) => batch.answers.push(answer),
+                Err(kind) => tell_dropped(kind, &answer, &received.route, drive),
+            }
+        }
+        self.send_all(batch, drive);
+        drive.shared.arena.composed.truncate(composed);
+    }
+
+    /// Sends the answers of a batch, or says why one was dropped: an answer is never queued and never waited for, or one peer that
+    /// does not read would hold up the others.
+    fn send_all<H: Handler<Session = S>>(&mut self, batch: &DatagramBatch, drive: &mut Drive<'_, H>) {
+        let mut waiting = batch.answers.as_slice();
+        while let Some((first, others)) = waiting.split_first() {
+            let Shared { arena, metrics, .. } = &mut *drive.shared;
+            let route = |answer: &Answer| &batch.received[answer.to].route;
+            let sent = self.socket.send_batch(waiting.iter().map(|answer| (answer.bytes(arena), route(answer))));
+            match sent {
+                Ok(count) => {
+                    let (left, others) = waiting.split_at(count.min(waiting.len()));
+                    metrics.bytes_out += left.iter().map(|answer| answer.bytes(arena).len() as u64).sum::<u64>();
+                    waiting = others;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let (kind, fault) = why_dropped(&error);
+                    tell_dropped(kind, first, route(first), drive);
+                    self.tell_fault(fault, drive);
+                    waiting = others;
+                }
+            }
+        }
     }
 
     fn tell_fault<H: Handler<Session = S>>(&mut self, reason: CloseReason, drive: &mut Drive<'_, H>) {
         // What a handler would send in answer to a failed send could fail again: only its other wishes count.
+        let composed = drive.shared.arena.composed.len();
         self.ask(&Route::Connected, 0..0, drive, |handler, session, _, cx| handler.fault(session, reason, cx));
-        drive.shared.arena.composed.truncate(drive.outgoing.composed.start);
-    }
-
-    /// Calls the handler, and sends what it answered along `route`.
-    fn call<H: Handler<Session = S>>(
-        &mut self,
-        route: &Route,
-        received: Range<usize>,
-        drive: &mut Drive<'_, H>,
-        ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
-    ) {
-        self.ask(route, received, drive, ask);
-        let sent = if drive.outgoing.answered { self.answer(route, drive) } else { Ok(()) };
-        drive.shared.arena.composed.truncate(drive.outgoing.composed.start);
-        if let Err(reason) = sent {
-            self.tell_fault(reason, drive);
-        }
+        drive.shared.arena.composed.truncate(composed);
     }
 
     /// Calls the handler; what it answers is left in the drive.
@@ -196,58 +268,24 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             self.wake_at = wishes.wake_at;
         }
     }
-
-    /// Sends what the handler answered as one datagram. An error is what the system reported of it.
-    fn answer<H>(&mut self, route: &Route, drive: &mut Drive<'_, H>) -> Result<(), CloseReason> {
-        let Shared { arena, reply_rate, metrics, log_limit, now, .. } = &mut *drive.shared;
-        let (bytes, composed) = arena.parts();
-        let echoed = &bytes[drive.outgoing.echoed.clone()];
-        let start = drive.outgoing.composed.start;
-        if composed.len() > start {
-            // One datagram leaves: what is echoed before composed bytes is made one with them.
-            composed.splice(start..start, echoed.iter().copied());
-        }
-        let out = if composed.len() > start { &composed[start..] } else { echoed };
-        let mut sent = Ok(());
-        let admitted = self.guard.admit(route, reply_rate, *now);
-        match admitted.and_then(|()| transmit(&mut self.socket, out, route, &mut sent)) {
-            Ok(()) => metrics.bytes_out += out.len() as u64,
-            Err(kind) => {
-                metrics.count_drop(kind);
-                let (key, length) = (drive.key, out.len());
-                let line = format_args!("{key} did not answer {} with {length} bytes: {kind}", route.peer());
-                log_limit.log(LogKind::Datagram, Level::Debug, *now, line);
-            }
-        }
-        sent
-    }
 }
 
-/// Sends one datagram, or says why it was dropped: a reply is never queued and never waited for, or one peer that does not
-/// read would hold up the others. `fault` keeps what the system reported, for a handler that has only one peer.
-fn transmit<D: DatagramSocket>(
-    socket: &mut D,
-    bytes: &[u8],
-    route: &Route,
-    fault: &mut Result<(), CloseReason>,
-) -> Result<(), Dropped> {
-    loop {
-        return match socket.send(bytes, route) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                *fault = Err(CloseReason::of_error(&error));
-                Err(Dropped::WouldBlock)
-            }
-            Err(error) if is_too_long(&error) => {
-                *fault = Err(CloseReason::FrameTooLong);
-                Err(Dropped::TooLong)
-            }
-            Err(error) => {
-                *fault = Err(CloseReason::of_error(&error));
-                Err(Dropped::SendFailed)
-            }
-        };
+fn tell_dropped<H>(kind: Dropped, answer: &Answer, route: &Route, drive: &mut Drive<'_, H>) {
+    let Shared { arena, metrics, log_limit, now, .. } = &mut *drive.shared;
+    metrics.count_drop(kind);
+    let (key, length) = (drive.key, answer.bytes(arena).len());
+    let line = format_args!("{key} did not answer {} with {length} bytes: {kind}", route.peer());
+    log_limit.log(LogKind::Datagram, Level::Debug, *now, line);
+}
+
+/// What an answer is counted as that did not leave; and what a handler that has only one peer is told.
+fn why_dropped(error: &io::Error) -> (Dropped, CloseReason) {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        (Dropped::WouldBlock, CloseReason::of_error(error))
+    } else if is_too_long(error) {
+        (Dropped::TooLong, CloseReason::FrameTooLong)
+    } else {
+        (Dropped::SendFailed, CloseReason::of_error(error))
     }
 }
 

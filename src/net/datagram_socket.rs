@@ -11,20 +11,69 @@ use mio::net::UdpSocket;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
 
+use crate::limits::Limits;
+use crate::net::datagram_batch::Received;
 use crate::net::route::Route;
+#[cfg(target_os = "linux")]
+use crate::net::udp_batch;
 use crate::net::unix_path::UnixPath;
 use crate::net::wildcard_socket::WildcardSocket;
+
+/// What a call that received has learned of the socket's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// It was found empty, as by `WouldBlock`: the kernel owes an edge.
+    Empty,
+    /// More may wait.
+    Unknown,
+}
 
 /// A non-blocking datagram socket.
 pub trait DatagramSocket {
     /// Receives one datagram: its length and its route. A datagram of 0 bytes is a message like any other.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)>;
 
+    /// Receives what waits into `buffer`, at least one datagram and as many as one call can, and adds them to `received`, oldest
+    /// first. An error came before any datagram.
+    fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue> {
+        receive_one(self, buffer, received)
+    }
+
     /// The IP address that it is bound to; none for a Unix socket. A reply must never go there.
     fn local(&self) -> Option<SocketAddr>;
 
     /// Sends one datagram back along `route`, whole or not at all.
     fn send(&mut self, bytes: &[u8], route: &Route) -> io::Result<()>;
+
+    /// Sends the first datagrams of `batch`, in order, each as [`send`](Self::send) does: at least one, and as many as one call can.
+    /// Returns how many left. An error is one of the very first; one of a later datagram is told when that is the first.
+    fn send_batch<'a, B>(&mut self, batch: B) -> io::Result<usize>
+    where
+        B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>,
+    {
+        send_first(self, batch)
+    }
+}
+
+/// Receives one datagram as a batch of its own.
+pub(super) fn receive_one<D: DatagramSocket + ?Sized>(
+    socket: &mut D,
+    buffer: &mut [u8],
+    received: &mut Vec<Received>,
+) -> io::Result<Queue> {
+    let room = buffer.len().min(Limits::READ_MAX);
+    let (length, route) = socket.receive(&mut buffer[..room])?;
+    received.push(Received { range: 0..length, route, is_cut: length == room });
+    Ok(Queue::Unknown)
+}
+
+fn send_first<'a, D: DatagramSocket + ?Sized>(
+    socket: &mut D,
+    mut batch: impl Iterator<Item = (&'a [u8], &'a Route)>,
+) -> io::Result<usize> {
+    let Some((bytes, route)) = batch.next() else { return Ok(0) };
+    socket.send(bytes, route)?;
+    Ok(1)
 }
 
 /// A real datagram socket.
@@ -61,6 +110,18 @@ impl DatagramSocket for DatagramEndpoint {
         }
     }
 
+    fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue> {
+        match self {
+            #[cfg(target_os = "linux")]
+            DatagramEndpoint::Udp(socket) => {
+                udp_batch::receive(socket, buffer, None, udp_batch::route_to_one_address, received)
+            }
+            #[cfg(target_os = "linux")]
+            DatagramEndpoint::UdpWildcard(socket) => socket.receive_batch(buffer, received),
+            _ => receive_one(self, buffer, received),
+        }
+    }
+
     fn local(&self) -> Option<SocketAddr> {
         match self {
             DatagramEndpoint::Udp(socket) | DatagramEndpoint::UdpConnected(socket) => socket.local_addr().ok(),
@@ -79,6 +140,17 @@ impl DatagramSocket for DatagramEndpoint {
             (DatagramEndpoint::Unix(_, socket), Route::Unix(to)) => socket.send_to_addr(bytes, to).map(drop),
             (DatagramEndpoint::UnixConnected(_, socket), _) => socket.send(bytes).map(drop),
             _ => Err(io::ErrorKind::AddrNotAvailable.into()),
+        }
+    }
+
+    fn send_batch<'a, B>(&mut self, batch: B) -> io::Result<usize>
+    where
+        B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>,
+    {
+        match self {
+            #[cfg(target_os = "linux")]
+            DatagramEndpoint::Udp(socket) if batch.len() > 1 => udp_batch::send(socket, batch),
+            _ => send_first(self, batch),
         }
     }
 }

@@ -4,8 +4,11 @@ pub mod acceptor;
 pub mod bind;
 pub mod connection;
 pub mod datagram;
+pub mod datagram_batch;
 pub mod datagram_socket;
 pub mod drive;
+#[cfg(target_os = "linux")]
+mod ip_address;
 pub mod listener;
 pub mod next;
 pub mod reply_guard;
@@ -14,5 +17,7 @@ pub mod route;
 pub mod shared;
 pub mod standard_stream;
 pub mod stream;
+#[cfg(target_os = "linux")]
+mod udp_batch;
 pub mod unix_path;
 pub mod wildcard_socket;

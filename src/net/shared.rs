@@ -5,6 +5,7 @@ use crate::handler::Orders;
 use crate::limits::Limits;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
+use crate::net::datagram_batch::DatagramBatch;
 use crate::net::reply_rate::ReplyRate;
 
 /// The scratch memory of one group of sources: what was read, and what was composed in answer.
@@ -91,6 +92,8 @@ pub struct Shared {
     pub limits: Limits,
     /// The scratch memory.
     pub arena: Arena,
+    /// The datagrams that a socket has just received.
+    pub datagrams: DatagramBatch,
     /// Memory that connections own for queued bytes, in bytes.
     pub queued: usize,
     /// How many replies to datagrams each source still gets.
@@ -111,6 +114,7 @@ impl Shared {
             reply_rate: ReplyRate::new(limits.datagram_rate),
             limits,
             arena: Arena::new(),
+            datagrams: DatagramBatch::default(),
             queued: 0,
             orders: Orders::default(),
             metrics: Metrics::default(),

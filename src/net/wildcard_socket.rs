@@ -24,11 +24,15 @@ mod packet_info {
     use nix::net::if_::if_nametoindex;
     use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
     use nix::sys::socket::{
-        ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
+        ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockaddrStorage, recvmsg, sendmsg, setsockopt,
     };
 
     use super::*;
+    use crate::net::datagram_batch::Received;
+    use crate::net::datagram_socket::Queue;
+    use crate::net::ip_address::ip_address;
     use crate::net::route::{Arrival, is_to_many};
+    use crate::net::udp_batch;
 
     /// A UDP socket bound to every address, of one family or of both.
     #[derive(Debug)]
@@ -68,24 +72,24 @@ mod packet_info {
                 Some(&mut self.control),
                 MsgFlags::empty(),
             )?;
-            let source = message.address.as_ref().and_then(ip_address).ok_or(io::ErrorKind::AddrNotAvailable)?;
-            let mut arrival: Option<Arrival> = None;
-            for control in message.cmsgs()? {
-                let (destination, to_many, interface) = match control {
-                    ControlMessageOwned::Ipv4PacketInfo(info) => {
-                        let (written, ours) = (ipv4(info.ipi_addr), ipv4(info.ipi_spec_dst));
-                        // For a broadcast or a multicast the kernel gives the address that a reply would leave from instead.
-                        (IpAddr::V4(written), written != ours, info.ipi_ifindex as u32)
-                    }
-                    ControlMessageOwned::Ipv6PacketInfo(info) => {
-                        (IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)), false, info.ipi6_ifindex)
-                    }
-                    _ => continue,
-                };
-                let to_many = to_many || is_to_many(destination) || arrival.is_some_and(|other| other.to_many);
-                arrival = Some(Arrival { destination, to_many, over_loopback: interface == self.loopback });
-            }
-            Ok((message.bytes, Route::Ip { source, arrival }))
+            let route = route_of(&message, self.loopback).ok_or(io::ErrorKind::AddrNotAvailable)?;
+            Ok((message.bytes, route))
+        }
+
+        /// Many at once; see [`DatagramSocket`](crate::net::datagram_socket::DatagramSocket).
+        pub(in crate::net) fn receive_batch(
+            &self,
+            buffer: &mut [u8],
+            received: &mut Vec<Received>,
+        ) -> io::Result<Queue> {
+            let control = cmsg_space!(in_pktinfo, in6_pktinfo);
+            udp_batch::receive(
+                &self.socket,
+                buffer,
+                Some(control),
+                |message| route_of(message, self.loopback),
+                received,
+            )
         }
 
         pub(in crate::net) fn send(&mut self, bytes: &[u8], to: SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
@@ -116,16 +120,30 @@ mod packet_info {
         }
     }
 
-    fn ipv4(address: in_addr) -> Ipv4Addr {
-        Ipv4Addr::from(u32::from_be(address.s_addr))
+    /// None where the kernel has not told what it was asked for.
+    fn route_of(message: &RecvMsg<'_, '_, SockaddrStorage>, loopback: u32) -> Option<Route> {
+        let source = message.address.as_ref().and_then(ip_address)?;
+        let mut arrival: Option<Arrival> = None;
+        for control in message.cmsgs().ok()? {
+            let (destination, to_many, interface) = match control {
+                ControlMessageOwned::Ipv4PacketInfo(info) => {
+                    let (written, ours) = (ipv4(info.ipi_addr), ipv4(info.ipi_spec_dst));
+                    // For a broadcast or a multicast the kernel gives the address that a reply would leave from instead.
+                    (IpAddr::V4(written), written != ours, info.ipi_ifindex as u32)
+                }
+                ControlMessageOwned::Ipv6PacketInfo(info) => {
+                    (IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)), false, info.ipi6_ifindex)
+                }
+                _ => continue,
+            };
+            let to_many = to_many || is_to_many(destination) || arrival.is_some_and(|other| other.to_many);
+            arrival = Some(Arrival { destination, to_many, over_loopback: interface == loopback });
+        }
+        Some(Route::Ip { source, arrival })
     }
 
-    fn ip_address(address: &SockaddrStorage) -> Option<SocketAddr> {
-        if let Some(address) = address.as_sockaddr_in() {
-            return Some(SocketAddr::new(address.ip().into(), address.port()));
-        }
-        let address = address.as_sockaddr_in6()?;
-        Some(std::net::SocketAddrV6::new(address.ip(), address.port(), address.flowinfo(), address.scope_id()).into())
+    fn ipv4(address: in_addr) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from_be(address.s_addr))
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use cooee::address::Address;
 use cooee::clock::Tick;
 use cooee::key::Key;
-use cooee::net::datagram_socket::DatagramSocket;
+use cooee::net::datagram_batch::Received;
+use cooee::net::datagram_socket::{DatagramSocket, Queue};
 use cooee::net::listener::Listener;
 use cooee::net::route::Route;
 use cooee::net::stream::{ConnectProgress, Stream};
@@ -17,6 +18,7 @@ use cooee::reactor::Kernel;
 use cooee::readiness::Readiness;
 
 use super::link::{Connecting, Role};
+use super::mailbox::{Letter, Mailbox};
 use super::world::World;
 
 /// The machine, as the kernel, its sockets and the handler share it.
@@ -138,6 +140,15 @@ impl Drop for SimulatedListener {
     }
 }
 
+fn route_of(letter: &Letter) -> Route {
+    Route::Ip { source: address_of(letter.number), arrival: None }
+}
+
+fn sender_of(route: &Route) -> usize {
+    let Route::Ip { source, .. } = route else { panic!("every letter has a source") };
+    number_of(*source)
+}
+
 /// A datagram socket.
 pub struct SimulatedDatagram {
     pub world: SharedWorld,
@@ -151,12 +162,41 @@ impl DatagramSocket for SimulatedDatagram {
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
         let letter = self.world.borrow_mut().receive_letter(self.mailbox, buffer)?;
-        Ok((letter.length, Route::Ip { source: address_of(letter.number), arrival: None }))
+        Ok((letter.length, route_of(&letter)))
+    }
+
+    fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue> {
+        let mut world = self.world.borrow_mut();
+        let room = Mailbox::SLOT * world.letters_a_call();
+        let mut letters = vec![world.receive_letter(self.mailbox, &mut buffer[..Mailbox::SLOT])?];
+        let is_empty = world.receive_more_letters(self.mailbox, &mut buffer[..room], &mut letters);
+        for (number, letter) in letters.iter().enumerate() {
+            let (start, route) = (number * Mailbox::SLOT, route_of(letter));
+            received.push(Received { range: start..start + letter.length, route, is_cut: false });
+        }
+        Ok(if is_empty { Queue::Empty } else { Queue::Unknown })
     }
 
     fn send(&mut self, bytes: &[u8], route: &Route) -> io::Result<()> {
-        let Route::Ip { source, .. } = route else { panic!("every letter has a source") };
-        self.world.borrow_mut().send_letter(self.mailbox, bytes, number_of(*source))
+        self.world.borrow_mut().send_letter(self.mailbox, bytes, sender_of(route))
+    }
+
+    fn send_batch<'a, B>(&mut self, mut batch: B) -> io::Result<usize>
+    where
+        B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>,
+    {
+        let mut world = self.world.borrow_mut();
+        let most = world.letters_a_call().min(batch.len());
+        let (bytes, route) = batch.next().expect("a batch is not empty");
+        world.send_letter(self.mailbox, bytes, sender_of(route))?;
+        let mut sent = 1;
+        for (bytes, route) in batch.by_ref().take(most - 1) {
+            if !world.send_next_letter(self.mailbox, bytes, sender_of(route)) {
+                break;
+            }
+            sent += 1;
+        }
+        Ok(sent)
     }
 }
 

@@ -20,8 +20,12 @@ pub struct Mailbox {
     pub refused: bool,
     /// Letters that arrived, not those that found the queue full.
     pub arrived: usize,
-    /// The letter that was received last: the one that an answer belongs to.
-    pub last: Option<Letter>,
+    /// Letters that were received, until the handler is given them.
+    pub received: VecDeque<Letter>,
+    /// Letters that the handler was given, until their answer leaves or is refused.
+    pub unanswered: VecDeque<Letter>,
+    /// The answer to this letter, which came later in a batch, will be refused.
+    pub refuses: Option<usize>,
     /// Letters that the handler was given.
     pub told: usize,
     pub told_bytes: usize,
@@ -34,4 +38,10 @@ pub struct Mailbox {
 impl Mailbox {
     /// Letters that wait at most; more are dropped, as UDP does.
     pub const CAPACITY: usize = 100;
+
+    /// How many letters one call takes at most.
+    pub const BATCH: usize = 6;
+
+    /// Room for one letter of a batch.
+    pub const SLOT: usize = 512;
 }

@@ -284,8 +284,9 @@ impl Handler for Server {
             let mailbox = &mut world.mailboxes[*mailbox];
             mailbox.told += 1;
             mailbox.told_bytes += bytes.len();
-            let letter = mailbox.last.expect("it was received");
-            assert_eq!(bytes.len(), letter.length);
+            let letter = mailbox.received.pop_front().expect("it was received");
+            assert_eq!(bytes.len(), letter.length, "datagrams are told in order");
+            mailbox.unanswered.push_back(letter);
         }
         // Half is echoed and half composed: one datagram leaves all the same.
         let half = if self.rng.percent(30) { bytes.len() / 2 } else { bytes.len() };

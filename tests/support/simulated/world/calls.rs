@@ -9,7 +9,7 @@ use cooee::readiness::Readiness;
 use super::{Action, Place, World};
 use crate::support::service::byte_at;
 use crate::support::simulated::link::{Connecting, Role};
-use crate::support::simulated::mailbox::Letter;
+use crate::support::simulated::mailbox::{Letter, Mailbox};
 use crate::support::simulated::trace::Happening;
 
 // Errors of Linux, by number: most of them have no kind in the standard library.
@@ -294,30 +294,50 @@ impl World {
             self.faults += 1;
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        let Some(letter) = mailbox.queue.pop_front() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        self.take_letter(position, buffer).ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    }
+
+    /// How many datagrams the next call takes at most.
+    pub fn letters_a_call(&mut self) -> usize {
+        self.rng.between(1, Mailbox::BATCH)
+    }
+
+    /// Receives the next datagrams of a batch whose first was received; true where it found none left, or at least said so.
+    pub fn receive_more_letters(&mut self, position: usize, buffer: &mut [u8], letters: &mut Vec<Letter>) -> bool {
+        for slot in buffer.chunks_exact_mut(Mailbox::SLOT).skip(1) {
+            if !self.is_calm && self.rng.percent(2) {
+                // An error of the socket comes while it receives: the call ends early, and the error has an edge of its own.
+                self.mailboxes[position].refused = true;
+                self.owe(self.mailboxes[position].key, Readiness::READABLE);
+                return true;
+            }
+            let Some(letter) = self.take_letter(position, slot) else { return true };
+            letters.push(letter);
+        }
+        false
+    }
+
+    fn take_letter(&mut self, position: usize, buffer: &mut [u8]) -> Option<Letter> {
+        let mailbox = &mut self.mailboxes[position];
+        let letter = mailbox.queue.pop_front()?;
         for (at, byte) in buffer[..letter.length].iter_mut().enumerate() {
             *byte = byte_at(letter.number, at);
         }
-        mailbox.last = Some(letter);
+        mailbox.received.push_back(letter);
         self.trace.note(Happening::LetterReceived { mailbox: position, length: letter.length });
-        Ok(letter)
+        Some(letter)
     }
 
-    /// Sends a datagram; it must be the answer to the last.
+    /// Sends a datagram; it must answer the first letter that the handler was given and has not answered.
     pub fn send_letter(&mut self, position: usize, bytes: &[u8], to: usize) -> io::Result<()> {
         self.has_worked = true;
-        let mailbox = &mut self.mailboxes[position];
-        let letter = mailbox.last.expect("an answer follows a letter");
-        assert_eq!(to, letter.number, "the answer goes to who asked");
-        assert_eq!(bytes.len(), letter.length, "the answer is as long as the letter");
-        assert!(
-            bytes.iter().enumerate().all(|(at, byte)| *byte == byte_at(letter.number, at)),
-            "the answer is the letter"
-        );
+        self.check_answer(position, bytes, to);
         if self.rng.percent(2) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        if self.rng.percent(8) {
+        let mailbox = &mut self.mailboxes[position];
+        if self.rng.percent(8) || mailbox.refuses == Some(to) {
+            mailbox.unanswered.pop_front();
             mailbox.failed_sends += 1;
             // The answer is dropped, and the handler is told of it.
             self.faults += 1;
@@ -328,9 +348,36 @@ impl World {
                 _ => io::Error::from_raw_os_error(EPERM),
             });
         }
+        self.letter_leaves(position);
+        Ok(())
+    }
+
+    /// Sends the next datagram of a batch whose first has left; false where it is refused, which is told when it is the first.
+    pub fn send_next_letter(&mut self, position: usize, bytes: &[u8], to: usize) -> bool {
+        self.check_answer(position, bytes, to);
+        if self.rng.percent(8) {
+            self.mailboxes[position].refuses = Some(to);
+            return false;
+        }
+        self.letter_leaves(position);
+        true
+    }
+
+    fn check_answer(&self, position: usize, bytes: &[u8], to: usize) {
+        let letter = self.mailboxes[position].unanswered.front().expect("an answer follows a letter");
+        assert_eq!(to, letter.number, "the answer goes to who asked");
+        assert_eq!(bytes.len(), letter.length, "the answer is as long as the letter");
+        assert!(
+            bytes.iter().enumerate().all(|(at, byte)| *byte == byte_at(letter.number, at)),
+            "the answer is the letter"
+        );
+    }
+
+    fn letter_leaves(&mut self, position: usize) {
+        let mailbox = &mut self.mailboxes[position];
+        let letter = mailbox.unanswered.pop_front().expect("it was checked");
         mailbox.answers += 1;
         mailbox.answered_bytes += letter.length;
         self.trace.note(Happening::LetterSent { mailbox: position, length: letter.length });
-        Ok(())
     }
 }

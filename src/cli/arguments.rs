@@ -144,6 +144,9 @@ pub(crate) struct ServeArguments {
     /// UDP replies a second to one source address, wherever it is; 0 is unlimited [default: 200, and unlimited on loopback]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     udp_rate: Option<u32>,
+    /// Stay awake for so long after each event, which takes a core and answers sooner; 0 is off [default: off]
+    #[arg(long, value_name = "TIME", value_parser = units::busy_poll, help_heading = "Limits")]
+    busy_poll: Option<Duration>,
 }
 
 impl ServeArguments {
@@ -182,6 +185,7 @@ impl ServeArguments {
                 Some(0) => DatagramRate::Unlimited,
                 Some(rate) => DatagramRate::Everyone(rate),
             },
+            busy_poll: self.busy_poll.filter(|time| !time.is_zero()),
             ..Limits::default()
         }
     }

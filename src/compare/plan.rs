@@ -20,6 +20,8 @@ pub struct Plan {
     pub options: Options,
     /// Connections with which the memory of an idle one is measured; with 0, and for datagrams, it is not.
     pub idle_connections: usize,
+    /// Connections that are open and silent while load runs; 0 for datagrams.
+    pub silent_connections: usize,
     /// How long a server may take from its start until it answers.
     pub start_timeout: Duration,
     /// Who runs where; none where there is one processor alone.

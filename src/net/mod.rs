@@ -5,6 +5,7 @@ pub mod bind;
 pub mod connection;
 pub mod datagram;
 pub mod datagram_socket;
+mod defer_accept;
 pub mod drive;
 pub mod listener;
 pub mod next;

@@ -32,7 +32,7 @@ pub(crate) struct CompareArguments {
     /// What carries the messages: tcp, udp, unix or unixgram
     #[arg(long, value_name = "NAME", default_value = "tcp", value_parser = transport)]
     pub(crate) transport: Transport,
-    /// How long a server may take until it answers, and then to take the idle or the silent connections
+    /// How long a server may take until it answers, and then for each thousand of the idle or silent connections
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration)]
     pub(crate) start_timeout: Duration,
     /// Connections with which the memory of an idle one is measured; 0 does not measure it

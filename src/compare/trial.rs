@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Instant;
 
 use crate::compare::command::ServerCommand;
 use crate::compare::idle::{IdleConnections, memory_per_connection};
@@ -91,7 +90,7 @@ impl<'a, 'l> Trials<'a, 'l> {
     /// The connections that stay silent while load runs. A server that does not take all of them is not measured: it would have less to
     /// hold than the others.
     fn open_silent(&mut self, started: &Started) -> Result<IdleConnections, Halt> {
-        let deadline = Instant::now() + self.plan.start_timeout;
+        let deadline = self.plan.deadline_for(self.plan.silent_connections);
         let mut goes_on = || started.process.ending().is_none() && !self.interrupt.is_caught();
         let count = self.plan.silent_connections;
         IdleConnections::open(count, &started.address, &self.question, deadline, &mut goes_on).map_err(|refusal| {
@@ -106,7 +105,7 @@ impl<'a, 'l> Trials<'a, 'l> {
     /// The memory that an idle connection costs a process of `server`; none where it does not take so many.
     fn idle_memory(&mut self, server: &ServerCommand) -> Result<Option<f64>, Halt> {
         let started = self.start(server)?;
-        let deadline = Instant::now() + self.plan.start_timeout;
+        let deadline = self.plan.deadline_for(self.plan.idle_connections);
         let process = &started.process;
         let interrupt = &mut *self.interrupt;
         let mut goes_on = || process.ending().is_none() && !interrupt.is_caught();

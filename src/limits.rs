@@ -30,6 +30,10 @@ pub struct Limits {
     pub group: usize,
     /// Replies a second that a datagram socket sends to one source address.
     pub datagram_rate: DatagramRate,
+    /// How long after the last event the reactor asks for the next one again and again before it sleeps. None: it sleeps at once.
+    ///
+    /// To wake a process that sleeps takes many times as long as to answer a message; not to sleep takes a whole core.
+    pub busy_poll: Option<Duration>,
 }
 
 /// Replies a second that a datagram socket sends to one source address; an IPv6 /64 counts as one.
@@ -68,6 +72,7 @@ impl Default for Limits {
             // More would outgrow the first-level caches between the phases.
             group: 32,
             datagram_rate: DatagramRate::Outside(200),
+            busy_poll: None,
         }
     }
 }

@@ -51,6 +51,8 @@ fn wrong_usage_says_what_is_right() {
         (&["--framing=xml"], &["chunk, line and len32"]),
         (&["--bye=wave"], &["ignore, close and stop"]),
         (&["--idle-timeout=soon"], &["250ms, 30s, 5m"]),
+        (&["--busy-poll=always"], &["--busy-poll", "250ms, 30s, 5m"]),
+        (&["--busy-poll=1ns"], &["at least 1us, or 0"]),
         (&["--write-limit=lots"], &["64KiB"]),
         (&["--backlog=0"], &["at least 1"]),
         (&["--max-connections=many"], &["many"]),

@@ -133,6 +133,23 @@ fn the_table_tells_what_was_found_and_how() {
 }
 
 #[test]
+fn silent_connections_are_a_condition_like_others() {
+    let server = format!("us={}", ours(TCP));
+    let args = [&SHORT[..], &["--silent-connections=30"]].concat();
+    let (json, _) = Comparison::of(&[&server], &args).json(0);
+    assert_eq!((&json["silent_connections"], &json["idle_connections"]), (&30.into(), &0.into()), "{json}");
+    let ran = Comparison::of(&[&server], &args).run();
+    assert!(ran.printed().contains("beside     30 connections that were open and silent"), "{ran:?}");
+    // It is not compared with servers that hold them all.
+    let small = format!("small='{}' -q serve --max-connections=10 {TCP}", env!("CARGO_BIN_EXE_cooee"));
+    check_fails(
+        &small,
+        &["--silent-connections=30"],
+        &["small failed", "it does not take silent connections", "of 30"],
+    );
+}
+
+#[test]
 fn every_transport_is_compared() {
     for (transport, endpoint) in
         [("udp", "udp://127.0.0.1:{port}"), ("unix", "unix://{path}"), ("unixgram", "unixgram://{path}")]
@@ -260,6 +277,8 @@ fn wrong_usage_says_what_is_right_and_starts_nothing() {
         (&["--rounds=0"], &["at least 1"]),
         (&["--duration=0"], &["more than 0"]),
         (&["--idle-connections=100000000"], &["does not fit", "ulimit -n"]),
+        (&["--silent-connections=100000000"], &["--connections and --silent-connections", "100000001", "does not fit"]),
+        (&["--silent-connections=1", "--transport=udp"], &["--silent-connections", "datagrams"]),
         (&["--expect=ack", "--pipeline=2"], &["--framing line or len32"]),
         (&["--html=-"], &["--html -"]),
     ];

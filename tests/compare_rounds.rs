@@ -1,4 +1,5 @@
-//! Goal: rounds are interleaved, each with a process of its own; and whatever happens to the generator, servers are stopped.
+//! Goal: rounds are interleaved, each with a process of its own, beside connections that stay silent where that was asked for; and whatever
+//! happens to the generator, servers are stopped.
 //!
 //! Method: the library's `compare::run` with a generator of the test's own, which notes where it was sent, and fails, panics or is
 //! interrupted as it is told. The servers are the built one.
@@ -42,7 +43,16 @@ fn plan(names: &[&str], rounds: usize) -> Plan {
         ..Options::new(Vec::new())
     };
     let start_timeout = support::PATIENCE;
-    Plan { servers, rounds, family: Family::Port, options, idle_connections: 0, start_timeout, pinning: None }
+    Plan {
+        servers,
+        rounds,
+        family: Family::Port,
+        options,
+        idle_connections: 0,
+        silent_connections: 0,
+        start_timeout,
+        pinning: None,
+    }
 }
 
 fn tcp(options: &Options) -> SocketAddr {
@@ -54,6 +64,55 @@ fn tcp(options: &Options) -> SocketAddr {
 
 fn is_stopped(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// Connections of this machine to `server` that neither side has ended.
+fn established_to(server: SocketAddr) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let to = format!(":{:04X}", server.port());
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[2].ends_with(&to) && row[3] == "01").count()
+}
+
+#[test]
+fn silent_connections_are_there_while_load_runs_and_gone_after() {
+    let mut seen = Vec::new();
+    let compared = compare::run(
+        &Plan { silent_connections: 20, ..plan(&["a"], 2) },
+        &mut |options, _, watch| {
+            let address = tcp(&options);
+            let outcome = load::run(options, None, watch)?;
+            seen.push((address, established_to(address)));
+            Ok(outcome)
+        },
+        &mut Caught::default(),
+    )
+    .unwrap();
+    assert_eq!(compared[0].rounds.len(), 2, "{:?}", compared[0].failure);
+    for (address, count) in seen {
+        assert!(count >= 20, "{count} connections");
+        assert_eq!(established_to(address), 0);
+    }
+}
+
+#[test]
+fn a_server_that_ends_silent_connections_has_failed() {
+    let mut plan = Plan { silent_connections: 20, ..plan(&["a"], 1) };
+    let command = format!("a='{}' -q serve --idle-timeout=300ms tcp://127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_cooee"));
+    plan.servers = vec![ServerCommand::parse(&command, Family::Port).unwrap()];
+    let compared = compare::run(
+        &plan,
+        &mut |options, _, watch| {
+            let address = tcp(&options);
+            let outcome = load::run(options, None, watch)?;
+            support::wait_until("the silent ones are ended", || established_to(address) == 0);
+            Ok(outcome)
+        },
+        &mut Caught::default(),
+    )
+    .unwrap();
+    let failure = compared[0].failure.as_ref().unwrap();
+    assert_eq!(failure.reason, "it did not leave 20 of 20 silent connections alone");
 }
 
 #[test]

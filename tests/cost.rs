@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -23,7 +24,6 @@ use cooee::reactor::Reactor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{Client, PATIENCE, Server, ask, children, receive, skip, udp_client};
-use tempfile::TempDir;
 
 /// Echoes what it is offered, and asks for a turn now and then, so that no turn waits for ever.
 struct Echo;
@@ -135,36 +135,33 @@ fn recording_a_latency_allocates_nothing() {
     assert!(many < few + MESSAGES / 20, "{MESSAGES} more messages made {} more allocations", many.saturating_sub(few));
 }
 
-/// The server under `strace -c`, and where the tracer writes its counts.
-fn start_traced(url: &str) -> Option<(Server, TempDir)> {
-    if !Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|ran| ran.status.success()) {
-        skip("strace is not installed, or may not trace here");
-        return None;
-    }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut command = Command::new("strace");
-    command.args(["-c", "-f", "-o"]).arg(folder.path().join("counts"));
-    command.args([env!("CARGO_BIN_EXE_cooee"), "serve", url]).env_remove("RUST_LOG");
-    Some((Server::start_command(&mut command, 1), folder))
-}
-
 /// The tracer's child is the server.
 fn traced(server: &Server) -> Pid {
     let &[child] = children(server.id()).as_slice() else { panic!("strace has one child") };
     Pid::from_raw(child as i32)
 }
 
-/// Ends the traced server, and the tracer with it: its report, and how often a system call was made.
-fn counts(mut server: Server, folder: &TempDir) -> (String, impl Fn(&str) -> u64) {
+/// How often the built server at `url` makes each system call while `serve` is done to it; none where there is no `strace`.
+fn system_calls(url: &str, serve: impl FnOnce(&Server)) -> Option<BTreeMap<String, u64>> {
+    if !Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|ran| ran.status.success()) {
+        skip("strace is not installed, or may not trace here");
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let counts = folder.path().join("counts");
+    let mut command = Command::new("strace");
+    command.args(["-c", "-f", "-o"]).arg(&counts);
+    command.args([env!("CARGO_BIN_EXE_cooee"), "serve", url]).env_remove("RUST_LOG");
+    let mut server = Server::start_command(&mut command, 1);
+    serve(&server);
+    // The tracer ends with the server.
     kill(traced(&server), Signal::SIGTERM).expect("our own child");
     assert_eq!(server.exit_code(), Some(0), "strace ends with the server:\n{}", server.log());
-    let report = fs::read_to_string(folder.path().join("counts")).expect("strace wrote its counts");
-    let rows = report.clone();
-    let calls = move |name: &str| -> u64 {
-        let row = rows.lines().find(|line| line.split_whitespace().last() == Some(name));
-        row.and_then(|row| row.split_whitespace().nth(3)?.parse().ok()).unwrap_or(0)
-    };
-    (report, calls)
+
+    let report = fs::read_to_string(&counts).expect("strace wrote its counts");
+    let rows = report.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let calls = rows.filter_map(|row| Some(((*row.last()?).to_owned(), row.get(3)?.parse().ok()?)));
+    Some(calls.filter(|(name, _)| name != "total").collect())
 }
 
 /// 2 calls a message, read and write, and a share of one `epoll_wait`.
@@ -172,28 +169,68 @@ fn counts(mut server: Server, folder: &TempDir) -> (String, impl Fn(&str) -> u64
 fn fifty_clients_cost_two_system_calls_a_message() {
     const CLIENTS: usize = 50;
     const ROUNDS: usize = 40;
-    let Some((server, folder)) = start_traced("tcp://127.0.0.1:0") else { return };
-    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
-    for _ in 0..ROUNDS {
-        for client in &mut clients {
-            client.send(&[7; 64]);
+    let counts = system_calls("tcp://127.0.0.1:0", |server| {
+        let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
+        for _ in 0..ROUNDS {
+            for client in &mut clients {
+                client.send(&[7; 64]);
+            }
+            for client in &mut clients {
+                client.expect(&[7; 64]);
+            }
         }
-        for client in &mut clients {
-            client.expect(&[7; 64]);
-        }
-    }
-    drop(clients);
-    let (report, calls) = counts(server, &folder);
+    });
+    let Some(counts) = counts else { return };
+    let calls = |name: &str| counts.get(name).copied().unwrap_or(0);
     let messages = (CLIENTS * ROUNDS) as f64;
     // Opening and closing are not part of a message: one read of 0 a connection is.
     let reads = calls("recvfrom") + calls("read");
     let writes = calls("sendto") + calls("write");
     let waits = calls("epoll_wait");
-    assert!(reads + writes >= 2 * messages as u64, "strace missed the messages:\n{report}");
+    assert!(reads + writes >= 2 * messages as u64, "strace missed the messages: {counts:?}");
     // A slow tracer lets few messages gather in a batch, so waits are told apart: they have a bound of one a message.
     let per_message = (reads + writes - CLIENTS as u64) as f64 / messages;
-    assert!(per_message <= 2.1, "{per_message} reads and writes a message:\n{report}");
-    assert!(waits as f64 <= messages, "{waits} waits for {messages} messages:\n{report}");
+    assert!(per_message <= 2.1, "{per_message} reads and writes a message: {counts:?}");
+    assert!(waits as f64 <= messages, "{waits} waits for {messages} messages: {counts:?}");
+}
+
+/// What a connection costs that says one thing and goes: no options, no addresses that `accept4` has told already, no shutdown where
+/// closing does it, nothing to unregister.
+#[test]
+fn a_newcomer_costs_what_it_must() {
+    const NEWCOMERS: u64 = 100;
+    let serve = |newcomers: u64| {
+        system_calls("tcp://127.0.0.1:0", |server| {
+            for _ in 0..newcomers {
+                server.connect().echo(&[7; 64]);
+            }
+        })
+    };
+    let (Some(few), Some(many)) = (serve(10), serve(10 + NEWCOMERS)) else { return };
+    let mut most = BTreeMap::from([
+        // The second one finds that nobody waits any more.
+        ("accept4", 2),
+        ("epoll_ctl", 1),
+        // For it, for the edge with which registering begins, for its message, for its end.
+        ("epoll_wait", 4),
+        ("recvfrom", 2),
+        ("sendto", 1),
+        ("close", 1),
+    ]);
+    if cfg!(debug_assertions) {
+        // Before it closes a descriptor the standard library then looks whether that is open.
+        most.insert("fcntl", 1);
+    }
+    let mut others = 0;
+    for (name, count) in &many {
+        let more = count.saturating_sub(few.get(name).copied().unwrap_or(0));
+        match most.get(name.as_str()) {
+            Some(most) => assert!(more <= most * NEWCOMERS, "{more} more of {name}: {few:?}, then {many:?}"),
+            None => others += more,
+        }
+    }
+    // The process asks for memory now and then.
+    assert!(others < NEWCOMERS / 10, "{others} others: {few:?}, then {many:?}");
 }
 
 /// Datagrams that wait together are received and answered eight by eight; one that comes alone takes no more than a receive, a send
@@ -203,25 +240,27 @@ fn fifty_clients_cost_two_system_calls_a_message() {
 fn waiting_datagrams_share_their_system_calls() {
     const WAITING: usize = 64;
     const ROUNDS: usize = 10;
-    let Some((server, folder)) = start_traced("udp://127.0.0.1:0") else { return };
-    let (client, address) = (udp_client(), server.address_of("udp"));
-    for _ in 0..ROUNDS {
-        kill(traced(&server), Signal::SIGSTOP).expect("our own child");
-        for number in 0..WAITING {
-            client.send_to(&[number as u8; 64], address).expect("loopback takes it");
+    let counts = system_calls("udp://127.0.0.1:0", |server| {
+        let (client, address) = (udp_client(), server.address_of("udp"));
+        for _ in 0..ROUNDS {
+            kill(traced(server), Signal::SIGSTOP).expect("our own child");
+            for number in 0..WAITING {
+                client.send_to(&[number as u8; 64], address).expect("loopback takes it");
+            }
+            kill(traced(server), Signal::SIGCONT).expect("our own child");
+            for number in 0..WAITING {
+                assert_eq!(receive(&client).0, [number as u8; 64]);
+            }
         }
-        kill(traced(&server), Signal::SIGCONT).expect("our own child");
-        for number in 0..WAITING {
-            assert_eq!(receive(&client).0, [number as u8; 64]);
+        for _ in 0..ROUNDS {
+            assert_eq!(ask(&client, address, b"alone"), b"alone");
         }
-    }
-    for _ in 0..ROUNDS {
-        assert_eq!(ask(&client, address, b"alone"), b"alone");
-    }
-    let (report, calls) = counts(server, &folder);
+    });
+    let Some(counts) = counts else { return };
+    let calls = |name: &str| counts.get(name).copied().unwrap_or(0);
     let batched = calls("recvmmsg") + calls("sendmmsg");
     let single = calls("recvfrom") + calls("sendto");
     // A burst of 64: 8 receives and 8 sends, and one more of each where a turn begins; before, 128.
-    assert!(batched as usize >= ROUNDS * 8, "datagrams were not taken together:\n{report}");
-    assert!(batched as usize + single as usize <= ROUNDS * (2 * (WAITING / 8) + 8 + 4), "too many calls:\n{report}");
+    assert!(batched as usize >= ROUNDS * 8, "datagrams were not taken together: {counts:?}");
+    assert!(batched as usize + single as usize <= ROUNDS * (2 * (WAITING / 8) + 8 + 4), "too many calls: {counts:?}");
 }

@@ -51,7 +51,11 @@ struct Embedded {
 }
 
 fn start() -> Embedded {
-    let mut reactor = Reactor::new(Limits::default()).expect("a selector");
+    start_with(Limits::default())
+}
+
+fn start_with(limits: Limits) -> Embedded {
+    let mut reactor = Reactor::new(limits).expect("a selector");
     let (listener, address) = listen_tcp(([127, 0, 0, 1], 0).into(), &SocketOptions::default()).expect("a free port");
     reactor.listen(listener, 7).expect("a registered listener");
     let handle = reactor.stop_handle().expect("a waker");
@@ -97,6 +101,16 @@ fn a_stop_is_not_lost_when_its_handle_is_gone() {
     drop(second);
     let (sender, _closed) = mpsc::channel();
     reactor.run(&mut Shout(sender)).expect("the poll works");
+}
+
+#[test]
+fn a_reactor_that_never_sleeps_is_stopped_too() {
+    let embedded = start_with(Limits { busy_poll: Some(Duration::from_secs(3600)), ..Limits::default() });
+    let client = talk(embedded.address);
+    embedded.handle.stop(Stop::AtOnce).expect("the waker works");
+    assert_eq!(embedded.closed.recv_timeout(PATIENCE), Ok(CloseReason::Aborted));
+    assert_eq!(embedded.thread.join().expect("no panic"), 0);
+    drop(client);
 }
 
 #[test]

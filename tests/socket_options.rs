@@ -1,4 +1,5 @@
-//! Goal: the options of sockets do what they say: several processes share a port, silent peers are probed.
+//! Goal: the options of sockets do what they say: several processes share a port, silent peers are probed, and a connection is accepted when
+//! it speaks.
 //!
 //! Method: two servers on one port, and what `/proc/net/tcp` tells of the server's sockets.
 #![cfg(feature = "cli")]
@@ -50,4 +51,17 @@ fn silent_peers_are_probed_where_that_was_asked_for() {
         .collect();
     // 00: no timer; 02: the keep-alive timer (the kernel's `proc_net_tcp.txt`).
     assert_eq!(timers, ["00", "02"]);
+}
+
+#[test]
+fn a_connection_is_accepted_when_it_speaks_where_that_was_asked_for() {
+    let server = Server::start(&["tcp://127.0.0.1:0", "tcp://127.0.0.1:0?defer-accept=60s"]);
+    let addresses = server.addresses();
+    // For both clients the connection is established: connect(2) has returned.
+    let mut deferred = Client::connect(addresses[1]);
+    let _silent = Client::connect(addresses[0]);
+    server.wait_summary("the silent client of the first endpoint is accepted", |summary| summary.get("accepted") == 1);
+    assert_eq!(server.summary().get("accepted"), 1, "that of the second one is not");
+    deferred.echo(b"now it is");
+    assert_eq!(server.summary().get("accepted"), 2);
 }

@@ -114,8 +114,11 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = "For each endpoint")]
     sndbuf: Option<usize>,
     /// Probe silent TCP connections after this time [default: never]
-    #[arg(long, value_name = "TIME", value_parser = settings::keepalive, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = "For each endpoint")]
     keepalive: Option<Duration>,
+    /// Accept a TCP connection when its first bytes have come, or after about this time, and not before (Linux) [default: at once]
+    #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = "For each endpoint")]
+    defer_accept: Option<Duration>,
     /// Let several processes serve one port (SO_REUSEPORT)
     #[arg(long, help_heading = "For each endpoint")]
     reuse_port: bool,
@@ -144,6 +147,9 @@ pub(crate) struct ServeArguments {
     /// UDP replies a second to one source address, wherever it is; 0 is unlimited [default: 200, and unlimited on loopback]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     udp_rate: Option<u32>,
+    /// Stay awake for so long after each event, which takes a core and answers sooner; 0 is off [default: off]
+    #[arg(long, value_name = "TIME", value_parser = units::busy_poll, help_heading = "Limits")]
+    busy_poll: Option<Duration>,
 }
 
 impl ServeArguments {
@@ -162,6 +168,7 @@ impl ServeArguments {
                 receive_buffer: self.rcvbuf,
                 send_buffer: self.sndbuf,
                 keepalive: self.keepalive,
+                defer_accept: self.defer_accept,
                 reuse_port: self.reuse_port,
             },
         }
@@ -182,6 +189,7 @@ impl ServeArguments {
                 Some(0) => DatagramRate::Unlimited,
                 Some(rate) => DatagramRate::Everyone(rate),
             },
+            busy_poll: self.busy_poll.filter(|time| !time.is_zero()),
             ..Limits::default()
         }
     }

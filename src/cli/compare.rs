@@ -57,6 +57,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
         pinning: plan.pinning.as_ref().map(|pinning| (pinning.server.clone(), pinning.generator.clone())),
         rounds: plan.rounds,
         idle_connections: if plan.options.datagrams { 0 } else { plan.idle_connections },
+        silent_connections: plan.silent_connections,
         is_interrupted: interrupt.is_caught(),
         servers,
     };
@@ -98,7 +99,15 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     let target = Target { text: String::new(), transport: arguments.transport, addresses: vec![address] };
     let options = arguments.load.options(&target)?;
     let possible = descriptors::connection_limit(None, 0)?;
-    for (flag, wanted) in [("--connections", options.connections), ("--idle-connections", arguments.idle_connections)] {
+    let silent = arguments.silent_connections;
+    if silent > 0 && options.datagrams {
+        return Err(Failure::Usage("--silent-connections: datagrams have none".to_owned()));
+    }
+    let at_once = match silent {
+        0 => ("--connections", options.connections),
+        _ => ("--connections and --silent-connections: together", options.connections.saturating_add(silent)),
+    };
+    for (flag, wanted) in [at_once, ("--idle-connections", arguments.idle_connections)] {
         if wanted > possible {
             return Err(Failure::Usage(format!(
                 "{flag} {wanted} does not fit: the limit of descriptors allows {possible} (raise it with 'ulimit -n')"
@@ -111,6 +120,7 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
         family,
         options,
         idle_connections: arguments.idle_connections,
+        silent_connections: silent,
         start_timeout: arguments.start_timeout,
         pinning: None,
     })

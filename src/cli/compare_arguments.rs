@@ -32,12 +32,15 @@ pub(crate) struct CompareArguments {
     /// What carries the messages: tcp, udp, unix or unixgram
     #[arg(long, value_name = "NAME", default_value = "tcp", value_parser = transport)]
     pub(crate) transport: Transport,
-    /// How long a server may take until it answers, and then to take the idle connections
+    /// How long a server may take until it answers, and then for each thousand of the idle or silent connections
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration)]
     pub(crate) start_timeout: Duration,
     /// Connections with which the memory of an idle one is measured; 0 does not measure it
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) idle_connections: usize,
+    /// Connections that are open and silent while load runs, beside its own
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) silent_connections: usize,
     /// The processors that servers run on: 0, 0,2 or 0-3 [default: one of them, where there are two]
     #[arg(long, value_name = "LIST", value_parser = processors)]
     pub(crate) server_cpus: Option<Processors>,

@@ -49,7 +49,7 @@ impl Default for Settings {
 }
 
 /// Every key of a query, in the order in which an error lists them.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "mode",
     "framing",
     "max-frame",
@@ -61,6 +61,7 @@ const KEYS: [&str; 12] = [
     "rcvbuf",
     "sndbuf",
     "keepalive",
+    "defer-accept",
     "reuse-port",
 ];
 
@@ -79,7 +80,8 @@ impl Settings {
             "backlog" => self.socket.backlog = backlog(value).map_err(wrong)?,
             "rcvbuf" => self.socket.receive_buffer = Some(units::buffer_size(value).map_err(wrong)?),
             "sndbuf" => self.socket.send_buffer = Some(units::buffer_size(value).map_err(wrong)?),
-            "keepalive" => self.socket.keepalive = Some(keepalive(value).map_err(wrong)?),
+            "keepalive" => self.socket.keepalive = Some(seconds(value).map_err(wrong)?),
+            "defer-accept" => self.socket.defer_accept = Some(seconds(value).map_err(wrong)?),
             "reuse-port" => self.socket.reuse_port = boolean(value).map_err(wrong)?,
             _ => return Err(format!("unknown setting '{}': valid ones are {}", key.escape_debug(), KEYS.join(", "))),
         }
@@ -122,11 +124,11 @@ pub(crate) fn backlog(text: &str) -> Result<i32, String> {
     }
 }
 
-/// The silence before keep-alive probes.
-pub(crate) fn keepalive(text: &str) -> Result<Duration, String> {
+/// A time that the kernel counts in seconds.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match units::duration(text)? {
-        silence if silence < Duration::from_secs(1) => Err("it must be at least 1s".to_owned()),
-        silence => Ok(silence),
+        time if time < Duration::from_secs(1) => Err("it must be at least 1s".to_owned()),
+        time => Ok(time),
     }
 }
 
@@ -169,6 +171,7 @@ mod tests {
             ("encoding", "utf-16", "not encoded"),
             ("max-frame", "0", "at least 1"),
             ("keepalive", "1ms", "at least 1s"),
+            ("defer-accept", "0", "at least 1s"),
             ("backlog", "0", "at least 1"),
             ("reuse-port", "perhaps", "true and false"),
         ] {

@@ -44,6 +44,15 @@ pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How long a reactor stays awake after an event: none at all, or something that its clock can tell.
+pub(crate) fn busy_poll(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_micros(1);
+    match duration(text)? {
+        time if time.is_zero() || time >= SHORTEST => Ok(time),
+        _ => Err("it must be at least 1us, or 0 for none".to_owned()),
+    }
+}
+
 /// A number of things, at least one.
 pub(crate) fn positive_count(text: &str) -> Result<usize, String> {
     match text.parse() {

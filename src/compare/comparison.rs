@@ -24,6 +24,8 @@ pub struct Comparison {
     pub rounds: usize,
     /// Connections with which the memory of an idle one was measured; 0 where it was not.
     pub idle_connections: usize,
+    /// Connections that were open and silent while load ran.
+    pub silent_connections: usize,
     /// Whether it was ended before its time.
     pub is_interrupted: bool,
     /// What each server has shown. The first is the one that the others are compared with.
@@ -182,6 +184,10 @@ impl Comparison {
             ("machine", format!("{cpu}, {} processors, {}", conditions.cores, conditions.kernel)),
             ("pinned", pinned),
         ];
+        if self.silent_connections > 0 {
+            let words = "connections that were open and silent while load ran";
+            facts.push(("beside", format!("{} {words}", self.silent_connections)));
+        }
         if self.idle_connections > 0 {
             facts.push(("memory", format!("of {} idle connections, without the kernel's", self.idle_connections)));
         }

@@ -9,6 +9,7 @@
 //! | `transport` | `"tcp"`, `"udp"`, `"unix"` or `"unixgram"` |
 //! | `pinning` | `{"server": [0], "generator": [1]}`: processors; null where nothing was pinned |
 //! | `idle_connections` | connections with which memory was measured; 0 where it was not |
+//! | `silent_connections` | connections that were open and silent while load ran |
 //! | `conditions` | the machine, the command line and the load, as in a run's JSON |
 //! | `servers` | in order; the first is the one that the others are compared with |
 //!
@@ -46,6 +47,7 @@ struct Document<'a> {
     transport: &'a str,
     pinning: Option<Pinned<'a>>,
     idle_connections: usize,
+    silent_connections: usize,
     conditions: &'a Conditions,
     servers: Vec<Server<'a>>,
 }
@@ -122,6 +124,7 @@ pub fn render(comparison: &Comparison) -> serde_json::Result<String> {
         transport: &comparison.transport,
         pinning: comparison.pinning.as_ref().map(|(server, generator)| Pinned { server, generator }),
         idle_connections: comparison.idle_connections,
+        silent_connections: comparison.silent_connections,
         conditions: &comparison.conditions,
         servers: comparison
             .servers

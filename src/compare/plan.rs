@@ -1,11 +1,14 @@
 //! What is to be compared, and how.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::compare::command::ServerCommand;
 use crate::compare::listen_address::Family;
 use crate::compare::pinning::Pinning;
 use crate::load::options::Options;
+
+/// No deadline is later, so that every clock can tell it.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is to be compared, and how.
 #[derive(Debug)]
@@ -20,13 +23,21 @@ pub struct Plan {
     pub options: Options,
     /// Connections with which the memory of an idle one is measured; with 0, and for datagrams, it is not.
     pub idle_connections: usize,
-    /// How long a server may take from its start until it answers.
+    /// Connections that are open and silent while load runs; 0 for datagrams.
+    pub silent_connections: usize,
+    /// How long a server may take from its start until it answers, and then for each thousand of idle or silent connections.
     pub start_timeout: Duration,
     /// Who runs where; none where there is one processor alone.
     pub pinning: Option<Pinning>,
 }
 
 impl Plan {
+    /// By when a server has to have taken so many connections that are opened one after the other from now on.
+    pub fn deadline_for(&self, connections: usize) -> Instant {
+        let thousands = u32::try_from(connections.div_ceil(1_000)).unwrap_or(u32::MAX);
+        Instant::now() + self.start_timeout.saturating_mul(thousands.max(1)).min(LONGEST)
+    }
+
     /// How many processors a server may use.
     pub fn server_processors(&self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, usize::from);

@@ -49,6 +49,7 @@ pub(super) fn comparison(servers: Vec<Compared>) -> Comparison {
         pinning: Some((vec![0], vec![1])),
         rounds: 5,
         idle_connections: 1000,
+        silent_connections: 0,
         is_interrupted: false,
         servers,
     }

@@ -3,10 +3,9 @@
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Instant;
 
 use crate::compare::command::ServerCommand;
-use crate::compare::idle::memory_per_connection;
+use crate::compare::idle::{IdleConnections, memory_per_connection};
 use crate::compare::plan::Plan;
 use crate::compare::processors::BusyMeter;
 use crate::compare::question::{Question, Refusal};
@@ -60,6 +59,7 @@ impl<'a, 'l> Trials<'a, 'l> {
         let mut started = self.start(server)?;
         let mut options = self.plan.options.clone();
         options.addresses = vec![started.address.clone()];
+        let silent = self.open_silent(&started)?;
         let mut meter = Meter::new(started.process.group().family());
         let mut busy = BusyMeter::new(self.plan.pinning.as_ref());
         // A run that has so many messages to send would never end by itself once its server has.
@@ -79,13 +79,33 @@ impl<'a, 'l> Trials<'a, 'l> {
         if outcome.interrupted || started.process.ending().is_some() {
             return Err(started.ended_or_interrupted());
         }
+        let lost = silent.lost();
+        if lost > 0 {
+            let count = self.plan.silent_connections;
+            return Err(started.failed(format!("it did not leave {lost} of {count} silent connections alone")));
+        }
         Round::of(number, &outcome, &metered, self.plan.server_processors()).map_err(|reason| started.failed(reason))
+    }
+
+    /// The connections that stay silent while load runs. A server that does not take all of them is not measured: it would have less to
+    /// hold than the others.
+    fn open_silent(&mut self, started: &Started) -> Result<IdleConnections, Halt> {
+        let deadline = self.plan.deadline_for(self.plan.silent_connections);
+        let mut goes_on = || started.process.ending().is_none() && !self.interrupt.is_caught();
+        let count = self.plan.silent_connections;
+        IdleConnections::open(count, &started.address, &self.question, deadline, &mut goes_on).map_err(|refusal| {
+            match refusal {
+                Refusal::NotYet(reason) => started.failed(format!("it does not take silent connections: {reason}")),
+                Refusal::Wrong(reason) => started.failed(reason),
+                Refusal::GivenUp => started.ended_or_interrupted(),
+            }
+        })
     }
 
     /// The memory that an idle connection costs a process of `server`; none where it does not take so many.
     fn idle_memory(&mut self, server: &ServerCommand) -> Result<Option<f64>, Halt> {
         let started = self.start(server)?;
-        let deadline = Instant::now() + self.plan.start_timeout;
+        let deadline = self.plan.deadline_for(self.plan.idle_connections);
         let process = &started.process;
         let interrupt = &mut *self.interrupt;
         let mut goes_on = || process.ending().is_none() && !interrupt.is_caught();

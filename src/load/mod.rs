@@ -94,6 +94,8 @@ fn limits(options: &Options) -> Limits {
         // Each message leaves right after its time was taken.
         group: 1,
         datagram_rate: DatagramRate::Unlimited,
+        // A generator that never slept would look as if it were the bottleneck.
+        busy_poll: None,
     }
 }
 

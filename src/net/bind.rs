@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;
 use crate::net::datagram_socket::DatagramEndpoint;
+use crate::net::defer_accept::defer_accept;
 use crate::net::listener::ListeningSocket;
 use crate::net::stream;
 use crate::net::unix_path::{UnixPath, make_room};
@@ -27,13 +28,23 @@ pub struct SocketOptions {
     pub send_buffer: Option<usize>,
     /// TCP keep-alive after so long a silence; none turns it off.
     pub keepalive: Option<Duration>,
+    /// TCP_DEFER_ACCEPT: a connection is accepted when its first bytes have come, or after about so long; none accepts it at once.
+    /// Linux alone.
+    pub defer_accept: Option<Duration>,
     /// SO_REUSEPORT: several processes share one port, and the kernel spreads connections and datagrams over them.
     pub reuse_port: bool,
 }
 
 impl Default for SocketOptions {
     fn default() -> SocketOptions {
-        SocketOptions { backlog: 4096, receive_buffer: None, send_buffer: None, keepalive: None, reuse_port: false }
+        SocketOptions {
+            backlog: 4096,
+            receive_buffer: None,
+            send_buffer: None,
+            keepalive: None,
+            defer_accept: None,
+            reuse_port: false,
+        }
     }
 }
 
@@ -47,6 +58,9 @@ pub fn listen_tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<(L
     socket.set_tcp_nodelay(true)?;
     if let Some(silence) = options.keepalive {
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(silence))?;
+    }
+    if let Some(wait) = options.defer_accept {
+        defer_accept(&socket, wait)?;
     }
     socket.bind(&address.into())?;
     // mio's own bind would fix the backlog.

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod datagram;
 pub mod datagram_batch;
 pub mod datagram_socket;
+mod defer_accept;
 pub mod drive;
 #[cfg(target_os = "linux")]
 mod ip_address;

@@ -69,6 +69,8 @@ pub struct Reactor<H: Handler, K: Kernel = Mio> {
     /// Connections that wait for room in the queues.
     awaiting_room: BTreeSet<Key>,
     events: Vec<(Key, Readiness)>,
+    /// Until when it polls without sleeping; none where it sleeps whenever it can.
+    awake_until: Option<Tick>,
     group: Group,
     stop: Arc<AtomicU8>,
 }
@@ -100,6 +102,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             awaiting_slot: BTreeSet::new(),
             awaiting_room: BTreeSet::new(),
             events: Vec::new(),
+            awake_until: None,
             group: Group::default(),
             stop: Arc::default(),
         }
@@ -208,16 +211,31 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         Ok(turn)
     }
 
-    /// Waits for events. This is the only line that blocks.
+    /// Waits for events. The poll is the only line that blocks; while the reactor stays awake it does not block either.
     fn wait(&mut self) -> io::Result<()> {
-        let timeout = self.timeout();
-        self.kernel.poll(timeout, &mut self.events)?;
-        self.shared.now = self.kernel.now();
+        let timeout = loop {
+            let timeout = self.timeout();
+            let asked = if self.stays_awake() { Some(Duration::ZERO) } else { timeout };
+            self.kernel.poll(asked, &mut self.events)?;
+            self.shared.now = self.kernel.now();
+            // Else nothing can have happened yet: it asks again, without a turn for nothing.
+            if asked == timeout || !self.events.is_empty() {
+                break timeout;
+            }
+        };
         match timeout {
             Some(timeout) => log::trace!("woke with {} events (it would wait {timeout:?})", self.events.len()),
             None => log::trace!("woke with {} events (it would wait for ever)", self.events.len()),
         }
+        if !self.events.is_empty() {
+            self.awake_until = self.shared.limits.busy_poll.map(|time| self.shared.now.after(time));
+        }
         Ok(())
+    }
+
+    /// Whether the last event is so recent that the next one is not slept for.
+    fn stays_awake(&self) -> bool {
+        self.awake_until.is_some_and(|moment| self.shared.now < moment)
     }
 
     /// How long nothing can happen by itself.

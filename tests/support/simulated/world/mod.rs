@@ -84,6 +84,10 @@ pub struct World {
     /// Whether the reactor has done anything since the last poll.
     pub has_worked: bool,
     idle_turns: usize,
+    /// When the last event was told.
+    told_at: Option<u64>,
+    /// Polls in which the reactor stayed awake although it had nothing to do.
+    pub awake_polls: u64,
 }
 
 impl World {
@@ -121,6 +125,8 @@ impl World {
             wakes_ordered: Vec::new(),
             has_worked: true,
             idle_turns: 0,
+            told_at: None,
+            awake_polls: 0,
         }
     }
 
@@ -227,13 +233,20 @@ impl World {
             self.tell_edges(events);
             self.tell_rubbish(events);
         }
+        if !events.is_empty() {
+            self.told_at = Some(self.now);
+        }
         self.trace.note(Happening::Woke { now: self.now, events: events.len() });
     }
 
-    /// A turn that was not waited for has to do something: else the loop spins.
+    /// A turn that was not waited for has to do something, or to come soon after an event where that is asked for: else the loop spins.
     fn check_turn(&mut self, timeout: Option<u64>) {
         assert!(self.connects_ordered == 0 || timeout == Some(0), "the reactor sleeps on orders");
-        let was_idle = timeout == Some(0) && !self.has_worked;
+        let busy_poll = self.limits.busy_poll.map_or(0, |time| time.as_micros() as u64);
+        let is_awake = self.told_at.is_some_and(|moment| self.now < moment + busy_poll);
+        assert!(!is_awake || timeout == Some(0), "it sleeps too soon after an event");
+        let was_idle = timeout == Some(0) && !self.has_worked && !is_awake;
+        self.awake_polls += u64::from(is_awake && !self.has_worked);
         self.idle_turns = if was_idle { self.idle_turns + 1 } else { 0 };
         assert!(self.idle_turns < 4, "the loop spins");
         self.has_worked = false;

@@ -22,7 +22,7 @@ fn main() {
     // Cargo gives every bench the same arguments, so a name that is sought elsewhere is not sought here.
     let sought: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if !sought.iter().all(|part| NAME.contains(part.as_str())) {
-        return;
+        return eprintln!("{NAME}: not asked for");
     }
     let servers = Servers::build();
     let mut bench = Bench::new(3).expect("this program can be pinned, and can catch signals");

@@ -51,6 +51,7 @@ impl Bench {
             family: Family::Port,
             options: Options::new(Vec::new()),
             idle_connections: 0,
+            silent_connections: 0,
             start_timeout: START_TIMEOUT,
             pinning: Pinning::new(None, None).map_err(io::Error::other)?,
         };

@@ -65,9 +65,13 @@ impl Timers {
         self.stale > STALE_MIN.max(self.queue.len() / 2)
     }
 
-    /// Drops the entries that are not live.
+    /// Drops the entries that are not live; of equal ones, for a deadline that was taken back and armed again, one is left.
     pub fn clear_up(&mut self, is_live: impl Fn(Key, Tick) -> bool) {
-        self.queue.retain(|Reverse((moment, key))| is_live(*key, *moment));
+        let mut entries = std::mem::take(&mut self.queue).into_vec();
+        entries.retain(|Reverse((moment, key))| is_live(*key, *moment));
+        entries.sort_unstable();
+        entries.dedup();
+        self.queue = entries.into();
         self.stale = 0;
     }
 }
@@ -105,6 +109,19 @@ mod tests {
         let armed = timers.arm(key, armed, Some(at(10)));
         assert_eq!((armed, timers.queue.len(), timers.stale), (Some(at(10)), 2, 1));
         assert_eq!(timers.arm(key, armed, None), Some(at(10)));
+    }
+
+    #[test]
+    fn a_deadline_that_is_armed_again_and_again_is_there_once() {
+        let (mut timers, key) = (Timers::default(), Key::new(1, 1));
+        for _ in 0..10_000 {
+            let armed = timers.arm(key, None, Some(at(50)));
+            timers.disarm(armed);
+            if timers.has_too_many_stale() {
+                timers.clear_up(|_, moment| moment == at(50));
+            }
+        }
+        assert!(timers.queue.len() <= 2 * STALE_MIN, "{} entries for one deadline", timers.queue.len());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a reactor counts.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::close_reason::CloseReason;
 
@@ -56,6 +57,9 @@ pub struct Metrics {
     pub accept_errors: u64,
     /// Errors that a datagram socket reported (an ICMP message, say).
     pub datagram_errors: u64,
+    /// How long it polled for nothing because it stays awake ([`Limits::busy_poll`](crate::limits::Limits::busy_poll)): from each poll
+    /// that came back empty to the next. A little less than it had nothing to do, then; never more.
+    pub idle_polling: Duration,
     dropped: [u64; Dropped::COUNT],
 }
 

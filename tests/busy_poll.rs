@@ -1,5 +1,5 @@
 //! Goal: for `busy_poll` after an event the reactor asks for the next one without sleeping, then it sleeps as if there were no such
-//! limit; deadlines, stops and drains are not in the way of it; and idle costs nothing.
+//! limit; deadlines, stops and drains are not in the way of it; and idle costs nothing. It counts for how long it polled for nothing.
 //!
 //! Method: a reactor over the real kernel with a clock of the test's own, which moves on by a step a poll and never sleeps, but notes for
 //! how long it was asked to. Then the built server, with its CPU time from `/proc`.
@@ -182,6 +182,34 @@ fn a_deadline_fires_in_time_while_it_is_awake_and_after() {
     awake.turn();
     assert_eq!(awake.handler.ticked.len(), 2);
     assert_eq!(awake.turn(), [None], "a deadline is no event");
+}
+
+#[test]
+fn what_it_polled_for_nothing_is_counted_from_empty_poll_to_empty_poll() {
+    let mut awake = Awake::new(Some(10 * STEP));
+    for _ in 0..5 {
+        awake.send();
+        awake.turn();
+    }
+    let idle = |awake: &Awake| awake.reactor.metrics().idle_polling;
+    assert_eq!(idle(&awake), Duration::ZERO, "every poll brought something: its hands were full");
+    awake.turn();
+    assert_eq!(idle(&awake), 9 * STEP, "ten polls were empty");
+    awake.turn();
+    assert_eq!(idle(&awake), 9 * STEP, "it slept");
+
+    awake.handler.tick_after = Some(5 * STEP);
+    awake.send();
+    awake.turn();
+    awake.turn();
+    assert_eq!(idle(&awake), 9 * STEP + 4 * STEP, "five were empty, and the deadline had come with the sixth");
+
+    let mut asleep = Awake::new(None);
+    asleep.handler.tick_after = Some(5 * STEP);
+    asleep.send();
+    asleep.turn();
+    asleep.turn();
+    assert_eq!(idle(&asleep), Duration::ZERO);
 }
 
 #[test]

@@ -56,6 +56,9 @@ pub(crate) struct LoadArguments {
     /// How long a connection may take
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::positive_duration, help_heading = "Load")]
     pub(crate) connect_timeout: Duration,
+    /// Stay awake for so long after each event, which takes a core and keeps this program's own waking out of the latencies; 0 is off [default: off]
+    #[arg(long, value_name = "TIME", value_parser = units::busy_poll, help_heading = "Load")]
+    pub(crate) busy_poll: Option<Duration>,
 
     /// Bytes of a message: letters and digits, each message's different
     #[arg(short, long, value_name = "BYTES", default_value = "64", value_parser = units::positive_size, help_heading = "Messages")]
@@ -165,6 +168,7 @@ impl LoadArguments {
             warmup: self.warmup,
             timeout: self.timeout.unwrap_or(Duration::from_secs(if datagrams { 1 } else { 10 })),
             connect_timeout: self.connect_timeout,
+            busy_poll: self.busy_poll.filter(|time| !time.is_zero()),
             body,
             expect,
             rules: Rules { framing: self.framing, max_frame, charset },

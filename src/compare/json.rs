@@ -17,6 +17,7 @@
 //!
 //! - `rounds`: for each `round` (a number from 1) `messages`, `messages_per_s`, `latency_us {p50 p99 p999}`, `cpu_us_per_message` (the
 //!   server's), `server_core` and `generator_core` (the share of a core that each used),
+//!   `generator_idle_polling_core` (the part of it for which the generator polled for nothing; null where it sleeps),
 //!   `others_on_server_core` and `others_on_generator_core` (what other processes, and other guests of the machine, used of them), `memory_per_idle_connection` (bytes), `doubts`
 //!   (sentences; where there are any, the round tells of the generator and not of the server), `errors {kind: count}` and `lost`.
 //! - `summary`: for each of `messages_per_s`, `p50_us`, `p99_us`, `p999_us`, `cpu_us_per_message` and `memory_per_idle_connection` the
@@ -83,6 +84,7 @@ struct Measured {
     cpu_us_per_message: Option<f64>,
     server_core: Option<f64>,
     generator_core: f64,
+    generator_idle_polling_core: Option<f64>,
     others_on_server_core: Option<f64>,
     others_on_generator_core: Option<f64>,
     memory_per_idle_connection: Option<f64>,
@@ -161,6 +163,7 @@ fn measured(round: &Round) -> Measured {
         cpu_us_per_message: round.cpu_per_message.map(|time| time / 1e3),
         server_core: round.server_share,
         generator_core: round.generator_share,
+        generator_idle_polling_core: round.idle_polling_share,
         others_on_server_core: round.others.map(|(server, _)| server),
         others_on_generator_core: round.others.map(|(_, generator)| generator),
         memory_per_idle_connection: round.idle_memory,
@@ -225,6 +228,7 @@ mod tests {
         assert_eq!(one["rounds"][1]["messages_per_s"], 110.0);
         assert_eq!(one["rounds"][0]["latency_us"], json!({"p50": 5e5, "p99": 1e6, "p999": 2e6}));
         assert_eq!(one["rounds"][0]["cpu_us_per_message"], 1e4);
+        assert_eq!(one["rounds"][0]["generator_idle_polling_core"], Value::Null, "it slept");
         assert_eq!(one["summary"]["messages_per_s"]["ratio"], Value::Null);
         let expected = json!({
             "median": 103.0, "min": 100.0, "max": 110.0,

@@ -39,6 +39,8 @@ pub struct Round {
     pub server_share: Option<f64>,
     /// How much of a core this program used, 0 to 1.
     pub generator_share: f64,
+    /// How much of a core this program polled for nothing, 0 to 1; none where it sleeps.
+    pub idle_polling_share: Option<f64>,
     /// How much of the server's processors and of this program's others used, in cores; none where nothing was pinned.
     pub others: Option<(f64, f64)>,
     /// The server's memory an idle connection in bytes; none where it was not measured.
@@ -95,6 +97,7 @@ impl Round {
             cpu_per_message: server_share.map(|share| share * 1e9 / rate),
             server_share,
             generator_share: outcome.core_share(),
+            idle_polling_share: outcome.idle_polling_share(),
             others,
             idle_memory: None,
             doubts,
@@ -162,6 +165,7 @@ pub(super) mod tests {
             due: 0,
             sent: messages,
             generator_cpu: Duration::from_millis(500),
+            idle_polling: None,
             server_cpu: None,
             interrupted: false,
             mismatch: None,
@@ -207,6 +211,10 @@ pub(super) mod tests {
         assert_eq!(doubts(used(1950, 2000), 1), 0);
         assert_eq!(doubts(used(1950, 2000), 2), 1, "it had another processor");
         assert_eq!(doubts(UNKNOWN, 1), 1);
+        let polling = Outcome { idle_polling: Some(Duration::from_secs(1)), ..saturated };
+        let round = Round::of(1, &polling, &Metered { busy: Some((0.5, 1.0)), ..used(1000, 2000) }, 1).unwrap();
+        assert_eq!((round.doubts.len(), round.idle_polling_share), (0, Some(0.5)), "it waited half of the time");
+        assert!(round.others.unwrap().1 < 0.01, "what it polled for nothing is not others' work");
         let mut late = outcome(20_000);
         late.late = 1000;
         let round = Round::of(1, &late, &used(1990, 2000), 1).unwrap();

@@ -26,6 +26,7 @@ pub(super) fn round(number: usize, messages_per_second: f64) -> Round {
         cpu_per_message: Some(1e9 / messages_per_second),
         server_share: Some(1.0),
         generator_share: 0.5,
+        idle_polling_share: None,
         others: Some((0.0, 0.01)),
         idle_memory: Some(130.0),
         doubts: Vec::new(),

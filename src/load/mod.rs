@@ -12,8 +12,8 @@
 //! an open loop its schedule says when, and the lane's own deadline in the reactor wakes it. Whoever is late is found out by
 //! [`Lateness`](lateness::Lateness).
 
-mod cpu_time;
 pub mod dialer;
+mod effort;
 pub mod exchange;
 mod generator;
 pub mod lane;
@@ -94,8 +94,7 @@ fn limits(options: &Options) -> Limits {
         // Each message leaves right after its time was taken.
         group: 1,
         datagram_rate: DatagramRate::Unlimited,
-        // A generator that never slept would look as if it were the bottleneck.
-        busy_poll: None,
+        busy_poll: options.busy_poll,
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Options {
     pub timeout: Duration,
     /// How long a connection may take to be established.
     pub connect_timeout: Duration,
+    /// For how long after each event it polls without sleeping, so that latencies do not hold its own wake-up; none where it sleeps
+    /// whenever it can.
+    pub busy_poll: Option<Duration>,
     /// What a message says.
     pub body: Body,
     /// What has to come back.
@@ -120,6 +123,7 @@ impl Options {
             warmup: Duration::from_secs(1),
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
+            busy_poll: None,
             body: Body::Noise(64),
             expect: Expect::Echo,
             rules: Rules { framing: Framing::Chunk, max_frame: 64 * 1024, charset: Charset::UTF_8 },

@@ -48,6 +48,9 @@ pub struct Outcome {
     pub sent: u64,
     /// CPU time that this process used in the measured time, user and system.
     pub generator_cpu: Duration,
+    /// How much of the measured time this process polled for nothing because it was to stay awake; none where it sleeps
+    /// ([`Options::busy_poll`](crate::load::options::Options::busy_poll)).
+    pub idle_polling: Option<Duration>,
     /// CPU time that the server used in the measured time, where somebody looked: [`run`](crate::load::run) does not.
     pub server_cpu: Option<Duration>,
     /// Whether it was ended before its time.
@@ -166,8 +169,8 @@ pub struct Mismatch {
 pub enum Doubt {
     /// This share of the messages left late (0 to 1).
     LateSends(f64),
-    /// This process used this share of a core (0 to 1), and the server none to the full, as far as is known: this process was the
-    /// bottleneck.
+    /// This process was busy for this share of a core's time (0 to 1), and the server for none to the full, as far as is known: this
+    /// process was the bottleneck.
     Saturated(f64),
 }
 
@@ -175,7 +178,7 @@ impl Outcome {
     /// The share of late sends that a run may have.
     pub const LATE_MAX: f64 = 0.01;
 
-    /// The share of a core that this process may use.
+    /// The share of a core's time for which this process may be busy.
     pub const CORE_MAX: f64 = 0.98;
 
     /// The share of a core from which on a server counts as saturated. It is lower than this program's own limit: where both have a core
@@ -189,7 +192,7 @@ impl Outcome {
         if late > Outcome::LATE_MAX {
             doubts.push(Doubt::LateSends(late));
         }
-        let busy = self.core_share();
+        let busy = self.busy_share();
         if busy > Outcome::CORE_MAX && self.messages > 0 && !self.server_is_saturated() {
             doubts.push(Doubt::Saturated(busy));
         }
@@ -201,13 +204,24 @@ impl Outcome {
         self.share(self.generator_cpu)
     }
 
+    /// How much of a core this process used for something, 0 to 1. Who polls without sleeping always uses one; what it polled for
+    /// nothing is what it could still have done.
+    pub fn busy_share(&self) -> f64 {
+        self.share(self.generator_cpu.saturating_sub(self.idle_polling.unwrap_or_default()))
+    }
+
+    /// How much of a core this process polled for nothing, 0 to 1; none where it sleeps.
+    pub fn idle_polling_share(&self) -> Option<f64> {
+        self.idle_polling.map(|time| self.share(time))
+    }
+
     /// Whether the server is known to have used a core to the full, so that it was a bottleneck, if not the only one.
     fn server_is_saturated(&self) -> bool {
         self.server_cpu.is_some_and(|cpu| self.share(cpu) > Outcome::SERVER_CORE)
     }
 
-    fn share(&self, cpu: Duration) -> f64 {
-        cpu.as_secs_f64() / self.duration.as_secs_f64().max(1e-9)
+    fn share(&self, time: Duration) -> f64 {
+        time.as_secs_f64() / self.duration.as_secs_f64().max(1e-9)
     }
 
     /// Replies a second, within the measured time.
@@ -285,6 +299,7 @@ mod tests {
             due: 1_000,
             sent: 1_000,
             generator_cpu: Duration::from_secs(5),
+            idle_polling: None,
             server_cpu: None,
             interrupted: false,
             mismatch: None,
@@ -304,5 +319,20 @@ mod tests {
         assert_eq!(busy(Some(Duration::from_secs(7))).doubts(), [Doubt::Saturated(0.99)]);
         assert_eq!(busy(Some(Duration::from_millis(9_900))).doubts(), [], "the server was the limit, or both were");
         assert_eq!(Outcome { messages: 0, ..busy(None) }.doubts(), [], "nothing was measured that could be doubted");
+    }
+
+    #[test]
+    fn a_generator_that_polls_is_judged_by_what_it_did_beside_waiting() {
+        let seconds = Duration::from_secs;
+        let polling = |idle| Outcome { generator_cpu: seconds(10), idle_polling: Some(idle), ..outcome() };
+        assert_eq!(polling(seconds(8)).doubts(), [], "it had time for four times as much");
+        assert_eq!(polling(Duration::from_millis(201)).doubts(), []);
+        let busy = polling(Duration::from_millis(100));
+        assert_eq!(busy.doubts(), [Doubt::Saturated(0.99)], "its hands were full");
+        assert_eq!(Outcome { server_cpu: Some(seconds(10)), ..busy }.doubts(), []);
+        let shares = |outcome: Outcome| (outcome.core_share(), outcome.busy_share(), outcome.idle_polling_share());
+        assert_eq!(shares(polling(seconds(8))), (1.0, 0.2, Some(0.8)));
+        assert_eq!(shares(polling(seconds(11))), (1.0, 0.0, Some(1.1)), "other programs had the core meanwhile");
+        assert_eq!(shares(outcome()), (0.5, 0.5, None), "who sleeps is busy while awake");
     }
 }

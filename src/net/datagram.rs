@@ -210,7 +210,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             if !drive.outgoing.answered {
                 continue;
             }
-            let answer = Answer::new(number, std::mem::take(&mut drive.outgoing), &mut drive.shared.arena);
+            let answer = Answer::new(number, std::mem::take(drive.outgoing), &mut drive.shared.arena);
             match self.guard.admit(&received.route, &mut drive.shared.reply_rate, drive.shared.now) {
                 Ok(()) => batch.answers.push(answer),
                 Err(kind) => tell_dropped(kind, &answer, &received.route, drive),

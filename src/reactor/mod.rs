@@ -213,6 +213,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Waits for events. The poll is the only line that blocks; while the reactor stays awake it does not block either.
     fn wait(&mut self) -> io::Result<()> {
+        let mut empty_at: Option<Tick> = None;
         let timeout = loop {
             let timeout = self.timeout();
             let asked = if self.stays_awake() { Some(Duration::ZERO) } else { timeout };
@@ -221,6 +222,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             // Else nothing can have happened yet: it asks again, without a turn for nothing.
             if asked == timeout || !self.events.is_empty() {
                 break timeout;
+            }
+            if let Some(before) = empty_at.replace(self.shared.now) {
+                self.shared.metrics.idle_polling += self.shared.now.since(before);
             }
         };
         match timeout {

@@ -36,7 +36,8 @@ pub struct Conditions {
 }
 
 /// The options that say what was sent, how, and what had to come back. Runs in which they differ have measured different things.
-pub(super) const MEASURED: [&str; 7] = ["length", "message", "expect", "framing", "pipeline", "churn", "timeout"];
+pub(super) const MEASURED: [&str; 8] =
+    ["length", "message", "expect", "framing", "pipeline", "churn", "timeout", "busy-poll"];
 
 impl Conditions {
     /// The conditions here and now, for a run of `options` that began at `began`. `command` is the command line, the program's name
@@ -133,6 +134,9 @@ fn options_by_flag(options: &Options) -> BTreeMap<String, String> {
     if let Some(rate) = options.connect_rate {
         flags.push(("connect-rate", rate.to_string()));
     }
+    if let Some(awake) = options.busy_poll {
+        flags.push(("busy-poll", time(awake)));
+    }
     if !options.sources.is_empty() {
         let sources: Vec<String> = options.sources.iter().map(ToString::to_string).collect();
         flags.push(("source", sources.join(",")));
@@ -159,5 +163,8 @@ mod tests {
         assert_eq!(here.options["rate"], "1000");
         assert_eq!(here.options["duration"], "10s");
         assert_eq!(here.options["length"], "64");
+        assert!(!here.options.contains_key("busy-poll"), "it sleeps");
+        let polling = Options { busy_poll: Some(Duration::from_millis(1)), ..runs::options() };
+        assert_eq!(Conditions::here([], &polling, began).options["busy-poll"], "1ms");
     }
 }

@@ -39,6 +39,7 @@ pub fn rows(report: &Report) -> Vec<(String, String)> {
         ("corrupt", known(report.corrupt)),
         ("sent late", known(Some(report.late).filter(|_| report.pace == Loop::Open))),
         ("generator CPU", human::seconds(report.generator_cpu_s)),
+        ("of it idle", report.generator_idle_polling_s.map_or(UNKNOWN.to_owned(), human::seconds)),
         ("a message", report.generator_cpu_per_message().map_or(UNKNOWN.to_owned(), human::latency)),
     ];
     rows.extend(rest.map(|(name, value)| (name.to_owned(), value)));

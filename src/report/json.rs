@@ -66,8 +66,15 @@ mod tests {
     }
 
     #[test]
+    fn a_report_from_before_generators_could_poll_is_read() {
+        let mut report = written(&runs::closed());
+        assert_eq!(report.as_object_mut().unwrap().remove("generator_idle_polling_s"), Some(json!(null)));
+        assert_eq!(read(report.to_string().as_bytes()).unwrap().generator_idle_polling_s, None);
+    }
+
+    #[test]
     fn what_cannot_be_true_is_refused_with_the_reason() {
-        let cases: [(&str, Value, &str); 14] = [
+        let cases: [(&str, Value, &str); 15] = [
             ("/version", json!(2), "version 2"),
             ("/version", json!(null), "no version"),
             ("/endpoint", json!(7), "invalid type"),
@@ -76,6 +83,7 @@ mod tests {
             ("/late", json!(10_000_000), "late is"),
             ("/sent", json!(u64::MAX), "nobody has"),
             ("/duration_s", json!(-1.0), "duration_s is -1"),
+            ("/generator_idle_polling_s", json!(-0.5), "generator_idle_polling_s is -0.5"),
             ("/messages_per_s", json!(1e9), "the counts give"),
             ("/latency_us/p99", json!(1.0), "latency_us is not what"),
             ("/histogram", json!("AAAA"), "a histogram cannot be read"),

@@ -74,6 +74,8 @@ fn add(merged: &mut Report, run: &Report) -> Result<(), String> {
     merged.messages_per_s += run.messages_per_s;
     merged.bytes_per_s += run.bytes_per_s;
     merged.generator_cpu_s += run.generator_cpu_s;
+    merged.generator_idle_polling_s =
+        merged.generator_idle_polling_s.zip(run.generator_idle_polling_s).map(|(sum, time)| sum + time);
     for (sum, count) in [
         (&mut merged.connections, run.connections),
         (&mut merged.due, run.due),
@@ -216,17 +218,24 @@ mod tests {
         (runs[0].1.corrupt, runs[1].1.corrupt) = (Some(3), None);
         let merged = merge(&runs).unwrap();
         assert_eq!((merged.lost, merged.corrupt), (Some(7), None));
+        assert_eq!(merged.generator_idle_polling_s, None);
+        runs.iter_mut().for_each(|(_, run)| run.generator_idle_polling_s = Some(0.25));
+        assert_eq!(merge(&runs).unwrap().generator_idle_polling_s, Some(0.5));
     }
 
     #[test]
     fn runs_that_measured_different_things_are_refused() {
         type Change = fn(&mut Report);
-        let cases: [(Change, &str); 4] = [
+        let cases: [(Change, &str); 5] = [
             (|run| run.endpoint.push('1'), "endpoints differ"),
             (|run| run.pace = crate::report::Loop::Open, "loops differ (closed, open)"),
             (
                 |run| drop(run.conditions[0].options.insert("length".to_owned(), "65".to_owned())),
                 "--length differ (64, 65)",
+            ),
+            (
+                |run| drop(run.conditions[0].options.insert("busy-poll".to_owned(), "1ms".to_owned())),
+                "--busy-poll differ (, 1ms)",
             ),
             (|run| run.conditions[0].host = "here".to_owned(), "count twice"),
         ];

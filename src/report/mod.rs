@@ -97,6 +97,8 @@ pub struct Report {
     pub mismatch: Option<Mismatch>,
     /// CPU time of this program in seconds, user and system.
     pub generator_cpu_s: f64,
+    /// Time in seconds for which this program polled for nothing; none where it sleeps, and in reports from before it could poll.
+    pub generator_idle_polling_s: Option<f64>,
     /// CPU time of the server's processes, where they ran on the same machine and could be seen.
     pub server_cpu_s: Option<f64>,
     /// What a search for the highest rate has found, where this run was its last.
@@ -188,6 +190,7 @@ impl Report {
                 got: mismatch.got.escape_ascii().to_string(),
             }),
             generator_cpu_s: outcome.generator_cpu.as_secs_f64(),
+            generator_idle_polling_s: outcome.idle_polling.map(|time| time.as_secs_f64()),
             server_cpu_s: outcome.server_cpu.map(|cpu| cpu.as_secs_f64()),
             objective: None,
             intervals: outcome.intervals.iter().map(Interval::of).collect(),
@@ -211,9 +214,10 @@ impl Report {
         Some(format!("{}. {}", kinds.join(", "), advice::error(first)))
     }
 
-    /// CPU time of this program a message in nanoseconds; none where there was no message.
+    /// CPU time of this program a message in nanoseconds, without what it polled for nothing; none where there was no message.
     pub fn generator_cpu_per_message(&self) -> Option<f64> {
-        (self.replies > 0).then(|| self.generator_cpu_s * 1e9 / self.replies as f64)
+        let busy = (self.generator_cpu_s - self.generator_idle_polling_s.unwrap_or(0.0)).max(0.0);
+        (self.replies > 0).then(|| busy * 1e9 / self.replies as f64)
     }
 
     /// CPU time of the server a message in nanoseconds; none where it is not known, or there was no message.

@@ -47,6 +47,7 @@ fn columns(name: &str, report: &Report) -> Vec<(String, String)> {
         ("corrupt", known(report.corrupt)),
         ("late", report.late.to_string()),
         ("generator_cpu_s", report.generator_cpu_s.to_string()),
+        ("generator_idle_polling_s", known(report.generator_idle_polling_s)),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
@@ -81,6 +82,7 @@ mod tests {
         let mut hostile = runs::troubled();
         hostile.endpoint = "=1+1,\"\n".to_owned();
         hostile.lost = None;
+        hostile.generator_idle_polling_s = Some(0.5);
         let reports = [("a.json".to_owned(), runs::closed()), ("b.json".to_owned(), hostile)];
         let mut bytes = Vec::new();
         write(&reports, &mut bytes).unwrap();
@@ -97,5 +99,7 @@ mod tests {
         assert_eq!(cell(0, "latency_us_p99"), runs::closed().latency_us.p99.unwrap().to_string());
         assert_eq!(cell(1, "endpoint"), "'=1+1,\"\n");
         assert_eq!(cell(1, "lost"), "");
+        let idle = "generator_idle_polling_s";
+        assert_eq!((cell(0, idle), cell(1, idle)), (String::new(), "0.5".to_owned()));
     }
 }

@@ -18,7 +18,7 @@ const BAR: usize = 30;
 
 /// One report, with a line break at its end.
 pub fn text(report: &Report) -> String {
-    let mut lines = vec![visible(&words::headline(report))];
+    let mut lines = wrapped(&words::headline(report), 0);
     for (heading, sentences) in words::warnings(report) {
         lines.push(String::new());
         lines.push(heading.to_owned());
@@ -185,6 +185,21 @@ mod tests {
     }
 
     #[test]
+    fn a_generator_that_polled_says_so_and_how_much_of_it_was_idle() {
+        let mut report = runs::closed();
+        (report.generator_cpu_s, report.generator_idle_polling_s) = (10.0, Some(7.5));
+        report.conditions[0].options.insert("busy-poll".to_owned(), "1ms".to_owned());
+        let text = text(&report);
+        assert!(
+            text.starts_with("tcp://127.0.0.1:9000: closed loop, 50 connections, busy poll 1ms, 10.0 s\n"),
+            "{text}"
+        );
+        let cpu = text.lines().find(|line| line.starts_with("generator CPU")).unwrap();
+        let each = human::latency(2.5e9 / report.replies as f64);
+        assert_eq!(cpu, format!("generator CPU 10.0 s (100 % of a core), 7.50 s of it idle, {each} a message"));
+    }
+
+    #[test]
     fn trouble_is_loud_and_comes_with_advice() {
         let text = text(&runs::troubled());
         for words in ["INVALID", "left more than", "INTERRUPTED", "WRONG REPLY", "connection 3", "byte 17", "ulimit -n"]
@@ -209,6 +224,7 @@ mod tests {
         hostile.endpoint = "tcp://\x1b]0;title\x07".to_owned();
         hostile.doubts.push("a\nforged line \x1b[31m".to_owned());
         hostile.mismatch.as_mut().unwrap().got = "\x1b[2J".to_owned();
+        hostile.conditions[0].options.insert("busy-poll".to_owned(), "\x1b[2J".repeat(100));
         let named = [("\x1b[1m.json".to_owned(), hostile.clone()), ("b.json".to_owned(), runs::closed())];
         for text in [text(&runs::closed()), text(&runs::stopped_server()), text(&hostile), side_by_side(&named)] {
             assert!(!text.contains(['\x1b', '\u{202e}', '\x07']), "{text}");

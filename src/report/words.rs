@@ -31,11 +31,12 @@ pub(super) fn headline(report: &Report) -> String {
         0 | 1 => String::new(),
         count => format!(", merged from {count} runs"),
     };
-    let churn = report.conditions.first().is_some_and(|conditions| conditions.options.contains_key("churn"));
-    let renewed = if churn { ", a new one for each message" } else { "" };
+    let option = |flag| report.conditions.first().and_then(|conditions| conditions.options.get(flag));
+    let renewed = if option("churn").is_some() { ", a new one for each message" } else { "" };
+    let awake = option("busy-poll").map_or(String::new(), |time| format!(", busy poll {}", shortened(time, 20)));
     let duration = human::seconds(report.duration_s);
     format!(
-        "{}: {} loop, {connections}{renewed}, {duration}{runs}",
+        "{}: {} loop, {connections}{renewed}{awake}, {duration}{runs}",
         shortened(&report.endpoint, 200),
         report.pace.name()
     )
@@ -102,20 +103,23 @@ pub(super) fn objective(report: &Report) -> Option<(String, Vec<String>)> {
     Some((heading, sentences))
 }
 
-/// The CPU time that the generator has used: in all, of a core, and a message.
+/// The CPU time that the generator has used: in all, of a core, for nothing where it polls, and a message.
 pub(super) fn cpu(report: &Report) -> String {
-    cpu_time(report, report.generator_cpu_s, report.generator_cpu_per_message())
+    cpu_time(report, report.generator_cpu_s, report.generator_idle_polling_s, report.generator_cpu_per_message())
 }
 
 /// The same of the server, where it is known.
 pub(super) fn server_cpu(report: &Report) -> Option<String> {
-    report.server_cpu_s.map(|seconds| cpu_time(report, seconds, report.server_cpu_per_message()))
+    report.server_cpu_s.map(|seconds| cpu_time(report, seconds, None, report.server_cpu_per_message()))
 }
 
-fn cpu_time(report: &Report, seconds: f64, each: Option<f64>) -> String {
+fn cpu_time(report: &Report, seconds: f64, idle: Option<f64>, each: Option<f64>) -> String {
     let mut words = human::seconds(seconds);
     if let ([_], true) = (&report.conditions[..], report.duration_s > 0.0) {
         words.push_str(&format!(" ({} of a core)", human::share(seconds / report.duration_s)));
+    }
+    if let Some(idle) = idle {
+        words.push_str(&format!(", {} of it idle", human::seconds(idle)));
     }
     if let Some(each) = each {
         words.push_str(&format!(", {} a message", human::latency(each)));

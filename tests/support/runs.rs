@@ -99,6 +99,7 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
         due: exchanges.len() as u64,
         sent: exchanges.len() as u64,
         generator_cpu: Duration::from_micros(4 * exchanges.len() as u64),
+        idle_polling: None,
         server_cpu: None,
         interrupted: false,
         mismatch: None,

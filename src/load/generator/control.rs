@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::handler::{Context, Orders};
-use crate::load::cpu_time::cpu_time;
+use crate::load::effort::Effort;
 use crate::load::generator::{Generator, REOPEN_AFTER};
 use crate::load::lane::State;
 use crate::load::options::End;
 use crate::load::outcome::{ErrorKind, Progress, Stage};
 use crate::load::stopwatch::Moment;
+use crate::metrics::Metrics;
 
 /// How often whoever watches is told how far the run has come.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -29,7 +30,7 @@ impl Generator {
         self.dial(now, cx.orders);
         self.look_for_time_outs(now, cx.orders);
         let stage = self.stage;
-        self.advance(now, cx.orders);
+        self.advance(now, cx);
         if self.stage != stage || now >= self.next_progress {
             self.tell(now);
         }
@@ -51,24 +52,24 @@ impl Generator {
     }
 
     /// Enters the next stage, where its time has come.
-    fn advance(&mut self, now: Moment, orders: &mut Orders) {
+    fn advance(&mut self, now: Moment, cx: &mut Context<'_>) {
         if self.is_hopeless() {
-            return self.end(orders);
+            return self.end(cx.orders);
         }
         if self.stage == Stage::Connecting && (self.dialer.is_idle() || self.options.churn) {
-            self.begin(now, orders);
+            self.begin(now, cx.orders);
         }
         if self.stage == Stage::WarmingUp && now >= self.pacer.measures_from() {
             self.stage = Stage::Measuring;
-            self.cpu_before = cpu_time();
+            self.effort_before = Effort::so_far(cx.metrics);
         }
         if self.stage == Stage::Measuring && self.has_measured(now) {
-            self.stop_measuring(now);
+            self.stop_measuring(now, cx.metrics);
         }
         if self.stage == Stage::Waiting
             && ((self.outstanding == 0 && self.pacer.is_exhausted(now)) || now >= self.waits_until)
         {
-            self.finish_waiting(now, orders);
+            self.finish_waiting(now, cx);
         }
     }
 
@@ -105,53 +106,58 @@ impl Generator {
         may_be_endless.then(|| self.failing_since.after(self.options.connect_timeout).after(self.options.timeout))
     }
 
-    fn stop_measuring(&mut self, now: Moment) {
+    fn stop_measuring(&mut self, now: Moment, metrics: &Metrics) {
         self.stage = Stage::Waiting;
         self.waits_until = now.after(self.options.timeout);
         if let End::After(_) = self.options.end {
-            self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
+            self.note_effort(metrics);
             self.ended_at = Some(self.pacer.stops_at());
         }
     }
 
+    /// What was measured until now took this.
+    fn note_effort(&mut self, metrics: &Metrics) {
+        self.effort = Some(Effort::so_far(metrics).since(self.effort_before));
+    }
+
     /// Whatever is not answered by now never will be.
-    fn finish_waiting(&mut self, now: Moment, orders: &mut Orders) {
+    fn finish_waiting(&mut self, now: Moment, cx: &mut Context<'_>) {
         for lane in 0..self.lanes.len() {
             if self.options.datagrams {
-                self.expire_datagrams(lane, Moment::NEVER, now, orders);
+                self.expire_datagrams(lane, Moment::NEVER, now, cx.orders);
                 // What did not even leave was never answered either.
                 self.give_back(lane);
             } else {
-                self.abandon(lane, now, orders);
+                self.abandon(lane, now, cx.orders);
             }
         }
         self.recorder.error(ErrorKind::Unanswered, self.pacer.unsent(), now);
-        self.note_last_message(now);
-        self.end(orders);
+        self.note_last_message(now, cx.metrics);
+        self.end(cx.orders);
     }
 
     /// A number of messages was measured until the last reply: what was waited for in vain after it is no time of measuring.
-    fn note_last_message(&mut self, now: Moment) {
+    fn note_last_message(&mut self, now: Moment, metrics: &Metrics) {
         if let End::Messages(_) = self.options.end {
-            self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
+            self.note_effort(metrics);
             self.ended_at = Some(if self.recorder.latency.is_empty() { now } else { self.recorder.last_reply });
         }
     }
 
     /// Somebody ends the run: what was measured until now is the outcome.
-    pub(super) fn interrupt(&mut self, orders: &mut Orders) {
+    pub(super) fn interrupt(&mut self, cx: &mut Context<'_>) {
         let now = self.now();
         self.interrupted = true;
         match self.stage {
             Stage::Connecting | Stage::WarmingUp => {}
             Stage::Measuring => {
                 self.pacer.stop(now);
-                self.cpu = Some(cpu_time().saturating_sub(self.cpu_before));
+                self.note_effort(cx.metrics);
                 self.ended_at = Some(now);
             }
-            Stage::Waiting => self.note_last_message(now),
+            Stage::Waiting => self.note_last_message(now, cx.metrics),
         }
-        self.end(orders);
+        self.end(cx.orders);
     }
 
     /// Whether nothing will ever be measured: no connection was established, or no socket is left that could be answered.

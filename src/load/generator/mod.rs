@@ -13,6 +13,7 @@ use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Orders, Stop};
 use crate::key::Key;
 use crate::load::dialer::Dialer;
+use crate::load::effort::Effort;
 use crate::load::exchange::Exchange;
 use crate::load::lane::{Flight, Lane};
 use crate::load::lateness::Lateness;
@@ -66,9 +67,9 @@ pub(super) struct Generator {
     next_progress: Moment,
     progress: Option<Progress>,
     replies_before: (u64, Moment),
-    /// CPU time of this process when measuring began, and what it took until the end.
-    cpu_before: Duration,
-    cpu: Option<Duration>,
+    /// What this process had done when measuring began, and what it took until the end.
+    effort_before: Effort,
+    effort: Option<Effort>,
     ended_at: Option<Moment>,
     sent: u64,
     late: u64,
@@ -113,8 +114,8 @@ impl Generator {
             next_progress: Moment::default(),
             progress: None,
             replies_before: (0, Moment::default()),
-            cpu_before: Duration::ZERO,
-            cpu: None,
+            effort_before: Effort::default(),
+            effort: None,
             ended_at: None,
             sent: 0,
             late: 0,
@@ -145,6 +146,7 @@ impl Generator {
     pub(super) fn into_outcome(mut self) -> Outcome {
         let from = self.pacer.measures_from();
         let ended_at = self.ended_at.unwrap_or_default();
+        let effort = self.effort.unwrap_or_default();
         let counted = |count| self.exchange.is_checked().then_some(count);
         let numbered =
             |count| if self.options.datagrams { self.exchange.is_numbered().then_some(count) } else { counted(count) };
@@ -166,7 +168,8 @@ impl Generator {
             late: self.late,
             due: self.sent + self.pacer.unsent(),
             sent: self.sent,
-            generator_cpu: self.cpu.unwrap_or_default(),
+            generator_cpu: effort.cpu,
+            idle_polling: self.options.busy_poll.map(|_| effort.idle_polling),
             server_cpu: None,
             interrupted: self.interrupted,
             mismatch: self.mismatch,
@@ -280,7 +283,7 @@ impl Handler for Generator {
             Session::Lane(lane) => self.received(lane, bytes, cx),
             Session::Control => bytes.len(),
             Session::Interrupt => {
-                self.interrupt(cx.orders);
+                self.interrupt(cx);
                 bytes.len()
             }
         }

@@ -177,6 +177,39 @@ fn an_unfinished_message_is_closed_although_it_trickles() {
     whole.echo(b"still here\n");
 }
 
+/// While all queues together are full, whoever owes is not read: then nobody can finish a message, and none is called unfinished.
+#[test]
+fn a_message_that_the_server_does_not_read_is_not_called_unfinished() {
+    let server = Server::start(&[
+        "-v",
+        "--framing=line",
+        "--idle-timeout=2s",
+        "--write-limit=1MiB",
+        "--queue-limit=1MiB",
+        "tcp://127.0.0.1:0?sndbuf=16KiB",
+    ]);
+    let lines = [&[b'v'; 999][..], b"\n"].concat().repeat(500);
+    let mut reader = connect_with_small_buffer(server.address());
+    reader.send(&lines);
+    reader.send(b"unfin");
+    reader.wait_arrived();
+    // This one never reads, and fills what is left of the queues until its time is up, after the reader's message's would be.
+    let mut hog = connect_with_small_buffer(server.address());
+    thread::sleep(Duration::from_millis(500));
+    write_until_stuck(&mut hog, &[&[b'h'; 999][..], b"\n"].concat().repeat(4_000));
+    reader.send(b"ished\n");
+    reader.shutdown();
+    let mut got = Vec::new();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(2_500) {
+        got.extend(reader.take(1_000));
+        thread::sleep(Duration::from_millis(20));
+    }
+    got.extend(reader.rest());
+    assert_eq!(got.len(), lines.len() + b"unfinished\n".len(), "{}", server.log());
+    assert!(got.starts_with(&lines) && got.ends_with(b"unfinished\n"));
+}
+
 #[test]
 fn a_half_closed_peer_that_reads_nothing_is_not_waited_for_longer() {
     let server =

@@ -28,5 +28,7 @@ bitflags! {
         const BROKEN = 1 << 9;
         /// It is over, for the connection's reason.
         const OVER = 1 << 10;
+        /// It waits for room in the queues of all connections, and is not read.
+        const AWAITING_ROOM = 1 << 11;
     }
 }

@@ -20,6 +20,7 @@ impl<T: Stream, S> Connection<T, S> {
             self.settle_drain(shared.now);
         }
         self.held.account(&mut shared.queued);
+        let waits = self.note_waiting(shared);
         let read_ended = self.flags.contains(Flags::READ_ENDED);
         let broken = self.flags.contains(Flags::BROKEN);
         if self.flags.contains(Flags::OVER) || (broken && (read_ended || !self.latch.readable())) {
@@ -52,11 +53,21 @@ impl<T: Stream, S> Connection<T, S> {
         }
         if self.is_runnable(shared) {
             Next::More
-        } else if self.waits_for_room(self.owed(), shared) {
+        } else if waits {
             Next::Wait(Condition::QueueRoom)
         } else {
             Next::Idle
         }
+    }
+
+    /// Whether it waits for room. After a wait its peer has its time again to finish a message.
+    fn note_waiting(&mut self, shared: &Shared) -> bool {
+        let waits = self.waits_for_room(self.owed(), shared);
+        if self.flags.contains(Flags::AWAITING_ROOM) && !waits {
+            self.held.restart_incomplete(shared.now);
+        }
+        self.flags.set(Flags::AWAITING_ROOM, waits);
+        waits
     }
 
     /// A drain ends this side as soon as a read has answered `WouldBlock` and the handler has taken all that it would.

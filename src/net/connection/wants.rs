@@ -105,7 +105,8 @@ impl<T: Stream, S> Connection<T, S> {
                 let idle = limits.idle_timeout?;
                 let silent = (self.progress.after(idle), CloseReason::IdleTimeout);
                 // While the peer is not read, it cannot finish its message.
-                let reads = !self.flags.contains(Flags::HELD_BACK) && !self.is_held_up(self.owed(), limits);
+                let reads = !self.flags.intersects(Flags::HELD_BACK | Flags::AWAITING_ROOM)
+                    && !self.is_held_up(self.owed(), limits);
                 let incomplete = self.held.incomplete_since().filter(|_| reads);
                 match incomplete.map(|since| since.after(idle)) {
                     Some(moment) if moment < silent.0 => Some((moment, CloseReason::IncompleteTimeout)),

@@ -54,15 +54,15 @@ def peers(folder):
     }
 
 
-LOOPS = ["epoll.c", "cooee", "mio-loop", "tokio", "smol"]
+LOOPS = ["epoll.c", "cooee", "mio-loop", "tokio"]
 SCENARIOS = [
     ("1 connection", LOOPS, "-c 1"),
-    ("50 connections", LOOPS + ["threads"], "-c 50"),
+    ("50 connections", LOOPS + ["smol", "threads"], "-c 50"),
     ("1,000 connections", LOOPS, "-c 1000"),
-    ("10,000 connections", LOOPS[:4], "-c 10000 --warmup 1s"),
+    ("10,000 connections", LOOPS, "-c 10000 --warmup 1s"),
     ("50 connections, 16 in flight", LOOPS, "-c 50 --pipeline 16"),
-    ("50 connections, 1 KiB", LOOPS[:4], "-c 50 -l 1024"),
-    ("50 connections, 16 KiB", LOOPS[:4], "-c 50 -l 16384"),
+    ("50 connections, 1 KiB", LOOPS, "-c 50 -l 1024"),
+    ("50 connections, 16 KiB", LOOPS, "-c 50 -l 16384"),
     ("8 connections, 64 KiB, 4 in flight", ["epoll.c", "cooee", "epoll.c-256KiB", "mio-loop", "tokio"], "-c 8 --pipeline 4 -l 65536"),
     ("Churn: a connection a message, 50 at a time", ["epoll.c", "cooee", "cooee-defer-accept", "mio-loop", "tokio"], "-c 50 --churn"),
     ("UDP, 16 sockets, 8 in flight", ["mmsg.c", "cooee-udp", "std-one-by-one"], "--transport udp -c 16 --pipeline 8"),
@@ -72,7 +72,7 @@ SCENARIOS = [
     ("Busy polling, a client that sleeps", ["cooee", "cooee-busy-1ms", "cooee-busy-10ms"], "-c 1"),
     ("Busy polling, a client that polls", ["cooee", "cooee-busy-1ms", "cooee-busy-10ms"], "-c 1 --busy-poll 1ms"),
     ("50 connections beside 100 silent ones", ["epoll.c", "cooee"], "-c 50 --silent-connections 100"),
-    ("50 connections beside 19,000 silent ones", ["epoll.c", "cooee"], "-c 50 --silent-connections 19000 --start-timeout 60s"),
+    ("50 connections beside 19,000 silent ones", ["epoll.c", "cooee"], "-c 50 --rounds 3 --silent-connections 19000 --start-timeout 60s"),
     ("The same program twice", ["cooee", "cooee-again"], "-c 50"),
     ("One and two processes on one port", ["one-process", "two-processes"], "-c 50"),
     ("Memory with 19,000 idle connections", ["epoll.c", "cooee", "mio-loop", "tokio"], "-c 1 --rounds 1 --idle-connections 19000 --start-timeout 60s"),

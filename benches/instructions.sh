@@ -9,9 +9,10 @@ command=$1 connections=${2:-50}
 cooee=${COOEE:-target/release/cooee}
 folder=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$folder"' EXIT INT TERM
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'exit 130' INT TERM
 
-# The instructions of a server that has answered so many messages, and a first one.
+# Sets `counted` to the instructions of a server that has answered so many messages, and a first one.
 count() {
     port=$((20000 + $$ % 10000 + $1 / 20000))
     # shellcheck disable=SC2046 # the command is split into words, on purpose
@@ -27,9 +28,11 @@ count() {
     kill -TERM "$server"
     wait "$server" 2>/dev/null || true
     server=
-    awk '/^(summary|totals):/ { print $2; exit }' "$folder/out"
+    counted=$(awk '/^(summary|totals):/ { print $2; exit }' "$folder/out")
 }
 
-few=$(count 20000)
-many=$(count 60000)
+count 20000
+few=$counted
+count 60000
+many=$counted
 echo "$(((many - few) / 40000)) instructions a message ($few for 20,000 messages, $many for 60,000)"

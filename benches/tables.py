@@ -48,7 +48,6 @@ def peers(folder):
         "cooee-defer-accept": serve("--defer-accept 5s"),
         "cooee-ack-line": serve("--mode ack --framing line"),
         "cooee-ack-len32": serve("--mode ack --framing len32"),
-        "cooee-ack-chunk": serve("--mode ack"),
         "one-process": f"sh -c '{shared(0)}'",
         "two-processes": f"sh -c '{shared(0)} & {shared(1)}'",
     }

@@ -19,13 +19,14 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// How long a drain may take in all.
     pub drain_timeout: Duration,
-    /// Bytes owed to one peer at which nothing more is read from it: the high-water mark of back-pressure.
+    /// Bytes owed to one peer at which nothing more is read from it: the high-water mark of back-pressure. What one read
+    /// brought may be owed beyond it.
     pub write_limit: usize,
     /// Bytes owed or kept for all connections together at which connections that owe bytes stop reading.
     pub queue_limit: usize,
     /// Bytes read from one connection a turn, so that a firehose waits for its turn like a ping does.
     pub read_budget: usize,
-    /// Sources that read, at the most, before any of them writes. One: each connection's answer leaves right after it was made, which
+    /// Connections that read, at the most, before any of them writes. One: each connection's answer leaves right after it was made, which
     /// whoever measures time wants, and costs some batching.
     pub group: usize,
     /// Replies a second that a datagram socket sends to one source address.
@@ -49,7 +50,7 @@ pub enum DatagramRate {
 
 impl Limits {
     /// The most that one read takes, and so the most that one connection can have in the arena: a read buffer of 256 KiB serves
-    /// 64 KiB messages at three quarters of the CPU time of a 64 KiB one, and small ones at the same cost.
+    /// 64 KiB messages at about four fifths of the CPU time of a 64 KiB one, and small ones at the same cost.
     pub const READ_MAX: usize = 256 * 1024;
 
     /// The most that a read takes while the queue limit is reached. A connection that owes nothing still reads then, so that
@@ -69,7 +70,7 @@ impl Default for Limits {
             write_limit: 64 * 1024,
             queue_limit: 128 * 1024 * 1024,
             read_budget: Limits::READ_MAX,
-            // More would outgrow the first-level caches between the phases.
+            // From 8 on no size showed a difference (docs/decisions/0002).
             group: 32,
             datagram_rate: DatagramRate::Outside(200),
             busy_poll: None,

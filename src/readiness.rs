@@ -2,7 +2,8 @@
 //!
 //! `mio` is edge-triggered: the kernel says *once* that a socket became ready, and says nothing more until it has answered
 //! `WouldBlock`. So readiness is a latch. The kernel sets it, `WouldBlock` clears it, and nothing else may clear it but
-//! the proof that a `WouldBlock` would come next (a short read on TCP).
+//! the proof that a `WouldBlock` would come next (a short read on TCP, a short
+//! batch of datagrams).
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};

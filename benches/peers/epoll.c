@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -23,15 +24,15 @@ static void check(int result, const char *what) {
     }
 }
 
-static void echo(int connection, char *buffer, size_t size) {
+// A FIN that comes with the data gives no edge of its own: then `ended` says that reading has to go on to 0.
+static void echo(int connection, char *buffer, size_t size, int ended) {
     for (;;) {
         ssize_t count = read(connection, buffer, size);
         if (count < 0 && errno == EAGAIN) return;
         if (count <= 0) break;
-
         for (ssize_t sent = 0, n; sent < count; sent += n > 0 ? n : 0)
             if ((n = write(connection, buffer + sent, count - sent)) < 0 && errno != EAGAIN) goto gone;
-        if ((size_t)count < size) return;
+        if ((size_t)count < size && !ended) return;
     }
 gone:
     close(connection);
@@ -43,6 +44,7 @@ int main(int argc, char **argv) {
     size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : 64 * 1024;
     char *buffer = malloc(size);
     struct rlimit files;
+    signal(SIGPIPE, SIG_IGN);
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
@@ -58,7 +60,7 @@ int main(int argc, char **argv) {
         int count = epoll_wait(poll, events, 1024, -1);
         for (int i = 0; i < count; i++) {
             if (events[i].data.fd != listener) {
-                echo(events[i].data.fd, buffer, size);
+                echo(events[i].data.fd, buffer, size, events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
                 continue;
             }
             for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {

@@ -219,10 +219,10 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             let asked = if self.stays_awake() { Some(Duration::ZERO) } else { timeout };
             self.kernel.poll(asked, &mut self.events)?;
             self.shared.now = self.kernel.now();
-            // Else nothing can have happened yet: it asks again, without a turn for nothing.
             if asked == timeout || !self.events.is_empty() {
                 break timeout;
             }
+            // Nothing can have happened: it asks again, without a turn for nothing.
             if let Some(before) = empty_at.replace(self.shared.now) {
                 self.shared.metrics.idle_polling += self.shared.now.since(before);
             }

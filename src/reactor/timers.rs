@@ -9,8 +9,8 @@ use std::collections::BinaryHeap;
 use crate::clock::Tick;
 use crate::key::Key;
 
-/// How many entries that nobody waits for any more may lie in the queue, beside as many as there are live ones. So a queue never holds
-/// more than twice the deadlines, however fast connections come and go, and clearing up costs each of them a constant.
+/// A queue with no more stale entries than this is left alone. In a longer one up to half may be stale: so it is bounded however fast
+/// connections come and go, and clearing up costs each of them a constant.
 const STALE_MIN: usize = 64;
 
 /// The armed deadlines: at most one a source, which remembers it.
@@ -37,7 +37,7 @@ impl Timers {
         }
     }
 
-    /// Takes the deadline of a source back that is over, if it has one.
+    /// Takes the deadline of a source back, if it has one: its entry is stale from now on, and the source must remember it no more.
     pub fn disarm(&mut self, armed: Option<Tick>) {
         self.stale += usize::from(armed.is_some());
     }

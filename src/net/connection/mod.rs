@@ -1,7 +1,7 @@
 //! One connection: a stream, its latch, its phase, and the bytes that it had to keep.
 //!
 //! A turn drives it in three steps: [`receive`](Connection::receive) reads and calls the handler, [`send`](Connection::send) writes
-//! what the handler answered, [`settle`](Connection::settle) decides what should happen next. Only the reactor closes it.
+//! what the handler answered, [`settle`](Connection::settle), unless it is at rest, decides what should happen next. Only the reactor closes it.
 
 mod flags;
 mod held;
@@ -115,7 +115,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.held.owed()
     }
 
-    // What may happen to it from outside. Each of these puts it on the ready list (the reactor does).
+    // What may happen to it from outside. The reactor then puts it on the ready list, unless a deadline was early.
 
     /// Merges an event into the latch.
     pub fn latch(&mut self, readiness: Readiness) {

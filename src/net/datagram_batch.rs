@@ -2,9 +2,18 @@
 
 use std::ops::Range;
 
+use crate::net::arena::Arena;
 use crate::net::route::Route;
-use crate::net::shared::Arena;
 use crate::reply::Outgoing;
+
+/// What a call that received has learned of the socket's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// It was found empty, as by `WouldBlock`: the kernel owes an edge.
+    Empty,
+    /// More may wait.
+    Unknown,
+}
 
 /// A datagram that was received.
 #[derive(Debug)]

@@ -12,21 +12,12 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
 
 use crate::limits::Limits;
-use crate::net::datagram_batch::Received;
+use crate::net::datagram_batch::{Queue, Received};
 use crate::net::route::Route;
 #[cfg(target_os = "linux")]
 use crate::net::udp_batch;
 use crate::net::unix_path::UnixPath;
 use crate::net::wildcard_socket::WildcardSocket;
-
-/// What a call that received has learned of the socket's queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Queue {
-    /// It was found empty, as by `WouldBlock`: the kernel owes an edge.
-    Empty,
-    /// More may wait.
-    Unknown,
-}
 
 /// A non-blocking datagram socket.
 pub trait DatagramSocket {

@@ -1,6 +1,7 @@
 //! Sockets, and what is driven through them. Nothing here knows the loop: driving something returns what should happen next.
 
 pub mod acceptor;
+pub mod arena;
 pub mod bind;
 pub mod connection;
 pub mod datagram;

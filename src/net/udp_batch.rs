@@ -9,8 +9,7 @@ use mio::net::UdpSocket;
 use nix::sys::socket::{MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 
-use crate::net::datagram_batch::Received;
-use crate::net::datagram_socket::Queue;
+use crate::net::datagram_batch::{Queue, Received};
 use crate::net::ip_address::ip_address;
 use crate::net::route::Route;
 

@@ -28,8 +28,8 @@ mod packet_info {
     };
 
     use super::*;
+    use crate::net::datagram_batch::Queue;
     use crate::net::datagram_batch::Received;
-    use crate::net::datagram_socket::Queue;
     use crate::net::ip_address::ip_address;
     use crate::net::route::{Arrival, is_to_many};
     use crate::net::udp_batch;

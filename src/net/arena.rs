@@ -1,0 +1,79 @@
+//! The arena: where bytes lie from the read until the write of the same group.
+
+use crate::limits::Limits;
+
+/// The scratch memory of one group of sources: what was read, and what was composed in answer.
+///
+/// ```text
+///   bytes:     [ read by #1 | read by #2 | ... | free ..................... )
+///              0                              used                  2 x READ_MAX
+///   composed:  [ answers of #1 | answers of #2 | ... )
+/// ```
+///
+/// It belongs to the reactor, not to a connection: bytes live here from the read until the write of the same group, and only
+/// what a socket refuses moves to memory of the connection's own.
+pub struct Arena {
+    bytes: Box<[u8]>,
+    used: usize,
+    /// The composed answers of the group.
+    pub composed: Vec<u8>,
+}
+
+impl Arena {
+    /// Room for one more read of the largest size, however much the group has read before.
+    const SIZE: usize = 2 * Limits::READ_MAX;
+
+    /// Composed answers that the arena keeps memory for between groups; what a rare large group needed is given back.
+    const COMPOSED_KEPT: usize = 1024 * 1024;
+
+    /// An empty arena.
+    pub fn new() -> Arena {
+        Arena { bytes: vec![0; Arena::SIZE].into_boxed_slice(), used: 0, composed: Vec::new() }
+    }
+
+    /// Whether another read of the largest size fits.
+    pub fn has_room(&self) -> bool {
+        self.used + Limits::READ_MAX <= self.bytes.len() && self.composed.len() < Limits::READ_MAX
+    }
+
+    /// The free space, at most `size` of it.
+    pub fn space(&mut self, size: usize) -> &mut [u8] {
+        let end = self.bytes.len().min(self.used + size);
+        &mut self.bytes[self.used..end]
+    }
+
+    /// Keeps the first `count` bytes of the space for the rest of the group, and tells where they begin.
+    pub fn keep(&mut self, count: usize) -> usize {
+        let start = self.used;
+        self.used += count;
+        start
+    }
+
+    /// Gives everything from `start` on back: nobody refers to it.
+    pub fn release_from(&mut self, start: usize) {
+        self.used = start;
+    }
+
+    /// The bytes that were read.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes that were read and, apart from them, the composed ones.
+    pub fn parts(&mut self) -> (&[u8], &mut Vec<u8>) {
+        (&self.bytes, &mut self.composed)
+    }
+
+    /// Empties the arena for the next group.
+    pub fn reset(&mut self) {
+        self.used = 0;
+        self.composed.clear();
+        self.composed.shrink_to(Arena::COMPOSED_KEPT);
+    }
+}
+
+impl Default for Arena {
+    fn default() -> Arena {
+        Arena::new()
+    }
+}

@@ -88,8 +88,8 @@ impl<T: Stream, S> Connection<T, S> {
         self.phase == Phase::Open
     }
 
-    /// How much the next read may take: while bytes are owed, no more than may be owed besides; little while memory is short, and nothing while it is not
-    /// to be read.
+    /// How much the next read may take: while bytes are owed, no more than may be owed besides; little while memory is short, and
+    /// nothing while it is not to be read.
     #[cold]
     fn allowance<H>(&mut self, drive: &mut Drive<'_, H>) -> usize {
         let owed = self.owed() + drive.outgoing.len();

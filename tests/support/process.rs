@@ -14,11 +14,18 @@ use nix::unistd::Pid;
 
 use super::{PATIENCE, holds_within, wait_until};
 
-/// The built binary, untouched by the log level of whoever runs the tests.
+/// The built binary, untouched by the log level of whoever runs the tests; or another build of it, where `COOEE` says which.
 pub fn cooee(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cooee"));
+    let mut command = Command::new(std::env::var_os("COOEE").unwrap_or_else(|| env!("CARGO_BIN_EXE_cooee").into()));
     command.args(args).env_remove("RUST_LOG");
     command
+}
+
+/// The same command on one core of its own.
+pub fn on_core(core: usize, command: &Command) -> Command {
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", &core.to_string()]).arg(command.get_program()).args(command.get_args()).env_remove("RUST_LOG");
+    pinned
 }
 
 /// Lets this process hold as many sockets as it may.

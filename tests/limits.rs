@@ -7,26 +7,16 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
 use support::{Client, PATIENCE, Server, acknowledged, cooee, holds_within, run, wait_until};
 
 const REFUSAL: &[u8] = b"too many connections, try again later\n";
 
 fn acknowledged_line(message: &[u8]) -> Vec<u8> {
     [&acknowledged(message)[..], b"\n"].concat()
-}
-
-/// A client with so small a receive buffer that the server soon owes it what it does not read.
-fn connect_with_small_buffer(address: SocketAddr) -> Client {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&address.into()).expect("the server accepts");
-    Client::over(socket.into())
 }
 
 /// Writes `bytes` for as long as the peer takes any, and returns how many it took.
@@ -189,12 +179,12 @@ fn a_message_that_the_server_does_not_read_is_not_called_unfinished() {
         "tcp://127.0.0.1:0?sndbuf=16KiB",
     ]);
     let lines = [&[b'v'; 999][..], b"\n"].concat().repeat(500);
-    let mut reader = connect_with_small_buffer(server.address());
+    let mut reader = Client::connect_with_small_buffer(server.address());
     reader.send(&lines);
     reader.send(b"unfin");
     reader.wait_arrived();
     // This one never reads, and fills what is left of the queues until its time is up, after the reader's message's would be.
-    let mut hog = connect_with_small_buffer(server.address());
+    let mut hog = Client::connect_with_small_buffer(server.address());
     thread::sleep(Duration::from_millis(500));
     write_until_stuck(&mut hog, &[&[b'h'; 999][..], b"\n"].concat().repeat(4_000));
     reader.send(b"ished\n");
@@ -214,7 +204,7 @@ fn a_message_that_the_server_does_not_read_is_not_called_unfinished() {
 fn a_half_closed_peer_that_reads_nothing_is_not_waited_for_longer() {
     let server =
         Server::start(&["-v", "--half-closed-timeout=1s", "--idle-timeout=0", "tcp://127.0.0.1:0?sndbuf=8KiB"]);
-    let mut client = connect_with_small_buffer(server.address());
+    let mut client = Client::connect_with_small_buffer(server.address());
     client.send(&[7; 60_000]);
     client.shutdown();
     let start = Instant::now();
@@ -222,7 +212,7 @@ fn a_half_closed_peer_that_reads_nothing_is_not_waited_for_longer() {
     let closed = start.elapsed();
     assert!((0.5..3.0).contains(&closed.as_secs_f64()), "closed after {closed:?}");
     // One that reads gets everything, in whatever time it takes.
-    let mut client = connect_with_small_buffer(server.address());
+    let mut client = Client::connect_with_small_buffer(server.address());
     client.send(&[7; 60_000]);
     client.shutdown();
     let start = Instant::now();
@@ -249,7 +239,7 @@ fn slow_readers_cost_bounded_memory_and_are_closed_when_their_time_is_up() {
         });
     }
     let before = server.resident_bytes();
-    let mut stuck: Vec<Client> = (0..STUCK).map(|_| connect_with_small_buffer(server.address())).collect();
+    let mut stuck: Vec<Client> = (0..STUCK).map(|_| Client::connect_with_small_buffer(server.address())).collect();
     let flood = vec![7; 16 * 1024 * 1024];
     let grown = thread::scope(|scope| {
         for client in &mut stuck {
@@ -285,7 +275,7 @@ fn at_the_queue_limit_who_owes_waits_and_gets_everything_later() {
     let mut witness = server.connect();
     witness.echo(b"before");
     let bytes = support::Noise::new(5).bytes(2 * 1024 * 1024);
-    let clients: Vec<Client> = (0..STUCK).map(|_| connect_with_small_buffer(server.address())).collect();
+    let clients: Vec<Client> = (0..STUCK).map(|_| Client::connect_with_small_buffer(server.address())).collect();
     thread::scope(|scope| {
         for client in &clients {
             let mut writer = client.twin();

@@ -1,10 +1,13 @@
 //! Goal: the options of sockets do what they say: several processes share a port, silent peers are probed, and a connection is accepted when
-//! it speaks.
+//! it speaks; and the kernel keeps little for a peer that does not read.
 //!
 //! Method: two servers on one port, and what `/proc/net/tcp` tells of the server's sockets.
 #![cfg(feature = "cli")]
 
 mod support;
+
+use std::io::Write;
+use std::net::SocketAddr;
 
 use support::{Client, Server, cooee, run, tcp_row, wait_until};
 
@@ -64,4 +67,29 @@ fn a_connection_is_accepted_when_it_speaks_where_that_was_asked_for() {
     assert_eq!(server.summary().get("accepted"), 1, "that of the second one is not");
     deferred.echo(b"now it is");
     assert_eq!(server.summary().get("accepted"), 2);
+}
+
+#[test]
+fn the_kernel_keeps_little_for_a_peer_that_does_not_read() {
+    /// What the server's socket holds for a client that has been sent much and reads nothing.
+    fn kept(address: SocketAddr) -> usize {
+        let mut client = Client::connect_with_small_buffer(address);
+        client.stream.set_nonblocking(true).unwrap();
+        let mut queued = 0;
+        let mut quiet = 0;
+        wait_until("the server takes nothing more", || {
+            let taken = client.stream.write(&[7; 64 * 1024]).unwrap_or(0);
+            let row = tcp_row(address, client.stream.local_addr().unwrap());
+            queued = usize::from_str_radix(row[4].split(':').next().unwrap(), 16).unwrap();
+            quiet = if taken == 0 { quiet + 1 } else { 0 };
+            quiet == 50
+        });
+        queued
+    }
+    let server = Server::start(&["tcp://127.0.0.1:0", "tcp://127.0.0.1:0?notsent-lowat=256KiB"]);
+    let addresses = server.addresses();
+    let (little, more) = (kept(addresses[0]), kept(addresses[1]));
+    // One write that began below the mark may go over it.
+    assert!((16 * 1024..192 * 1024).contains(&little), "{little} bytes, and {more} with 256 KiB");
+    assert!(more > 192 * 1024, "{little} bytes, and {more} with 256 KiB");
 }

@@ -113,6 +113,9 @@ pub(crate) struct ServeArguments {
     /// The send buffer of a socket (SO_SNDBUF) [default: the system's]
     #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = "For each endpoint")]
     sndbuf: Option<usize>,
+    /// Bytes that the kernel takes for a TCP peer whose window is full (TCP_NOTSENT_LOWAT, Linux); 0 leaves it to the system
+    #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = units::small_size, help_heading = "For each endpoint")]
+    notsent_lowat: u32,
     /// Probe silent TCP connections after this time [default: never]
     #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = "For each endpoint")]
     keepalive: Option<Duration>,
@@ -167,6 +170,7 @@ impl ServeArguments {
                 backlog: self.backlog,
                 receive_buffer: self.rcvbuf,
                 send_buffer: self.sndbuf,
+                notsent_lowat: self.notsent_lowat,
                 keepalive: self.keepalive,
                 defer_accept: self.defer_accept,
                 reuse_port: self.reuse_port,

@@ -49,7 +49,7 @@ impl Default for Settings {
 }
 
 /// Every key of a query, in the order in which an error lists them.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "mode",
     "framing",
     "max-frame",
@@ -60,6 +60,7 @@ const KEYS: [&str; 13] = [
     "backlog",
     "rcvbuf",
     "sndbuf",
+    "notsent-lowat",
     "keepalive",
     "defer-accept",
     "reuse-port",
@@ -80,6 +81,7 @@ impl Settings {
             "backlog" => self.socket.backlog = backlog(value).map_err(wrong)?,
             "rcvbuf" => self.socket.receive_buffer = Some(units::buffer_size(value).map_err(wrong)?),
             "sndbuf" => self.socket.send_buffer = Some(units::buffer_size(value).map_err(wrong)?),
+            "notsent-lowat" => self.socket.notsent_lowat = units::small_size(value).map_err(wrong)?,
             "keepalive" => self.socket.keepalive = Some(seconds(value).map_err(wrong)?),
             "defer-accept" => self.socket.defer_accept = Some(seconds(value).map_err(wrong)?),
             "reuse-port" => self.socket.reuse_port = boolean(value).map_err(wrong)?,

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{PATIENCE, tcp_row, wait_until};
 
@@ -16,6 +16,15 @@ pub struct Client<S = TcpStream> {
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
         Client::over(TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts"))
+    }
+
+    /// One with so small a receive buffer that the server soon owes it what it does not read.
+    #[track_caller]
+    pub fn connect_with_small_buffer(address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&address.into()).expect("the server accepts");
+        Client::over(socket.into())
     }
 
     /// Waits until everything that was sent lies in the peer's socket: nothing is left in this one's send queue.

@@ -37,7 +37,7 @@ pub use network::Network;
 pub use noise::{Noise, noise};
 pub use peer::Peer;
 pub use probe::{Probe, Probing};
-pub use proc::{bound_ports, children, cpu_ticks, descriptors, resident_bytes, tcp_row};
+pub use proc::{bound_ports, children, cpu_ticks, descriptors, resident_bytes, tcp_memory, tcp_row};
 pub use process::{Collected, Process, Ran, cooee, finish, finish_within, on_core, raise_descriptor_limit, run, send};
 pub use python::python;
 pub use server::{Server, Summary};

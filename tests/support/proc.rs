@@ -17,6 +17,14 @@ pub fn cpu_ticks(process: u32) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
+/// Memory of the kernel that all TCP sockets of the machine have (`/proc/net/sockstat`), in bytes. It counts pages of 4 KiB.
+pub fn tcp_memory() -> usize {
+    let table = fs::read_to_string("/proc/net/sockstat").expect("the table can be read");
+    let line = table.lines().find(|line| line.starts_with("TCP:")).expect("a line of TCP");
+    let pages = line.rsplit("mem ").next().expect("a figure");
+    pages.trim().parse::<usize>().expect("a number") * 4096
+}
+
 /// How many descriptors a process has open.
 pub fn descriptors(process: u32) -> usize {
     fs::read_dir(format!("/proc/{process}/fd")).expect("the process lives").count()

@@ -1,0 +1,87 @@
+//! Goal: thousands of clients that send and never read cost a known amount of memory, of the server's and of the kernel's, nobody else
+//! is slower for it, and they are gone when their time is up.
+//!
+//! Method: clients with small buffers, so that what lies in the kernel lies on the server's side, send in small pieces until nobody takes
+//! any more. Then the server's resident memory is read, and what `/proc/net/sockstat` says that TCP has gained (both ends; of the
+//! whole machine, so other tests that hold megabytes would count). The standard probe runs from before the first until they are gone.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use support::{Client, Probe, Server, attempt, in_full, measured, raise_descriptor_limit, tcp_memory, wait_until};
+
+/// The server's resident memory: the bound of all queues, 128 MiB, and what it needs for itself.
+const RESIDENT_MOST: usize = 192 * 1024 * 1024;
+
+/// The kernel's memory for both ends of 5,000 connections.
+const KERNEL_MOST: usize = 1024 * 1024 * 1024;
+
+/// In full this is [`KERNEL_MOST`] for all of them.
+const KERNEL_MOST_EACH: usize = KERNEL_MOST / 5_000;
+
+/// Has every client send until none can; each sends whatever the server takes in the end.
+fn fill(clients: &mut [Client]) {
+    let piece = [b'x'; 4096];
+    let mut quiet = 0;
+    wait_until("nobody takes any more", || {
+        let mut taken = 0;
+        for client in &mut *clients {
+            loop {
+                match client.stream.write(&piece) {
+                    Ok(count) => taken += count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => panic!("a client cannot send: {error}"),
+                }
+            }
+        }
+        quiet = if taken == 0 { quiet + 1 } else { 0 };
+        quiet == 50
+    });
+}
+
+fn connect(address: SocketAddr) -> Client {
+    let client = Client::connect_with_small_buffer(address);
+    SockRef::from(&client.stream).set_send_buffer_size(4096).unwrap();
+    client.stream.set_nonblocking(true).unwrap();
+    client
+}
+
+fn scenario() -> Result<String, String> {
+    let stuck = in_full(300, 5_000);
+    let idle_timeout = in_full(Duration::from_secs(3), Duration::from_secs(30));
+    let time = in_full(Duration::from_secs(4), Duration::from_secs(45));
+    let server = Server::start(&["-v", &format!("--idle-timeout={}s", idle_timeout.as_secs())]);
+    let probe = Probe::calm(&server.url("tcp"), in_full(Duration::from_secs(1), Duration::from_secs(5)));
+    let before = tcp_memory();
+    let probing = probe.start(time);
+    let mut clients: Vec<Client> = (0..stuck).map(|_| connect(server.address())).collect();
+    fill(&mut clients);
+    let start = Instant::now();
+    let (resident, kernel) = (server.resident_bytes(), tcp_memory().saturating_sub(before));
+    wait_until("all of them are closed", || server.logged("idle-timeout") >= stuck);
+    let gone = start.elapsed();
+    let probed = probing.finish()?;
+    let mib = |bytes: usize| bytes as f64 / (1024.0 * 1024.0);
+    let found = format!(
+        "{stuck} readers that never read: RSS {:.0} MiB (at most 192), kernel {:.0} MiB for both ends (at most {:.0}), gone after {:.1} s \
+         (idle timeout {} s), {probed}",
+        mib(resident),
+        mib(kernel),
+        mib(stuck * KERNEL_MOST_EACH),
+        gone.as_secs_f64(),
+        idle_timeout.as_secs(),
+    );
+    let within = resident <= RESIDENT_MOST && kernel <= stuck * KERNEL_MOST_EACH && gone <= 2 * idle_timeout;
+    if within { Ok(found) } else { Err(found) }
+}
+
+#[test]
+fn thousands_that_never_read_cost_bounded_memory_and_are_gone_in_time() {
+    raise_descriptor_limit();
+    measured("7", &attempt(scenario));
+}

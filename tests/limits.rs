@@ -1,7 +1,8 @@
 //! Goal: each limit holds, whoever goes over it is told or closed cleanly, and nobody else notices.
 //!
-//! Method: clients that do what each limit is there for (too many, silent, trickling, never reading), measured from outside: what they
+//! Method: clients that do what each limit is there for (too many, silent, never reading), measured from outside: what they
 //! read, when they are closed, the server's memory and CPU time in `/proc`, and its log. A witness is served beside each of them.
+//! The limit of descriptors and unfinished messages have files of their own: `descriptor_limit.rs` and `slowloris.rs`.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -142,31 +143,6 @@ fn a_silent_connection_is_closed_in_time_and_an_active_one_is_not() {
     active.echo(b"still here");
 }
 
-#[test]
-fn an_unfinished_message_is_closed_although_it_trickles() {
-    let server = Server::start(&["-v", "--idle-timeout=1s", "--framing=line", "--bye=close"]);
-    let mut trickling = server.connect();
-    let mut whole = server.connect();
-    let start = Instant::now();
-    let mut closed = None;
-    trickling.stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    while start.elapsed() < Duration::from_millis(2500) {
-        // A whole message now and then is a sign of life, a byte of one is not.
-        whole.echo(b"a whole line\n");
-        if closed.is_none() {
-            let _ = trickling.stream.write(b"x");
-            match trickling.stream.read(&mut [0]) {
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                _ => closed = Some(start.elapsed()),
-            }
-        }
-    }
-    let closed = closed.expect("the trickle is closed");
-    assert!((0.9..2.0).contains(&closed.as_secs_f64()), "closed after {closed:?}");
-    server.wait_log("incomplete-timeout");
-    whole.echo(b"still here\n");
-}
-
 /// While all queues together are full, whoever owes is not read: then nobody can finish a message, and none is called unfinished.
 #[test]
 fn a_message_that_the_server_does_not_read_is_not_called_unfinished() {
@@ -305,55 +281,6 @@ fn a_connection_limit_that_does_not_fit_is_refused_at_the_start() {
     assert!(ran.stderr.contains("--max-connections 4000000000 does not fit"), "{ran:?}");
     assert!(ran.stderr.contains("ulimit -n"), "it says what to do: {ran:?}");
     assert_eq!(ran.stdout, b"", "nothing is bound");
-}
-
-/// Sets the descriptor limit of a running server.
-fn limit_descriptors(server: &Server, limit: usize) {
-    let status = Command::new("prlimit")
-        .args([format!("--pid={}", server.id()), format!("--nofile={limit}:{limit}")])
-        .status()
-        .expect("prlimit of util-linux");
-    assert!(status.success());
-}
-
-#[test]
-fn without_descriptors_the_loop_rests_and_serves_again_when_there_are_some() {
-    let server = Server::start(&[]);
-    limit_descriptors(&server, server.descriptors() + 5);
-    let mut clients: Vec<Client> = (0..5).map(|_| server.connect()).collect();
-    for client in &mut clients {
-        client.echo(b"within the limit");
-    }
-    // The kernel accepts these, and the server cannot.
-    let mut waiting: Vec<Client> = (0..20).map(|_| server.connect()).collect();
-    for client in &mut waiting {
-        client.send(b"patience");
-    }
-    server.wait_log("cannot accept");
-    let (ticks, start) = (server.cpu_ticks(), Instant::now());
-    while start.elapsed() < Duration::from_secs(1) {
-        clients[0].echo(b"served meanwhile");
-        thread::sleep(Duration::from_millis(50));
-    }
-    let used = server.cpu_ticks() - ticks;
-    assert!(used < 20, "{used} ticks of CPU time in a second, for nothing");
-    assert_eq!(server.logged("cannot accept"), 1, "{}", server.log());
-
-    // Two descriptors are free, and no new SYN comes to say so.
-    let free = Instant::now();
-    clients.truncate(3);
-    waiting[0].expect(b"patience");
-    waiting[1].expect(b"patience");
-    assert!(free.elapsed() < Duration::from_secs(2), "it took {:?}", free.elapsed());
-    for client in &mut clients {
-        client.echo(b"still here");
-    }
-    // As each leaves, the next is served.
-    for mut client in waiting.drain(2..).collect::<Vec<_>>() {
-        clients.pop();
-        client.expect(b"patience");
-        clients.push(client);
-    }
 }
 
 #[test]

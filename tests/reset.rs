@@ -6,11 +6,11 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP, SIGUSR1};
 use socket2::SockRef;
-use support::{Client, Server, len32, wait_until};
+use support::{Client, PATIENCE, Server, attempt, holds_within, in_full, len32, measured, wait_until};
 
 /// Ends the connection with a RST.
 fn reset(client: Client) {
@@ -52,26 +52,44 @@ fn bytes_in_front_of_a_reset_are_read() {
 
 #[test]
 fn connections_that_are_reset_before_they_are_accepted_are_gone_and_nothing_else() {
+    measured("3", &attempt(reset_in_the_backlog));
+}
+
+fn reset_in_the_backlog() -> Result<String, String> {
+    const RESETS: u64 = 2_000;
     let server = Server::start(&["--max-connections=1000"]);
-    let mut witness = server.connect();
+    let (mut witness, mut last) = (server.connect(), None);
     witness.echo(b"before");
+    let base = server.descriptors();
     server.signal(SIGSTOP);
-    for number in 0..300 {
+    for number in 0..RESETS {
         let mut client = server.connect();
         if number % 2 == 0 {
             client.send(b"and gone");
         }
         reset(client);
+        if number == RESETS / 2 {
+            let mut among_them = server.connect();
+            among_them.send(b"among them");
+            last = Some(among_them);
+        }
     }
-    let mut last = server.connect();
-    last.send(b"behind them");
+    let start = Instant::now();
     server.signal(SIGCONT);
-    last.expect(b"behind them");
+    let mut last = last.expect("one stays");
+    last.expect(b"among them");
+    // The one that stays has a descriptor too.
+    let are_back = holds_within(PATIENCE, || server.descriptors() == base + 1);
+    let took = start.elapsed();
+    assert!(are_back, "{} descriptors, and there were {base}: {}", server.descriptors(), server.log());
     witness.echo(b"after");
-    wait_summary(&server, "accepted=302 active=2");
+    wait_summary(&server, &format!("accepted={} active=2", RESETS + 2));
     drop((witness, last));
     let log = server.stop();
-    assert!(log.contains("closed=302("), "{log}");
+    assert!(log.contains(&format!("closed={}(", RESETS + 2)) && !log.contains("panicked"), "{log}");
+    let found =
+        format!("{RESETS} connects with a RST: no panic, descriptors back after {:.3} s (<= 1)", took.as_secs_f64());
+    if took <= in_full(PATIENCE, Duration::from_secs(1)) { Ok(found) } else { Err(found) }
 }
 
 #[test]

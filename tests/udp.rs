@@ -16,8 +16,8 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
 use support::{
-    Client, PATIENCE, Server, ask, can_forge, cooee, got_nothing, noise, receive, run, send, skip, udp_client,
-    udp_client_at, wait_until,
+    Client, PATIENCE, Server, ask, can_forge, got_nothing, noise, receive, send, skip, udp_client, udp_client_at,
+    wait_until,
 };
 
 /// The longest UDP payload over IPv4 (RFC 768: 65,535 less the two headers).
@@ -434,18 +434,6 @@ fn one_forged_datagram_between_two_servers_dies_at_the_rate() {
         // A full bucket each, and what the buckets gain while the ball flies: on a slow machine a few more.
         assert!((10..100).contains(&replies), "{replies} replies between two {mode} servers");
     }
-}
-
-#[test]
-fn a_second_server_cannot_take_the_port() {
-    let first = Server::start(&["udp://127.0.0.1:0"]);
-    let url = first.url("udp");
-    let second = run(cooee(&["serve"]).arg(&url), b"");
-    assert_eq!(second.code, Some(1));
-    assert!(second.stderr.contains("address in use") && second.stderr.contains(&url), "{}", second.stderr);
-    assert_eq!(second.printed(), "");
-    assert_eq!(ask(&udp_client(), first.address_of("udp"), b"unharmed"), b"unharmed");
-    first.stop();
 }
 
 #[test]

@@ -175,24 +175,6 @@ fn the_socket_of_a_dead_server_is_taken_over() {
 }
 
 #[test]
-fn the_socket_of_a_living_server_is_refused_and_its_server_unharmed() {
-    let folder = folder();
-    let path = folder.path().join("s");
-    for living in ["unix", "unixgram"] {
-        let server = Server::start(&[&url(living, &path)]);
-        for newcomer in ["unix", "unixgram"] {
-            let ended = serve(&[&url(newcomer, &path)]);
-            assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{ended:?}");
-            assert!(ended.stderr.contains("address in use"), "{ended:?}");
-            assert!(ended.stderr.contains(&url(newcomer, &path)), "the endpoint is not named: {ended:?}");
-            let ended = send(&[url(living, &path).as_str(), "-m", "unharmed"], b"");
-            assert_eq!(ended.printed(), "unharmed\n", "{newcomer} harmed {living}: {ended:?}");
-        }
-        server.stop();
-    }
-}
-
-#[test]
 fn a_living_server_whose_backlog_is_full_is_still_living() {
     let folder = folder();
     let path = folder.path().join("s");

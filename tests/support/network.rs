@@ -1,6 +1,10 @@
 //! A network of a test's own: a namespace with nothing but loopback, and a few ephemeral ports.
 
+use std::fs::File;
 use std::process::{Command, Stdio};
+use std::{panic, thread};
+
+use nix::sched::{CloneFlags, setns};
 
 use super::{Collected, Process, skip, wait_until};
 
@@ -33,5 +37,15 @@ impl Network {
         entering.arg(format!("--net=/proc/{}/ns/net", self.holder.id())).arg("--");
         entering.arg(command.get_program()).args(command.get_args()).env_remove("RUST_LOG");
         entering
+    }
+    /// Does something in a thread that is within the network. Whatever that starts is within it too.
+    pub fn within<T: Send>(&self, task: impl FnOnce() -> T + Send) -> T {
+        let network = File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("the holder lives");
+        let inside = || {
+            setns(&network, CloneFlags::CLONE_NEWNET).expect("whoever may make a network may enter it");
+            task()
+        };
+        let done = thread::scope(|scope| scope.spawn(inside).join());
+        done.unwrap_or_else(|failure| panic::resume_unwind(failure))
     }
 }

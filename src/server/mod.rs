@@ -170,9 +170,8 @@ fn says_bye(service: &Service, message: &[u8], cx: &mut Context<'_>) -> bool {
         return false;
     }
     if service.bye == Bye::Stop {
-        if !cx.orders.are_to_stop() {
-            log::info!("{} said bye to {}: draining", cx.peer, service.name);
-        }
+        let line = format_args!("{} said bye to {}: draining", cx.peer, service.name);
+        cx.log_limit.log(LogKind::Bye, Level::Info, cx.now, line);
         cx.orders.stop(Stop::Drain);
     }
     true

@@ -47,7 +47,7 @@ pub struct Metrics {
     pub closed: [u64; CloseReason::COUNT],
     /// Messages that handlers received: framed messages, datagrams, or reads where a stream is echoed raw.
     pub messages_in: u64,
-    /// Replies that handlers gave.
+    /// Replies that handlers gave to streams, and datagrams that left.
     pub messages_out: u64,
     /// Bytes read from connections and datagram sockets.
     pub bytes_in: u64,

@@ -143,13 +143,14 @@ impl Handler for Server {
         let Session::Client { service, .. } = session else { return };
         let service = &self.services[usize::from(*service)];
         service.log(bytes, cx);
+        // Which answers leave, and are counted, is not decided here.
+        count(false, cx);
+        // A `bye` is answered in discard mode too.
         if says_bye(service, bytes, cx) {
             cx.reply.send(BYE);
         } else {
             service.mode.answer_datagram(bytes.len(), &mut cx.reply);
         }
-        // A `bye` is answered in discard mode too.
-        count(cx.reply.has_answer(), cx);
     }
 
     fn refuse(&mut self, tag: usize, cx: &mut Context<'_>) {

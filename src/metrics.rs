@@ -10,7 +10,7 @@ use crate::close_reason::CloseReason;
 pub enum Dropped {
     /// An event for a source that no longer lives.
     StaleEvent,
-    /// A reply to a datagram whose sender has no name (an unbound Unix datagram socket).
+    /// A reply to a datagram whose sender has no name (an unbound Unix datagram socket), or whose route the kernel did not tell.
     Unnamed,
     /// A reply that would have gone to a privileged port, to 1900, to ourselves, or answered a broadcast or a multicast.
     Guarded,

@@ -43,7 +43,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of these services; a listener's tag is its service's place in the list.
+    /// A server of these services; a listener's tag is its service's place in the list, and so is the number of a datagram socket's
+    /// [`session`](Server::session).
+    ///
+    /// # Panics
+    ///
+    /// When somebody connects to a listener, or sends to a datagram socket, whose service is not in the list.
     pub fn new(services: Vec<Service>) -> Server {
         Server { services, report_signal: None, draining: false, killed_by: None }
     }
@@ -104,8 +109,8 @@ impl Handler for Server {
     type Session = Session;
 
     fn open(&mut self, tag: usize, _cx: &mut Context<'_>) -> Session {
-        match self.services.get(tag) {
-            Some(service) if service.is_raw() => Session::Raw { echoes: service.mode == Mode::Echo },
+        match &self.services[tag] {
+            service if service.is_raw() => Session::Raw { echoes: service.mode == Mode::Echo },
             _ => Server::session(tag),
         }
     }
@@ -185,4 +190,16 @@ fn break_off(reason: CloseReason, service: &Service, bytes: &[u8], cx: &mut Cont
     cx.log_limit.log(LogKind::BadFrame, Level::Warn, cx.now, line);
     cx.finish(reason);
     bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rehearsal::Rehearsal;
+
+    #[test]
+    #[should_panic(expected = "index out of bounds")]
+    fn a_listener_without_a_service_is_a_mistake_of_the_programmer() {
+        Rehearsal::open(&mut Server::new(Vec::new()), 0, 100);
+    }
 }

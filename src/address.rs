@@ -38,6 +38,8 @@ pub enum Peer<'a> {
     Unix(Option<&'a UnixAddress>),
     /// The one peer that a datagram socket is connected to.
     Connected,
+    /// Whoever sent a datagram of which the kernel did not tell.
+    Unknown,
 }
 
 impl<'a> Peer<'a> {
@@ -62,6 +64,7 @@ impl fmt::Display for Peer<'_> {
                 None => f.write_str("unix"),
             },
             Peer::Connected => f.write_str("the peer"),
+            Peer::Unknown => f.write_str("somebody"),
         }
     }
 }

@@ -175,11 +175,6 @@ impl Orders {
         self.wakes.is_empty() && self.connects.is_empty() && self.stop.is_none()
     }
 
-    /// Whether a stop is ordered already, in this turn.
-    pub fn are_to_stop(&self) -> bool {
-        self.stop.is_some()
-    }
-
     /// Stops the reactor; [`Stop::AtOnce`] outranks a drain.
     pub fn stop(&mut self, how: Stop) {
         if self.stop != Some(Stop::AtOnce) {

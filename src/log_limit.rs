@@ -22,11 +22,19 @@ pub enum LogKind {
     Datagram,
     /// All owed bytes together reached their bound.
     QueueLimit,
+    /// A peer's message is to stop the server. While it drains, others may say the same.
+    Bye,
 }
 
 impl LogKind {
-    const ALL: [LogKind; 5] =
-        [LogKind::AcceptFailed, LogKind::Refused, LogKind::BadFrame, LogKind::Datagram, LogKind::QueueLimit];
+    const ALL: [LogKind; 6] = [
+        LogKind::AcceptFailed,
+        LogKind::Refused,
+        LogKind::BadFrame,
+        LogKind::Datagram,
+        LogKind::QueueLimit,
+        LogKind::Bye,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -35,13 +43,14 @@ impl LogKind {
             LogKind::BadFrame => "bad frame",
             LogKind::Datagram => "datagram dropped",
             LogKind::QueueLimit => "queue limit reached",
+            LogKind::Bye => "said bye",
         }
     }
 
     /// How many lines a window shows. A state of the whole server is told once; what peers do differs, so a few are shown.
     fn burst(self) -> u32 {
         match self {
-            LogKind::AcceptFailed | LogKind::Refused | LogKind::QueueLimit => 1,
+            LogKind::AcceptFailed | LogKind::Refused | LogKind::QueueLimit | LogKind::Bye => 1,
             LogKind::BadFrame | LogKind::Datagram => 5,
         }
     }

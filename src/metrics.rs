@@ -10,7 +10,7 @@ use crate::close_reason::CloseReason;
 pub enum Dropped {
     /// An event for a source that no longer lives.
     StaleEvent,
-    /// A reply to a datagram whose sender has no name (an unbound Unix datagram socket).
+    /// A reply to a datagram whose sender has no name (an unbound Unix datagram socket), or whose route the kernel did not tell.
     Unnamed,
     /// A reply that would have gone to a privileged port, to 1900, to ourselves, or answered a broadcast or a multicast.
     Guarded,
@@ -47,7 +47,7 @@ pub struct Metrics {
     pub closed: [u64; CloseReason::COUNT],
     /// Messages that handlers received: framed messages, datagrams, or reads where a stream is echoed raw.
     pub messages_in: u64,
-    /// Replies that handlers gave.
+    /// Replies that handlers gave to streams, and datagrams that left.
     pub messages_out: u64,
     /// Bytes read from connections and datagram sockets.
     pub bytes_in: u64,

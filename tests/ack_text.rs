@@ -1,13 +1,13 @@
 //! Goal: an acknowledgement is right to the byte in every encoding, wherever the network cuts the text; and `bye` is exactly `bye`.
 //!
-//! Method: a text is sent in two writes, cut at every byte. Between them the server's trace tells that it has read the first. The
-//! expected bytes are computed with `encoding_rs`; the tutorial's own reply is spelled out in GBK by hand.
+//! Method: a text is sent in two writes, cut at every byte; and in as many writes as it has bytes; in full also in three, cut at every two
+//! bytes. Between them the server's trace tells that it has read the first. The expected bytes are computed with `encoding_rs`; the tutorial's own reply is spelled out in GBK by hand.
 #![cfg(feature = "cli")]
 
 mod support;
 
 use encoding_rs::Encoding;
-use support::{Client, Noise, Server, acknowledged, len32};
+use support::{Client, Noise, Server, acknowledged, is_full, len32, measured};
 
 /// Encodings with a text whose characters have one to four bytes, some of them ending in the byte of `]` or of a backslash.
 const TEXTS: [(&str, &str); 5] = [
@@ -44,6 +44,16 @@ impl Traced {
         Traced { server: Server::start(&[&["-vv"], endpoints].concat()), reads: 0 }
     }
 
+    /// Sends `bytes` in pieces that end at the cuts.
+    #[track_caller]
+    fn send_cut(&mut self, client: &mut Client, bytes: &[u8], cuts: &[usize]) {
+        let mut start = 0;
+        for end in cuts.iter().copied().chain([bytes.len()]) {
+            self.send(client, &bytes[start..end]);
+            start = end;
+        }
+    }
+
     /// Sends `bytes` and waits until the server has read them, so that they are not read with what is sent next. All that a server of
     /// this kind is sent has to come from here, or the reads are miscounted.
     #[track_caller]
@@ -54,28 +64,44 @@ impl Traced {
     }
 }
 
+/// Where to cut so many bytes: everywhere at once, at each byte, and in full at every two.
+fn cuts(length: usize) -> Vec<Vec<usize>> {
+    let mut cuts: Vec<Vec<usize>> = (1..length).map(|cut| vec![cut]).collect();
+    cuts.push((1..length).collect());
+    if is_full() {
+        cuts.extend((1..length).flat_map(|first| (first + 1..length).map(move |second| vec![first, second])));
+    }
+    cuts
+}
+
 #[test]
 fn a_chunk_never_splits_a_character() {
+    let mut splits = 0;
     for (label, text) in TEXTS {
         let mut traced = Traced::start(&[&endpoint(label, "chunk")]);
         let bytes = encode(label, text);
         let ends: Vec<usize> = text.char_indices().map(|(at, _)| encode(label, &text[..at]).len()).collect();
-        for cut in 1..bytes.len() {
+        for cuts in cuts(bytes.len()) {
             let mut client = traced.server.connect();
-            traced.send(&mut client, &bytes[..cut]);
-            traced.send(&mut client, &bytes[cut..]);
+            traced.send_cut(&mut client, &bytes, &cuts);
             // What is whole is acknowledged at once, and the beginning of a character waits for its end.
-            let whole = *ends.iter().rfind(|end| **end <= cut).unwrap();
-            let first = if whole > 0 { ack(&bytes[..whole]) } else { Vec::new() };
-            client.expect(&[first, ack(&bytes[whole..])].concat());
-            assert_eq!(client.finish(), b"", "{label}, cut at {cut}");
+            let mut wholes: Vec<usize> =
+                cuts.iter().map(|cut| *ends.iter().rfind(|end| *end <= cut).unwrap()).chain([0, bytes.len()]).collect();
+            wholes.sort();
+            wholes.dedup();
+            let expected: Vec<Vec<u8>> = wholes.windows(2).map(|whole| ack(&bytes[whole[0]..whole[1]])).collect();
+            client.expect(&expected.concat());
+            assert_eq!(client.finish(), b"", "{label}, cut at {cuts:?}");
+            splits += 1;
         }
         traced.server.stop();
     }
+    measured("25", &format!("chunks: {splits} splits of texts in {} encodings, every character whole", TEXTS.len()));
 }
 
 #[test]
 fn frames_are_the_same_wherever_they_are_cut() {
+    let mut splits = 0;
     for (label, text) in TEXTS {
         let mut traced = Traced::start(&[&endpoint(label, "line"), &endpoint(label, "len32")]);
         let addresses = traced.server.addresses();
@@ -84,15 +110,20 @@ fn frames_are_the_same_wherever_they_are_cut() {
         let exchanges = [(line(&message), line(&ack(&message))), (len32(&message), len32(&ack(&message)))];
         for (address, (request, reply)) in addresses.into_iter().zip(exchanges) {
             let mut client = Client::connect(address);
-            for cut in 1..request.len() {
-                traced.send(&mut client, &request[..cut]);
-                traced.send(&mut client, &request[cut..]);
+            for cuts in cuts(request.len()) {
+                traced.send_cut(&mut client, &request, &cuts);
                 client.expect(&reply);
+                splits += 1;
             }
             assert_eq!(client.finish(), b"", "{label}");
         }
         traced.server.stop();
     }
+    let encodings = TEXTS.len();
+    measured(
+        "25",
+        &format!("line and len32: {splits} splits of texts in {encodings} encodings, each answered as if unsplit"),
+    );
 }
 
 #[test]
@@ -252,6 +283,10 @@ fn bye_is_a_message_that_is_exactly_bye() {
     let mut client = Client::connect(addresses[1]);
     client.send(b"bye\r\n");
     assert_eq!(client.rest(), b"[bye]!\r\n");
+    measured(
+        "25",
+        "bye split, glued, longer or spelled otherwise: 16 of 16 conversations end, or go on, as they should",
+    );
 }
 
 #[test]

@@ -1,19 +1,15 @@
 //! Goal: wrong usage is answered in plain words with exit code 2 and nothing bound, a failure at run time with 1; stdout holds the
-//! endpoints and nothing else; and the log on stderr neither blocks nor ends the server, nor lets a client write to a terminal.
+//! endpoints and nothing else; and the log on stderr tells what was asked for. (What becomes of the program where nobody reads them is in
+//! `standard_streams.rs`, and what a client can write there in `log_injection.rs`.)
 //!
-//! Method: the built binary, as a user starts it: a table of mistakes with the words that the answer must have, and standard streams
-//! that are closed, full, or read by nobody.
+//! Method: the built binary, as a user starts it: a table of mistakes with the words that the answer must have.
 #![cfg(feature = "cli")]
 
 mod support;
 
-use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
-use std::process::Stdio;
-use std::time::Duration;
 
-use nix::sys::signal::Signal::SIGTERM;
-use support::{Client, PATIENCE, Process, Ran, Server, acknowledged, cooee, finish, len32, run, wait_until};
+use support::{Client, Ran, Server, acknowledged, cooee, run};
 
 /// Runs `cooee serve`, which is expected not to.
 fn serve_in_vain(args: &[&str]) -> Ran {
@@ -158,144 +154,6 @@ fn host_and_port_alone_serve_tcp_and_udp_on_one_port() {
     assert_eq!(server.stdout(), format!("listening tcp://{address} mode=echo\nlistening udp://{address} mode=echo\n"));
 }
 
-/// Starts `cooee serve` on a port that is known beforehand, for a server whose stdout cannot be read.
-fn serve_on_known_port(args: &[&str], streams: impl Fn(&mut std::process::Command)) -> (Process, SocketAddr) {
-    // The port is free now; another process may take it first, and then this is tried again.
-    for _ in 0..20 {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = cooee(&[&["serve", &format!("tcp://{address}")], args].concat());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        streams(&mut command);
-        let mut process = Process::spawn(&mut command);
-        let listens = support::holds_within(PATIENCE, || {
-            process.exit_within(Duration::ZERO).is_some() || std::net::TcpStream::connect(address).is_ok()
-        });
-        if listens && process.exit_within(Duration::ZERO).is_none() {
-            return (process, address);
-        }
-    }
-    panic!("no server on any port");
-}
-
-/// The writing end of a pipe that nobody reads any more.
-fn closed_pipe() -> Stdio {
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    writer.into()
-}
-
-fn check_serves_and_drains(mut process: Process, address: SocketAddr) {
-    let mut client = Client::connect(address);
-    client.echo(b"served all the same");
-    assert_eq!(client.finish(), b"");
-    process.signal(SIGTERM);
-    assert_eq!(process.exit_within(PATIENCE).expect("it drains").code(), Some(0));
-}
-
-#[test]
-fn standard_streams_that_nobody_reads_are_no_reason_not_to_serve() {
-    let (process, address) = serve_on_known_port(&["-vv"], |command| {
-        command.stdout(closed_pipe());
-    });
-    check_serves_and_drains(process, address);
-    let (process, address) = serve_on_known_port(&["-vv", "--log-messages"], |command| {
-        command.stderr(closed_pipe());
-    });
-    check_serves_and_drains(process, address);
-    // A disk that is full.
-    let (process, address) = serve_on_known_port(&["-vv", "--log-messages"], |command| {
-        command.stderr(std::fs::File::options().write(true).open("/dev/full").unwrap());
-    });
-    check_serves_and_drains(process, address);
-    // No descriptors 0, 1 and 2 at all.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let line = format!("exec \"$0\" serve -vv tcp://{address} <&- >&- 2>&-");
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", &line, env!("CARGO_BIN_EXE_cooee")]);
-    let process = Process::spawn(&mut command);
-    wait_until("it listens", || std::net::TcpStream::connect(address).is_ok());
-    check_serves_and_drains(process, address);
-}
-
-#[test]
-fn a_log_that_nobody_reads_does_not_hold_the_loop_up() {
-    let (mut reader, writer) = std::io::pipe().unwrap();
-    let args = ["--log-messages", "--framing=len32", "--idle-timeout=0"];
-    let (process, address) = serve_on_known_port(&args, |command| {
-        command.stderr(writer.try_clone().unwrap());
-    });
-    drop(writer);
-    let mut client = Client::connect(address);
-    // Far more than a pipe holds, in lines as long as they get. The server goes on without its log.
-    let message = len32(&[b'm'; 20_000]);
-    for _ in 0..60 {
-        client.echo(&message);
-    }
-    // Room for one page: the next line comes with the number of those that were lost, and must not block the loop either.
-    for _ in 0..20 {
-        reader.read_exact(&mut [0; 4096]).unwrap();
-        client.echo(&message);
-        client.echo(&len32(b"short"));
-        client.echo(&message);
-    }
-    let reading = support::Collected::of(reader);
-    wait_until("lost lines are told", || {
-        client.echo(&message);
-        reading.count("lines before this one were lost") > 0
-    });
-    assert!(reading.text().lines().all(|line| line.len() < 4096), "a line fits into a page of a pipe");
-    assert_eq!(client.finish(), b"");
-    let mut process = process;
-    process.signal(SIGTERM);
-    assert_eq!(process.exit_within(PATIENCE).expect("it drains").code(), Some(0));
-}
-
-/// Characters that do something to the place where they are shown.
-fn has_power(character: char) -> bool {
-    let bidirectional =
-        matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    character.is_control() || bidirectional || matches!(character, '\u{2028}' | '\u{2029}')
-}
-
-#[test]
-fn no_byte_of_a_client_has_power_over_a_terminal() {
-    let labels = ["utf-8", "gbk", "iso-2022-jp", "windows-1252", "shift_jis"];
-    let endpoints: Vec<String> = labels
-        .iter()
-        .map(|label| format!("tcp://127.0.0.1:0?framing=len32&log-messages=true&encoding={label}"))
-        .collect();
-    let server = Server::start(&endpoints.iter().map(String::as_str).collect::<Vec<_>>());
-    let all: Vec<u8> = (0..=255).collect();
-    let nasty = [
-        all.as_slice(),
-        b"\x1b]0;title\x07\x1b[2J\x1b[31m",
-        b"forged\n2026-01-01T00:00:00Z ERROR [cooee] all is lost\r\n",
-        b"\xc2\x9b31m\xc2\x85",
-        "\u{202e}txt.exe\u{2066}\u{2069}\u{200f}\u{61c}\u{2028}\u{2029}\u{feff}".as_bytes(),
-        "plain 数据".as_bytes(),
-        b"",
-        &[0x1b; 10_000],
-    ];
-    for address in server.addresses() {
-        let mut client = Client::connect(address);
-        for message in nasty {
-            client.echo(&len32(message));
-        }
-        assert_eq!(client.finish(), b"");
-    }
-    let log = server.stop();
-    let lines: Vec<&str> = log.split('\n').collect();
-    for line in &lines {
-        assert!(!line.chars().any(has_power), "{}", line.escape_debug());
-        assert!(line.len() < 4200, "a line of {} bytes", line.len());
-    }
-    let messages: Vec<&&str> = lines.iter().filter(|line| line.contains("message from 127.0.0.1:")).collect();
-    assert_eq!(messages.len(), labels.len() * nasty.len(), "one line each:\n{log}");
-    assert!(!lines.iter().any(|line| line.starts_with("2026-01-01T00:00:00Z ERROR")), "{log}");
-    // What is no danger is shown as it is.
-    assert!(messages.iter().any(|line| line.ends_with(": plain 数据")), "{log}");
-}
-
 #[test]
 fn messages_are_decoded_for_the_log_and_logged_only_where_that_was_asked_for() {
     let server = Server::start(&["tcp://127.0.0.1:0?log-messages=true&encoding=gbk&framing=line", "tcp://127.0.0.1:0"]);
@@ -357,12 +215,4 @@ fn what_is_open_to_a_network_is_warned_of() {
     let server = Server::start(&["tcp://127.0.0.1:0", "tcp://0.0.0.0:0"]);
     server.wait_log(&format!("tcp://{} is open to every network of this machine", server.addresses()[1]));
     assert_eq!(server.logged("is open to"), 1, "loopback is not: {}", server.log());
-}
-
-#[test]
-fn a_help_that_nobody_reads_ends_quietly() {
-    let mut command = cooee(&["serve", "--help"]);
-    command.stdin(Stdio::null()).stdout(closed_pipe()).stderr(Stdio::piped());
-    let ran = finish(Process::spawn(&mut command));
-    assert_eq!(ran.stderr, "", "{ran:?}");
 }

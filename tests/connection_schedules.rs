@@ -30,9 +30,12 @@ use cooee::net::stream::{ConnectProgress, Stream};
 use cooee::readiness::Readiness;
 use cooee::reply::Outgoing;
 
+use support::full::measured;
 use support::service::{Service, byte_at};
 
 mod support {
+    #[expect(dead_code, reason = "nothing here is shortened")]
+    pub mod full;
     pub mod service;
 }
 
@@ -491,8 +494,8 @@ fn check_end(case: &Case, reason: CloseReason, server: &Server, wire: &Wire) {
     assert_eq!(reason, expected);
 }
 
-/// Runs every schedule of one case.
-fn run_all(case: &Case) {
+/// Runs every schedule of one case; returns how many those are.
+fn run_all(case: &Case) -> u32 {
     let limits = Limits {
         write_limit: case.write_limit,
         read_budget: case.read_budget,
@@ -509,62 +512,57 @@ fn run_all(case: &Case) {
             break;
         }
     }
-    // Visible with `--nocapture`.
-    println!("{runs} schedules of {case:?}");
+    runs
 }
 
-/// Runs the case on both kinds of streams and with both ways to tell edges.
-fn run_on_every_stream(case: &Case) {
-    for short_read_drains in [true, false] {
-        for eager in [true, false] {
-            run_all(&Case { short_read_drains, eager, ..case.clone() });
+/// Runs the cases on both kinds of streams and with both ways to tell edges.
+fn run_on_every_stream(name: &str, cases: impl IntoIterator<Item = Case>) {
+    let mut runs = 0;
+    for case in cases {
+        for (short_read_drains, eager) in [(true, true), (true, false), (false, true), (false, false)] {
+            runs += run_all(&Case { short_read_drains, eager, ..case.clone() });
         }
     }
+    assert!(runs > 10_000, "{runs} schedules are not all");
+    measured("29", &format!("{name}: all {runs} schedules of {LENGTH} outcomes on one connection"));
 }
 
 #[test]
 fn echo_under_every_schedule() {
-    run_on_every_stream(&Case::default());
+    run_on_every_stream("echo", [Case::default()]);
 }
 
 #[test]
 fn messages_with_incomplete_rests_under_every_schedule() {
-    run_on_every_stream(&Case { service: Service::Twice, ..Case::default() });
+    run_on_every_stream("incomplete messages", [Case { service: Service::Twice, ..Case::default() }]);
 }
 
 #[test]
 fn several_reads_a_turn_under_every_schedule() {
     // A read costs 4 KiB of the budget at least, so that there are two.
-    run_on_every_stream(&Case { service: Service::Twice, read_budget: 4 * 1024 + 10, ..Case::default() });
+    let case = Case { service: Service::Twice, read_budget: 4 * 1024 + 10, ..Case::default() };
+    run_on_every_stream("several reads a turn", [case]);
 }
 
 #[test]
 fn back_pressure_under_every_schedule() {
-    for service in [Service::Echo, Service::Twice] {
-        run_on_every_stream(&Case { service, write_limit: 7, ..Case::default() });
-    }
+    let case = |service| Case { service, write_limit: 7, ..Case::default() };
+    run_on_every_stream("back-pressure", [Service::Echo, Service::Twice].map(case));
 }
 
 #[test]
 fn a_full_queue_under_every_schedule() {
-    for service in [Service::Echo, Service::Twice] {
-        run_on_every_stream(&Case { service, queue_limit: 1, ..Case::default() });
-    }
+    let case = |service| Case { service, queue_limit: 1, ..Case::default() };
+    run_on_every_stream("a full queue", [Service::Echo, Service::Twice].map(case));
 }
 
 #[test]
 fn a_server_that_says_bye_under_every_schedule() {
-    run_on_every_stream(&Case { says_bye: true, ..Case::default() });
+    run_on_every_stream("bye", [Case { says_bye: true, ..Case::default() }]);
 }
 
 #[test]
 fn a_drain_at_any_moment_under_every_schedule() {
-    for drain_at in 0..4 {
-        run_on_every_stream(&Case {
-            service: Service::Twice,
-            drain_at: Some(drain_at),
-            write_limit: 7,
-            ..Case::default()
-        });
-    }
+    let case = |step| Case { service: Service::Twice, drain_at: Some(step), write_limit: 7, ..Case::default() };
+    run_on_every_stream("a drain", (0..4).map(case));
 }

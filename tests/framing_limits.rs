@@ -6,7 +6,7 @@
 
 mod support;
 
-use support::{Client, Server, acknowledged, len32};
+use support::{Client, Server, acknowledged, len32, measured};
 
 const MAX: usize = 100;
 
@@ -51,6 +51,10 @@ fn a_length_of_exactly_the_limit_is_taken_and_one_more_is_not() {
     // What came before the offence is answered.
     let before = [len32(b"fine"), vec![0xff; 4]].concat();
     check_offence(&server, 0, &before, &len32(&acknowledged(b"fine")), told);
+    measured(
+        "24",
+        "lengths 0, 1, max - 1 and max are answered; max + 1 and 2^32 - 1 are closed as frame-too-long, beside a witness",
+    );
 }
 
 #[test]
@@ -122,7 +126,9 @@ fn a_message_cut_short_by_the_end_is_told_as_that() {
 
 #[test]
 fn a_thousand_false_claims_cost_no_memory() {
-    const CLAIM: u32 = 1024 * 1024;
+    const LARGEST: u32 = 1024 * 1024;
+    const LIARS: usize = 1000;
+    const GROWTH: usize = 10 * 1024 * 1024;
     let server = Server::start(&["--max-frame=1MiB", "--framing=len32"]);
     let mut witness = server.connect();
     let large = vec![b'w'; 300_000];
@@ -132,20 +138,35 @@ fn a_thousand_false_claims_cost_no_memory() {
         witness.expect(&len32(&large));
     });
     let before = server.resident_bytes();
-    let mut liars: Vec<Client> = (0..1000).map(|_| server.connect()).collect();
-    for liar in &mut liars {
-        liar.send(&CLAIM.to_be_bytes());
-        liar.send(b"that is all");
+    let mut most = 0;
+    // What may come, as long as it does not, and what may not.
+    for claim in [LARGEST, LARGEST + 1, u32::MAX] {
+        let mut liars: Vec<Client> = (0..LIARS).map(|_| server.connect()).collect();
+        for liar in &mut liars {
+            liar.send(&[&claim.to_be_bytes()[..], b"that is all"].concat());
+        }
+        // The witness is answered after them: what they sent has been read.
+        witness.echo(&len32(b"still here"));
+        let grown = server.resident_bytes().saturating_sub(before);
+        assert!(grown < GROWTH, "{grown} bytes for {LIARS} claims of {claim} bytes each");
+        most = most.max(grown);
+        for liar in liars {
+            let end = if claim == LARGEST { liar.finish() } else { liar.twin().rest() };
+            assert_eq!(end, b"", "a claim of {claim} bytes");
+        }
+        witness.echo(&len32(b"and after"));
     }
-    // The witness is answered after them: what they sent has been read.
-    witness.echo(&len32(b"still here"));
-    let grown = server.resident_bytes().saturating_sub(before);
-    assert!(grown < 10 * 1024 * 1024, "{grown} bytes for claims of 1 GiB together");
-    for liar in liars {
-        assert_eq!(liar.finish(), b"");
-    }
-    witness.echo(&len32(b"and after"));
     drop((witness, writer));
-    let log = server.stop();
-    assert!(log.contains("frame-truncated=1000"), "{log}");
+    let summary = server.drain();
+    assert_eq!(summary.get("frame-truncated"), LIARS as u64, "{summary:?}");
+    assert_eq!(summary.get("frame-too-long"), 2 * LIARS as u64, "{summary:?}");
+    let kib = most / 1024;
+    measured(
+        "24",
+        &format!(
+            "{LIARS} claims each of max, max + 1 and 2^32 - 1: RSS + {kib} KiB (<= 10 MiB), closed as frame-truncated {LIARS} of {LIARS}, \
+             frame-too-long {0} of {0}",
+            2 * LIARS
+        ),
+    );
 }

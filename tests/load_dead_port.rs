@@ -27,14 +27,22 @@ fn dead_port() -> (Socket, String) {
 #[test]
 fn a_dead_port_is_refused() {
     let (_held, url) = dead_port();
-    for args in [&["-d1s"][..], &["-c20", "-d1s"], &["-n100"], &["-d1s", "-R100"], &["-n10", "--churn"]] {
+    let mut slowest = Duration::ZERO;
+    let runs = [&["-d1s"][..], &["-c20", "-d1s"], &["-n100"], &["-d1s", "-R100"], &["-n10", "--churn"]];
+    for args in runs {
         let measured = load(&url, args);
         let shown = measured.shown();
         assert_eq!(measured.ran.code, Some(1), "{args:?}: {shown}");
         assert_eq!(measured.count("messages"), 0, "{args:?}: {shown}");
         assert!(measured.errors("refused") >= 1, "{args:?}: {shown}");
         assert!(measured.took < SOON, "{args:?}: {shown}");
+        slowest = slowest.max(measured.took);
     }
+    let count = runs.len();
+    support::measured(
+        "32",
+        &format!("a dead port: {count} of {count} runs refused, exit code 1, in {slowest:.1?} at most"),
+    );
 }
 
 #[test]
@@ -62,7 +70,9 @@ fn a_person_is_told_so_in_words() {
 fn a_connection_that_meets_itself_is_an_error() {
     const PORT: u16 = 40_000;
     let url = format!("tcp://127.0.0.1:{PORT}");
-    for args in [&["-d1s"][..], &["-n50"], &["-d1s", "-R50"], &["-c3", "-n50", "--churn"]] {
+    let mut met = 0;
+    let runs = [&["-d1s"][..], &["-n50"], &["-d1s", "-R50"], &["-c3", "-n50", "--churn"]];
+    for args in runs {
         // In the one before, the port rests for a minute (TIME_WAIT).
         let Some(network) = Network::start(PORT, PORT) else { return };
         let measured = Loading::start_command(&mut network.enter(&load_command(&url, args))).finish();
@@ -70,5 +80,11 @@ fn a_connection_that_meets_itself_is_an_error() {
         assert_eq!(measured.count("messages"), 0, "{args:?}: {}", measured.shown());
         assert!(measured.errors("self-connect") >= 1, "{args:?}: {}", measured.shown());
         assert!(measured.took < SOON, "{args:?}: {}", measured.shown());
+        met += measured.errors("self-connect");
     }
+    let count = runs.len();
+    support::measured(
+        "32",
+        &format!("{met} self-connects told, none taken for a server: {count} of {count} runs, exit code 1"),
+    );
 }

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
-use support::{Loading, Measured, Server, skip};
+use support::{Loading, Measured, Server, is_full, skip};
 
 const RUN: Duration = Duration::from_secs(10);
 const STOP: Duration = Duration::from_secs(2);
@@ -41,6 +41,8 @@ fn run_with_a_stop() -> (Measured, f64) {
 /// What is not as it has to be after a stop of so many seconds; empty where everything is.
 fn faults(measured: &Measured, stop: f64) -> Vec<String> {
     let run = RUN.as_secs_f64();
+    // In full the machine has nothing else to do, and the stop is as long as it was to be.
+    let stop = if is_full() { STOP.as_secs_f64() } else { stop };
     let expected = [
         ("p90", measured.latency("p90"), stop - 0.1 * run),
         ("p99", measured.latency("p99"), stop - 0.01 * run),
@@ -70,10 +72,14 @@ fn a_stopped_server_is_seen_from_the_due_time() {
         assert_eq!(measured.all_errors(), 0, "{}", measured.shown());
         let faults = faults(&measured, stop);
         if faults.is_empty() {
+            let name = |name| format!("{name} {:.3} s", measured.latency(name));
+            support::measured("31", &format!("{} (1.0 ± 5 %), {} (1.9 ± 5 %)", name("p90"), name("p99")));
             return;
         }
         // Where others take the processor, the generator says that its figures are not to be trusted, and is asked again.
         assert_eq!(measured.report["valid"], false, "{faults:?}: {}", measured.shown());
+        eprintln!("an attempt is not valid: {faults:?}");
     }
+    assert!(!is_full(), "not met in {ATTEMPTS} attempts");
     skip("this machine is too busy for 1,000 messages a second by schedule: no run was valid");
 }

@@ -37,6 +37,11 @@ fn sends_that_leave_late_are_counted_and_make_the_run_invalid() {
     assert_eq!(measured.count("messages"), 2000, "{shown}");
     assert_eq!(measured.all_errors(), 0, "{shown}");
     assert!(measured.latency("max") >= 0.19, "{shown}");
+    let late = measured.count("late");
+    support::measured(
+        "33",
+        &format!("the generator stopped for 200 ms at 1,000/s: {late} sends late (>= 190), run invalid, exit code 3"),
+    );
 }
 
 #[test]
@@ -93,6 +98,11 @@ fn out_of_ports_is_told() {
     assert!(measured.errors("no-port") >= 30, "{}", measured.shown());
     assert_eq!(measured.count("connections"), 20, "{}", measured.shown());
     assert_eq!(measured.count("messages"), 1000, "{}", measured.shown());
+    let (errors, took) = (measured.errors("no-port"), measured.took);
+    support::measured(
+        "33",
+        &format!("20 ports for 50 connections: {errors} errors no-port (>= 30), ended in {took:.1?}"),
+    );
 }
 
 #[test]
@@ -121,6 +131,14 @@ fn out_of_ports_by_churn_is_told_and_no_hang() {
     assert!(measured.took < Duration::from_secs(8), "{}", measured.shown());
     // Where the kernel gives ports back early, it goes on; where it does not, that is told.
     assert!(measured.errors("no-port") >= 1 || measured.count("messages") > 100, "{}", measured.shown());
+    let (errors, messages) = (measured.errors("no-port"), measured.count("messages"));
+    support::measured(
+        "33",
+        &format!(
+            "20 ports and churn for 2 s: {messages} messages, {errors} errors no-port, no hang ({:.1?})",
+            measured.took
+        ),
+    );
 }
 
 #[test]

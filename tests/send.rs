@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use support::{
-    Collected, Noise, PATIENCE, Process, Ran, Server, cooee, cpu_ticks, finish, resident_bytes, run, wait_until,
+    Collected, Noise, PATIENCE, Process, Ran, Server, cooee, cpu_ticks, finish, measured, resident_bytes, run,
+    wait_until,
 };
 
 fn send(address: impl ToString, args: &[&str]) -> Command {
@@ -283,19 +284,47 @@ fn a_standard_output_that_cannot_be_written_is_a_failure() {
 
 #[test]
 fn a_standard_output_that_takes_nothing_is_not_waited_for_longer_than_agreed() {
-    let address = serve_one(|mut stream| {
-        let _ = stream.write_all(&b"more\n".repeat(20_000));
-        let _ = stream.read(&mut [0; 100]);
-    });
     let (reader, writer) = std::io::pipe().unwrap();
-    let mut command = send(address, &["--wait=700ms", "-m", "hi"]);
-    let start = Instant::now();
-    let process = Process::spawn(command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()));
+    // A terminal is ready while it has room for one byte.
+    let (person, program) = terminal();
+    for (what, output) in [("pipe", Stdio::from(writer)), ("terminal", Stdio::from(program))] {
+        let address = serve_one(|mut stream| {
+            let _ = stream.write_all(&b"more\n".repeat(20_000));
+            let _ = stream.read(&mut [0; 100]);
+        });
+        let mut command = send(address, &["--wait=700ms", "-m", "hi"]);
+        let start = Instant::now();
+        let process = Process::spawn(command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped()));
+        let ran = finish(process);
+        check_fails(&ran, "standard output takes nothing");
+        let took = start.elapsed();
+        assert!((0.6..5.0).contains(&took.as_secs_f64()), "it took {took:?}");
+        measured(
+            "14",
+            &format!("send prints to a {what} that nobody reads: it ends after --wait (700 ms), {took:.1?}"),
+        );
+    }
+    drop((reader, person));
+}
+
+#[test]
+fn a_terminal_that_is_read_late_is_shown_everything() {
+    let text: String = (0..20_000).map(|number| format!("line {number}\n")).collect();
+    let server = Server::start(&["--framing=line"]);
+    let (person, program) = terminal();
+    let mut command = send(server.address(), &["--framing=line"]);
+    let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(program).stderr(Stdio::piped()));
+    drop(command);
+    let mut pipe = process.child().stdin.take().unwrap();
+    let input = text.clone();
+    thread::spawn(move || drop(pipe.write_all(input.as_bytes())));
+    // It has printed what the terminal holds when it uses no more time.
+    server.wait_summary("the first lines are there", |summary| summary.get("messages_in") > 500);
+    let screen = Collected::of(person);
     let ran = finish(process);
-    check_fails(&ran, "standard output takes nothing");
-    let took = start.elapsed();
-    assert!((0.6..5.0).contains(&took.as_secs_f64()), "it took {took:?}");
-    drop(reader);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    wait_until("the terminal ends", || screen.is_closed());
+    assert!(screen.text().replace("\r\n", "\n") == text, "{} bytes of {}", screen.bytes().len(), text.len());
 }
 
 #[test]

@@ -152,6 +152,7 @@ fn source_ports_of_services_get_no_reply() {
         assert!(silent.iter().all(got_nothing), "{endpoint} answered a service");
         let summary = server.drain();
         assert_eq!((summary.get("messages_in"), summary.get("bytes_out")), (guarded + 1, 16));
+        assert_eq!(summary.get("messages_out"), 1, "what did not leave is no message");
     }
 }
 

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::report::visible::visible;
+
 /// What went wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -13,13 +15,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Tells it on stderr. Where nobody reads that any more, the exit code still says it.
+    /// Tells it on stderr, in one line: arguments, and files of others, are quoted in it. Where nobody reads that any more, the exit
+    /// code still says it.
     pub(crate) fn report(&self) -> ExitCode {
         let (message, code) = match self {
             Failure::Usage(message) => (message, 2),
             Failure::Runtime(message) => (message, 1),
         };
-        let _ = writeln!(io::stderr(), "cooee: {message}");
+        let _ = writeln!(io::stderr(), "cooee: {}", visible(message));
         ExitCode::from(code)
     }
 }

@@ -1,7 +1,8 @@
 //! The log on stderr: lines by `simple_logger`, which neither block the loop nor end it.
 //!
 //! `simple_logger` prints with `eprintln!`, which waits while a pipe is full and panics when nobody reads any more or the disk is full. So
-//! the descriptor is asked first, a line is cut to what a ready pipe takes at once, and a panic is contained.
+//! the descriptor is asked first, a line is cut to what a ready pipe takes at once, a terminal is made not to block, and a panic is
+//! contained.
 
 use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
@@ -12,7 +13,7 @@ use simple_logger::SimpleLogger;
 
 use crate::cli::arguments::LogArguments;
 use crate::cli::failure::Failure;
-use crate::net::standard_stream::stderr_is_ready;
+use crate::net::standard_stream::{reopen_stderr, stderr_is_ready};
 
 /// The longest message, in bytes. With time, level and module it stays below 4,096, which a pipe that is ready takes at once.
 const LINE_MAX: usize = 4_000;
@@ -34,6 +35,7 @@ pub(crate) fn start(arguments: &LogArguments) -> Result<(), Failure> {
     let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let inner = inner.with_utc_timestamps().with_colors(colors);
     log::set_max_level(inner.max_level());
+    reopen_stderr();
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if !PRINTING.load(Ordering::Relaxed) {

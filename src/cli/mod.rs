@@ -21,15 +21,23 @@ mod server_meter;
 pub mod settings;
 mod units;
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::cli::arguments::{Arguments, Command};
+use crate::report::visible::visible;
+
+/// The same error about arguments that can be shown: clap quotes them as they are. (What is not UTF-8 it does not quote.)
+fn without_power(error: clap::Error) -> clap::Error {
+    let shown = env::args_os().map(|argument| visible(&argument.to_string_lossy()));
+    Arguments::try_parse_from(shown).err().unwrap_or(error)
+}
 
 /// Parses the arguments, does what they say, and tells how it went.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| without_power(error).exit());
     let result = logger::start(&arguments.log).and_then(|()| match &arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Send(arguments) => send::run(arguments),

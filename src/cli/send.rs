@@ -89,9 +89,9 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));
     let mut reactor = Reactor::new(limits).map_err(cannot_start)?;
     let mut client = Client::new(options);
-    let output = reactor.attach(Socket::Output(StandardOutput::default()), Session::Output).map_err(cannot_start)?;
+    let output = reactor.attach(Socket::Output(StandardOutput::open()), Session::Output).map_err(cannot_start)?;
     let input = match reads_input {
-        true => Some(reactor.attach(Socket::Input(StandardInput::default()), Session::Input).map_err(cannot_start)?),
+        true => Some(reactor.attach(Socket::Input(StandardInput::open()), Session::Input).map_err(cannot_start)?),
         false => None,
     };
     let register = |socket| reactor.receive(socket, Session::Server);

@@ -1,6 +1,6 @@
 //! `cooee serve`: checks everything, binds everything, then turns the reactor until it has drained.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ use crate::cli::settings::Settings;
 use crate::net::bind;
 use crate::net::datagram_socket::DatagramEndpoint;
 use crate::net::listener::ListeningSocket;
+use crate::net::standard_stream::StandardOutput;
 use crate::net::stream::Socket;
 use crate::reactor::Reactor;
 use crate::server::service::Service;
@@ -208,11 +209,14 @@ fn warn_of_exposure(service: &Service, address: SocketAddr) {
     log::warn!("{} is open to {who}: {what}; there is no authentication and no encryption", service.name);
 }
 
-/// Prints one line an endpoint. A closed standard output is no reason not to serve.
+/// Prints one line an endpoint. A standard output that is closed or full is no reason not to serve.
 fn announce(lines: &[String]) {
-    let mut stdout = io::stdout().lock();
-    let printed = lines.iter().try_for_each(|line| stdout.write_all(line.as_bytes())).and_then(|()| stdout.flush());
-    if let Err(error) = printed {
+    let mut stdout = StandardOutput::open();
+    let mut print = |line: &String| match stdout.write(line.as_bytes()) {
+        Ok(count) if count < line.len() => Err(io::ErrorKind::WriteZero.into()),
+        result => result,
+    };
+    if let Err(error) = lines.iter().try_for_each(|line| print(line).map(drop)) {
         log::warn!("cannot print the endpoints: {error}");
     }
 }

@@ -231,6 +231,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             match sent {
                 Ok(count) => {
                     let (left, others) = waiting.split_at(count.min(waiting.len()));
+                    metrics.messages_out += left.len() as u64;
                     metrics.bytes_out += left.iter().map(|answer| answer.bytes(arena).len() as u64).sum::<u64>();
                     waiting = others;
                 }

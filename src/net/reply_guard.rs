@@ -33,6 +33,7 @@ impl ReplyGuard {
             Route::Connected => Ok(()),
             Route::Unix(address) if address.is_unnamed() => Err(Dropped::Unnamed),
             Route::Unix(_) => Ok(()),
+            Route::Unknown => Err(Dropped::Unnamed),
             Route::Ip { source, arrival } => {
                 let port = source.port();
                 let to_many = arrival.is_some_and(|arrival| arrival.to_many);
@@ -90,6 +91,11 @@ mod tests {
             assert_eq!(admit(guard, &route), Err(Dropped::Guarded), "port {port}");
         }
         assert_eq!(admit(guard, &from("127.0.0.1:1024")), Ok(()));
+    }
+
+    #[test]
+    fn nobody_is_answered_whose_address_was_not_told() {
+        assert_eq!(admit("0.0.0.0:9000", &Route::Unknown), Err(Dropped::Unnamed));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Route {
     Unix(UnixAddress),
     /// From the one peer that the socket is connected to.
     Connected,
+    /// The kernel did not tell.
+    Unknown,
 }
 
 /// How a datagram reached a socket that is bound to every address of the machine.
@@ -39,6 +41,7 @@ impl Route {
             Route::Ip { source, .. } => Peer::Ip(source),
             Route::Unix(address) => Peer::Unix(Some(address)),
             Route::Connected => Peer::Connected,
+            Route::Unknown => Peer::Unknown,
         }
     }
 }

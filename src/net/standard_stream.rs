@@ -2,13 +2,19 @@
 //!
 //! `O_NONBLOCK` belongs to the open file, which the user's shell shares: setting it on an inherited descriptor changes the
 //! shell. So the descriptors stay blocking, and `poll(2)` with timeout 0 is asked before each call.
+//!
+//! That is not enough for a terminal: it is ready while it has room for a single byte, and a line that is longer waits for somebody to
+//! read. So a terminal that is written to is opened once more, as an open file of our own, which does not block (Linux).
 
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
 use nix::errno::Errno;
+use nix::libc::{O_NOCTTY, O_NONBLOCK};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd;
 
@@ -17,29 +23,74 @@ use nix::unistd;
 const PIPE_BUF: usize = 4096;
 
 /// Standard input.
-#[derive(Debug, Default)]
-pub struct StandardInput(());
+#[derive(Debug)]
+pub struct StandardInput {
+    shared: io::Stdin,
+}
 
 /// Standard output.
-#[derive(Debug, Default)]
-pub struct StandardOutput(());
+#[derive(Debug)]
+pub struct StandardOutput {
+    shared: io::Stdout,
+    /// The terminal that it is, opened once more.
+    terminal: Option<File>,
+}
 
 impl StandardInput {
+    /// Takes it as it is.
+    pub fn open() -> StandardInput {
+        StandardInput { shared: io::stdin() }
+    }
+
     /// Reads what is there (`read(2)`), or answers `WouldBlock`.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let input = io::stdin();
-        ask(input.as_fd(), PollFlags::POLLIN)?;
-        Ok(unistd::read(input, buffer)?)
+        ask(self.as_fd(), PollFlags::POLLIN)?;
+        Ok(unistd::read(self.as_fd(), buffer)?)
+    }
+}
+
+impl AsFd for StandardInput {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.as_fd()
     }
 }
 
 impl StandardOutput {
+    /// Takes it as it is, but opens a terminal once more.
+    pub fn open() -> StandardOutput {
+        let shared = io::stdout();
+        let terminal = reopen_terminal(&shared);
+        StandardOutput { shared, terminal }
+    }
+
     /// Writes at most [`PIPE_BUF`] bytes (`write(2)`), or answers `WouldBlock`.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let output = io::stdout();
-        ask(output.as_fd(), PollFlags::POLLOUT)?;
-        Ok(unistd::write(output, &bytes[..bytes.len().min(PIPE_BUF)])?)
+        ask(self.as_fd(), PollFlags::POLLOUT)?;
+        Ok(unistd::write(self.as_fd(), &bytes[..bytes.len().min(PIPE_BUF)])?)
     }
+}
+
+impl AsFd for StandardOutput {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.terminal.as_ref().map_or(self.shared.as_fd(), File::as_fd)
+    }
+}
+
+/// Puts an open file of our own in the place of standard error, where that is a terminal: one that takes no more answers `WouldBlock` then.
+pub fn reopen_stderr() {
+    if let Some(terminal) = reopen_terminal(&io::stderr()) {
+        // Where it cannot be replaced it stays as it was.
+        let _ = unistd::dup2_stderr(terminal);
+    }
+}
+
+/// Opens the terminal of a descriptor once more. None where it is no terminal, or where that is not allowed (after `su`, say).
+fn reopen_terminal(descriptor: &(impl IsTerminal + AsRawFd)) -> Option<File> {
+    if !descriptor.is_terminal() {
+        return None;
+    }
+    let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    OpenOptions::new().write(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path).ok()
 }
 
 /// Whether standard error takes a line at once, and somebody may still read it. A terminal that was stopped (^S) does not.
@@ -67,22 +118,22 @@ fn allow_files(registered: io::Result<()>) -> io::Result<()> {
 }
 
 macro_rules! standard_source {
-    ($stream:ty, $descriptor:expr) => {
+    ($stream:ty) => {
         impl event::Source for $stream {
             fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-                allow_files(SourceFd(&$descriptor.as_raw_fd()).register(registry, token, interest))
+                allow_files(SourceFd(&self.as_fd().as_raw_fd()).register(registry, token, interest))
             }
 
             fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-                allow_files(SourceFd(&$descriptor.as_raw_fd()).reregister(registry, token, interest))
+                allow_files(SourceFd(&self.as_fd().as_raw_fd()).reregister(registry, token, interest))
             }
 
             fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-                SourceFd(&$descriptor.as_raw_fd()).deregister(registry)
+                SourceFd(&self.as_fd().as_raw_fd()).deregister(registry)
             }
         }
     };
 }
 
-standard_source!(StandardInput, io::stdin());
-standard_source!(StandardOutput, io::stdout());
+standard_source!(StandardInput);
+standard_source!(StandardOutput);

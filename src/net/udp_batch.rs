@@ -20,12 +20,12 @@ const BATCH: usize = 8;
 const SLOT: usize = 64 * 1024;
 
 /// Receives as many datagrams as wait, and as `buffer` has slots for. Each has room for the control messages that `control` has
-/// room for, and came along the route that `route_of` finds; one without is not taken.
+/// room for, and came along the route that `route_of` finds.
 pub(in crate::net) fn receive(
     socket: &UdpSocket,
     buffer: &mut [u8],
     control: Option<Vec<u8>>,
-    route_of: impl Fn(&RecvMsg<'_, '_, SockaddrStorage>) -> Option<Route>,
+    route_of: impl Fn(&RecvMsg<'_, '_, SockaddrStorage>) -> Route,
     received: &mut Vec<Received>,
 ) -> io::Result<Queue> {
     let count = BATCH.min(buffer.len() / SLOT);
@@ -40,19 +40,20 @@ pub(in crate::net) fn receive(
     for message in messages {
         let start = taken * SLOT;
         taken += 1;
-        if let Some(route) = route_of(&message) {
-            let range = start..start + message.bytes;
-            received.push(Received { range, route, is_cut: message.flags.contains(MsgFlags::MSG_TRUNC) });
-        }
+        received.push(Received {
+            range: start..start + message.bytes,
+            route: route_of(&message),
+            is_cut: message.flags.contains(MsgFlags::MSG_TRUNC),
+        });
     }
     // The kernel stops early where it finds the queue empty, and at an error of the socket: but that comes with an edge of its own.
     Ok(if taken < count { Queue::Empty } else { Queue::Unknown })
 }
 
-/// The route of a datagram on a socket that is bound to one address. Every one has a source.
-pub(in crate::net) fn route_to_one_address(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Route> {
-    let source = message.address.as_ref().and_then(ip_address)?;
-    Some(Route::Ip { source, arrival: None })
+/// The route of a datagram on a socket that is bound to one address.
+pub(in crate::net) fn route_to_one_address(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Route {
+    let source = message.address.as_ref().and_then(ip_address);
+    source.map_or(Route::Unknown, |source| Route::Ip { source, arrival: None })
 }
 
 /// Sends the first datagrams of `batch`, up to one that the kernel refuses.

@@ -72,8 +72,7 @@ mod packet_info {
                 Some(&mut self.control),
                 MsgFlags::empty(),
             )?;
-            let route = route_of(&message, self.loopback).ok_or(io::ErrorKind::AddrNotAvailable)?;
-            Ok((message.bytes, route))
+            Ok((message.bytes, route_of(&message, self.loopback)))
         }
 
         /// Many at once; see [`DatagramSocket`](crate::net::datagram_socket::DatagramSocket).
@@ -120,11 +119,12 @@ mod packet_info {
         }
     }
 
-    /// None where the kernel has not told what it was asked for.
-    fn route_of(message: &RecvMsg<'_, '_, SockaddrStorage>, loopback: u32) -> Option<Route> {
-        let source = message.address.as_ref().and_then(ip_address)?;
+    fn route_of(message: &RecvMsg<'_, '_, SockaddrStorage>, loopback: u32) -> Route {
+        let source = message.address.as_ref().and_then(ip_address);
+        // Control messages that were cut short are none.
+        let (Some(source), Ok(controls)) = (source, message.cmsgs()) else { return Route::Unknown };
         let mut arrival: Option<Arrival> = None;
-        for control in message.cmsgs().ok()? {
+        for control in controls {
             let (destination, to_many, interface) = match control {
                 ControlMessageOwned::Ipv4PacketInfo(info) => {
                     let (written, ours) = (ipv4(info.ipi_addr), ipv4(info.ipi_spec_dst));
@@ -139,7 +139,7 @@ mod packet_info {
             let to_many = to_many || is_to_many(destination) || arrival.is_some_and(|other| other.to_many);
             arrival = Some(Arrival { destination, to_many, over_loopback: interface == loopback });
         }
-        Some(Route::Ip { source, arrival })
+        Route::Ip { source, arrival }
     }
 
     fn ipv4(address: in_addr) -> Ipv4Addr {

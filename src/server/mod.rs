@@ -43,7 +43,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of these services; a listener's tag is its service's place in the list.
+    /// A server of these services; a listener's tag is its service's place in the list, and so is the number of a datagram socket's
+    /// [`session`](Server::session).
+    ///
+    /// # Panics
+    ///
+    /// When somebody connects to a listener, or sends to a datagram socket, whose service is not in the list.
     pub fn new(services: Vec<Service>) -> Server {
         Server { services, report_signal: None, draining: false, killed_by: None }
     }
@@ -104,8 +109,8 @@ impl Handler for Server {
     type Session = Session;
 
     fn open(&mut self, tag: usize, _cx: &mut Context<'_>) -> Session {
-        match self.services.get(tag) {
-            Some(service) if service.is_raw() => Session::Raw { echoes: service.mode == Mode::Echo },
+        match &self.services[tag] {
+            service if service.is_raw() => Session::Raw { echoes: service.mode == Mode::Echo },
             _ => Server::session(tag),
         }
     }
@@ -143,13 +148,14 @@ impl Handler for Server {
         let Session::Client { service, .. } = session else { return };
         let service = &self.services[usize::from(*service)];
         service.log(bytes, cx);
+        // Which answers leave, and are counted, is not decided here.
+        count(false, cx);
+        // A `bye` is answered in discard mode too.
         if says_bye(service, bytes, cx) {
             cx.reply.send(BYE);
         } else {
             service.mode.answer_datagram(bytes.len(), &mut cx.reply);
         }
-        // A `bye` is answered in discard mode too.
-        count(cx.reply.has_answer(), cx);
     }
 
     fn refuse(&mut self, tag: usize, cx: &mut Context<'_>) {
@@ -170,9 +176,8 @@ fn says_bye(service: &Service, message: &[u8], cx: &mut Context<'_>) -> bool {
         return false;
     }
     if service.bye == Bye::Stop {
-        if !cx.orders.are_to_stop() {
-            log::info!("{} said bye to {}: draining", cx.peer, service.name);
-        }
+        let line = format_args!("{} said bye to {}: draining", cx.peer, service.name);
+        cx.log_limit.log(LogKind::Bye, Level::Info, cx.now, line);
         cx.orders.stop(Stop::Drain);
     }
     true
@@ -185,4 +190,16 @@ fn break_off(reason: CloseReason, service: &Service, bytes: &[u8], cx: &mut Cont
     cx.log_limit.log(LogKind::BadFrame, Level::Warn, cx.now, line);
     cx.finish(reason);
     bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rehearsal::Rehearsal;
+
+    #[test]
+    #[should_panic(expected = "index out of bounds")]
+    fn a_listener_without_a_service_is_a_mistake_of_the_programmer() {
+        Rehearsal::open(&mut Server::new(Vec::new()), 0, 100);
+    }
 }

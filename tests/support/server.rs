@@ -163,6 +163,11 @@ impl Server {
         self.stderr.text()
     }
 
+    /// The same, byte for byte.
+    pub fn log_bytes(&self) -> Vec<u8> {
+        self.stderr.bytes()
+    }
+
     /// How often it has logged `text`.
     pub fn logged(&self, text: &str) -> usize {
         self.stderr.count(text)

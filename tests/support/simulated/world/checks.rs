@@ -27,6 +27,11 @@ impl World {
         ((read + received) as u64, (written + sent) as u64)
     }
 
+    /// Datagrams that were answered.
+    pub fn answers(&self) -> u64 {
+        self.mailboxes.iter().map(|mailbox| mailbox.answers as u64).sum()
+    }
+
     /// After each turn: what is owed to a peer is bounded, whether it reads or not.
     pub fn check_owed(&self) {
         // A handler looks at the limit before each answer, so its last may reach over it.

@@ -51,6 +51,8 @@ enum ReadOutcome {
     Short,
     Full,
     WouldBlock,
+    /// The kernel lacks memory: nothing has happened, and no edge will tell of any.
+    Shortage,
     /// The peer has ended its side: 0.
     End,
     Reset,
@@ -62,6 +64,7 @@ enum WriteOutcome {
     Short,
     Whole,
     WouldBlock,
+    Shortage,
     Reset,
 }
 
@@ -225,12 +228,12 @@ impl Wire {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        use ReadOutcome::{End, Full, Reset, Short, WouldBlock};
+        use ReadOutcome::{End, Full, Reset, Short, Shortage, WouldBlock};
         assert!(!self.read_ended, "read after the end");
         let branches = match (self.broken, self.end_told) {
-            (true, _) => &[End, Short, Full][..],
-            (_, true) => &[End, Short, Full, Reset],
-            _ => &[End, Short, Full, Reset, WouldBlock],
+            (true, _) => &[End, Short, Full, Shortage][..],
+            (_, true) => &[End, Short, Full, Shortage, Reset],
+            _ => &[End, Short, Full, Shortage, Reset, WouldBlock],
         };
         let outcome = self.schedule.outcome(branches, End);
         let count = match outcome {
@@ -257,6 +260,7 @@ impl Wire {
                 self.owes |= Readiness::READABLE;
                 return Err(io::ErrorKind::WouldBlock.into());
             }
+            Shortage => return Err(shortage()),
             End | Reset => self.read_ended = true,
         }
         if outcome == Reset {
@@ -267,15 +271,15 @@ impl Wire {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        use WriteOutcome::{Reset, Short, Whole, WouldBlock};
+        use WriteOutcome::{Reset, Short, Shortage, Whole, WouldBlock};
         assert!(!self.broken, "write after a write that failed");
         assert!(!self.shut, "write after the write side was shut");
         assert!(!bytes.is_empty(), "a write of nothing is a system call for nothing");
-        let outcome = self.schedule.outcome(&[Whole, Short, WouldBlock, Reset], Whole);
+        let outcome = self.schedule.outcome(&[Whole, Short, WouldBlock, Shortage, Reset], Whole);
         let count = match outcome {
             Whole => bytes.len(),
             Short => bytes.len().div_ceil(2),
-            WouldBlock | Reset => 0,
+            WouldBlock | Shortage | Reset => 0,
         };
         self.history.push(Happening::Write(outcome, count));
         for (ahead, byte) in bytes[..count].iter().enumerate() {
@@ -290,6 +294,7 @@ impl Wire {
                 self.owes |= Readiness::WRITABLE;
                 Err(io::ErrorKind::WouldBlock.into())
             }
+            Shortage => Err(shortage()),
             Reset => {
                 // The error has taken the place of the one that a read would have given; no other edge follows.
                 self.broken = true;
@@ -298,6 +303,10 @@ impl Wire {
             }
         }
     }
+}
+
+fn shortage() -> io::Error {
+    io::Error::from_raw_os_error(nix::errno::Errno::ENOBUFS as i32)
 }
 
 struct ScriptedStream(Rc<RefCell<Wire>>);
@@ -439,7 +448,12 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
             }
             // The list of the condition moves to the ready list when it clears.
             Next::Wait(Condition::QueueRoom) => shared.queued <= case.queue_limit / 4 * 3,
-            Next::Wait(_) | Next::RetryAt(_) => panic!("a connection waits for room alone"),
+            Next::RetryAt(moment) => {
+                connection.deadline_passed(moment, &shared.limits);
+                assert!(!connection.keeps_the_invariant(shared), "there is something to try again");
+                true
+            }
+            Next::Wait(Condition::ConnectionSlot) => panic!("a connection waits for room alone"),
         };
         let may_drop = server.finished || case.drain_at.is_some_and(|drain_at| drain_at <= step);
         check_memory(case, &connection, &server, &wire.borrow(), may_drop);

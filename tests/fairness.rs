@@ -1,18 +1,23 @@
-//! Goal: nobody starves: a ping is answered while firehoses are on, and bytes behind TCP urgent data are echoed at once.
+//! Goal: nobody starves: a ping is answered while firehoses are on, they keep most of their rate beside many pings, and bytes behind TCP
+//! urgent data are echoed at once.
 //!
-//! Method: clients that write and read as fast as they can while another measures its round trips; and urgent data (MSG_OOB) in front of
-//! ordinary bytes, where a read stops short at the mark and no second edge tells of what lies behind it.
+//! Method: clients that write and read as fast as they can while the standard probe, or another client, measures its round trips; and urgent
+//! data (MSG_OOB) in front of ordinary bytes, where a read stops short at the mark and no second edge tells of what lies behind it. In
+//! full the server has a core of its own, so that its fairness is measured and not the scheduler's.
 #![cfg(feature = "cli")]
 
 mod support;
 
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use socket2::SockRef;
-use support::{Client, Server, wait_until};
+use support::{Client, Probe, Server, attempt, cooee, in_full, is_full, measured, on_core, wait_until};
 
 /// Round trips of a ping, sorted.
 fn round_trips(ping: &mut Client) -> Vec<Duration> {
@@ -35,15 +40,21 @@ fn check_is_served(round_trips: &[Duration]) {
     assert!(worst < Duration::from_secs(2), "median {median:?}, worst {worst:?}");
 }
 
-#[test]
-fn a_ping_is_answered_while_firehoses_are_on() {
-    const FIREHOSES: usize = 3;
-    let server = Server::start(&[]);
+/// Keeps this thread, and whatever it starts, off the server's core; false where there is no second one.
+fn leave_core_to_the_server() -> bool {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let mut others = CpuSet::new();
+    (1..cores).for_each(|core| others.set(core).expect("a core"));
+    cores > 1 && sched_setaffinity(Pid::from_raw(0), &others).is_ok()
+}
+
+/// Bytes a second that firehoses get back while `meanwhile` runs: they write and read as fast as they can.
+fn echoed_to_firehoses<T>(server: &Server, firehoses: usize, meanwhile: impl FnOnce() -> T) -> (f64, T) {
     let block = vec![b'x'; 256 * 1024];
     let echoed = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        for _ in 0..FIREHOSES {
+        for _ in 0..firehoses {
             let mut reader = server.connect();
             let mut writer = reader.twin();
             let (block, echoed, stop) = (&block, &echoed, &stop);
@@ -60,15 +71,47 @@ fn a_ping_is_answered_while_firehoses_are_on() {
                 }
             });
         }
-        let mut ping = server.connect();
-        wait_until("the firehoses are on", || echoed.load(Ordering::Relaxed) > 4 * 1024 * 1024);
-        let before = echoed.load(Ordering::Relaxed);
-        let round_trips = round_trips(&mut ping);
-        let meanwhile = echoed.load(Ordering::Relaxed) - before;
+        wait_until("the firehoses are on", || echoed.load(Ordering::Relaxed) > 16 * 1024 * 1024);
+        let (before, start) = (echoed.load(Ordering::Relaxed), Instant::now());
+        // Were somebody to starve, the firehoses would never stop.
+        let found = catch_unwind(AssertUnwindSafe(meanwhile));
+        let (count, took) = (echoed.load(Ordering::Relaxed) - before, start.elapsed());
         stop.store(true, Ordering::Relaxed);
-        assert!(meanwhile > 0, "the firehoses were served too");
-        check_is_served(&round_trips);
-    });
+        (count as f64 / took.as_secs_f64(), found.unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// Four firehoses alone, then beside the probe.
+fn serve_firehoses_and_the_probe() -> String {
+    const FIREHOSES: usize = 4;
+    let time = in_full(Duration::from_secs(1), Duration::from_secs(10));
+    // Every day the other tests have the cores too.
+    let is_pinned = is_full() && leave_core_to_the_server();
+    attempt(|| {
+        let serve = cooee(&["serve", "tcp://127.0.0.1:0"]);
+        let server = Server::start_command(&mut if is_pinned { on_core(0, &serve) } else { serve }, 1);
+        let probe = Probe::calm(&server.url("tcp"), time);
+        let (alone, ()) = echoed_to_firehoses(&server, FIREHOSES, || thread::sleep(time));
+        let (beside, found) = echoed_to_firehoses(&server, FIREHOSES, || probe.start(time).finish());
+        let kept = beside / alone;
+        // Every day it is enough that they are not starved either.
+        let least = in_full(0.005, 0.5);
+        let hogs = format!(
+            "{FIREHOSES} firehoses keep {:.0} % of the {:.0} MiB/s that they get alone (>= {})",
+            kept * 100.0,
+            alone / f64::from(1 << 20),
+            least * 100.0
+        );
+        let found = found.map(|probe| format!("{probe}, {hogs}")).map_err(|probe| format!("{probe}, {hogs}"))?;
+        if kept >= least { Ok(found) } else { Err(found) }
+    })
+}
+
+#[test]
+fn a_ping_is_answered_while_firehoses_are_on() {
+    // A thread of its own: where it may run is no matter of the other tests.
+    let found = thread::spawn(serve_firehoses_and_the_probe).join().unwrap_or_else(|panic| resume_unwind(panic));
+    measured("9", &found);
 }
 
 #[test]
@@ -94,7 +137,7 @@ fn a_ping_is_answered_while_more_comes_than_can_be_discarded() {
         wait_until("the firehose is on", || sent.load(Ordering::Relaxed) > 16 * 1024 * 1024);
         let mut ping = Client::connect(addresses[1]);
         // Were it to starve, the writers would never stop.
-        let round_trips = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| round_trips(&mut ping)));
+        let round_trips = catch_unwind(AssertUnwindSafe(|| round_trips(&mut ping)));
         stop.store(true, Ordering::Relaxed);
         check_is_served(&round_trips.expect("the ping is served"));
     });

@@ -19,6 +19,7 @@ use crate::net::next::Next;
 use crate::net::reply_guard::ReplyGuard;
 use crate::net::route::Route;
 use crate::net::shared::Shared;
+use crate::net::shortage::is_shortage;
 use crate::readiness::{Latch, Readiness};
 use crate::reply::Outgoing;
 
@@ -149,14 +150,13 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
                         self.latch.read_would_block();
                     }
                     io::ErrorKind::Interrupted => spent += 1,
-                    kind => {
+                    _ => {
                         drive.shared.metrics.datagram_errors += 1;
                         self.tell_fault(CloseReason::of_error(&error), drive);
                         // An ICMP message about an earlier reply is taken off the socket by telling it. Lack of memory is not, and
                         // neither is what comes again and again.
                         errors += 1;
-                        let lasts = errors == ERRORS_MAX || kind == io::ErrorKind::OutOfMemory;
-                        if lasts || is_lack_of_buffers(&error) {
+                        if errors == ERRORS_MAX || is_shortage(&error) {
                             self.retrying = true;
                             return Next::RetryAt(drive.shared.now.after(RETRY));
                         }
@@ -292,8 +292,4 @@ fn why_dropped(error: &io::Error) -> (Dropped, CloseReason) {
 
 fn is_too_long(error: &io::Error) -> bool {
     error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32)
-}
-
-fn is_lack_of_buffers(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32)
 }

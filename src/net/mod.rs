@@ -17,6 +17,7 @@ pub mod reply_guard;
 pub mod reply_rate;
 pub mod route;
 pub mod shared;
+mod shortage;
 pub mod standard_stream;
 pub mod stream;
 #[cfg(target_os = "linux")]

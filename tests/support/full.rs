@@ -3,6 +3,8 @@
 //! Every day's run shows that a promise is kept; how well is measured where nothing else runs: `tests/reliability.py` runs the same
 //! tests with `FULL=1`, at the length and with the figures that the table promises, and gathers what they tell.
 
+use std::time::Duration;
+
 /// Whether the full length, and the figures, were asked for.
 pub fn is_full() -> bool {
     std::env::var_os("FULL").is_some_and(|value| value == "1")
@@ -30,4 +32,12 @@ pub fn attempt(mut scenario: impl FnMut() -> Result<String, String>) -> String {
         }
     }
     panic!("not met: {}", missed.join("; and then "));
+}
+
+/// Runs `scenario` in a rhythm: `time` is what it has between two steps. Where the test itself cannot keep up on a busy machine, which is
+/// no finding, it returns none, and has twice the time.
+#[track_caller]
+pub fn in_rhythm<T>(time: Duration, mut scenario: impl FnMut(Duration) -> Option<T>) -> T {
+    let found = (0..4).find_map(|doublings| scenario(time * (1 << doublings)));
+    found.expect("the test keeps up with its own rhythm")
 }

@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file is a crate of its own, and uses its own part of this")]
 
 mod client;
+mod failing_calls;
 mod faulty_datagrams;
 mod faulty_peer;
 mod faulty_server;
@@ -22,15 +23,17 @@ mod python;
 mod server;
 mod splitmix;
 mod udp;
+mod wall_clock;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub use client::Client;
+pub use failing_calls::FailingCalls;
 pub use faulty_datagrams::{Fate, Fates, FaultyDatagrams};
 pub use faulty_peer::{faulty, is_gone, pids};
 pub use faulty_server::{FaultyServer, take};
-pub use full::{attempt, in_full, is_full, measured};
+pub use full::{attempt, in_full, in_rhythm, is_full, measured};
 pub use load::{Loading, Measured, load, load_command};
 pub use message::{acknowledged, len32};
 pub use network::Network;
@@ -42,6 +45,7 @@ pub use process::{Collected, Process, Ran, cooee, finish, finish_within, on_core
 pub use python::python;
 pub use server::{Server, Summary};
 pub use udp::{ask, can_forge, got_nothing, receive, udp_client, udp_client_at};
+pub use wall_clock::WallClock;
 
 /// How long anything may take before the test fails. A loaded machine is slow; a server that hangs is slower.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -30,5 +30,7 @@ bitflags! {
         const OVER = 1 << 10;
         /// It waits for room in the queues of all connections, and is not read.
         const AWAITING_ROOM = 1 << 11;
+        /// The kernel lacked memory for a call: until the retry deadline, or an event, it wants nothing.
+        const RETRYING = 1 << 12;
     }
 }

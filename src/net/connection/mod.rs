@@ -138,6 +138,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Its deadline has come. I/O goes before timers: it is read and written once more, and only then judged.
     pub fn deadline_passed(&mut self, now: Tick, limits: &Limits) {
+        self.flags.remove(Flags::RETRYING);
         if self.held.wake_at().is_some_and(|moment| moment <= now) {
             self.held.set_wake_at(None);
             self.flags.insert(Flags::TICKING);

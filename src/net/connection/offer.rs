@@ -16,6 +16,7 @@ use crate::net::stream::Stream;
 impl<T: Stream, S> Connection<T, S> {
     /// The calls that are due before anything is read: the first of all, a tick, and what the handler would not take before.
     pub(super) fn call_before_reading<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
+        self.flags.remove(Flags::RETRYING);
         if self.flags.contains(Flags::NEW) && self.phase == Phase::Open {
             self.open(drive);
         }

@@ -15,6 +15,7 @@ use crate::net::connection::flags::Flags;
 use crate::net::connection::phase::{Origin, Phase};
 use crate::net::drive::Drive;
 use crate::net::shared::Shared;
+use crate::net::shortage::is_shortage;
 use crate::net::stream::{ConnectProgress, Stream};
 
 /// What a read costs of the budget at least, in bytes: many short reads take their time too.
@@ -66,6 +67,7 @@ impl<T: Stream, S> Connection<T, S> {
                 self.latch.read_would_block();
             }
             io::ErrorKind::Interrupted => {}
+            _ if is_shortage(error) => self.flags.insert(Flags::RETRYING),
             _ => self.give_up(CloseReason::of_error(error)),
         }
     }

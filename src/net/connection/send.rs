@@ -8,6 +8,7 @@ use crate::net::connection::Connection;
 use crate::net::connection::flags::Flags;
 use crate::net::connection::phase::{Origin, Phase};
 use crate::net::shared::Shared;
+use crate::net::shortage::is_shortage;
 use crate::net::stream::Stream;
 use crate::readiness::Readiness;
 use crate::reply::Outgoing;
@@ -77,7 +78,8 @@ impl<T: Stream, S> Connection<T, S> {
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
-        while written < bytes.len() && self.latch.writable() && !self.flags.contains(Flags::BROKEN) {
+        while written < bytes.len() && self.latch.writable() && !self.flags.intersects(Flags::BROKEN | Flags::RETRYING)
+        {
             match self.stream.write(&bytes[written..]) {
                 Ok(count) if count > 0 => written += count,
                 outcome => self.write_failed(outcome),
@@ -93,6 +95,7 @@ impl<T: Stream, S> Connection<T, S> {
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => self.latch.write_would_block(),
                 io::ErrorKind::Interrupted => {}
+                _ if is_shortage(&error) => self.flags.insert(Flags::RETRYING),
                 _ => self.break_off(CloseReason::of_error(&error)),
             },
         }

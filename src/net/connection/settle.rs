@@ -2,6 +2,7 @@
 
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
+use crate::net::acceptor::RETRY;
 use crate::net::connection::Connection;
 use crate::net::connection::flags::Flags;
 use crate::net::connection::phase::Phase;
@@ -51,7 +52,9 @@ impl<T: Stream, S> Connection<T, S> {
         {
             return Next::Done(reason);
         }
-        if self.is_runnable(shared) {
+        if self.flags.contains(Flags::RETRYING) {
+            Next::RetryAt(shared.now.after(RETRY))
+        } else if self.is_runnable(shared) {
             Next::More
         } else if waits {
             Next::Wait(Condition::QueueRoom)
@@ -89,8 +92,8 @@ impl<T: Stream, S> Connection<T, S> {
         self.reason.unwrap_or(CloseReason::Ended)
     }
 
-    /// The invariant: a source that is off the ready list has a cleared latch for every direction that it wants.
+    /// The invariant: a source that is off the ready list has a cleared latch for every direction that it wants, or a retry is due.
     pub fn keeps_the_invariant(&self, shared: &Shared) -> bool {
-        !self.is_runnable(shared)
+        self.flags.contains(Flags::RETRYING) || !self.is_runnable(shared)
     }
 }

@@ -39,7 +39,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Back-pressure is this expression: an open connection reads while it owes less than the limit.
     pub(super) fn wants_read(&self, owed: usize, limits: &Limits) -> bool {
-        if self.flags.intersects(Flags::READ_ENDED | Flags::OVER) {
+        if self.flags.intersects(Flags::READ_ENDED | Flags::OVER | Flags::RETRYING) {
             return false;
         }
         match self.phase {
@@ -63,7 +63,7 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     pub(super) fn wants_write(&self) -> bool {
-        !self.flags.contains(Flags::BROKEN) && (self.phase == Phase::Connecting || self.owed() > 0)
+        !self.flags.intersects(Flags::BROKEN | Flags::RETRYING) && (self.phase == Phase::Connecting || self.owed() > 0)
     }
 
     /// At the bound on all queued bytes, whoever owes some of them stops reading until there is room.

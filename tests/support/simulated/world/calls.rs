@@ -151,6 +151,9 @@ impl World {
         if self.rng.percent(2) {
             return Err(io::ErrorKind::Interrupted.into());
         }
+        if self.rng.percent(1) {
+            return Err(io::Error::from_raw_os_error(self.rng.pick(&[ENOBUFS, ENOMEM])));
+        }
         if link.unread() > 0 {
             let mut count = link.unread().min(buffer.len());
             match link.mark {
@@ -197,6 +200,9 @@ impl World {
         assert!(!bytes.is_empty(), "a write of nothing is a system call for nothing");
         if self.rng.percent(2) {
             return Err(io::ErrorKind::Interrupted.into());
+        }
+        if self.rng.percent(1) {
+            return Err(io::Error::from_raw_os_error(self.rng.pick(&[ENOBUFS, ENOMEM])));
         }
         if link.reset {
             // The error that a read would have told is told here, and gone.

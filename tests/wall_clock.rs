@@ -114,7 +114,9 @@ fn a_run_of_load_measures_the_same_through_a_jump() {
                 thread::sleep(Duration::from_secs(seconds) / 4);
                 clock.jump(jump.0);
                 let measured = loading.finish();
-                measured.assert_all_right();
+                // A busy machine makes sends late, and that is said (exit code 3); a jump is neither late nor an error.
+                assert!(matches!(measured.ran.code, Some(0 | 3)), "{}", measured.shown());
+                assert_eq!((measured.all_errors(), measured.count("corrupt")), (0, 0), "{}", measured.shown());
                 assert_eq!(measured.count("messages"), 200 * seconds, "{}", measured.shown());
                 assert_eq!(measured.count("messages"), measured.count("due"), "{}", measured.shown());
                 let took = measured.number("duration_s");

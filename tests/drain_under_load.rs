@@ -13,7 +13,6 @@
 
 mod support;
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -23,9 +22,12 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP, SIGTERM};
-use support::{Client, PATIENCE, Server, attempt, holds_within, in_full, measured};
+use support::{Client, Network, PATIENCE, Server, attempt, holds_within, in_full, measured, wait_until};
 
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Requests that leave before somebody looks for answers: whoever has fallen behind does not lose sight of the other direction.
+const BATCH: usize = 100;
 
 /// One line of every request: so long, the line feed among it.
 const LINE: usize = 16;
@@ -101,12 +103,12 @@ impl Crowd {
         Crowd { poll, talks, stubborn, rate, start: Instant::now(), requests: 0 }
     }
 
-    /// Sends what is due and receives what comes, until it is `over`. Whoever sees the end of a connection ends it, unless it is stubborn.
-    fn go_on(&mut self, mut over: impl FnMut() -> bool) {
+    /// Sends what is due and receives what comes, until it is `over`, which is told how many it has sent. Whoever sees the end of a connection ends it, unless it is stubborn.
+    fn go_on(&mut self, mut over: impl FnMut(usize) -> bool) {
         let mut events = Events::with_capacity(1024);
-        while !over() {
+        while !over(self.requests) {
             let due = (self.start.elapsed().as_secs_f64() * self.rate as f64) as usize;
-            while self.requests < due {
+            for _ in 0..due.saturating_sub(self.requests).min(BATCH) {
                 let index = self.requests % self.talks.len();
                 if !self.talks[index].ended {
                     self.talks[index].send(self.requests);
@@ -125,19 +127,16 @@ impl Crowd {
         }
     }
 
-    fn go_on_for(&mut self, time: Duration) {
-        let start = Instant::now();
-        self.go_on(|| start.elapsed() >= time);
+    /// Goes on for so many seconds' requests: on a busy machine that may take longer.
+    fn go_on_for(&mut self, seconds: f64) {
+        let last = self.requests + (seconds * self.rate as f64) as usize;
+        self.go_on(|requests| requests >= last);
     }
 
-    /// How many bytes of each connection the server's kernel has acknowledged for certain.
+    /// Waits until the server's side has acknowledged all that was sent; returns how much that is, of each connection.
     fn received(&self, port: u16) -> Vec<usize> {
-        let queues = send_queues(port);
-        let is_empty = |talk: &Talk| {
-            let local = talk.stream.local_addr().expect("it is connected").port();
-            *queues.get(&local).expect("the socket is in the table") == 0
-        };
-        self.talks.iter().map(|talk| if is_empty(talk) { talk.sent.len() } else { 0 }).collect()
+        wait_until("all that was sent is received", || send_queues_are_empty(port));
+        self.talks.iter().map(|talk| talk.sent.len()).collect()
     }
 
     fn answered(&self) -> usize {
@@ -145,14 +144,12 @@ impl Crowd {
     }
 }
 
-/// Bytes that wait in the send queues of the connections to this port (`tx_queue` of the kernel's `proc_net_tcp.txt`), by local port.
-fn send_queues(port: u16) -> HashMap<u16, u64> {
-    let table = fs::read_to_string("/proc/net/tcp").expect("the table can be read");
-    let number = |digits: &str| u64::from_str_radix(digits, 16).expect("a hexadecimal number");
-    let port_of = |address: &str| number(address.rsplit(':').next().unwrap()) as u16;
-    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let rows = rows.filter(|row| port_of(row[2]) == port);
-    rows.map(|row| (port_of(row[1]), number(row[4].split(':').next().unwrap()))).collect()
+/// Whether nothing waits in the send queue of any connection to this port (`tx_queue` of the kernel's `proc_net_tcp.txt`).
+fn send_queues_are_empty(port: u16) -> bool {
+    let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("the table can be read");
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut rows = rows.filter(|row| row[2].ends_with(&format!(":{port:04X}")));
+    rows.all(|row| row[4].starts_with("00000000:"))
 }
 
 /// Waits until nobody listens at `address` any more; returns how long after `start` that was seen.
@@ -165,7 +162,11 @@ fn refused_after(address: SocketAddr, start: Instant) -> Duration {
 
 #[test]
 fn no_request_that_was_received_stays_unanswered_and_it_ends_in_time() {
-    measured("21", &format!("{}; {}", attempt(drain), attempt(end_at_once)));
+    // Where many other sockets are, it takes seconds to read the table of all.
+    let Some(network) = Network::start(32_768, 60_999) else { return };
+    let drained = attempt(|| network.within(drain));
+    let ended = attempt(|| network.within(end_at_once));
+    measured("21", &format!("{drained}; {ended}"));
 }
 
 fn drain() -> Result<String, String> {
@@ -175,11 +176,11 @@ fn drain() -> Result<String, String> {
     let mut server = Server::start(&["--framing=line", &timeout]);
     let address = server.address();
     let mut crowd = Crowd::connect(address, STUBBORN);
-    crowd.go_on_for(Duration::from_secs(in_full(1, 5)));
+    crowd.go_on_for(in_full(1.0, 5.0));
     server.signal(SIGSTOP);
-    crowd.go_on_for(Duration::from_millis(100));
+    crowd.go_on_for(0.1);
     let received = crowd.received(address.port());
-    let waiting = received.iter().sum::<usize>().saturating_sub(crowd.answered()) / LINE;
+    let waiting = (received.iter().sum::<usize>() - crowd.answered()) / LINE;
 
     server.signal(SIGTERM);
     let start = Instant::now();
@@ -187,7 +188,7 @@ fn drain() -> Result<String, String> {
     let (refused, ended) = thread::scope(|scope| {
         let refused = scope.spawn(|| refused_after(address, start));
         let mut ended = None;
-        crowd.go_on(|| {
+        crowd.go_on(|_| {
             ended = ended.or_else(|| (!server.is_alive()).then(|| start.elapsed()));
             ended.is_some() || start.elapsed() > PATIENCE
         });
@@ -206,7 +207,7 @@ fn drain() -> Result<String, String> {
     // The doors may have been open for a few more.
     assert_eq!(summary.get("closed"), summary.get("accepted"), "{summary:?}");
     assert_eq!(summary.get("drain-timeout"), STUBBORN as u64, "{summary:?}");
-    assert!(waiting >= crowd.rate / 100, "only {waiting} requests waited when the signal came: nothing was tried");
+    assert!(waiting >= crowd.rate / 20, "only {waiting} requests waited when the signal came: nothing was tried");
 
     let late = ended.saturating_sub(DRAIN);
     let (connections, rate) = (crowd.talks.len(), crowd.rate);
@@ -216,7 +217,7 @@ fn drain() -> Result<String, String> {
         refused.as_secs_f64() * 1e3,
         late.as_secs_f64()
     );
-    let (refused_most, late_most) = in_full((5.0, 5.0), (0.05, 0.5));
+    let (refused_most, late_most) = in_full((1.5, 5.0), (0.05, 0.5));
     if refused.as_secs_f64() <= refused_most && late.as_secs_f64() <= late_most { Ok(found) } else { Err(found) }
 }
 
@@ -224,10 +225,10 @@ fn drain() -> Result<String, String> {
 fn end_at_once() -> Result<String, String> {
     let mut server = Server::start(&["--framing=line", "--drain-timeout=1h"]);
     let mut crowd = Crowd::connect(server.address(), usize::MAX);
-    crowd.go_on_for(Duration::from_millis(500));
+    crowd.go_on_for(0.5);
     server.signal(SIGTERM);
     server.wait_log("draining");
-    crowd.go_on_for(Duration::from_millis(100));
+    crowd.go_on_for(0.1);
     assert!(server.is_alive(), "it waits for the clients to end their side: {}", server.log());
     let start = Instant::now();
     server.signal(SIGTERM);

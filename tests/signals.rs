@@ -243,7 +243,7 @@ fn kill_and_restart() -> Result<String, String> {
     assert!(time_wait >= ENDED && fin_wait >= LIVE, "{time_wait} and {fin_wait}: nothing stood in its way");
     let found = format!(
         "bound {times} of {times} times, {:.0} ms after the start at the most (<= 200), over {time_wait} sockets in TIME_WAIT and \
-         {fin_wait} whose clients still live",
+         {fin_wait} in FIN_WAIT",
         slowest.as_secs_f64() * 1e3
     );
     if slowest <= in_full(PATIENCE, Duration::from_millis(200)) { Ok(found) } else { Err(found) }

@@ -127,6 +127,7 @@ fn newcomers_over_the_limit() {
     first.echo(b"the only one");
     let address = server.address();
     let time = flood(|| connect_and_send(address, b""));
+    drop(first);
     check(server, "newcomers are refused", "refused at the connection limit", time, |summary| {
         summary.get("accepted") - 1
     });
@@ -192,10 +193,10 @@ fn queues_at_their_bound() {
         holder
     });
     let time = flood(|| connect_and_send(address, &incomplete[..40_000]));
+    drop(holders);
     check(server, "its message is incomplete", "queue limit reached", time, |summary| {
         summary.get("queue-limit") + summary.get("reset")
     });
-    drop(holders);
 }
 
 #[test]

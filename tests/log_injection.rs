@@ -128,7 +128,7 @@ fn no_byte_of_a_client_has_power_in_the_log() {
         }
         endpoints.push(format!("udp://127.0.0.1:0?encoding={label}"));
         endpoints.push(format!("unixgram://{}?encoding={label}", encoded(&own.join("datagrams"))));
-        let mut args = vec!["-vv", "--log-messages"];
+        let mut args = vec!["-v", "--log-messages"];
         args.extend(endpoints.iter().map(String::as_str));
         let mut server = Server::start(&args);
         assert_eq!(server.stdout().lines().count(), endpoints.len(), "one line an endpoint: {}", server.stdout());
@@ -162,13 +162,16 @@ fn no_byte_of_a_client_has_power_in_the_log() {
                 |buffer| client.recv(buffer).unwrap(),
             );
         }
-        // One without a name is logged too, and not answered.
+        // One without a name is logged too, and not answered. Whoever is behind it in the queue is.
         UnixDatagram::unbound().unwrap().send_to(NAME, &to).unwrap();
-        server.wait_summary("it was received", |summary| summary.get("unnamed-peer") == 1);
+        let last = UnixDatagram::bind(own.join(label)).unwrap();
+        last.send_to(NAME, &to).unwrap();
+        assert_eq!(last.recv(&mut [0; 100]).unwrap(), NAME.len());
 
         server.signal(SIGTERM);
         let summary = server.last_summary();
         let log = server.log_bytes();
+        assert_eq!(summary.get("unnamed-peer"), 1, "{summary:?}");
         let ((told, lost), messages_in) = (check_log(&log), summary.get("messages_in"));
         assert!(messages_in >= messages.len() as u64 * 9, "{label}: {messages_in} messages");
         let is_one_each = told <= messages_in && told + lost >= messages_in;
@@ -228,8 +231,10 @@ fn what_a_server_answers_has_no_power_over_the_terminal_of_a_client() {
             for line in &printed {
                 assert!(!line.chars().any(has_power), "{framing} {url}: {}", line.escape_debug());
             }
-            // A chunk may hold less or more than one message.
-            assert!(printed.len() == lines.len() || framing == "chunk" && url.contains("://127"), "{framing} {url}");
+            // A chunk may hold less or more than one message, and a datagram may be lost.
+            let is_exact = framing != "chunk" && (url.starts_with("tcp") || url.starts_with("unix:"));
+            let is_plenty = printed.len() > lines.len() / 4;
+            assert!(printed.len() == lines.len() || !is_exact && is_plenty, "{framing} {url}: {} lines", printed.len());
             shown += printed.len();
         }
     }

@@ -336,10 +336,15 @@ fn fill(stream: &impl AsRawFd, most: usize) -> usize {
     let writer = OpenOptions::new().write(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path);
     let mut writer = writer.expect("it can be opened once more");
     let mut holds = 0;
-    while holds < most {
-        let Ok(count) = writer.write(&[b'x'; 64][..64.min(most - holds)]) else { break };
-        holds += count;
-    }
+    // A terminal moves what it holds from one queue to the next on its own time, and then has room again.
+    let mut write = || match writer.write(&[b'x'; 64][..64.min(most - holds)]) {
+        Ok(count) => {
+            holds += count;
+            count > 0
+        }
+        Err(_) => false,
+    };
+    while support::holds_within(Duration::from_millis(100), &mut write) {}
     holds
 }
 
@@ -349,7 +354,7 @@ fn a_terminal_whose_reader_has_stopped_does_not_hold_a_run_of_load_up() {
     let (_first, program) = terminal();
     let holds = fill(&program, usize::MAX);
     let server = Server::start(&[]);
-    for room in [0, 20, 200, holds] {
+    let scenario = |room: usize| {
         let (_person, program) = terminal();
         fill(&program, holds - room);
         let mut command = load_command(&server.url("tcp"), &["-c2", "-R1000", "-d1s"]);
@@ -361,13 +366,15 @@ fn a_terminal_whose_reader_has_stopped_does_not_hold_a_run_of_load_up() {
         assert!(process.exit_within(PATIENCE).is_some(), "it waits for its terminal, which has room for {room} bytes");
         let report: serde_json::Value = serde_json::from_slice(&stdout.whole()).expect("one JSON object");
         assert_eq!(report["messages"], 1000, "{report:#}");
-        let longest = report["latency_us"]["max"].as_f64().expect("the longest") / 1e3;
-        measured(
-            "14",
-            &format!(
-                "load on a terminal with room for {room} bytes that nobody reads: longest latency {longest:.1} ms, all 1,000 answered"
-            ),
-        );
+        let longest = Duration::from_secs_f64(report["latency_us"]["max"].as_f64().expect("the longest") / 1e6);
+        judge(
+            &format!("a terminal with room for {room} bytes shows the progress of a load"),
+            longest,
+            ", 1,000 of 1,000 answered",
+        )
+    };
+    for room in [0, 20, 200, holds] {
+        measured("14", &attempt(|| scenario(room)));
     }
 }
 

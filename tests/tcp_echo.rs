@@ -1,15 +1,22 @@
 //! Goal: over TCP, every byte comes back once, in order, whatever the size, the number of clients and the mode.
 //!
 //! Method: hundreds of connections held open together in each mode; every size from 0 to 70,000, pipelined on a few connections
-//! that echo or acknowledge it; 10 MB written by one thread and read by another; pipelined requests, whose replies the server's
-//! own trace shows to leave in one write.
+//! that echo or acknowledge it; many connections at once that send chunks of 1 B to 1 MiB and compare what comes back by its place in
+//! the stream (in full 1,000 of them and `GIGABYTES`, 20 unless told otherwise); pipelined requests, whose replies the server's own
+//! trace shows to leave in one write.
 #![cfg(feature = "cli")]
 
 mod support;
 
+use std::env;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::thread;
+use std::time::Instant;
 
-use support::{Client, Server, acknowledged, len32, noise};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use support::{Client, Noise, PATIENCE, Server, acknowledged, in_full, len32, measured, noise};
 
 #[test]
 fn hundreds_of_clients_are_served_at_once_in_each_mode() {
@@ -77,23 +84,146 @@ fn every_size_comes_back_byte_for_byte() {
     });
 }
 
+/// The largest chunk that is written at once, and the largest piece that is read.
+const CHUNK_MAX: usize = 1024 * 1024;
+
+/// Noise without an end, so that a byte is told by its place. Its period is a prime: no buffer's size is a multiple of it.
+struct Pattern(Vec<u8>);
+
+impl Pattern {
+    const PERIOD: usize = 1_048_583;
+
+    fn new() -> Pattern {
+        let mut bytes = noise(Pattern::PERIOD, 2);
+        bytes.extend_from_within(..CHUNK_MAX);
+        Pattern(bytes)
+    }
+
+    /// Its bytes from `place` on, at most [`CHUNK_MAX`].
+    fn at(&self, place: u64, count: usize) -> &[u8] {
+        let start = (place % Pattern::PERIOD as u64) as usize;
+        &self.0[start..start + count]
+    }
+}
+
+/// One connection that sends its part of the pattern, and checks what comes back.
+struct Exchange {
+    stream: TcpStream,
+    /// Where its part begins: no other connection's bytes are right here.
+    place: u64,
+    total: u64,
+    sent: u64,
+    chunk_end: u64,
+    /// Whether the next chunk waits until this one is back: between two the server is at rest.
+    is_polite: bool,
+    received: u64,
+    is_over: bool,
+    noise: Noise,
+}
+
+impl Exchange {
+    fn connect(address: SocketAddr, number: u64, total: u64) -> Exchange {
+        let stream = Client::connect(address).stream;
+        stream.set_nonblocking(true).unwrap();
+        let (place, noise) = (number * 7_919, Noise::new(number));
+        Exchange { stream, place, total, sent: 0, chunk_end: 0, is_polite: false, received: 0, is_over: false, noise }
+    }
+
+    fn may_send(&self) -> bool {
+        self.sent < self.total && !(self.is_polite && self.sent == self.chunk_end && self.received < self.sent)
+    }
+
+    fn interest(&self) -> PollFlags {
+        if self.may_send() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN }
+    }
+
+    /// Writes what is left of a chunk, or of the next.
+    fn send(&mut self, pattern: &Pattern) {
+        if self.sent == self.chunk_end {
+            // As many small ones as large ones, over all orders of magnitude.
+            let below = 1 << self.noise.between(0, CHUNK_MAX.ilog2() as usize);
+            let size = self.noise.between(1, below) as u64;
+            self.chunk_end = self.total.min(self.sent + size);
+            self.is_polite = self.noise.percent(25);
+        }
+        match self.stream.write(pattern.at(self.place + self.sent, (self.chunk_end - self.sent) as usize)) {
+            Ok(count) => self.sent += count as u64,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+        }
+        if self.sent == self.total {
+            self.stream.shutdown(Shutdown::Write).expect("the write side can be shut");
+        }
+    }
+
+    fn receive(&mut self, pattern: &Pattern, buffer: &mut [u8]) {
+        match self.stream.read(buffer) {
+            Ok(0) => {
+                assert_eq!(self.received, self.total, "the end came early, or bytes were lost");
+                self.is_over = true;
+            }
+            Ok(count) => {
+                let expected = pattern.at(self.place + self.received, count);
+                if let Some(at) = buffer.iter().zip(expected).position(|(got, expected)| got != expected) {
+                    panic!("the byte at {} is wrong", self.received + at as u64);
+                }
+                self.received += count as u64;
+                assert!(self.received <= self.sent, "more came back than was sent");
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+        }
+    }
+}
+
+/// Drives all of them to their ends.
+fn exchange_all(mut exchanges: Vec<Exchange>, pattern: &Pattern) {
+    let mut buffer = vec![0; CHUNK_MAX];
+    while !exchanges.is_empty() {
+        let mut asked: Vec<PollFd<'_>> =
+            exchanges.iter().map(|exchange| PollFd::new(exchange.stream.as_fd(), exchange.interest())).collect();
+        let patience = PollTimeout::try_from(PATIENCE).unwrap();
+        assert!(poll(&mut asked, patience).expect("poll works") > 0, "nothing moved for {PATIENCE:?}");
+        let ready: Vec<PollFlags> = asked.iter().map(|fd| fd.revents().expect("known events")).collect();
+        for (exchange, ready) in exchanges.iter_mut().zip(ready) {
+            if ready.contains(PollFlags::POLLOUT) {
+                exchange.send(pattern);
+            }
+            if ready.intersects(PollFlags::POLLIN | PollFlags::POLLERR | PollFlags::POLLHUP) {
+                exchange.receive(pattern, &mut buffer);
+            }
+        }
+        exchanges.retain(|exchange| !exchange.is_over);
+    }
+}
+
 #[test]
-fn ten_megabytes_come_back_byte_for_byte() {
+fn many_connections_get_their_own_bytes_back_in_order() {
+    let connections: u64 = in_full(50, 1_000);
+    let gigabytes = env::var("GIGABYTES").map_or(20, |count| count.parse().expect("GIGABYTES is a number"));
+    let each = in_full(1_200_000, gigabytes * 1_000_000_000 / connections);
     let server = Server::start(&[]);
-    let bytes = noise(10_000_000, 2);
-    let mut client = server.connect();
-    let mut writer = client.twin();
+    let pattern = Pattern::new();
+    let connect = |number| Exchange::connect(server.address(), number, each);
+    let mut first: Vec<Exchange> = (0..connections).map(connect).collect();
+    let second = first.split_off(first.len() / 2);
+    let start = Instant::now();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            writer.send(&bytes);
-            writer.shutdown();
-        });
-        let back = client.rest();
-        assert_eq!(back.len(), bytes.len());
-        assert!(back == bytes, "some byte changed");
+        scope.spawn(|| exchange_all(first, &pattern));
+        exchange_all(second, &pattern);
     });
-    let log = server.stop();
-    assert!(log.contains("bytes_in=10000000 bytes_out=10000000"), "{log}");
+    let took = start.elapsed();
+    let summary = server.drain();
+    let (all, read, written) = (connections * each, summary.get("bytes_in"), summary.get("bytes_out"));
+    assert_eq!((read, written), (all, all), "{summary:?}");
+    assert_eq!(summary.get("peer-closed"), connections, "{summary:?}");
+    measured(
+        "4",
+        &format!(
+            "{connections} connections (1,000), {:.2} GB in chunks of 1 B to 1 MiB, 0 corrupt bytes (0), bytes in {read} = bytes \
+             out {written}, in {:.1} s",
+            all as f64 / 1e9,
+            took.as_secs_f64()
+        ),
+    );
 }
 
 #[test]

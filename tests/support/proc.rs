@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Memory that a process has in RAM, in bytes (`VmRSS`).
 pub fn resident_bytes(process: u32) -> usize {
@@ -15,6 +16,13 @@ pub fn cpu_ticks(process: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process lives");
     let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// The same to the nanosecond, of a process with one thread (`/proc/PID/schedstat`, the kernel's `sched-stats.rst`).
+pub fn cpu_time(process: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/schedstat")).expect("the process lives");
+    let first = stat.split(' ').next().expect("a first number");
+    Duration::from_nanos(first.parse().expect("nanoseconds"))
 }
 
 /// How many descriptors a process has open.

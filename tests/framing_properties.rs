@@ -135,6 +135,32 @@ proptest! {
         let expected = if bytes == b"bye" { bytes.clone() } else { [b"<", &bytes[..], b">"].concat() };
         prop_assert_eq!(rehearsal.datagram(&mut server, &bytes), expected);
     }
+
+    /// The source of a datagram may be forged: the answer goes to whoever it names, and may be no weapon.
+    #[test]
+    fn a_datagram_draws_no_more_than_its_own_bytes_and_the_words(
+        bytes in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..300),
+            (0usize..=65_507).prop_map(|length| vec![b'x'; length]),
+            "(bye|BYE|\n|\\{\\}|数据){0,4}".prop_map(String::into_bytes),
+        ],
+        words in ("[a-z]{0,100}", "[a-z]{0,100}"),
+        mode in 0..3,
+        encoding in prop::sample::select(&ENCODINGS),
+        bye in prop_oneof![Just(Bye::Ignore), Just(Bye::Close), Just(Bye::Stop)],
+    ) {
+        let charset = Charset::for_label(encoding).expect("a known label");
+        let acknowledgement = Ack::new(&format!("{}{{}}{}", words.0, words.1), charset).expect("ASCII fits every encoding");
+        let (mode, most) = match mode {
+            0 => (Mode::Echo, bytes.len()),
+            1 => (Mode::Ack(acknowledgement), bytes.len() + words.0.len() + words.1.len()),
+            _ => (Mode::Discard, if bytes == b"bye" { 3 } else { 0 }),
+        };
+        let mut server = service(mode, Framing::Chunk, charset, bye);
+        let mut rehearsal = Rehearsal::open(&mut server, 0, usize::MAX);
+        let answer = rehearsal.datagram(&mut server, &bytes);
+        prop_assert!(answer.len() <= most, "{} bytes drew {}, where {} are most", bytes.len(), answer.len(), most);
+    }
 }
 
 /// A tiny write limit cuts the answers into many turns, and changes none of them.

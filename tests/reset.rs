@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP, SIGUSR1};
 use socket2::SockRef;
-use support::{
-    Client, Noise, PATIENCE, Server, attempt, holds_within, in_full, len32, measured, noise, wait_until,
-};
+use support::{Client, Noise, PATIENCE, Server, attempt, holds_within, in_full, len32, measured, noise, wait_until};
 
 /// Ends the connection with a RST.
 fn reset(client: Client) {

@@ -16,8 +16,8 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
 use support::{
-    Client, PATIENCE, Server, ask, can_forge, got_nothing, noise, receive, send, skip, udp_client, udp_client_at,
-    wait_until,
+    Client, PATIENCE, Server, ask, can_forge, got_nothing, measured, noise, receive, send, skip, udp_client,
+    udp_client_at, wait_until,
 };
 
 /// The longest UDP payload over IPv4 (RFC 768: 65,535 less the two headers).
@@ -48,6 +48,7 @@ fn datagrams_of_every_size_are_echoed_exactly() {
     assert_eq!(summary.get("messages_in"), sizes.len() as u64);
     assert_eq!((summary.get("bytes_in"), summary.get("bytes_out")), (total, total));
     assert_eq!(summary.get("dropped"), 0);
+    measured("20", &format!("{} sizes from 0 to {LONGEST} bytes come back exact (all), 0 dropped (0)", sizes.len()));
 }
 
 #[test]
@@ -69,6 +70,7 @@ fn an_acknowledgement_that_no_datagram_can_hold_is_dropped_and_counted() {
     assert!(got_nothing(&client), "a reply was cut instead of dropped");
     assert_eq!(ask(&client, address, b"still there?"), "数据[still there?]收到了!".as_bytes());
     assert_eq!(server.drain().get("dropped"), 2);
+    measured("20", "EMSGSIZE: 2 of 2 replies that no datagram can hold dropped and counted, none cut (all)");
 }
 
 #[test]
@@ -106,6 +108,7 @@ fn many_clients_at_once_each_get_their_own_answers() {
 #[test]
 fn a_reply_leaves_from_the_address_that_was_asked() {
     let addresses = [loopback(1, 0), loopback(2, 0), loopback(77, 0)];
+    let mut right = 0;
     for wildcard in ["udp://0.0.0.0:0", "udp://[::]:0"] {
         if wildcard.contains("::") && UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_err() {
             skip("no IPv6 on this machine");
@@ -119,15 +122,21 @@ fn a_reply_leaves_from_the_address_that_was_asked() {
             // `ask` compares the source of the answer with the address that was asked.
             assert_eq!(ask(&client, asked, b"from where?"), b"from where?", "{wildcard}");
             assert_eq!(ask(&client, asked, b""), b"", "{wildcard}");
+            right += 2;
         }
         server.wait_log("udp://");
         assert!(server.log().lines().any(|line| line.contains("WARN") && line.contains("open to every network")));
         server.stop();
     }
+    measured(
+        "19",
+        &format!("{right} of {right} replies leave from the address that was asked: 127.0.0.1, .2, .77 (all)"),
+    );
 }
 
 #[test]
 fn source_ports_of_services_get_no_reply() {
+    let mut silenced = 0;
     for endpoint in ["udp://127.0.0.1:0", "udp://0.0.0.0:0"] {
         let server = Server::start(&[endpoint]);
         let address = SocketAddr::new(loopback(1, 0).ip(), server.address_of("udp").port());
@@ -153,12 +162,18 @@ fn source_ports_of_services_get_no_reply() {
         let summary = server.drain();
         assert_eq!((summary.get("messages_in"), summary.get("bytes_out")), (guarded + 1, 16));
         assert_eq!(summary.get("messages_out"), 1, "what did not leave is no message");
+        silenced += guarded;
     }
+    measured(
+        "18",
+        &format!("{silenced} datagrams from ports below 1024 and from 1900: 0 replies, {silenced} counted (all)"),
+    );
 }
 
 #[test]
 fn a_server_does_not_answer_itself() {
-    for (endpoint, source) in [("udp://127.0.0.1:0", 1), ("udp://0.0.0.0:0", 1), ("udp://0.0.0.0:0", 9)] {
+    let cases = [("udp://127.0.0.1:0", 1), ("udp://0.0.0.0:0", 1), ("udp://0.0.0.0:0", 9)];
+    for (endpoint, source) in cases {
         let server = Server::start(&[endpoint]);
         let port = server.address_of("udp").port();
         if !can_forge(loopback(source, port), loopback(1, port), b"whoami") {
@@ -168,6 +183,7 @@ fn a_server_does_not_answer_itself() {
         let summary = server.drain();
         assert_eq!((summary.get("messages_in"), summary.get("bytes_out")), (1, 0), "{endpoint} talked to itself");
     }
+    measured("18", &format!("{0} of {0} datagrams from the server's own port: no reply, counted (all)", cases.len()));
 }
 
 #[test]
@@ -209,6 +225,7 @@ fn what_was_sent_to_a_broadcast_or_multicast_address_gets_no_reply() {
     assert!(got_nothing(&client), "a datagram to many was answered");
     assert_eq!(ask(&client, loopback(1, port), b"only you"), b"only you");
     assert_eq!(server.drain().get("dropped"), 2);
+    measured("18", "a broadcast and a multicast: 0 replies, 2 counted (all)");
 }
 
 #[test]
@@ -328,6 +345,7 @@ fn a_client_that_is_gone_before_its_reply_harms_nobody() {
         }
         assert_eq!(server.drain().get("messages_in"), 110);
     }
+    measured("20", "ECONNREFUSED: 2 x 100 replies to a client that is gone, then 2 x 10 of 10 others answered (all)");
 }
 
 #[test]

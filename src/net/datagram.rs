@@ -40,7 +40,7 @@ pub struct Datagram<D, S> {
     guard: ReplyGuard,
     ticking: bool,
     wake_at: Option<Tick>,
-    /// As with an acceptor: until the retry deadline an event only merges into the latch.
+    /// As with an acceptor: until it is driven again, at the latest at the retry deadline, an event only merges into the latch.
     retrying: bool,
     draining: bool,
     /// The last turn took more than one: then the next begins with a batch. Preparing one costs more than the call that it saves
@@ -94,7 +94,6 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
 
     /// The moment that the handler asked for has come, or the retry deadline.
     pub fn deadline_passed(&mut self, now: Tick) {
-        self.retrying = false;
         if self.wake_at.is_some_and(|moment| moment <= now) {
             self.wake_at = None;
             self.ticking = true;
@@ -121,6 +120,8 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     }
 
     fn drive_with<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, drive: &mut Drive<'_, H>) -> Next {
+        // Whoever had it driven, it tries again now: what it finds says anew whether a deadline is to be waited for.
+        self.retrying = false;
         if std::mem::take(&mut self.ticking) {
             batch.clear();
             batch.received.push(Received { range: 0..0, route: Route::Connected, is_cut: false });
@@ -292,4 +293,70 @@ fn why_dropped(error: &io::Error) -> (Dropped, CloseReason) {
 
 fn is_too_long(error: &io::Error) -> bool {
     error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::key::Key;
+
+    /// A socket that gives this, in order, and then nothing.
+    struct Scripted(VecDeque<io::Result<&'static [u8]>>);
+
+    impl DatagramSocket for Scripted {
+        fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
+            let bytes = self.0.pop_front().unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok((bytes.len(), Route::Connected))
+        }
+
+        fn local(&self) -> Option<SocketAddr> {
+            None
+        }
+
+        fn send(&mut self, _bytes: &[u8], _route: &Route) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Counts datagrams.
+    struct Counter(u32);
+
+    impl Handler for Counter {
+        type Session = ();
+
+        fn open(&mut self, _tag: usize, _cx: &mut Context<'_>) {}
+
+        fn receive(&mut self, _session: &mut (), bytes: &[u8], _cx: &mut Context<'_>) -> usize {
+            bytes.len()
+        }
+
+        fn datagram(&mut self, _session: &mut (), _bytes: &[u8], _cx: &mut Context<'_>) {
+            self.0 += 1;
+        }
+    }
+
+    #[test]
+    fn a_socket_that_was_woken_and_received_waits_for_no_retry() {
+        let lack = || Err(io::Error::from(nix::errno::Errno::ENOMEM));
+        let mut datagram = Datagram::new(Scripted([lack(), lack(), Ok(&b"late"[..])].into()), ());
+        let (mut handler, mut shared) = (Counter(0), Shared::new(Limits::default()));
+        let mut drive = |datagram: &mut Datagram<Scripted, ()>| {
+            datagram.drive(&mut Drive::new(Key::new(0, 1), &mut handler, &mut shared, &mut Outgoing::default()))
+        };
+        assert!(datagram.latch(Readiness::READABLE));
+        assert!(matches!(drive(&mut datagram), Next::RetryAt(_)));
+        assert!(!datagram.latch(Readiness::READABLE), "an event is no reason to try again before the deadline");
+        datagram.wake();
+        assert!(matches!(drive(&mut datagram), Next::RetryAt(_)), "the lack has lasted");
+        assert!(!datagram.latch(Readiness::READABLE));
+        datagram.wake();
+        assert!(matches!(drive(&mut datagram), Next::Idle), "the lack is over");
+        assert!(datagram.keeps_the_invariant());
+        assert!(datagram.latch(Readiness::READABLE), "the next datagram need not wait for a deadline of the past");
+        assert_eq!(handler.0, 1);
+    }
 }

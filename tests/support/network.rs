@@ -1,4 +1,4 @@
-//! A network of a test's own: a namespace with nothing but loopback, and a few ephemeral ports.
+//! A network of a test's own: a namespace with nothing but loopback, at first.
 
 use std::fs::File;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use nix::sched::{CloneFlags, setns};
 
 use super::{Collected, Process, skip, wait_until};
 
-/// A network namespace. It ends when nobody is in it any more.
+/// A network namespace. It ends when nobody is in it any more, and no socket.
 pub struct Network {
     holder: Process,
 }
@@ -16,11 +16,16 @@ pub struct Network {
 impl Network {
     /// Makes one whose ephemeral ports are those from `first` to `last`. None, with a word about it, where that is not allowed.
     pub fn start(first: u16, last: u16) -> Option<Network> {
-        let script = format!(
-            "ip link set lo up && echo {first} {last} > /proc/sys/net/ipv4/ip_local_port_range && echo ready && exec cat"
-        );
+        let network = Network::empty()?;
+        network.sh(&format!("echo {first} {last} > /proc/sys/net/ipv4/ip_local_port_range"));
+        Some(network)
+    }
+
+    /// Makes one with nothing but loopback. None, with a word about it, where that is not allowed.
+    pub fn empty() -> Option<Network> {
+        let script = "ip link set lo up && echo ready && exec cat";
         let mut command = Command::new("unshare");
-        command.args(["--net", "sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(["--net", "sh", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut holder = Process::try_spawn(&mut command).ok()?;
         let said = Collected::of(holder.child().stdout.take().expect("stdout is piped"));
         wait_until("the network is there, or cannot be", || said.count("ready\n") > 0 || said.is_closed());
@@ -34,18 +39,49 @@ impl Network {
     /// The same command within the network.
     pub fn enter(&self, command: &Command) -> Command {
         let mut entering = Command::new("nsenter");
-        entering.arg(format!("--net=/proc/{}/ns/net", self.holder.id())).arg("--");
+        entering.arg(format!("--net={}", self.path())).arg("--");
         entering.arg(command.get_program()).args(command.get_args()).env_remove("RUST_LOG");
         entering
     }
-    /// Does something in a thread that is within the network. Whatever that starts is within it too.
-    pub fn within<T: Send>(&self, task: impl FnOnce() -> T + Send) -> T {
-        let network = File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("the holder lives");
-        let inside = || {
-            setns(&network, CloneFlags::CLONE_NEWNET).expect("whoever may make a network may enter it");
-            task()
+
+    /// Runs a line of shell within the network, which has to succeed. Returns what it prints.
+    #[track_caller]
+    pub fn sh(&self, script: &str) -> String {
+        self.try_sh(script).unwrap_or_else(|said| panic!("'{script}' fails: {said}"))
+    }
+
+    /// The same for what may not be possible here: an error is what it said.
+    pub fn try_sh(&self, script: &str) -> Result<String, String> {
+        let mut command = Command::new("sh");
+        command.args(["-ec", script]);
+        let ran = self.enter(&command).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+        let said = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        if ran.status.success() { Ok(said(&ran.stdout)) } else { Err(said(&ran.stderr)) }
+    }
+
+    /// Does something within the network, on a thread of its own: a socket belongs for ever to the network where it was made, and so
+    /// does a thread that was started there.
+    pub fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(self.path()).expect("the network is there");
+        let act = || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("whoever made the network may enter it");
+            act()
         };
-        let done = thread::scope(|scope| scope.spawn(inside).join());
-        done.unwrap_or_else(|failure| panic::resume_unwind(failure))
+        thread::scope(|scope| scope.spawn(act).join()).unwrap_or_else(|failure| panic::resume_unwind(failure))
+    }
+
+    /// A process in the network, by which others can name it.
+    pub fn id(&self) -> u32 {
+        self.holder.id()
+    }
+
+    /// Whether it has packet filters of its own; false, with a word about it, where there are none.
+    pub fn has_filters(&self) -> bool {
+        let answer = self.try_sh("nft list ruleset");
+        answer.map_err(|said| skip(&format!("no nftables: {}", said.trim()))).is_ok()
+    }
+
+    fn path(&self) -> String {
+        format!("/proc/{}/ns/net", self.id())
     }
 }

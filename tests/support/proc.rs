@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Memory that a process has in RAM, in bytes (`VmRSS`).
 pub fn resident_bytes(process: u32) -> usize {
@@ -23,6 +24,13 @@ pub fn tcp_memory() -> usize {
     let line = table.lines().find(|line| line.starts_with("TCP:")).expect("a line of TCP");
     let pages = line.rsplit("mem ").next().expect("a figure");
     pages.trim().parse::<usize>().expect("a number") * 4096
+}
+
+/// The same to the nanosecond, of a process with one thread (`/proc/PID/schedstat`, the kernel's `sched-stats.rst`).
+pub fn cpu_time(process: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/schedstat")).expect("the process lives");
+    let first = stat.split(' ').next().expect("a first number");
+    Duration::from_nanos(first.parse().expect("nanoseconds"))
 }
 
 /// How many descriptors a process has open.

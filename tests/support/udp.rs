@@ -1,9 +1,9 @@
 //! Clients of datagram sockets, and datagrams with a forged source.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{PATIENCE, skip};
 
@@ -43,23 +43,38 @@ pub fn got_nothing(client: &UdpSocket) -> bool {
     matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// A datagram with a source that its sender does not have: the kernel writes the IP header, the test the UDP header (RFC 768; a
-/// checksum of 0 is none).
-fn forge(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) -> io::Result<()> {
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP))?;
-    socket.bind(&SocketAddrV4::new(*source.ip(), 0).into())?;
-    let length = u16::try_from(8 + payload.len()).unwrap();
-    let mut packet = Vec::new();
-    for half in [source.port(), destination.port(), length, 0] {
-        packet.extend_from_slice(&half.to_be_bytes());
+/// A datagram with a source that its sender does not have: the kernel writes the IP header, the test the UDP header.
+fn forge(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(source), Type::RAW, Some(Protocol::UDP))?;
+    // A raw socket has no ports.
+    socket.bind(&SocketAddr::new(source.ip(), 0).into())?;
+    socket.send_to(&udp_packet(source, destination, payload), &SocketAddr::new(destination.ip(), 0).into()).map(drop)
+}
+
+/// A UDP header and the payload behind it (RFC 768). Over IPv6 the checksum may not be left out (RFC 8200, 8.1).
+fn udp_packet(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(8 + payload.len()).expect("a datagram is not that long");
+    let packet = |checksum: u16| {
+        let header = [source.port(), destination.port(), length, checksum];
+        [header.map(u16::to_be_bytes).as_flattened(), payload].concat()
+    };
+    let octets = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    // Both families add up the same: the addresses, the protocol's number, the length, and the packet.
+    let summed = [octets(source), octets(destination), vec![0, 17], length.to_be_bytes().to_vec(), packet(0)].concat();
+    let mut sum: u32 =
+        summed.chunks(2).map(|half| u32::from(half[0]) << 8 | u32::from(*half.get(1).unwrap_or(&0))).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
     }
-    packet.extend_from_slice(payload);
-    socket.send_to(&packet, &SockAddr::from(destination)).map(drop)
+    let checksum = !(sum as u16);
+    packet(if checksum == 0 { 0xffff } else { checksum })
 }
 
 /// Forges a datagram; false, with a word about it, where that is not allowed.
 pub fn can_forge(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> bool {
-    let (SocketAddr::V4(source), SocketAddr::V4(destination)) = (source, destination) else { panic!("IPv4 only") };
     match forge(source, destination, payload) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

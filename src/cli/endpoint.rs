@@ -97,7 +97,7 @@ impl Endpoint {
 }
 
 /// The URL of a path, which parses back to it: in the `listening` line a space ends the URL.
-pub(crate) fn url_of_path(transport: Transport, path: &Path) -> String {
+pub fn url_of_path(transport: Transport, path: &Path) -> String {
     const NOT_ITSELF: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
     format!("{transport}://{}", percent_encode(path.as_os_str().as_bytes(), NOT_ITSELF))
 }

@@ -48,7 +48,9 @@ pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Understoo
             let target = Target { text: String::new(), transport: arguments.transport, addresses: Vec::new() };
             arguments.load.options(&target).map(|options| Understood::Load(Box::new(options)))
         }),
-        Command::Send(arguments) => Endpoint::parse(&arguments.endpoint).map(|_| Understood::Other).map_err(Failure::Usage),
+        Command::Send(arguments) => {
+            Endpoint::parse(&arguments.endpoint).map(|_| Understood::Other).map_err(Failure::Usage)
+        }
         Command::Report(arguments) => arguments.output.check().map(|()| Understood::Other),
     };
     understood.map_err(|failure| match failure {

@@ -6,9 +6,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use cooee::clock::Tick;
 use cooee::cli::fuzzing::{Refused, Understood, understand};
 use cooee::cli::settings::Settings;
+use cooee::clock::Tick;
 use cooee::compare::command::ServerCommand;
 use cooee::compare::listen_address::Family;
 use cooee::limits::Limits;
@@ -21,7 +21,17 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 /// The settings that take a value both as a flag and in a query.
 const SETTINGS: [&str; 11] = [
-    "mode", "framing", "max-frame", "encoding", "ack-format", "bye", "backlog", "rcvbuf", "sndbuf", "keepalive", "defer-accept",
+    "mode",
+    "framing",
+    "max-frame",
+    "encoding",
+    "ack-format",
+    "bye",
+    "backlog",
+    "rcvbuf",
+    "sndbuf",
+    "keepalive",
+    "defer-accept",
 ];
 
 /// The longest message that can be asked for.

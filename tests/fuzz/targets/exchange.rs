@@ -31,13 +31,7 @@ fuzz_target!(|input: Input| {
     let (connection, length) = (usize::from(connection), usize::from(length) + 1);
     let ack = Ack::new("数据[{}]收到了!", Charset::UTF_8).expect("a format");
     let rules = Rules { framing, max_frame: 2 * (length + 100), charset: Charset::UTF_8 };
-    let options = |expect| Options {
-        datagrams,
-        body: Body::Noise(length),
-        expect,
-        rules,
-        ..Options::new(Vec::new())
-    };
+    let options = |expect| Options { datagrams, body: Body::Noise(length), expect, rules, ..Options::new(Vec::new()) };
     let exchange = Exchange::new(&options(if acknowledged { Expect::Ack(ack) } else { Expect::Echo }));
     let wanted = exchange.expected(connection, number, 0, usize::MAX);
     assert_eq!(wanted.len(), exchange.reply_length());

@@ -63,14 +63,17 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Parses an endpoint. The error says what is wrong and what is right.
+    /// Parses an endpoint. The error says what is wrong and what is right, on one line; what it quotes is escaped.
     pub fn parse(text: &str) -> Result<Endpoint, String> {
         let (address, query) = text.split_once('?').unwrap_or((text, ""));
         let (transport, rest) = match address.split_once("://") {
             None => (None, address),
             Some((scheme, rest)) => {
                 let Some(transport) = Transport::named(&scheme.to_ascii_lowercase()) else {
-                    return Err(format!("unknown scheme '{scheme}': valid ones are tcp, udp, unix and unixgram"));
+                    return Err(format!(
+                        "unknown scheme '{}': valid ones are tcp, udp, unix and unixgram",
+                        scheme.escape_debug()
+                    ));
                 };
                 (Some(transport), rest)
             }
@@ -85,19 +88,19 @@ impl Endpoint {
     /// Every address that a host has, each once, in the resolver's order. A name is looked up here, and may take its time.
     pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let found = (bare, port).to_socket_addrs().map_err(|_| format!("no such host: {bare}"))?;
+        let found = (bare, port).to_socket_addrs().map_err(|_| format!("no such host: {}", bare.escape_debug()))?;
         let mut addresses = Vec::new();
         for address in found {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
         }
-        if addresses.is_empty() { Err(format!("no such host: {bare}")) } else { Ok(addresses) }
+        if addresses.is_empty() { Err(format!("no such host: {}", bare.escape_debug())) } else { Ok(addresses) }
     }
 }
 
 /// The URL of a path, which parses back to it: in the `listening` line a space ends the URL.
-pub(crate) fn url_of_path(transport: Transport, path: &Path) -> String {
+pub fn url_of_path(transport: Transport, path: &Path) -> String {
     const NOT_ITSELF: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
     format!("{transport}://{}", percent_encode(path.as_os_str().as_bytes(), NOT_ITSELF))
 }
@@ -117,18 +120,17 @@ fn host_and_port(text: &str) -> Result<Place, String> {
     const FORM: &str = "an endpoint is HOST:PORT, with an IPv6 address in brackets: 127.0.0.1:9000, [::1]:9000";
     let text = text.strip_suffix('/').unwrap_or(text);
     let Some((host, port)) = text.rsplit_once(':') else { return Err(format!("the port is missing: {FORM}")) };
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    let is_host = !host.is_empty() && (bracketed || !host.contains([':', '/', '[', ']', '@']));
-    if !is_host {
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let name = bracketed.unwrap_or(host);
+    if name.is_empty() || name.contains(['/', '[', ']', '@']) || (bracketed.is_none() && name.contains(':')) {
         return Err(FORM.to_owned());
     }
-    if bracketed && host[1..host.len() - 1].split('%').next().is_none_or(|ip| ip.parse::<std::net::Ipv6Addr>().is_err())
-    {
-        return Err(format!("{host} is not an IPv6 address"));
+    if bracketed.is_some_and(|ip| ip.split('%').next().is_none_or(|ip| ip.parse::<std::net::Ipv6Addr>().is_err())) {
+        return Err(format!("{} is not an IPv6 address", host.escape_debug()));
     }
     // `parse` would take "+9000" too.
     if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("'{port}' is not a port: {FORM}"));
+        return Err(format!("'{}' is not a port: {FORM}", port.escape_debug()));
     }
     let port = port.parse().map_err(|_| format!("port {port} is out of range: 0 to 65535"))?;
     Ok(Place::Host(host.to_owned(), port))
@@ -137,15 +139,18 @@ fn host_and_port(text: &str) -> Result<Place, String> {
 fn settings(query: &str) -> Result<Vec<(String, String)>, String> {
     let mut settings: Vec<(String, String)> = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) =
-            pair.split_once('=').ok_or_else(|| format!("the setting '{pair}' has no value: KEY=VALUE"))?;
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| format!("the setting '{}' has no value: KEY=VALUE", pair.escape_debug()))?;
         let decode = |text: &str| {
-            let text = percent_decode_str(text).decode_utf8().map_err(|_| format!("'{text}' is not UTF-8"))?;
+            let text = percent_decode_str(text)
+                .decode_utf8()
+                .map_err(|_| format!("'{}' is not UTF-8", text.escape_debug()))?;
             Ok::<String, String>(text.into_owned())
         };
         let (key, value) = (decode(key)?, decode(value)?);
         if settings.iter().any(|(known, _)| *known == key) {
-            return Err(format!("the setting '{key}' is given twice"));
+            return Err(format!("the setting '{}' is given twice", key.escape_debug()));
         }
         settings.push((key, value));
     }
@@ -211,10 +216,19 @@ mod tests {
             ("::1:9000", "brackets"),
             ("[zz]:1", "not an IPv6 address"),
             ("tcp://user@h:1", "HOST:PORT"),
+            ("[fe80::1%eth0/x]:1", "HOST:PORT"),
+            ("[]:1", "HOST:PORT"),
             ("", "port is missing"),
+            ("t\x1bcp://h:1", "unknown scheme"),
+            ("h:\n1", "not a port"),
+            ("[\u{202e}]:1", "not an IPv6 address"),
+            ("h:1?\x1b", "KEY=VALUE"),
+            ("h:1?\x1b=%ff\u{9b}", "not UTF-8"),
+            ("h:1?%1b=1&%1b=2", "twice"),
         ] {
             let error = Endpoint::parse(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
+            assert!(!error.contains(['\x1b', '\n', '\u{9b}', '\u{202e}']), "{text:?}: {error:?}");
         }
     }
 

@@ -103,7 +103,7 @@ impl Target {
         let wrong = |reason: String| Failure::Usage(format!("endpoint '{}': {reason}", text.escape_debug()));
         let endpoint = Endpoint::parse(text).map_err(wrong)?;
         if let Some((key, _)) = endpoint.settings.first() {
-            return Err(wrong(format!("the setting '{key}' is the server's: here, use flags")));
+            return Err(wrong(format!("the setting '{}' is the server's: here, use flags", key.escape_debug())));
         }
         let transport = endpoint.transport.unwrap_or(Transport::Tcp);
         let addresses = match endpoint.place {

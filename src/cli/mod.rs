@@ -8,6 +8,8 @@ mod compare_arguments;
 mod descriptors;
 pub mod endpoint;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod interrupt;
 mod load;
 mod load_arguments;

@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
 
     let endpoint = Endpoint::parse(&arguments.endpoint).map_err(wrong)?;
     if let Some((key, _)) = endpoint.settings.first() {
-        return Err(wrong(format!("the setting '{key}' is the server's: here, use flags")));
+        return Err(wrong(format!("the setting '{}' is the server's: here, use flags", key.escape_debug())));
     }
     let charset = Charset::for_label(&arguments.encoding)
         .map_err(|reason| Failure::Usage(format!("--encoding {}: {reason}", arguments.encoding.escape_debug())))?;

@@ -25,13 +25,13 @@ use crate::server::{Server, Session};
 const PORT_TRIES: usize = 32;
 
 /// One endpoint as it was asked for: checked, but nothing is bound yet.
-struct Plan {
+pub(super) struct Plan {
     text: String,
     transports: Vec<Transport>,
     place: Place,
     /// The addresses of its host, once they are looked up.
     addresses: Vec<SocketAddr>,
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 /// A bound socket.
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
 }
 
 /// Checks one endpoint with its settings.
-fn plan(text: &str, defaults: &Settings) -> Result<Plan, Failure> {
+pub(super) fn plan(text: &str, defaults: &Settings) -> Result<Plan, Failure> {
     let wrong = |reason: String| Failure::Usage(format!("endpoint '{}': {reason}", text.escape_debug()));
     let endpoint = Endpoint::parse(text).map_err(wrong)?;
     let mut settings = defaults.clone();

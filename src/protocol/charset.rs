@@ -5,9 +5,6 @@ use std::fmt;
 
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 
-/// The longest beginning of a character that can be without its end, in bytes: three of GB18030's four.
-const LONGEST_BEGINNING: usize = 3;
-
 /// What brings ISO-2022-JP back to ASCII (RFC 1468).
 const TO_ASCII: &[u8] = b"\x1b(B";
 
@@ -58,8 +55,7 @@ impl Charset {
         if Encoding::ascii_valid_up_to(bytes) == bytes.len() {
             return bytes.len();
         }
-        let shortest = bytes.len().saturating_sub(LONGEST_BEGINNING);
-        (shortest..=bytes.len()).rev().find(|length| self.ends_a_character(&bytes[..*length])).unwrap_or(bytes.len())
+        bytes.len() - self.held_back(bytes)
     }
 
     /// How many of `bytes` there are up to the last place where a stateful encoding (ISO-2022-JP) is back in ASCII: only there
@@ -77,8 +73,9 @@ impl Charset {
         back
     }
 
-    /// Whether a decoder that has read `bytes` waits for nothing more.
-    fn ends_a_character(self, bytes: &[u8]) -> bool {
+    /// How many bytes at the end of `bytes` a decoder that has read them all holds back, since they begin a character: those that it
+    /// complains of when nothing comes behind them.
+    fn held_back(self, bytes: &[u8]) -> usize {
         let mut decoder = self.0.new_decoder_without_bom_handling();
         let mut text = [0; 1024];
         let mut rest = bytes;
@@ -86,9 +83,12 @@ impl Charset {
             let (result, read, _) = decoder.decode_to_utf8_without_replacement(rest, &mut text, false);
             rest = &rest[read..];
             if result == DecoderResult::InputEmpty {
-                // A decoder in the middle of a character says that it is compatible with nothing.
-                return decoder.latin1_byte_compatible_up_to(b"").is_some();
+                break;
             }
+        }
+        match decoder.decode_to_utf8_without_replacement(b"", &mut text, true).0 {
+            DecoderResult::Malformed(length, _) => usize::from(length),
+            DecoderResult::InputEmpty | DecoderResult::OutputFull => 0,
         }
     }
 }
@@ -167,5 +167,15 @@ mod tests {
         assert_eq!(Charset::UTF_8.whole_characters(b"\xff\xff\xff\xff"), 4);
         assert_eq!(Charset::UTF_8.whole_characters(b"ab\x80\x80\x80\x80\x80"), 7);
         assert_eq!(charset("gbk").whole_characters(b"\xff\xff\xff"), 3);
+    }
+
+    /// What begins a character is not one with the garbage in front of it, of which each byte could have begun one too.
+    #[test]
+    fn a_character_behind_garbage_is_not_split() {
+        for length in 3..6 {
+            assert_eq!(Charset::UTF_8.whole_characters(&b"\xc3\xc7\xf0\x90\x8d\x88"[..length]), 2, "{length} bytes");
+        }
+        assert_eq!(Charset::UTF_8.whole_characters(b"\xc3\xc7\xf0\x90\x8d\x88"), 6);
+        assert_eq!(charset("euc-jp").whole_characters(b"\x8f\x8f\x8f\xa1"), 2);
     }
 }

@@ -1,0 +1,80 @@
+//! The command line as the fuzz targets of `tests/fuzz` see it: arguments are parsed and checked by the code that does so for
+//! `cooee` itself, but no name is looked up, and nothing is opened, bound or started.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::address::Address;
+use crate::cli::arguments::{Arguments, Command, ServeArguments};
+use crate::cli::endpoint::{Endpoint, Transport};
+use crate::cli::failure::Failure;
+use crate::cli::load_arguments::{LoadArguments, Target};
+use crate::cli::serve;
+use crate::cli::settings::Settings;
+use crate::limits::Limits;
+use crate::load::options::Options;
+use crate::server::service::Service;
+
+/// What a command line asks for, where it makes sense.
+#[derive(Clone, Debug)]
+pub enum Understood {
+    /// Each endpoint's settings with what they amount to, and what holds for all of them.
+    Serve(Vec<(Settings, Service)>, Box<Limits>),
+    /// What a load generator would do.
+    Load(Box<Options>),
+    /// Another command, whose arguments clap has understood.
+    Other,
+}
+
+/// Why a command line is not carried out: an exit code, and what is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// By clap, which also answers `--help`.
+    Parser(i32, String),
+    /// By us, with the exit code 2.
+    Usage(String),
+}
+
+/// What the words of a command line, with the program's name, ask for.
+pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Understood, Refused> {
+    let arguments = Arguments::try_parse_from(words)
+        .map_err(|error| Refused::Parser(error.exit_code(), error.render().to_string()))?;
+    let understood = match &arguments.command {
+        Command::Serve(arguments) => services(arguments),
+        Command::Load(command) => command.output.check().and_then(|()| load(&command.load, &command.endpoint)),
+        #[cfg(target_os = "linux")]
+        Command::Compare(arguments) => arguments.output().check().and_then(|()| {
+            let target = Target { text: String::new(), transport: arguments.transport, addresses: Vec::new() };
+            arguments.load.options(&target).map(|options| Understood::Load(Box::new(options)))
+        }),
+        Command::Send(arguments) => {
+            Endpoint::parse(&arguments.endpoint).map(|_| Understood::Other).map_err(Failure::Usage)
+        }
+        Command::Report(arguments) => arguments.output.check().map(|()| Understood::Other),
+    };
+    understood.map_err(|failure| match failure {
+        Failure::Usage(reason) => Refused::Usage(reason),
+        Failure::Runtime(reason) => unreachable!("nothing runs: {reason}"),
+    })
+}
+
+fn services(arguments: &ServeArguments) -> Result<Understood, Failure> {
+    let defaults = arguments.settings();
+    let plans = arguments.endpoints.iter().map(|text| serve::plan(text, &defaults));
+    let services = plans.map(|plan| {
+        let settings = plan?.settings;
+        let service = settings.service(String::new()).map_err(Failure::Runtime)?;
+        Ok((settings, service))
+    });
+    let limits = Box::new(arguments.limits(arguments.max_connections.unwrap_or(1)));
+    Ok(Understood::Serve(services.collect::<Result<_, _>>()?, limits))
+}
+
+fn load(arguments: &LoadArguments, text: &str) -> Result<Understood, Failure> {
+    let endpoint = Endpoint::parse(text).map_err(Failure::Usage)?;
+    let transport = endpoint.transport.unwrap_or(Transport::Tcp);
+    let addresses = vec![Address::Ip(([127, 0, 0, 1], 9000).into())];
+    let target = Target { text: text.to_owned(), transport, addresses };
+    arguments.options(&target).map(|options| Understood::Load(Box::new(options)))
+}

@@ -51,6 +51,8 @@ pub struct Link {
     pub sent: usize,
     pub received: usize,
     pub largest_read: usize,
+    /// The last turn in which it was read, and how many bytes were.
+    pub read_in_turn: (u64, usize),
     /// The position of an urgent mark: a read does not go past it.
     pub mark: Option<usize>,
     /// The peer's FIN has arrived.
@@ -118,6 +120,7 @@ impl Link {
             sent: 0,
             received: 0,
             largest_read: 0,
+            read_in_turn: (0, 0),
             mark: None,
             fin: false,
             read_ended_at: None,

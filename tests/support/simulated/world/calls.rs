@@ -170,6 +170,12 @@ impl World {
             link.received += count;
             link.read_at = self.now;
             link.largest_read = link.largest_read.max(count);
+            let (turn, before) = link.read_in_turn;
+            link.read_in_turn = (self.turn, if turn == self.turn { before + count } else { count });
+            assert!(
+                link.read_in_turn.1 <= self.limits.read_budget,
+                "link {position}: a turn reads more than its budget"
+            );
             self.trace.note(Happening::Read { link: position, count });
             self.rouse(position);
             return Ok(count);

@@ -285,11 +285,19 @@ fn a_standard_output_that_cannot_be_written_is_a_failure() {
 #[test]
 fn a_standard_output_that_takes_nothing_is_not_waited_for_longer_than_agreed() {
     let (reader, writer) = std::io::pipe().unwrap();
-    // A terminal is ready while it has room for one byte.
-    let (person, program) = terminal();
-    for (what, output) in [("pipe", Stdio::from(writer)), ("terminal", Stdio::from(program))] {
+    // A terminal is ready while it has room for one byte: what is there already decides how much room is left for the last write.
+    let terminals = [0, 1_000, 2_500, 3_500].map(|filled| {
+        let (person, mut program) = terminal();
+        program.write_all(&vec![b'x'; filled]).unwrap();
+        ((format!("terminal with {filled} bytes"), Stdio::from(program)), person)
+    });
+    let (terminals, persons): (Vec<_>, Vec<_>) = terminals.into_iter().unzip();
+    for (what, output) in terminals.into_iter().chain([("pipe".to_owned(), Stdio::from(writer))]) {
         let address = serve_one(|mut stream| {
-            let _ = stream.write_all(&b"more\n".repeat(20_000));
+            // In pieces of many lengths, so that one of them finds less room than it needs.
+            for length in 0..4_000 {
+                let _ = stream.write_all(&[&b"m".repeat(length % 97)[..], b"\n"].concat());
+            }
             let _ = stream.read(&mut [0; 100]);
         });
         let mut command = send(address, &["--wait=700ms", "-m", "hi"]);
@@ -304,7 +312,7 @@ fn a_standard_output_that_takes_nothing_is_not_waited_for_longer_than_agreed() {
             &format!("send prints to a {what} that nobody reads: it ends after --wait (700 ms), {took:.1?}"),
         );
     }
-    drop((reader, person));
+    drop((reader, persons));
 }
 
 #[test]

@@ -11,10 +11,11 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, ToSocketAddrs, UdpSocket};
 use std::process::Command;
 use std::thread;
+use std::time::Instant;
 
 use support::{
-    Client, PATIENCE, Server, ask, cooee, got_nothing, noise, receive, run, send, skip, udp_client, udp_client_at,
-    wait_until,
+    Client, FAR, FAR6, Link, NEAR, PATIENCE, Server, ask, cooee, got_nothing, measured, noise, receive, run, send,
+    skip, udp_client, udp_client_at, wait_until,
 };
 
 /// The longest UDP payload over IPv6: its length field counts 8 bytes of header, and no IP header (RFC 8200, 3).
@@ -264,6 +265,35 @@ fn the_client_tries_the_addresses_of_a_name_in_turn() {
         assert_eq!((ended.code, ended.printed()), (Some(0), "anybody?\nthere?\n"), "{scheme} {ended:?}");
     }
     server.stop();
+}
+
+#[test]
+fn the_addresses_of_one_network_share_one_rate() {
+    const PORTION: u64 = 50;
+    // Where one host has every address of a /64, it has the rate of one (RFC 4291, 2.5.4); that of an IPv4 address is another.
+    let Some(link) = Link::start() else { return };
+    let own: Vec<IpAddr> = (0x10..0x18).map(|last| Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, last, last).into()).collect();
+    for ip in &own {
+        link.near.sh(&format!("ip -6 addr add {ip}/64 dev cable nodad"));
+    }
+    let server = link.serve(&["--rcvbuf", "1M", "udp://[::]:9000"]);
+    let began = Instant::now();
+    let clients: Vec<UdpSocket> = own.iter().map(|ip| link.near.inside(|| udp_client_at((*ip, 0).into()))).collect();
+    for (number, client) in (1..).zip(&clients) {
+        for _ in 0..PORTION {
+            client.send_to(b"x", (FAR6, 9000)).unwrap();
+        }
+        server.wait_summary("a portion", |summary| summary.get("messages_in") == number * PORTION);
+    }
+    let summary = server.summary();
+    let (sent, most) = (PORTION * clients.len() as u64, 200.0 * (1.0 + began.elapsed().as_secs_f64()));
+    let replied = summary.get("bytes_out");
+    assert_eq!(replied + summary.get("over-rate"), sent);
+    assert!(replied >= 200 && replied as f64 <= most, "{replied} replies, where 200 to {most} are due");
+    let client4 = link.near.inside(|| udp_client_at((NEAR, 0).into()));
+    assert_eq!(ask(&client4, (FAR, 9000).into(), b"me too"), b"me too");
+    server.stop();
+    measured("17", &format!("8 addresses of one /64: {replied} replies to {sent} datagrams at once (<= {most:.0})"));
 }
 
 #[test]

@@ -105,8 +105,8 @@ fn play(mode: &str, endpoints: [&str; 2], addresses: [SocketAddr; 2]) {
         let found = format!(
             "{mode} {} to {}: {} balls in {time:.1} s, {:.0} replies a second each (<= 200 and 200 at once), \
              a reply has {} bytes in the mean, {:.2} % of a core (< 3)",
-            addresses[0],
-            addresses[1],
+            endpoints[0],
+            endpoints[1],
             game.balls,
             replies as f64 / 2.0 / time,
             bytes / replies,

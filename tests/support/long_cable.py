@@ -50,6 +50,9 @@ def main():
                     frame, address = plug.recvfrom(128 * 1024)
                 except BlockingIOError:
                     break
+                except OSError:
+                    # The networks are gone, and the device with them.
+                    return
                 if address[2] != PACKET_OUTGOING:
                     number += 1
                     due = time.monotonic() + delay + chance.uniform(0, jitter)

@@ -134,6 +134,9 @@ proptest! {
         let mut rehearsal = Rehearsal::open(&mut server, 0, usize::MAX);
         let expected = if bytes == b"bye" { bytes.clone() } else { [b"<", &bytes[..], b">"].concat() };
         prop_assert_eq!(rehearsal.datagram(&mut server, &bytes), expected);
+        let mut server = service(Mode::Echo, Framing::Len32, Charset::UTF_8, Bye::Close);
+        let mut rehearsal = Rehearsal::open(&mut server, 0, usize::MAX);
+        prop_assert_eq!(rehearsal.datagram(&mut server, &bytes), bytes, "an echo is no byte more");
     }
 }
 

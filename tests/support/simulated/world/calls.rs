@@ -277,7 +277,10 @@ impl World {
     pub fn close_backlog(&mut self, position: usize) {
         let key = self.backlogs[position].key;
         self.unwatch(key);
+        let has_time = |drained_at| self.now < drained_at + self.limits.drain_timeout.as_micros() as u64;
+        let drains = self.links_at_drain.is_some() && self.drained_at.is_some_and(has_time);
         let backlog = &mut self.backlogs[position];
+        assert!(!drains || backlog.queue.is_empty(), "backlog {position}: a drain forgets who waits to be accepted");
         backlog.is_closed = true;
         for link in backlog.queue.drain(..).chain(backlog.outside.drain(..)) {
             self.links[link].closed_at = Some(self.now);

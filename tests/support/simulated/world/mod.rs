@@ -168,9 +168,13 @@ impl World {
         }
     }
 
-    /// The reactor has begun to drain: whatever has arrived at a stream that it holds must be answered.
+    /// The reactor begins to drain: whatever has arrived at a stream that it holds must be answered, and whoever waits in a backlog must
+    /// be accepted. Some arrive at the last moment, of whom the kernel has not told yet.
     pub fn drain_begins(&mut self) {
         self.trace.note(Happening::Drain);
+        if !self.is_calm {
+            (0..self.backlogs.len()).for_each(|backlog| self.arrive(backlog));
+        }
         self.drained_at = Some(self.now);
         self.links_at_drain = Some(self.links.len());
         self.connects_ordered = 0;
@@ -409,16 +413,11 @@ impl World {
         let alive = self.links.iter().filter(|link| link.closed_at.is_none() && !link.gone && !link.reset).count();
         if alive < self.peers {
             let backlog = self.rng.below(self.backlogs.len());
-            let (role, is_tcp) = (self.backlogs[backlog].role, self.backlogs[backlog].is_tcp);
             if self.backlogs[backlog].is_closed {
                 // Nobody listens there any more.
                 return;
             }
-            let link = self.new_link(role, is_tcp);
-            self.trace.note(Happening::Newcomer { link, role });
-            self.backlogs[backlog].outside.push_back(link);
-            self.fill_backlog(backlog);
-            self.rouse(link);
+            self.arrive(backlog);
         } else {
             // One of those that have fallen silent goes on.
             let link = self.rng.below(self.links.len());
@@ -428,6 +427,16 @@ impl World {
         }
         let wait = if self.rng.percent(20) { self.rng.below(8_000) } else { self.rng.below(300) };
         self.plan(wait, Action::Newcomer);
+    }
+
+    /// A newcomer knocks at a listening socket.
+    fn arrive(&mut self, backlog: usize) {
+        let (role, is_tcp) = (self.backlogs[backlog].role, self.backlogs[backlog].is_tcp);
+        let link = self.new_link(role, is_tcp);
+        self.trace.note(Happening::Newcomer { link, role });
+        self.backlogs[backlog].outside.push_back(link);
+        self.fill_backlog(backlog);
+        self.rouse(link);
     }
 
     /// Whoever finds room in the queue is established; each brings an edge where the queue was empty, and may bring one elsewhere.

@@ -278,7 +278,7 @@ fn the_addresses_of_one_network_share_one_rate() {
     }
     let server = link.serve(&["--rcvbuf", "1M", "udp://[::]:9000"]);
     let began = Instant::now();
-    let clients: Vec<UdpSocket> = own.iter().map(|ip| link.near.inside(|| udp_client_at((*ip, 0).into()))).collect();
+    let clients: Vec<UdpSocket> = own.iter().map(|ip| link.near.within(|| udp_client_at((*ip, 0).into()))).collect();
     for (number, client) in (1..).zip(&clients) {
         for _ in 0..PORTION {
             client.send_to(b"x", (FAR6, 9000)).unwrap();
@@ -290,7 +290,7 @@ fn the_addresses_of_one_network_share_one_rate() {
     let replied = summary.get("bytes_out");
     assert_eq!(replied + summary.get("over-rate"), sent);
     assert!(replied >= 200 && replied as f64 <= most, "{replied} replies, where 200 to {most} are due");
-    let client4 = link.near.inside(|| udp_client_at((NEAR, 0).into()));
+    let client4 = link.near.within(|| udp_client_at((NEAR, 0).into()));
     assert_eq!(ask(&client4, (FAR, 9000).into(), b"me too"), b"me too");
     server.stop();
     measured("17", &format!("8 addresses of one /64: {replied} replies to {sent} datagrams at once (<= {most:.0})"));

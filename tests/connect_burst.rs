@@ -9,11 +9,11 @@
 mod support;
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
+use socket2::{Domain, SockAddr, Socket, Type};
 use support::{Client, Network, PATIENCE, Server, attempt, in_full, measured};
 
 const BURST: usize = 4_000;
@@ -43,32 +43,42 @@ fn turned_away() -> u64 {
     counts.iter().sum()
 }
 
-/// One thread's share of the connects, each with its time.
-fn connect(address: SocketAddr) -> Vec<(TcpStream, Duration)> {
-    let connect = |_| {
-        let start = Instant::now();
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server, or its backlog, takes it");
-        (stream, start.elapsed())
+/// Sockets that are about to connect, and give up in time (SO_SNDTIMEO bounds a blocking connect too, `socket(7)`).
+fn sockets() -> Vec<Socket> {
+    let socket = |_| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor is free");
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        socket
     };
-    (0..BURST / THREADS).map(connect).collect()
+    (0..BURST).map(socket).collect()
+}
+
+/// Connects all of them, one after the other; returns how long the slowest took.
+fn connect(sockets: &[Socket], address: &SockAddr) -> Duration {
+    let connect = |socket: &Socket| {
+        let start = Instant::now();
+        socket.connect(address).expect("the server, or its backlog, takes it");
+        start.elapsed()
+    };
+    sockets.iter().map(connect).max().expect("there are some")
 }
 
 fn burst(is_stopped: bool) -> Burst {
     let server = Server::start(&[]);
-    let (address, before) = (server.address(), turned_away());
+    let (address, before, sockets) = (server.address().into(), turned_away(), sockets());
     if is_stopped {
         server.signal(SIGSTOP);
     }
     let start = Instant::now();
-    let connected: Vec<(TcpStream, Duration)> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| connect(address))).collect();
-        threads.into_iter().flat_map(|thread| thread.join().expect("no connect fails")).collect()
+    let slowest = thread::scope(|scope| {
+        let shares = sockets.chunks(BURST / THREADS);
+        let threads: Vec<_> = shares.map(|share| scope.spawn(|| connect(share, &address))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no connect fails")).max().expect("there are some")
     });
     let took = start.elapsed();
-    let slowest = connected.iter().map(|(_, time)| *time).max().expect("there are some");
     let waits_since = if is_stopped { Instant::now() } else { start };
     server.signal(SIGCONT);
-    let mut clients: Vec<Client> = connected.into_iter().map(|(stream, _)| Client::over(stream)).collect();
+    let mut clients: Vec<Client> = sockets.into_iter().map(|socket| Client::over(socket.into())).collect();
     clients.iter_mut().for_each(|client| client.send(b"me too"));
     clients.iter_mut().for_each(|client| client.expect(b"me too"));
     let served = waits_since.elapsed();

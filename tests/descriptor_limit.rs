@@ -64,7 +64,7 @@ fn run_out_of_descriptors() -> Result<String, String> {
     let (ticks, quiet) = (server.cpu_ticks(), Instant::now());
     while quiet.elapsed() < quiet_time {
         waiting.push(newcomer(&server));
-        thread::sleep(Duration::from_millis(40));
+        thread::sleep(Duration::from_millis(10));
     }
     let core = (server.cpu_ticks() - ticks) as f64 / quiet.elapsed().as_secs_f64();
     let (lines, time) = (logged_lines(&server) - before, start.elapsed().as_secs_f64());

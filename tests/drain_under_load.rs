@@ -103,7 +103,8 @@ impl Crowd {
         Crowd { poll, talks, stubborn, rate, start: Instant::now(), requests: 0 }
     }
 
-    /// Sends what is due and receives what comes, until it is `over`, which is told how many it has sent. Whoever sees the end of a connection ends it, unless it is stubborn.
+    /// Sends what is due and receives what comes, until it is `over`, which is told how many requests have left. Whoever sees the end of a
+    /// connection ends it too, unless it is stubborn.
     fn go_on(&mut self, mut over: impl FnMut(usize) -> bool) {
         let mut events = Events::with_capacity(1024);
         while !over(self.requests) {

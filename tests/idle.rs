@@ -49,6 +49,6 @@ fn stay_idle() -> Result<String, String> {
         "{connections} connections: {percent:.3} % of a core in {seconds} s (<= 0.1), {each:.0} B of user memory each (<= 128)"
     );
     // Pages, and lists that grow, weigh on few connections.
-    let (percent_most, each_most) = in_full((5.0, 512.0), (0.1, 128.0));
+    let (percent_most, each_most) = in_full((1.0, 512.0), (0.1, 128.0));
     if percent <= percent_most && each <= each_most { Ok(found) } else { Err(found) }
 }

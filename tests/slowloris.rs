@@ -72,7 +72,8 @@ impl Attack {
         Attack { address, poll, slow, lives: Vec::new() }
     }
 
-    /// Goes on for a while, and longer where not yet so many were closed as there are. Each sends a byte once in `pause`, one after the other.
+    /// Goes on for a while, and longer where not yet so many were closed as there are. Each sends a byte once in `pause`, one after the
+    /// other.
     fn go_on(&mut self, time: Duration, pause: Duration) {
         let (start, mut sent) = (Instant::now(), 0);
         let mut events = Events::with_capacity(1024);

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{PATIENCE, tcp_row, wait_until};
 
@@ -16,6 +16,14 @@ pub struct Client<S = TcpStream> {
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
         Client::over(TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts"))
+    }
+
+    /// A client whose kernel takes few bytes that it has not read: its SO_RCVBUF, set before the window is told to the server.
+    pub fn connect_with_window(address: SocketAddr, bytes: usize) -> Client {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(bytes).unwrap();
+        socket.connect_timeout(&address.into(), PATIENCE).expect("the server accepts");
+        Client::over(socket.into())
     }
 
     /// Waits until everything that was sent lies in the peer's socket: nothing is left in this one's send queue.

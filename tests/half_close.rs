@@ -1,7 +1,8 @@
 //! Goal: a peer that ends its side gets every byte that it is owed, then a FIN, and never a RST.
 //!
-//! Method: connections (in full 10,000) that send 1 byte to 256 KiB, shut their write side and read to the end, with the FIN behind the data
-//! and in one packet with it (TCP_CORK), where no second edge tells of it; messages that only the end completes; and
+//! Method: connections (in full 10,000) that send 1 byte to 256 KiB, shut their write side and read to the end, with the FIN behind the
+//! data and in one packet with it (TCP_CORK), where no second edge tells of it, and behind data of which most is still owed, since the
+//! windows are small; messages that only the end completes; and
 //! conversations that the server ends while input lies unread behind the last message, which close(2) would answer with a RST.
 #![cfg(feature = "cli")]
 
@@ -52,6 +53,22 @@ fn every_byte_comes_back_after_a_half_close_and_then_a_fin() {
             took.as_secs_f64()
         ),
     );
+}
+
+#[test]
+fn what_is_owed_when_the_end_comes_still_leaves() {
+    let mut noise = Noise::new(4);
+    for round in 0..5 {
+        // Neither socket takes much, so most of the echo is in the server's hands already when the end comes.
+        let server = Server::start(&["-vv", "tcp://127.0.0.1:0?sndbuf=4KiB"]);
+        let bytes = noise.bytes(60 * 1024);
+        let mut client = Client::connect_with_small_buffer(server.address());
+        client.send(&bytes);
+        server.wait_log("write would block: it owes ");
+        client.shutdown();
+        server.wait_log("read 0: the peer has ended its side");
+        assert!(client.rest() == bytes, "round {round}");
+    }
 }
 
 #[test]

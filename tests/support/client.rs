@@ -21,9 +21,10 @@ impl Client {
     /// One with so small a receive buffer that the server soon owes it what it does not read.
     #[track_caller]
     pub fn connect_with_small_buffer(address: SocketAddr) -> Client {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        // Before the window is told to the server.
         socket.set_recv_buffer_size(4096).unwrap();
-        socket.connect(&address.into()).expect("the server accepts");
+        socket.connect_timeout(&address.into(), PATIENCE).expect("the server accepts");
         Client::over(socket.into())
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use cooee::close_reason::CloseReason;
 use cooee::handler::{Context, Handler, Orders, Stop};
 use cooee::limits::Limits;
+use cooee::metrics::Dropped;
 use cooee::net::bind::{SocketOptions, listen_tcp};
 use cooee::reactor::{Reactor, StopHandle};
 
@@ -47,7 +48,8 @@ struct Embedded {
     address: SocketAddr,
     handle: StopHandle,
     closed: mpsc::Receiver<CloseReason>,
-    thread: JoinHandle<u64>,
+    /// The connections that were left, and the events that belonged to nobody.
+    thread: JoinHandle<(u64, u64)>,
 }
 
 fn start() -> Embedded {
@@ -62,7 +64,7 @@ fn start_with(limits: Limits) -> Embedded {
     let (sender, closed) = mpsc::channel();
     let thread = thread::spawn(move || {
         reactor.run(&mut Shout(sender)).expect("the poll works");
-        reactor.metrics().active()
+        (reactor.metrics().active(), reactor.metrics().dropped(Dropped::StaleEvent))
     });
     Embedded { address, handle, closed, thread }
 }
@@ -88,7 +90,7 @@ fn a_drain_from_outside_answers_and_ends() {
     assert_eq!(rest, b"LAST WORDS");
     drop(client);
     assert_eq!(embedded.closed.recv_timeout(PATIENCE), Ok(CloseReason::Drained));
-    assert_eq!(embedded.thread.join().expect("no panic"), 0);
+    assert_eq!(embedded.thread.join().expect("no panic"), (0, 0));
     assert!(TcpStream::connect(embedded.address).is_err(), "nobody listens any more");
 }
 
@@ -109,7 +111,7 @@ fn a_reactor_that_never_sleeps_is_stopped_too() {
     let client = talk(embedded.address);
     embedded.handle.stop(Stop::AtOnce).expect("the waker works");
     assert_eq!(embedded.closed.recv_timeout(PATIENCE), Ok(CloseReason::Aborted));
-    assert_eq!(embedded.thread.join().expect("no panic"), 0);
+    assert_eq!(embedded.thread.join().expect("no panic"), (0, 0));
     drop(client);
 }
 
@@ -119,6 +121,6 @@ fn a_stop_at_once_waits_for_nobody() {
     let client = talk(embedded.address);
     embedded.handle.clone().stop(Stop::AtOnce).expect("the waker works");
     assert_eq!(embedded.closed.recv_timeout(PATIENCE), Ok(CloseReason::Aborted));
-    assert_eq!(embedded.thread.join().expect("no panic"), 0);
+    assert_eq!(embedded.thread.join().expect("no panic"), (0, 0));
     drop(client);
 }

@@ -77,3 +77,47 @@ impl Default for Arena {
         Arena::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_reads_until_another_large_read_would_not_fit() {
+        let mut arena = Arena::new();
+        assert_eq!(arena.space(100).len(), 100);
+        assert!(arena.has_room());
+        assert_eq!((arena.keep(Limits::READ_MAX), arena.has_room()), (0, true), "one more fits, to the byte");
+        assert_eq!((arena.keep(1), arena.has_room()), (Limits::READ_MAX, false));
+        assert_eq!(arena.space(Limits::READ_MAX).len(), Limits::READ_MAX - 1, "the space ends where the arena does");
+        arena.release_from(10);
+        assert!(arena.has_room());
+        assert_eq!(arena.keep(1), 10);
+    }
+
+    #[test]
+    fn long_answers_end_a_group_and_are_not_kept_for_ever() {
+        let mut arena = Arena::new();
+        arena.composed.resize(Limits::READ_MAX - 1, 0);
+        assert!(arena.has_room());
+        arena.composed.push(0);
+        assert!(!arena.has_room());
+        arena.reset();
+        assert!(arena.has_room() && arena.composed.is_empty());
+        assert!(arena.composed.capacity() >= Limits::READ_MAX, "what every group may need stays");
+        arena.composed.reserve(4 * Arena::COMPOSED_KEPT);
+        arena.reset();
+        assert_eq!(arena.composed.capacity(), 1024 * 1024);
+    }
+
+    #[test]
+    fn what_is_kept_is_given_back_with_the_group() {
+        let mut arena = Arena::new();
+        arena.space(3).copy_from_slice(b"abc");
+        arena.keep(3);
+        assert_eq!(&arena.bytes()[..3], b"abc");
+        assert_eq!(&arena.parts().0[..3], b"abc");
+        arena.reset();
+        assert_eq!(arena.keep(1), 0);
+    }
+}

@@ -53,3 +53,18 @@ pub(super) fn is_to_many(ip: IpAddr) -> bool {
         IpAddr::V6(ip) => ip.is_multicast() || ip.to_ipv4_mapped().is_some_and(|ip| is_to_many(IpAddr::V4(ip))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broadcast_and_multicast_go_to_many() {
+        for many in ["224.0.0.1", "239.255.255.250", "255.255.255.255", "::ffff:224.0.0.1", "ff02::1"] {
+            assert!(is_to_many(many.parse().unwrap()), "{many}");
+        }
+        for one in ["192.0.2.1", "127.0.0.1", "::ffff:192.0.2.1", "::1", "2001:db8::1"] {
+            assert!(!is_to_many(one.parse().unwrap()), "{one}");
+        }
+    }
+}

@@ -39,3 +39,17 @@ impl fmt::Display for Bye {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for (name, bye) in [("ignore", Bye::Ignore), ("close", Bye::Close), ("stop", Bye::Stop)] {
+            assert_eq!(name.parse(), Ok(bye));
+            assert_eq!(bye.to_string(), name);
+        }
+        assert!("leave".parse::<Bye>().unwrap_err().contains("ignore, close and stop"));
+    }
+}

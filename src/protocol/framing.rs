@@ -99,3 +99,29 @@ impl fmt::Display for Framing {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Outgoing;
+
+    #[test]
+    fn names_read_back() {
+        for (name, framing) in [("chunk", Framing::Chunk), ("line", Framing::Line), ("len32", Framing::Len32)] {
+            assert_eq!(name.parse(), Ok(framing));
+            assert_eq!(framing.to_string(), name);
+        }
+        assert!("json".parse::<Framing>().unwrap_err().contains("chunk, line and len32"));
+    }
+
+    #[test]
+    fn a_message_that_answers_none_is_framed_like_any_other() {
+        for (framing, framed) in
+            [(Framing::Chunk, &b"full"[..]), (Framing::Line, b"full\n"), (Framing::Len32, b"\0\0\0\x04full")]
+        {
+            let (mut composed, mut outgoing) = (Vec::new(), Outgoing::default());
+            framing.whole(b"full", &mut Reply::new(b"", None, &mut composed, &mut outgoing, 0, 100));
+            assert_eq!(composed, framed, "{framing}");
+        }
+    }
+}

@@ -54,6 +54,7 @@ mod tests {
         assert_eq!(first(b"abcd\n", 3, false), Step::TooLong);
         assert_eq!(first(b"abc\rx", 3, false), Step::TooLong);
         assert_eq!(first(b"abc\r", 3, true), Step::TooLong);
+        assert_eq!(first(b"abc", 3, true), frame(3, 3));
     }
 
     #[test]

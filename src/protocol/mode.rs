@@ -83,3 +83,19 @@ impl fmt::Display for ModeName {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::charset::Charset;
+
+    #[test]
+    fn names_read_back() {
+        let ack = Mode::Ack(Ack::new("{}", Charset::UTF_8).unwrap());
+        for (name, mode) in [("echo", Mode::Echo), ("ack", ack), ("discard", Mode::Discard)] {
+            assert_eq!(name.parse(), Ok(mode.name()));
+            assert_eq!(mode.name().to_string(), name);
+        }
+        assert!("shout".parse::<ModeName>().unwrap_err().contains("echo, ack and discard"));
+    }
+}

@@ -29,7 +29,7 @@ impl ServerCommand {
             _ => (None, text),
         };
         let words = shlex::split(command).ok_or("a quote is not closed, or a backslash ends it")?;
-        let program = words.first().ok_or("there is no command: NAME=COMMAND")?;
+        let program = words.first().filter(|program| !program.is_empty()).ok_or("there is no command: NAME=COMMAND")?;
         let place = family.placeholder();
         if !words.iter().any(|word| word.contains(place)) {
             return Err(format!("{place} is missing: it stands where the server is told where to listen"));
@@ -106,6 +106,7 @@ mod tests {
             ("", "no command"),
             ("a=", "no command"),
             ("a=  ", "no command"),
+            ("'' {port}", "no command"),
             ("a=server 'half {port}", "not closed"),
             ("a=server 9000", "{port} is missing"),
         ] {

@@ -20,7 +20,7 @@ use libfuzzer_sys::fuzz_target;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 /// The settings that take a value both as a flag and in a query.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     "mode",
     "framing",
     "max-frame",
@@ -30,6 +30,7 @@ const SETTINGS: [&str; 11] = [
     "backlog",
     "rcvbuf",
     "sndbuf",
+    "notsent-lowat",
     "keepalive",
     "defer-accept",
 ];
@@ -65,7 +66,8 @@ fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(command) = ServerCommand::parse(&text, Family::Port) {
         assert_one_harmless_line(&command.name);
-        assert!(text.contains("{port}") && !command.name.is_empty());
+        // Quotes may stand within the placeholder: they are gone when the words are filled.
+        assert!(text.contains('{') && !command.name.is_empty());
     }
 });
 

@@ -46,7 +46,9 @@ impl<T: Stream, S> Connection<T, S> {
         }
         let expiring = self.flags.contains(Flags::EXPIRING);
         self.flags.remove(Flags::EXPIRING);
+        // A call that the kernel had no memory for says nothing about the peer: it is judged at the retry.
         if expiring
+            && !self.flags.contains(Flags::RETRYING)
             && let Some((moment, reason)) = self.time_limit(&shared.limits)
             && moment <= shared.now
         {

@@ -13,7 +13,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use support::{Client, Probe, Server, attempt, in_full, measured, raise_descriptor_limit, tcp_memory, wait_until};
+use support::{
+    Client, PATIENCE, Probe, Server, attempt, holds_within, in_full, measured, raise_descriptor_limit, tcp_memory,
+    wait_until,
+};
 
 /// The server's resident memory: the bound of all queues, 128 MiB, and what it needs for itself.
 const RESIDENT_MOST: usize = 192 * 1024 * 1024;
@@ -53,8 +56,8 @@ fn connect(address: SocketAddr) -> Client {
 
 fn scenario() -> Result<String, String> {
     let stuck = in_full(300, 5_000);
-    let idle_timeout = in_full(Duration::from_secs(3), Duration::from_secs(30));
-    let time = in_full(Duration::from_secs(4), Duration::from_secs(45));
+    let idle_timeout = in_full(Duration::from_secs(3), Duration::from_secs(15));
+    let time = in_full(Duration::from_secs(4), Duration::from_secs(30));
     let server = Server::start(&["-v", &format!("--idle-timeout={}s", idle_timeout.as_secs())]);
     let probe = Probe::calm(&server.url("tcp"), in_full(Duration::from_secs(1), Duration::from_secs(5)));
     let before = tcp_memory();
@@ -63,7 +66,8 @@ fn scenario() -> Result<String, String> {
     fill(&mut clients);
     let start = Instant::now();
     let (resident, kernel) = (server.resident_bytes(), tcp_memory().saturating_sub(before));
-    wait_until("all of them are closed", || server.logged("idle-timeout") >= stuck);
+    let all_closed = || server.logged("idle-timeout") >= stuck;
+    assert!(holds_within(2 * idle_timeout + PATIENCE, all_closed), "somebody is not closed: {:?}", server.summary());
     let gone = start.elapsed();
     let probed = probing.finish()?;
     let mib = |bytes: usize| bytes as f64 / (1024.0 * 1024.0);

@@ -114,7 +114,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = "For each endpoint")]
     sndbuf: Option<usize>,
     /// Bytes that the kernel takes for a TCP peer whose window is full (TCP_NOTSENT_LOWAT, Linux); 0 leaves it to the system
-    #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = units::small_size, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = units::small_size, help_heading = "For each endpoint")]
     notsent_lowat: u32,
     /// Probe silent TCP connections after this time [default: never]
     #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = "For each endpoint")]

@@ -40,9 +40,9 @@ pub struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// With this, 5,000 peers that never read hold less than 1 GiB of the kernel's memory; a quarter of it would wake the loop more
-    /// often for each peer that is slow.
-    pub const NOTSENT_LOWAT: u32 = 16 * 1024;
+    /// With this, 5,000 peers that never read hold less than 1 GiB of the kernel's memory, both ends together; and who reads costs no
+    /// more than without (docs/decisions/0015).
+    pub const NOTSENT_LOWAT: u32 = 8 * 1024;
 }
 
 impl Default for SocketOptions {

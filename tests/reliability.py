@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the table of docs/reliability.md: runs every test that tells a figure, in full, against the release build, one after the other.
 
-    python3 tests/reliability.py                 # all: about an hour, and nothing else should run on the machine
+    python3 tests/reliability.py                 # all, and nothing else should run on the machine
     python3 tests/reliability.py half_close udp  # the files whose names contain one of these words
     SHORT=1 python3 tests/reliability.py         # every day's length, to see that everything works
 

@@ -30,14 +30,16 @@ pub(crate) fn positive_size(text: &str) -> Result<usize, String> {
 
 /// The size of a socket's buffer, which the system keeps in 32 bits with a sign.
 pub(crate) fn buffer_size(text: &str) -> Result<usize, String> {
-    positive_size(text)?;
-    small_size(text).map(|bytes| bytes as usize)
+    within_32_bits(positive_size(text)?).map(|bytes| bytes as usize)
 }
 
 /// A size that the system keeps in 32 bits with a sign, or 0.
 pub(crate) fn small_size(text: &str) -> Result<u32, String> {
-    let bytes = i32::try_from(size(text)?).map_err(|_| "it can be at most 2 GiB - 1".to_owned())?;
-    Ok(bytes.unsigned_abs())
+    within_32_bits(size(text)?)
+}
+
+fn within_32_bits(bytes: usize) -> Result<u32, String> {
+    i32::try_from(bytes).map(i32::unsigned_abs).map_err(|_| "it can be at most 2 GiB - 1".to_owned())
 }
 
 /// A duration that is not zero.

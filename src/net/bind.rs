@@ -40,8 +40,8 @@ pub struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// With this, 5,000 peers that never read hold less than 1 GiB of the kernel's memory, both ends together; and who reads costs no
-    /// more than without (docs/decisions/0015).
+    /// With this, 5,000 peers that never read hold less than 1 GiB of the kernel's memory, both ends together; and no difference
+    /// was seen for those who read (docs/decisions/0015).
     pub const NOTSENT_LOWAT: u32 = 8 * 1024;
 }
 

@@ -18,7 +18,7 @@ pub enum CloseReason {
     DrainTimeout,
     /// The peer reset the connection (`ECONNRESET`, `EPIPE`).
     Reset,
-    /// No byte came in and none went out for the idle timeout.
+    /// No byte came in and none went out for the idle timeout, or the peer took nothing of what it is owed, whatever it sent.
     IdleTimeout,
     /// A message was begun and not finished within the idle timeout.
     IncompleteTimeout,

@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections that are served at once; newcomers over it are refused.
     pub max_connections: usize,
-    /// How long a connection may be silent in both directions, and how long a message may stay incomplete. None: for ever.
+    /// How long a connection may be silent in both directions; how long a peer may take nothing of what it is owed, whatever it sends; and
+    /// how long a message may stay incomplete. None: for ever.
     pub idle_timeout: Option<Duration>,
     /// How long nothing may move after one side has ended: a peer that does not read its last reply is not waited for longer.
     pub half_closed_timeout: Duration,

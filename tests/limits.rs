@@ -201,6 +201,31 @@ fn a_half_closed_peer_that_reads_nothing_is_not_waited_for_longer() {
     assert_eq!(server.logged("half-closed-timeout"), 1, "{}", server.log());
 }
 
+/// It could hold what it is owed for ever otherwise, for a byte now and then.
+#[test]
+fn sending_is_no_sign_of_life_of_a_peer_that_takes_nothing() {
+    let server = Server::start(&["-v", "--idle-timeout=2s", "--write-limit=1MiB", "tcp://127.0.0.1:0?sndbuf=8KiB"]);
+    let mut client = Client::connect_with_small_buffer(server.address());
+    client.send(&[7; 512 * 1024]);
+    let start = Instant::now();
+    wait_until("it is closed", || {
+        // Once it is closed, this fails.
+        let _ = client.stream.write(b"alive");
+        server.logged("idle-timeout") == 1
+    });
+    assert!(start.elapsed() > Duration::from_secs(1), "not before its time: {:?}", start.elapsed());
+    // One that takes a little now and then lives.
+    let mut client = Client::connect_with_small_buffer(server.address());
+    client.send(&[7; 100 * 1024]);
+    let (mut got, start) = (0, Instant::now());
+    while start.elapsed() < Duration::from_secs(3) {
+        got += client.take(2_000).len();
+        thread::sleep(Duration::from_millis(100));
+    }
+    client.shutdown();
+    assert_eq!(got + client.rest().len(), 100 * 1024, "{}", server.log());
+}
+
 #[test]
 fn slow_readers_cost_bounded_memory_and_are_closed_when_their_time_is_up() {
     const STUCK: usize = 20;

@@ -117,7 +117,11 @@ impl<T: Stream, S> Connection<T, S> {
             drive.shared.metrics.bytes_in += count as u64;
         }
         if self.phase == Phase::Open {
-            self.progress = drive.shared.now;
+            // Sending is no progress for a peer that does not take what it is owed: it could hold that much for ever, for a byte now
+            // and then.
+            if self.owed() == 0 || !self.owes_answers() {
+                self.progress = drive.shared.now;
+            }
             self.offer(count, drive);
         }
     }

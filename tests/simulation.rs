@@ -147,6 +147,11 @@ impl Simulation {
         );
         assert_eq!(metrics.active(), world.open_files() as u64, "accepted and opened, without the closed ones");
         assert_eq!(metrics.dropped(Dropped::StaleEvent), world.stale_events, "stale events are dropped, and no others");
+        assert_eq!(
+            (metrics.accept_errors, metrics.datagram_errors),
+            (world.accept_errors, world.receive_errors),
+            "every call that fails is counted"
+        );
         let (served, refused) = world.accepted_now();
         assert!(served <= self.max_connections, "{served} connections are served");
         assert!(refused <= REFUSED_MAX, "{refused} newcomers are being refused");

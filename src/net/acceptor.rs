@@ -22,7 +22,8 @@ pub struct Acceptor<L> {
     listener: L,
     latch: Latch,
     tag: usize,
-    /// The retry deadline is armed: until then an event only merges into the latch, or 500 new SYNs would be 500 failing calls.
+    /// The last call failed: until the next, at the retry deadline, an event only merges into the latch, or 500 new SYNs would be
+    /// 500 failing calls.
     retrying: bool,
     draining: bool,
 }
@@ -67,12 +68,7 @@ impl<L: Listener> Acceptor<L> {
         self.latch.readable()
     }
 
-    /// The retry deadline is armed, or has come.
-    pub fn set_retrying(&mut self, retrying: bool) {
-        self.retrying = retrying;
-    }
-
-    /// Whether the retry deadline is armed.
+    /// Whether the last call failed, so that only the retry deadline wakes it.
     pub fn is_retrying(&self) -> bool {
         self.retrying
     }
@@ -90,6 +86,8 @@ impl<L: Listener> Acceptor<L> {
 
     /// Accepts one connection, if one waits.
     pub fn accept(&mut self) -> Accepted<L::Stream> {
+        // Whoever had it run, it tries again now: what it finds says anew whether a deadline is to be waited for.
+        self.retrying = false;
         if !self.latch.readable() {
             return Accepted::Drained;
         }
@@ -102,8 +100,70 @@ impl<L: Listener> Acceptor<L> {
                 }
                 // The peer gave up while it waited, or a signal came (accept(2) lists both as harmless).
                 io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accepted::Again,
-                _ => Accepted::Failed(error),
+                _ => {
+                    self.retrying = true;
+                    Accepted::Failed(error)
+                }
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::*;
+    use crate::net::stream::Socket;
+
+    /// A listener that fails as it is told, the first time.
+    struct Failing(Option<Errno>);
+
+    impl Listener for Failing {
+        type Stream = Socket;
+
+        fn accept(&mut self) -> io::Result<(Socket, Option<SocketAddr>)> {
+            Err(self.0.take().map_or(io::ErrorKind::WouldBlock.into(), io::Error::from))
+        }
+    }
+
+    fn ready(error: Errno) -> Acceptor<Failing> {
+        let mut acceptor = Acceptor::new(Failing(Some(error)), 3);
+        assert!(acceptor.latch(Readiness::READABLE), "it should run now");
+        acceptor
+    }
+
+    #[test]
+    fn errors_are_sorted_in_three() {
+        for harmless in [Errno::EINTR, Errno::ECONNABORTED] {
+            let mut acceptor = ready(harmless);
+            assert!(matches!(acceptor.accept(), Accepted::Again), "{harmless}");
+            assert!(acceptor.is_ready() && !acceptor.is_retrying(), "the next one may wait");
+            assert!(matches!(acceptor.accept(), Accepted::Drained));
+            assert!(!acceptor.is_ready());
+        }
+        for lack in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM] {
+            let mut acceptor = ready(lack);
+            assert!(matches!(acceptor.accept(), Accepted::Failed(_)), "{lack}");
+            assert!(acceptor.is_ready() && acceptor.is_retrying(), "no edge will tell when there is more");
+        }
+    }
+
+    #[test]
+    fn after_a_failure_an_event_only_merges_until_the_next_try() {
+        let mut acceptor = ready(Errno::EMFILE);
+        assert!(matches!(acceptor.accept(), Accepted::Failed(_)));
+        assert!(!acceptor.latch(Readiness::READABLE), "a new SYN is no reason to try again");
+        assert!(matches!(acceptor.accept(), Accepted::Drained));
+        assert!(acceptor.latch(Readiness::READABLE), "nothing is lacking any more");
+    }
+
+    #[test]
+    fn a_drain_looks_once_more_whatever_the_latch_says() {
+        let mut acceptor = Acceptor::new(Failing(None), 3);
+        assert!(!acceptor.is_ready() && !acceptor.is_draining());
+        acceptor.drain();
+        assert!(acceptor.is_ready() && acceptor.is_draining());
+        assert_eq!(acceptor.tag(), 3);
     }
 }

@@ -299,33 +299,64 @@ fn is_too_long(error: &io::Error) -> bool {
 mod tests {
     use std::collections::VecDeque;
     use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use nix::errno::Errno;
 
     use super::*;
     use crate::key::Key;
+    use crate::net::datagram_socket::send_first;
 
-    /// A socket that gives this, in order, and then nothing.
-    struct Scripted(VecDeque<io::Result<&'static [u8]>>);
+    /// What its calls answer, one after the other; then `WouldBlock`.
+    #[derive(Default)]
+    struct Scripted {
+        received: VecDeque<Result<&'static [u8], Errno>>,
+        refused: VecDeque<Errno>,
+        sent: Vec<Vec<u8>>,
+    }
 
     impl DatagramSocket for Scripted {
         fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
-            let bytes = self.0.pop_front().unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))?;
+            let bytes = self.received.pop_front().unwrap_or(Err(Errno::EAGAIN))?;
             buffer[..bytes.len()].copy_from_slice(bytes);
             Ok((bytes.len(), Route::Connected))
+        }
+
+        fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue> {
+            receive_one(self, buffer, received)
         }
 
         fn local(&self) -> Option<SocketAddr> {
             None
         }
 
-        fn send(&mut self, _bytes: &[u8], _route: &Route) -> io::Result<()> {
-            Ok(())
+        fn send(&mut self, bytes: &[u8], _route: &Route) -> io::Result<()> {
+            match self.refused.pop_front() {
+                Some(error) => Err(error.into()),
+                None => {
+                    self.sent.push(bytes.to_vec());
+                    Ok(())
+                }
+            }
+        }
+
+        fn send_batch<'a, B>(&mut self, batch: B) -> io::Result<usize>
+        where
+            B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>,
+        {
+            send_first(self, batch)
         }
     }
 
-    /// Counts datagrams.
-    struct Counter(u32);
+    /// Echoes, and remembers what it was told.
+    #[derive(Default)]
+    struct Echo {
+        faults: Vec<CloseReason>,
+        ticks: usize,
+        wake_at: Option<Tick>,
+    }
 
-    impl Handler for Counter {
+    impl Handler for Echo {
         type Session = ();
 
         fn open(&mut self, _tag: usize, _cx: &mut Context<'_>) {}
@@ -334,29 +365,144 @@ mod tests {
             bytes.len()
         }
 
-        fn datagram(&mut self, _session: &mut (), _bytes: &[u8], _cx: &mut Context<'_>) {
-            self.0 += 1;
+        fn datagram(&mut self, _session: &mut (), bytes: &[u8], cx: &mut Context<'_>) {
+            cx.reply.echo(0..bytes.len());
+            if let Some(moment) = self.wake_at {
+                cx.wake_at(moment);
+            }
+        }
+
+        fn fault(&mut self, _session: &mut (), reason: CloseReason, _cx: &mut Context<'_>) {
+            self.faults.push(reason);
+        }
+
+        fn tick(&mut self, _session: &mut (), _cx: &mut Context<'_>) {
+            self.ticks += 1;
+        }
+    }
+
+    /// A datagram socket on its own, as the reactor would drive it.
+    struct Stage {
+        datagram: Datagram<Scripted, ()>,
+        handler: Echo,
+        shared: Shared,
+    }
+
+    impl Stage {
+        fn new(received: impl IntoIterator<Item = Result<&'static [u8], Errno>>) -> Stage {
+            let socket = Scripted { received: received.into_iter().collect(), ..Scripted::default() };
+            let mut datagram = Datagram::new(socket, ());
+            assert!(datagram.latch(Readiness::READABLE));
+            Stage { datagram, handler: Echo::default(), shared: Shared::new(Limits::default()) }
+        }
+
+        fn drive(&mut self) -> Next {
+            let mut outgoing = Outgoing::default();
+            self.datagram.drive(&mut Drive::new(Key::new(0, 1), &mut self.handler, &mut self.shared, &mut outgoing))
+        }
+
+        fn sent(&self) -> usize {
+            self.datagram.socket.sent.len()
         }
     }
 
     #[test]
+    fn a_turn_takes_so_many_and_the_rest_waits_for_the_next() {
+        let mut stage = Stage::new(vec![Ok(&b"ping"[..]); TURN + 3]);
+        assert_eq!((stage.drive(), stage.sent()), (Next::More, TURN));
+        assert!(!stage.datagram.keeps_the_invariant(), "it must be listed");
+        assert_eq!((stage.drive(), stage.sent()), (Next::Idle, TURN + 3));
+        assert!(stage.datagram.keeps_the_invariant());
+        let bytes = 4 * (TURN as u64 + 3);
+        assert_eq!((stage.shared.metrics.bytes_in, stage.shared.metrics.bytes_out), (bytes, bytes));
+    }
+
+    #[test]
+    fn an_interrupted_call_is_made_again() {
+        let mut stage = Stage::new([Err(Errno::EINTR), Ok(&b"ping"[..])]);
+        assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1));
+        stage.datagram.socket.received.push_back(Ok(b"pong"));
+        stage.datagram.socket.refused.push_back(Errno::EINTR);
+        stage.datagram.latch(Readiness::READABLE);
+        assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 2));
+        assert!(stage.handler.faults.is_empty());
+        // A signal at every call does not keep the others waiting.
+        let mut stage = Stage::new(vec![Err(Errno::EINTR); 2 * TURN]);
+        assert_eq!((stage.drive(), stage.datagram.socket.received.len()), (Next::More, TURN));
+    }
+
+    #[test]
+    fn lack_of_memory_rests_until_a_deadline_and_what_an_earlier_reply_met_does_not() {
+        for lack in [Errno::ENOBUFS, Errno::ENOMEM] {
+            let mut stage = Stage::new([Err(lack), Ok(&b"ping"[..])]);
+            assert_eq!((stage.drive(), stage.sent()), (Next::RetryAt(Tick::START.after(RETRY)), 0), "{lack}");
+            assert!(!stage.datagram.latch(Readiness::READABLE), "an event only merges until then");
+            assert!(stage.datagram.keeps_the_invariant());
+            assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1));
+            assert_eq!(stage.shared.metrics.datagram_errors, 1);
+        }
+        let gone = vec![Err(Errno::ECONNREFUSED); ERRORS_MAX as usize];
+        let mut stage = Stage::new(gone[1..].iter().copied().chain([Ok(&b"ping"[..])]));
+        assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1));
+        assert_eq!(stage.handler.faults.len(), ERRORS_MAX as usize - 1);
+        assert!(matches!(Stage::new(gone).drive(), Next::RetryAt(_)), "what comes again and again is left alone");
+    }
+
+    #[test]
     fn a_socket_that_was_woken_and_received_waits_for_no_retry() {
-        let lack = || Err(io::Error::from(nix::errno::Errno::ENOMEM));
-        let mut datagram = Datagram::new(Scripted([lack(), lack(), Ok(&b"late"[..])].into()), ());
-        let (mut handler, mut shared) = (Counter(0), Shared::new(Limits::default()));
-        let mut drive = |datagram: &mut Datagram<Scripted, ()>| {
-            datagram.drive(&mut Drive::new(Key::new(0, 1), &mut handler, &mut shared, &mut Outgoing::default()))
-        };
-        assert!(datagram.latch(Readiness::READABLE));
-        assert!(matches!(drive(&mut datagram), Next::RetryAt(_)));
-        assert!(!datagram.latch(Readiness::READABLE), "an event is no reason to try again before the deadline");
-        datagram.wake();
-        assert!(matches!(drive(&mut datagram), Next::RetryAt(_)), "the lack has lasted");
-        assert!(!datagram.latch(Readiness::READABLE));
-        datagram.wake();
-        assert!(matches!(drive(&mut datagram), Next::Idle), "the lack is over");
-        assert!(datagram.keeps_the_invariant());
-        assert!(datagram.latch(Readiness::READABLE), "the next datagram need not wait for a deadline of the past");
-        assert_eq!(handler.0, 1);
+        let mut stage = Stage::new([Err(Errno::ENOMEM), Err(Errno::ENOMEM), Ok(&b"late"[..])]);
+        assert!(matches!(stage.drive(), Next::RetryAt(_)));
+        assert!(!stage.datagram.latch(Readiness::READABLE), "an event is no reason to try again before the deadline");
+        stage.datagram.wake();
+        assert!(matches!(stage.drive(), Next::RetryAt(_)), "the lack has lasted");
+        assert!(!stage.datagram.latch(Readiness::READABLE));
+        stage.datagram.wake();
+        assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1), "the lack is over");
+        assert!(stage.datagram.keeps_the_invariant());
+        assert!(
+            stage.datagram.latch(Readiness::READABLE),
+            "the next datagram need not wait for a deadline of the past"
+        );
+    }
+
+    #[test]
+    fn a_handler_is_called_at_the_moment_it_asked_for_and_not_before() {
+        let moment = Tick::at(Duration::from_millis(5));
+        let mut stage = Stage::new([Ok(&b"ping"[..])]);
+        stage.handler.wake_at = Some(moment);
+        assert_eq!(stage.drive(), Next::Idle);
+        assert_eq!(stage.datagram.deadline(), Some(moment));
+        stage.datagram.deadline_passed(Tick::at(Duration::from_millis(4)));
+        assert_eq!((stage.drive(), stage.handler.ticks), (Next::Idle, 0));
+        stage.datagram.deadline_passed(moment);
+        assert!(!stage.datagram.keeps_the_invariant(), "a tick is due");
+        assert_eq!((stage.drive(), stage.handler.ticks, stage.datagram.deadline()), (Next::Idle, 1, None));
+        stage.datagram.wake();
+        assert_eq!((stage.drive(), stage.handler.ticks), (Next::Idle, 2));
+    }
+
+    #[test]
+    fn a_reply_that_does_not_leave_is_counted_by_its_reason_and_the_others_leave() {
+        let refusals = [
+            (Errno::EAGAIN, Dropped::WouldBlock, CloseReason::of_error(&Errno::EAGAIN.into())),
+            (Errno::EMSGSIZE, Dropped::TooLong, CloseReason::FrameTooLong),
+            (Errno::EPERM, Dropped::SendFailed, CloseReason::of_error(&Errno::EPERM.into())),
+        ];
+        for (error, kind, reason) in refusals {
+            let mut stage = Stage::new([Ok(&b"ping"[..]), Ok(b"pong!")]);
+            stage.datagram.socket.refused.push_back(error);
+            assert_eq!(stage.drive(), Next::Idle);
+            assert_eq!(stage.datagram.socket.sent, [b"pong!".to_vec()]);
+            assert_eq!(stage.shared.metrics.dropped(kind), 1, "{error}");
+            assert_eq!(stage.handler.faults, [reason]);
+            assert_eq!((stage.shared.metrics.messages_out, stage.shared.metrics.bytes_out), (1, 5));
+        }
+    }
+
+    #[test]
+    fn a_drain_answers_what_waits_and_ends() {
+        let mut stage = Stage::new([Ok(&b"ping"[..])]);
+        stage.datagram.drain();
+        assert_eq!((stage.drive(), stage.sent()), (Next::Done(CloseReason::Drained), 1));
     }
 }

@@ -26,9 +26,7 @@ pub trait DatagramSocket {
 
     /// Receives what waits into `buffer`, at least one datagram and as many as one call can, and adds them to `received`, oldest
     /// first. An error came before any datagram.
-    fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue> {
-        receive_one(self, buffer, received)
-    }
+    fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue>;
 
     /// The IP address that it is bound to; none for a Unix socket. A reply must never go there.
     fn local(&self) -> Option<SocketAddr>;
@@ -40,14 +38,11 @@ pub trait DatagramSocket {
     /// Returns how many left. An error is one of the very first; one of a later datagram is told when that is the first.
     fn send_batch<'a, B>(&mut self, batch: B) -> io::Result<usize>
     where
-        B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>,
-    {
-        send_first(self, batch)
-    }
+        B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>;
 }
 
 /// Receives one datagram as a batch of its own.
-pub(super) fn receive_one<D: DatagramSocket + ?Sized>(
+pub(super) fn receive_one<D: DatagramSocket>(
     socket: &mut D,
     buffer: &mut [u8],
     received: &mut Vec<Received>,
@@ -58,7 +53,8 @@ pub(super) fn receive_one<D: DatagramSocket + ?Sized>(
     Ok(Queue::Unknown)
 }
 
-fn send_first<'a, D: DatagramSocket + ?Sized>(
+/// Sends the first datagram of a batch, and no other.
+pub(super) fn send_first<'a, D: DatagramSocket>(
     socket: &mut D,
     mut batch: impl Iterator<Item = (&'a [u8], &'a Route)>,
 ) -> io::Result<usize> {

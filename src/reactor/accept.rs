@@ -44,7 +44,6 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 }
                 Accepted::Drained => return Next::Idle,
                 Accepted::Failed(error) => {
-                    acceptor.set_retrying(true);
                     self.shared.metrics.accept_errors += 1;
                     self.shared.log_limit.log(
                         LogKind::AcceptFailed,

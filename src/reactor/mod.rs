@@ -298,10 +298,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     place.armed = self.timers.arm(key, None, deadline.filter(|moment| *moment > now));
                     place.armed.is_none() || !connection.keeps_the_invariant(&self.shared)
                 }
-                Source::Acceptor(acceptor) => {
-                    acceptor.set_retrying(false);
-                    true
-                }
+                Source::Acceptor(_) => true,
                 Source::Datagram(datagram) => {
                     datagram.deadline_passed(now);
                     true
@@ -419,7 +416,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 || (place.waiting && waits(&key))
                 || match &place.source {
                     Source::Connection(connection) => connection.keeps_the_invariant(&self.shared),
-                    Source::Acceptor(acceptor) => acceptor.is_retrying() || !acceptor.is_ready(),
+                    Source::Acceptor(acceptor) => {
+                        !acceptor.is_ready() || (acceptor.is_retrying() && place.armed.is_some())
+                    }
                     Source::Datagram(datagram) => datagram.keeps_the_invariant(),
                 }
         })

@@ -37,6 +37,7 @@ impl World {
     pub fn add_link(&mut self, key: Key, link: usize) -> io::Result<()> {
         self.trace.note(Happening::Registered(key, link));
         if !self.is_calm && self.rng.below(300) == 0 {
+            self.accept_errors += u64::from(self.links[link].accepted_at.is_some());
             return Err(io::Error::from_raw_os_error(ENOSPC));
         }
         self.links[link].key = Some(key);
@@ -93,6 +94,7 @@ impl World {
         if let Some(errno) = errno {
             self.trace.note(Happening::AcceptFailed { backlog: position, errno });
             backlog.failed_at = Some(self.now);
+            self.accept_errors += 1;
             return Err(io::Error::from_raw_os_error(errno));
         }
         backlog.failed_at = None;
@@ -306,10 +308,12 @@ impl World {
         }
         if !self.is_calm && self.rng.below(400) == 0 {
             self.faults += 1;
+            self.receive_errors += 1;
             return Err(io::Error::from_raw_os_error(self.rng.pick(&[ENOBUFS, ENOMEM])));
         }
         if std::mem::take(&mut mailbox.refused) {
             self.faults += 1;
+            self.receive_errors += 1;
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         self.take_letter(position, buffer).ok_or_else(|| io::ErrorKind::WouldBlock.into())

@@ -74,8 +74,12 @@ pub struct World {
     // For the checks.
     pub accepted: u64,
     pub stale_events: u64,
+    /// Newcomers that could not be accepted, or not be watched.
+    pub accept_errors: u64,
     /// Errors of datagram sockets that the handler is told of.
     pub faults: u64,
+    /// Those among them that came with a receive.
+    pub receive_errors: u64,
     /// Connects that the handler has ordered and the reactor has not begun.
     connects_ordered: usize,
     turn: u64,
@@ -119,7 +123,9 @@ impl World {
             links_at_drain: None,
             accepted: 0,
             stale_events: 0,
+            accept_errors: 0,
             faults: 0,
+            receive_errors: 0,
             connects_ordered: 0,
             turn: 0,
             wakes_ordered: Vec::new(),

@@ -52,10 +52,12 @@ impl CloseReason {
 
     /// The reason that an I/O error amounts to.
     pub fn of_error(error: &io::Error) -> CloseReason {
-        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset};
+        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, OutOfMemory};
         match error.kind() {
             ConnectionReset | BrokenPipe => CloseReason::Reset,
             ConnectionRefused => CloseReason::ConnectRefused,
+            // The standard library has no kind for it, and it is the same lack: of the kernel's memory, for sockets.
+            _ if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => CloseReason::Failed(OutOfMemory),
             kind => CloseReason::Failed(kind),
         }
     }

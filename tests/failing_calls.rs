@@ -16,6 +16,7 @@
 mod support;
 
 use std::panic::resume_unwind;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -129,6 +130,51 @@ fn no_call_that_fails_for_a_while_ends_anybody_or_loses_a_byte() {
             ),
         );
     }
+}
+
+/// Without these calls nothing can be served, sent or measured: the error says so, and for which endpoint. Nobody hangs, and nobody goes on with
+/// half of what was asked for.
+#[test]
+fn a_call_that_fails_at_the_start_ends_the_program_with_a_clear_word() {
+    let server = Server::start(&[]);
+    let (address, url) = (server.address().to_string(), server.url("tcp"));
+    let ends = |command: &Command, call: &str, error: &str, words: &[&str]| {
+        let Some(failing) = FailingCalls::new(&[format!("{call}:error={error}")]) else { return 0 };
+        let ran = run(&mut failing.under(command), b"");
+        assert_eq!(ran.code, Some(1), "{call} {error}: {ran:?}");
+        let last = ran.stderr.lines().last().unwrap_or_default();
+        assert!(words.iter().all(|word| last.contains(word)), "{call} {error}: {words:?} in {last}");
+        failing.count()
+    };
+    let failed: usize = thread::scope(|scope| {
+        let runs = [("ENOBUFS", "No buffer space"), ("ENOMEM", "Cannot allocate memory")].map(|(error, words)| {
+            let (address, url) = (&address, &url);
+            scope.spawn(move || {
+                let serve = cooee(&["serve", "tcp://127.0.0.1:0", "udp://127.0.0.1:0"]);
+                let send = cooee(&["send", "-m", "hello", address]);
+                let load = load_command(url, &["-c3", "-n30"]);
+                let mut failed = 0;
+                for call in ["socket", "setsockopt", "bind", "listen", "getsockname"] {
+                    failed += ends(&serve, call, error, &["cannot listen on", "tcp://127.0.0.1:0", words]);
+                }
+                for program in [&serve, &send, &load] {
+                    for call in ["epoll_create1", "epoll_ctl"] {
+                        failed += ends(program, call, error, &["event loop", words]);
+                    }
+                }
+                for call in ["socket", "setsockopt", "connect"] {
+                    failed += ends(&send, call, error, &[address, "no memory for a socket"]);
+                    failed += ends(&load, call, error, &[url, "no-memory", "no memory for another socket"]);
+                }
+                failed
+            })
+        });
+        runs.into_iter().map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic))).sum()
+    });
+    if failed > 0 {
+        measured("26", &format!("{failed} calls failed at the start: each told with its endpoint, exit code 1"));
+    }
+    server.connect().echo(b"unharmed");
 }
 
 /// Every error that `accept(2)` lists and that is not a wrong call's.

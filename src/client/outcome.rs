@@ -1,6 +1,7 @@
 //! How a client's run ended, in plain words.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use crate::close_reason::CloseReason;
 use crate::protocol::charset::Charset;
@@ -49,6 +50,9 @@ impl fmt::Display for Outcome {
             Outcome::Closed(CloseReason::ConnectRefused) => f.write_str("refused: nobody listens there"),
             Outcome::Closed(CloseReason::ConnectTimeout) => {
                 f.write_str("timed out: no answer while connecting (--connect-timeout)")
+            }
+            Outcome::Closed(CloseReason::Failed(ErrorKind::OutOfMemory)) => {
+                f.write_str("the system has no memory for a socket")
             }
             Outcome::Closed(CloseReason::Reset) => f.write_str("reset: the server dropped the connection"),
             Outcome::Closed(CloseReason::HalfClosedTimeout) => {

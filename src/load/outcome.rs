@@ -94,6 +94,8 @@ pub enum ErrorKind {
     NoPort,
     /// No descriptor is left (`EMFILE`, `ENFILE`).
     NoDescriptor,
+    /// The system has no memory for a socket (`ENOMEM`, `ENOBUFS`).
+    NoMemory,
     /// The server dropped a connection.
     Reset,
     /// The server ended a connection before it was done.
@@ -124,6 +126,7 @@ impl ErrorKind {
             CloseReason::Reset => ErrorKind::Reset,
             CloseReason::FrameTooLong => ErrorKind::TooLong,
             CloseReason::Failed(std::io::ErrorKind::AddrNotAvailable) => ErrorKind::NoPort,
+            CloseReason::Failed(std::io::ErrorKind::OutOfMemory) => ErrorKind::NoMemory,
             CloseReason::Failed(kind) => ErrorKind::Other(kind),
             _ => ErrorKind::Closed,
         }
@@ -137,6 +140,7 @@ impl ErrorKind {
             ErrorKind::SelfConnect => "self-connect".to_owned(),
             ErrorKind::NoPort => "no-port".to_owned(),
             ErrorKind::NoDescriptor => "no-descriptor".to_owned(),
+            ErrorKind::NoMemory => "no-memory".to_owned(),
             ErrorKind::Reset => "reset".to_owned(),
             ErrorKind::Closed => "closed".to_owned(),
             ErrorKind::TimedOut => "timed-out".to_owned(),

@@ -4,12 +4,13 @@ use crate::load::outcome::{Doubt, ErrorKind, LATE, Outcome};
 use crate::report::human;
 
 /// Every kind that has a name of its own, in the order in which they are told.
-const KINDS: [ErrorKind; 12] = [
+const KINDS: [ErrorKind; 13] = [
     ErrorKind::Refused,
     ErrorKind::ConnectTimeout,
     ErrorKind::SelfConnect,
     ErrorKind::NoPort,
     ErrorKind::NoDescriptor,
+    ErrorKind::NoMemory,
     ErrorKind::Reset,
     ErrorKind::Closed,
     ErrorKind::TimedOut,
@@ -46,6 +47,7 @@ fn meaning(kind: ErrorKind) -> &'static str {
             "No local port is left towards this server: one address has about 28,000. Connect from several (--source ADDR,...)."
         }
         ErrorKind::NoDescriptor => "This process may open no more sockets. Raise the limit ('ulimit -n').",
+        ErrorKind::NoMemory => "The system has no memory for another socket. Open fewer connections (-c).",
         ErrorKind::Reset => {
             "The server dropped connections: it was overloaded, has a limit, or broke. Its log may say which."
         }

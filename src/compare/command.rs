@@ -67,8 +67,10 @@ impl ServerCommand {
 
 /// Whether `text` can be a name: one word, and no path, no flag and no part of a quoted word.
 fn is_name(text: &str) -> bool {
-    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "/'\"\\{}$".contains(c);
-    !text.is_empty() && text.chars().count() <= NAME_MAX && !text.starts_with('-') && !text.contains(is_odd)
+    let is_odd = |c: char| c.is_whitespace() || "/'\"\\{}$".contains(c);
+    // What has power over a terminal or a page, such as a bidi control, would stand there as something longer.
+    let is_plain = visible(text) == text;
+    is_plain && !text.is_empty() && text.chars().count() <= NAME_MAX && !text.starts_with('-') && !text.contains(is_odd)
 }
 
 fn is_program(path: &Path) -> bool {
@@ -91,6 +93,15 @@ mod tests {
         // What stands before this '=' is no name.
         assert_eq!(parse("socat -x TCP-LISTEN:{port},fork=1 PIPE").unwrap().name, "socat");
         assert_eq!(parse("./server --port={port}").unwrap().name, "server");
+    }
+
+    #[test]
+    fn a_name_has_no_power_over_the_place_where_it_is_shown() {
+        for odd in ["evil\u{202e}name", "a\u{7}", "a b", "", "-x", "twenty-one-characters"] {
+            let command = parse(&format!("{odd}=server {{port}}"));
+            assert!(command.is_err() || command.is_ok_and(|command| command.name != odd), "{odd:?}");
+        }
+        assert_eq!(parse("größe=server {port}").unwrap().name, "größe");
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl Report {
             ("bytes_per_s", self.bytes_per_s),
             ("generator_cpu_s", self.generator_cpu_s),
             ("generator_idle_polling_s", self.generator_idle_polling_s.unwrap_or(0.0)),
+            ("server_cpu_s", self.server_cpu_s.unwrap_or(0.0)),
         ];
         if let Some((name, amount)) = amounts.into_iter().find(|(_, amount)| !(amount.is_finite() && *amount >= 0.0)) {
             return Err(format!("{name} is {amount}"));

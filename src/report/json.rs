@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_true_is_refused_with_the_reason() {
-        let cases: [(&str, Value, &str); 15] = [
+        let cases: [(&str, Value, &str); 16] = [
             ("/version", json!(2), "version 2"),
             ("/version", json!(null), "no version"),
             ("/endpoint", json!(7), "invalid type"),
@@ -84,6 +84,7 @@ mod tests {
             ("/sent", json!(u64::MAX), "nobody has"),
             ("/duration_s", json!(-1.0), "duration_s is -1"),
             ("/generator_idle_polling_s", json!(-0.5), "generator_idle_polling_s is -0.5"),
+            ("/server_cpu_s", json!(-2.0), "server_cpu_s is -2"),
             ("/messages_per_s", json!(1e9), "the counts give"),
             ("/latency_us/p99", json!(1.0), "latency_us is not what"),
             ("/histogram", json!("AAAA"), "a histogram cannot be read"),

@@ -82,6 +82,14 @@ mod tests {
     }
 
     #[test]
+    fn the_words_are_those_around_the_place_in_their_encoding() {
+        let ack = Ack::new("数据[{}]!", Charset::for_label("gbk").unwrap()).unwrap();
+        assert_eq!((ack.before(), ack.after()), (&b"\xca\xfd\xbe\xdd["[..], &b"]!"[..]));
+        let bare = Ack::new("{}", Charset::UTF_8).unwrap();
+        assert!(bare.before().is_empty() && bare.after().is_empty());
+    }
+
+    #[test]
     fn words_that_the_encoding_cannot_hold_are_an_error() {
         let latin = Charset::for_label("latin1").unwrap();
         assert!(Ack::new(DEFAULT_FORMAT, latin).unwrap_err().contains('数'));

@@ -142,6 +142,7 @@ mod tests {
         assert_eq!(size_of::<Held>(), 8);
         let mut held = Held::default();
         held.owe(b"owed");
+        assert!(held.bytes() >= size_of::<Queues>() + 4, "one queue counts without the other");
         let mut inbox = Buffer::default();
         inbox.push(b"kept");
         held.keep_inbox(inbox, Tick::START);

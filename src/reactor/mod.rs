@@ -39,7 +39,7 @@ use crate::reactor::course::Course;
 use crate::reactor::ready_list::ReadyList;
 use crate::reactor::run::Group;
 use crate::reactor::source::Source;
-use crate::reactor::sources::{Place, Sources};
+use crate::reactor::sources::Sources;
 use crate::reactor::timers::Timers;
 use crate::readiness::Readiness;
 

@@ -132,8 +132,8 @@ fn no_call_that_fails_for_a_while_ends_anybody_or_loses_a_byte() {
     }
 }
 
-/// Without these calls nothing can be served, sent or measured: the error says so, and for which endpoint. Nobody hangs, and nobody goes on with
-/// half of what was asked for.
+/// Without these calls nothing can be served, sent or measured: the error says so, and for which endpoint if it is one's. Nobody hangs, and
+/// nobody goes on with half of what was asked for.
 #[test]
 fn a_call_that_fails_at_the_start_ends_the_program_with_a_clear_word() {
     let server = Server::start(&[]);
@@ -172,7 +172,7 @@ fn a_call_that_fails_at_the_start_ends_the_program_with_a_clear_word() {
         runs.into_iter().map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic))).sum()
     });
     if failed > 0 {
-        measured("26", &format!("{failed} calls failed at the start: each told with its endpoint, exit code 1"));
+        measured("26", &format!("{failed} calls failed at the start: each told, exit code 1"));
     }
     server.connect().echo(b"unharmed");
 }

@@ -86,8 +86,6 @@ impl fmt::Display for Outcome {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
-
     use super::*;
 
     #[test]

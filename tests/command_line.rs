@@ -82,6 +82,15 @@ fn an_endpoint_that_cannot_be_served_is_named() {
     assert!(ran.stderr.contains("'tcp://192.0.2.1:0'"), "{ran:?}");
     assert!(ran.stderr.contains("not an address of this machine"), "{ran:?}");
 
+    let folder = tempfile::tempdir().unwrap();
+    for scheme in ["unix", "unixgram"] {
+        let endpoint = format!("{scheme}://{}/none/echo", folder.path().display());
+        let ran = serve_in_vain(&[&endpoint]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains(&format!("cannot listen on '{endpoint}': the folder of ")), "{ran:?}");
+        assert!(ran.stderr.contains("does not exist"), "{ran:?}");
+    }
+
     let ran = serve_in_vain(&["tcp://no-such-host.invalid:0"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("no such host: no-such-host.invalid"), "{ran:?}");

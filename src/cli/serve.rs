@@ -153,6 +153,11 @@ fn explain(plan: &Plan, error: &io::Error, place: &str) -> String {
             };
             format!("{place}: permission denied ({need})")
         }
+        io::ErrorKind::NotFound if matches!(plan.place, Place::Path(_)) => {
+            format!("the folder of {place} does not exist")
+        }
+        // A name may stand for several sockets; where it is the one that failed, it was told already.
+        _ if place == plan.text => error.to_string(),
         _ => format!("{place}: {error}"),
     }
 }

@@ -6,9 +6,9 @@
 //! That is not enough for a terminal: it is ready while it has room for a single byte, and a line that is longer waits for somebody to
 //! read. So a terminal that is written to is opened once more, as an open file of our own, which does not block (Linux).
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use mio::unix::SourceFd;
@@ -22,57 +22,55 @@ use nix::unistd;
 /// once; one more byte could block.
 const PIPE_BUF: usize = 4096;
 
-/// Standard input.
+/// Standard input. It keeps nothing: where thousands of sockets may lie, none should be larger than they are.
 #[derive(Debug)]
-pub struct StandardInput {
-    shared: io::Stdin,
-}
+pub struct StandardInput(());
 
 /// Standard output.
 #[derive(Debug)]
 pub struct StandardOutput {
-    shared: io::Stdout,
     /// The terminal that it is, opened once more.
-    terminal: Option<File>,
+    terminal: Option<OwnedFd>,
 }
 
 impl StandardInput {
     /// Takes it as it is.
     pub fn open() -> StandardInput {
-        StandardInput { shared: io::stdin() }
+        StandardInput(())
     }
 
     /// Reads what is there (`read(2)`), or answers `WouldBlock`.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        ask(self.as_fd(), PollFlags::POLLIN)?;
-        Ok(unistd::read(self.as_fd(), buffer)?)
+        let shared = io::stdin();
+        ask(shared.as_fd(), PollFlags::POLLIN)?;
+        Ok(unistd::read(&shared, buffer)?)
     }
 }
 
-impl AsFd for StandardInput {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.shared.as_fd()
+impl AsRawFd for StandardInput {
+    fn as_raw_fd(&self) -> RawFd {
+        io::stdin().as_raw_fd()
     }
 }
 
 impl StandardOutput {
     /// Takes it as it is, but opens a terminal once more.
     pub fn open() -> StandardOutput {
-        let shared = io::stdout();
-        let terminal = reopen_terminal(&shared);
-        StandardOutput { shared, terminal }
+        StandardOutput { terminal: reopen_terminal(&io::stdout()) }
     }
 
     /// Writes at most [`PIPE_BUF`] bytes (`write(2)`), or answers `WouldBlock`.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        ask(self.as_fd(), PollFlags::POLLOUT)?;
-        Ok(unistd::write(self.as_fd(), &bytes[..bytes.len().min(PIPE_BUF)])?)
+        let shared = io::stdout();
+        let descriptor = self.terminal.as_ref().map_or(shared.as_fd(), OwnedFd::as_fd);
+        ask(descriptor, PollFlags::POLLOUT)?;
+        Ok(unistd::write(descriptor, &bytes[..bytes.len().min(PIPE_BUF)])?)
     }
 }
 
-impl AsFd for StandardOutput {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.terminal.as_ref().map_or(self.shared.as_fd(), File::as_fd)
+impl AsRawFd for StandardOutput {
+    fn as_raw_fd(&self) -> RawFd {
+        self.terminal.as_ref().map_or_else(|| io::stdout().as_raw_fd(), OwnedFd::as_raw_fd)
     }
 }
 
@@ -85,12 +83,12 @@ pub fn reopen_stderr() {
 }
 
 /// Opens the terminal of a descriptor once more. None where it is no terminal, or where that is not allowed (after `su`, say).
-fn reopen_terminal(descriptor: &(impl IsTerminal + AsRawFd)) -> Option<File> {
+fn reopen_terminal(descriptor: &(impl IsTerminal + AsRawFd)) -> Option<OwnedFd> {
     if !descriptor.is_terminal() {
         return None;
     }
     let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
-    OpenOptions::new().write(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path).ok()
+    OpenOptions::new().write(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path).ok().map(OwnedFd::from)
 }
 
 /// Whether standard error takes a line at once, and somebody may still read it. A terminal that was stopped (^S) does not.
@@ -121,15 +119,15 @@ macro_rules! standard_source {
     ($stream:ty) => {
         impl event::Source for $stream {
             fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-                allow_files(SourceFd(&self.as_fd().as_raw_fd()).register(registry, token, interest))
+                allow_files(SourceFd(&self.as_raw_fd()).register(registry, token, interest))
             }
 
             fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-                allow_files(SourceFd(&self.as_fd().as_raw_fd()).reregister(registry, token, interest))
+                allow_files(SourceFd(&self.as_raw_fd()).reregister(registry, token, interest))
             }
 
             fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-                SourceFd(&self.as_fd().as_raw_fd()).deregister(registry)
+                SourceFd(&self.as_raw_fd()).deregister(registry)
             }
         }
     };

@@ -137,3 +137,18 @@ impl Socket {
         self.source().register(registry, token, interest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    /// Each connection's place has room for any of them, so the rarest must not be larger than what thousands are. (mio's are larger with
+    /// debug assertions, hence the two that are ours are asked by themselves.)
+    #[test]
+    fn the_rare_sockets_are_not_larger_than_the_usual_ones() {
+        assert!(size_of::<StandardInput>().max(size_of::<StandardOutput>()) <= size_of::<OwnedFd>());
+        assert_eq!(size_of::<Socket>(), size_of::<TcpStream>() + align_of::<TcpStream>());
+    }
+}

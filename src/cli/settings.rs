@@ -48,8 +48,8 @@ impl Default for Settings {
     }
 }
 
-/// Every key of a query, in the order in which an error lists them.
-const KEYS: [&str; 14] = [
+/// Every key of a query, in the order in which an error lists them. Each is a flag too.
+pub const KEYS: [&str; 14] = [
     "mode",
     "framing",
     "max-frame",

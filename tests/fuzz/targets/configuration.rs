@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use cooee::cli::fuzzing::{Refused, Understood, understand};
-use cooee::cli::settings::Settings;
+use cooee::cli::settings::{KEYS, Settings};
 use cooee::clock::Tick;
 use cooee::compare::command::ServerCommand;
 use cooee::compare::listen_address::Family;
@@ -19,21 +19,8 @@ use cooee_fuzz::power::assert_one_harmless_line;
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
-/// The settings that take a value both as a flag and in a query.
-const SETTINGS: [&str; 12] = [
-    "mode",
-    "framing",
-    "max-frame",
-    "encoding",
-    "ack-format",
-    "bye",
-    "backlog",
-    "rcvbuf",
-    "sndbuf",
-    "notsent-lowat",
-    "keepalive",
-    "defer-accept",
-];
+/// The settings that take no value as a flag, but one in a query.
+const SWITCHES: [&str; 2] = ["log-messages", "reuse-port"];
 
 /// The longest message that can be asked for.
 const FRAME_MAX: usize = 1 << 30;
@@ -112,7 +99,7 @@ fn as_query(words: &[&[u8]]) -> Option<String> {
         let flag = std::str::from_utf8(flag).ok()?;
         let (key, value) = flag.strip_prefix("--")?.split_once('=')?;
         let value = percent_encode(value.as_bytes(), NON_ALPHANUMERIC);
-        SETTINGS.contains(&key).then(|| format!("{key}={value}"))
+        (KEYS.contains(&key) && !SWITCHES.contains(&key)).then(|| format!("{key}={value}"))
     });
     Some(format!("127.0.0.1:9000?{}", pairs.collect::<Option<Vec<_>>>()?.join("&")))
 }

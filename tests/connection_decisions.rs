@@ -1,0 +1,370 @@
+//! Goal: what one connection decides in situations that need a history: it is paused, its handler waits for room, a message has been
+//! incomplete for a while, all queues are full, a drain begins.
+//!
+//! Method: a stream with a written script under one [`Connection`], driven through receive, send and settle as the reactor drives it, and a
+//! handler that does what the situation needs. Each test tells one history and looks at the decision at its end. (All that a socket can
+//! answer, in every order, is the matter of `connection_schedules.rs`; many connections at a time are that of `simulation.rs`.)
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use cooee::clock::Tick;
+use cooee::close_reason::CloseReason;
+use cooee::handler::{Context, Handler};
+use cooee::key::Key;
+use cooee::limits::Limits;
+use cooee::net::connection::Connection;
+use cooee::net::drive::Drive;
+use cooee::net::next::{Condition, Next};
+use cooee::net::shared::Shared;
+use cooee::net::stream::{ConnectProgress, Stream};
+use cooee::readiness::Readiness;
+use cooee::reply::Outgoing;
+
+/// How long a message has.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What the socket will answer, and what it was asked.
+#[derive(Default)]
+struct Script {
+    /// What the next reads give; nothing is the peer's end. After the last one reads block.
+    reads: VecDeque<Vec<u8>>,
+    /// How the next writes come out. After the last one they take everything.
+    writes: VecDeque<io::ErrorKind>,
+    sent: Vec<u8>,
+    is_shut: bool,
+    /// How much the last read would have taken.
+    space: usize,
+    /// Whether a short read proves that nothing more is there, as on TCP. Elsewhere it takes a `WouldBlock` to clear the latch.
+    short_read_drains: bool,
+}
+
+struct Scripted(Rc<RefCell<Script>>);
+
+impl Stream for Scripted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut script = self.0.borrow_mut();
+        script.space = buffer.len();
+        let bytes = script.reads.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+        let count = bytes.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&bytes[..count]);
+        if count < bytes.len() {
+            script.reads.push_front(bytes[count..].to_vec());
+        }
+        Ok(count)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut script = self.0.borrow_mut();
+        if let Some(error) = script.writes.pop_front() {
+            return Err(error.into());
+        }
+        script.sent.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().is_shut = true;
+        Ok(())
+    }
+
+    fn connect_progress(&mut self) -> io::Result<ConnectProgress> {
+        Ok(ConnectProgress::Pending)
+    }
+
+    fn short_read_drains(&self) -> bool {
+        self.0.borrow().short_read_drains
+    }
+}
+
+/// A handler that takes what its function takes, and remembers what it was offered.
+struct Served {
+    receive: fn(&[u8], &mut Context<'_>) -> usize,
+    offers: Vec<Vec<u8>>,
+    ticks: usize,
+}
+
+impl Handler for Served {
+    type Session = ();
+
+    fn open(&mut self, _: usize, _: &mut Context<'_>) {}
+
+    fn receive(&mut self, (): &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        self.offers.push(bytes.to_vec());
+        (self.receive)(bytes, cx)
+    }
+
+    fn tick(&mut self, (): &mut (), _: &mut Context<'_>) {
+        self.ticks += 1;
+    }
+}
+
+/// Answers messages of three bytes, as long as the reply has room.
+fn triples(bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    let mut taken = 0;
+    while bytes.len() - taken >= 3 && !cx.reply.is_full() {
+        cx.reply.echo(taken..taken + 3);
+        taken += 3;
+    }
+    taken
+}
+
+/// Echoes what there is, and wants no more for now.
+fn one_and_pause(bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    cx.reply.echo(0..bytes.len());
+    cx.pause();
+    bytes.len()
+}
+
+struct Bench {
+    connection: Connection<Scripted, ()>,
+    script: Rc<RefCell<Script>>,
+    served: Served,
+    shared: Shared,
+}
+
+impl Bench {
+    fn new(receive: fn(&[u8], &mut Context<'_>) -> usize) -> Bench {
+        Bench::over(receive, |stream| Connection::accepted(stream, None, 0, false, Tick::START))
+    }
+
+    fn over(
+        receive: fn(&[u8], &mut Context<'_>) -> usize,
+        connection: impl FnOnce(Scripted) -> Connection<Scripted, ()>,
+    ) -> Bench {
+        let script = Rc::new(RefCell::new(Script::default()));
+        let limits = Limits { idle_timeout: Some(IDLE), write_limit: 6, ..Limits::default() };
+        Bench {
+            connection: connection(Scripted(script.clone())),
+            script,
+            served: Served { receive, offers: Vec::new(), ticks: 0 },
+            shared: Shared::new(limits),
+        }
+    }
+
+    /// The peer has sent `bytes`, or with none has ended its side.
+    fn sends(&mut self, bytes: &[u8]) -> &mut Bench {
+        self.script.borrow_mut().reads.push_back(bytes.to_vec());
+        self
+    }
+
+    fn next_write_fails(&mut self, error: io::ErrorKind) -> &mut Bench {
+        self.script.borrow_mut().writes.push_back(error);
+        self
+    }
+
+    fn at(&mut self, seconds: u64) -> &mut Bench {
+        self.shared.now = Tick::at(Duration::from_secs(seconds));
+        self
+    }
+
+    /// One turn, in which the kernel tells of `readiness`.
+    fn turn(&mut self, readiness: Readiness) -> Next {
+        let key = Key::new(0, 1);
+        self.connection.latch(readiness);
+        let mut outgoing = Outgoing::default();
+        self.connection.receive(&mut Drive::new(key, &mut self.served, &mut self.shared, &mut outgoing));
+        self.connection.send(key, &outgoing, &mut self.shared);
+        let next = self.connection.settle(&mut self.shared);
+        self.shared.arena.reset();
+        next
+    }
+
+    /// The turn after its deadline has come, as seconds since the start.
+    fn expires_at(&mut self, seconds: u64) -> Next {
+        assert_eq!(self.deadline(), seconds);
+        self.at(seconds);
+        self.connection.deadline_passed(self.shared.now, &self.shared.limits);
+        self.turn(Readiness::NONE)
+    }
+
+    /// In seconds since the start.
+    #[track_caller]
+    fn deadline(&self) -> u64 {
+        let deadline = self.connection.deadline(&self.shared.limits).expect("it has a deadline");
+        deadline.since(Tick::START).as_secs()
+    }
+}
+
+#[test]
+fn a_paused_connection_whose_write_fails_is_read_to_its_end() {
+    let mut bench = Bench::new(one_and_pause);
+    bench.sends(b"abc").next_write_fails(io::ErrorKind::ConnectionReset);
+    // No edge will come any more: it has to go on by itself.
+    assert_eq!(bench.turn(Readiness::READABLE), Next::More);
+    bench.sends(b"sent before the reset").sends(b"");
+    assert_eq!(bench.turn(Readiness::NONE), Next::Done(CloseReason::Reset));
+    assert!(bench.script.borrow().reads.is_empty());
+}
+
+#[test]
+fn a_drain_ends_the_side_of_a_connection_that_is_paused() {
+    let mut bench = Bench::new(one_and_pause);
+    bench.sends(b"abc").sends(b"left unread");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    bench.connection.drain();
+    bench.turn(Readiness::NONE);
+    assert!(bench.script.borrow().is_shut, "nothing more can be asked for, and nothing is owed");
+    assert_eq!(bench.served.offers, [b"abc"]);
+}
+
+#[test]
+fn a_drain_waits_for_what_has_arrived() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"abcdef").sends(b"ghi").next_write_fails(io::ErrorKind::WouldBlock);
+    // With six bytes owed it is not read.
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    bench.connection.drain();
+    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert!(!bench.script.borrow().is_shut, "a message that has arrived is answered first");
+    // The peer takes what it was owed.
+    let mut next = bench.turn(Readiness::WRITABLE);
+    for _ in 0..3 {
+        if next == Next::More {
+            next = bench.turn(Readiness::NONE);
+        }
+    }
+    assert_eq!(bench.script.borrow().sent, b"abcdefghi");
+    assert!(bench.script.borrow().is_shut);
+}
+
+#[test]
+fn a_drain_gives_up_a_connection_that_is_not_established_yet() {
+    let mut bench = Bench::over(triples, |stream| Connection::connecting(stream, None, 0, Tick::START));
+    assert_eq!(bench.turn(Readiness::WRITABLE), Next::Idle);
+    bench.connection.drain();
+    assert_eq!(bench.turn(Readiness::NONE), Next::Done(CloseReason::Drained));
+}
+
+#[test]
+fn a_message_has_its_time_from_its_first_byte() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"a");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    bench.at(50).sends(b"b");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    assert_eq!(bench.expires_at(60), Next::Done(CloseReason::IncompleteTimeout));
+}
+
+#[test]
+fn the_next_message_has_its_own_time() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"ab");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    bench.at(50).sends(b"cd");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    assert_eq!(bench.deadline(), 110);
+    // Later bytes of the same message move the silence's limit and not the message's.
+    bench.at(70).sends(b"e");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    assert_eq!(bench.expires_at(110), Next::Done(CloseReason::IncompleteTimeout));
+}
+
+#[test]
+fn a_message_gets_its_time_back_after_a_wait_for_room_in_all_queues() {
+    let mut bench = Bench::new(triples);
+    bench.shared.limits.queue_limit = 1;
+    bench.sends(b"abcd").next_write_fails(io::ErrorKind::WouldBlock);
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Wait(Condition::QueueRoom));
+    // It is not read, so nobody can say that the message is late.
+    bench.at(10).sends(b"e");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Wait(Condition::QueueRoom));
+    assert_eq!(bench.served.offers, [b"abcd"]);
+    bench.at(40);
+    assert_eq!(bench.turn(Readiness::WRITABLE), Next::More);
+    assert_eq!(bench.deadline(), 100);
+}
+
+#[test]
+fn a_handler_that_met_a_full_reply_is_told_of_room() {
+    let mut bench = Bench::new(|bytes, cx| {
+        cx.reply.send(&[b'x'; 6]);
+        assert!(cx.reply.is_full());
+        bytes.len()
+    });
+    bench.script.borrow_mut().short_read_drains = true;
+    // The socket took everything at once, so that no edge will tell.
+    bench.sends(b"a");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::More);
+    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert_eq!(bench.served.ticks, 1);
+}
+
+#[test]
+fn a_handler_that_waits_for_room_is_left_alone_until_there_is_some() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"abcdefghij").next_write_fails(io::ErrorKind::WouldBlock);
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    // Six bytes are owed, the limit. An event, or somebody who wakes it, makes no room.
+    bench.turn(Readiness::READABLE);
+    assert_eq!((bench.served.ticks, bench.served.offers.len()), (0, 1));
+    bench.connection.wake();
+    bench.turn(Readiness::NONE);
+    assert_eq!((bench.served.ticks, bench.served.offers.len()), (1, 1), "a tick was asked for, an offer was not");
+    bench.at(30);
+    assert_eq!(bench.turn(Readiness::WRITABLE), Next::More);
+    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert_eq!((bench.served.ticks, bench.served.offers.len()), (2, 2));
+    assert_eq!(bench.script.borrow().sent, b"abcdefghi");
+    // What was held back is an incomplete message only from now on.
+    bench.at(50).sends(b"k");
+    bench.turn(Readiness::READABLE);
+    assert_eq!(bench.deadline(), 90);
+}
+
+#[test]
+fn little_is_read_while_all_queues_are_full() {
+    let mut bench = Bench::new(|bytes, _| bytes.len());
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    assert_eq!(bench.script.borrow().space, Limits::READ_MAX);
+    bench.shared.queued = bench.shared.limits.queue_limit;
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    assert_eq!(bench.script.borrow().space, Limits::LEAN_READ, "others keep what fills the queues");
+}
+
+#[test]
+fn a_long_incomplete_message_ends_its_connection_while_all_queues_are_full() {
+    let mut bench = Bench::new(|_, _| 0);
+    bench.shared.limits.queue_limit = 1;
+    // One lean read is kept: whoever sends small messages is not closed for what others keep.
+    bench.sends(&[b'a'; Limits::LEAN_READ]);
+    for _ in 0..2 {
+        assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+        assert!(!bench.script.borrow().is_shut);
+    }
+    bench.sends(b"b").sends(b"c");
+    bench.turn(Readiness::READABLE);
+    assert!(bench.script.borrow().is_shut);
+    bench.sends(b"");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Done(CloseReason::QueueLimit));
+}
+
+#[test]
+fn short_reads_use_the_budget_up() {
+    let mut bench = Bench::new(|bytes, _| bytes.len());
+    bench.shared.limits.read_budget = 8 * 1024;
+    bench.sends(b"a").sends(b"b").sends(b"c");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::More, "others have their turn");
+    assert_eq!(bench.served.offers, [b"a", b"b"]);
+    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert_eq!(bench.served.offers.len(), 3);
+}
+
+#[test]
+fn who_is_at_the_other_end_is_known_before_it_is_established() {
+    let peer = "127.0.0.1:9".parse().unwrap();
+    let bench = Bench::over(triples, |stream| Connection::connecting(stream, Some(peer), 0, Tick::START));
+    assert_eq!(bench.connection.peer().to_string(), "127.0.0.1:9");
+}
+
+#[test]
+fn an_attached_stream_has_its_session_and_needs_no_edge() {
+    let mut bench = Bench::over(triples, |stream| Connection::attached(stream, (), Tick::START));
+    bench.sends(b"abc");
+    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert_eq!(bench.script.borrow().sent, b"abc");
+    assert_eq!(bench.connection.deadline(&bench.shared.limits), None);
+}

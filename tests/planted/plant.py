@@ -36,7 +36,7 @@ FOLDER = BUILT / "planted"
 COPY = FOLDER / "tree"
 
 # What runs without the binary. It builds with fewer features, in a fraction of the time.
-CORE = ["lib", "simulation", "connection_schedules", "framing_properties", "embedding"]
+CORE = ["lib", "simulation", "connection_decisions", "connection_schedules", "framing_properties", "embedding"]
 CORE_FEATURES = ["--no-default-features", "--features", "load"]
 
 # A red test is not debugged here. The dependencies keep the profile of `cargo test`, which may have built them already.

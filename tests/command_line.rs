@@ -66,9 +66,8 @@ fn wrong_usage_says_what_is_right() {
 
 #[test]
 fn an_endpoint_that_cannot_be_served_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let listener = TcpListener::bind(taken).unwrap();
-    let endpoint = format!("tcp://{taken}");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
     // The first could be bound, and is given back.
     let ran = serve_in_vain(&["tcp://127.0.0.1:0", &endpoint]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
@@ -81,15 +80,6 @@ fn an_endpoint_that_cannot_be_served_is_named() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("'tcp://192.0.2.1:0'"), "{ran:?}");
     assert!(ran.stderr.contains("not an address of this machine"), "{ran:?}");
-
-    let folder = tempfile::tempdir().unwrap();
-    for scheme in ["unix", "unixgram"] {
-        let endpoint = format!("{scheme}://{}/none/echo", folder.path().display());
-        let ran = serve_in_vain(&[&endpoint]);
-        assert_eq!(ran.code, Some(1), "{ran:?}");
-        assert!(ran.stderr.contains(&format!("cannot listen on '{endpoint}': the folder of ")), "{ran:?}");
-        assert!(ran.stderr.contains("does not exist"), "{ran:?}");
-    }
 
     let ran = serve_in_vain(&["tcp://no-such-host.invalid:0"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");

@@ -14,8 +14,8 @@ use std::thread;
 use std::time::Instant;
 
 use support::{
-    Client, FAR, FAR6, Link, NEAR, PATIENCE, Server, ask, cooee, got_nothing, measured, noise, receive, run, send,
-    skip, udp_client, udp_client_at, wait_until,
+    Client, FAR, FAR6, Link, NEAR, PATIENCE, Server, ask, close, cooee, got_nothing, measured, noise, receive, run,
+    send, skip, udp_client, udp_client_at, wait_until,
 };
 
 /// The longest UDP payload over IPv6: its length field counts 8 bytes of header, and no IP header (RFC 8200, 3).
@@ -110,7 +110,7 @@ fn one_family_leaves_the_port_to_the_other() {
     else {
         return skip("the port is taken on 127.0.0.1");
     };
-    drop((probe_tcp, probe_udp));
+    close((probe_tcp, probe_udp));
     let second = Server::start(&[&format!("127.0.0.1:{port}")]);
     Client::connect(second.address()).echo(b"four");
     Client::connect(first.address()).echo(b"six");

@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use support::{Client, Server, ask, cooee, noise, run, udp_client, wait_until};
+use support::{Client, Server, ask, close, cooee, noise, run, udp_client, wait_until};
 
 fn tcp_socket() -> Socket {
     Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap()
@@ -182,9 +182,8 @@ fn note_7_connected_clients_outlive_the_listener() {
     let address = listener.local_addr().unwrap();
     let mut client = TcpStream::connect(address).unwrap();
     let (mut socket, _) = listener.accept().unwrap();
-    drop(listener);
-    // A server that another test starts just now has a copy of it, from fork to exec.
-    wait_until("a closed listener", || refused(address));
+    close(listener);
+    assert!(refused(address));
     client.write_all(b"still here").unwrap();
     let mut heard = [0; 10];
     socket.read_exact(&mut heard).unwrap();

@@ -23,8 +23,8 @@ use nix::libc::{O_NOCTTY, O_NONBLOCK};
 use nix::pty::openpty;
 use nix::sys::signal::Signal::SIGTERM;
 use support::{
-    Client, Collected, PATIENCE, Process, Server, attempt, cooee, finish, in_full, len32, load_command, measured, skip,
-    wait_until,
+    Client, Collected, PATIENCE, Process, Server, attempt, close, cooee, finish, in_full, len32, load_command,
+    measured, skip, wait_until,
 };
 
 /// No echo may take longer while the log is stuck. A line that waits for its reader waits for ever.
@@ -262,11 +262,19 @@ fn a_disk_that_is_full_holds_nobody_up_and_is_written_to_again_when_it_is_not() 
     }
 }
 
+/// An address that is free now.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    close(listener);
+    address
+}
+
 /// Starts `cooee serve` on a port that is known beforehand, for a server whose stdout cannot be read.
 fn serve_on_known_port(args: &[&str], streams: impl Fn(&mut Command)) -> (Process, SocketAddr) {
     // The port is free now; another process may take it first, and then this is tried again.
     for _ in 0..20 {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let mut command = cooee(&[&["serve", &format!("tcp://{address}")], args].concat());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         streams(&mut command);
@@ -316,7 +324,7 @@ fn a_standard_output_that_takes_nothing_is_no_reason_not_to_serve() {
         check_serves_and_drains(process, address);
     }
     // No descriptors 0, 1 and 2 at all.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free_address();
     let line = format!("exec \"$0\" serve -vv tcp://{address} <&- >&- 2>&-");
     let mut command = Command::new("sh");
     command.args(["-c", &line]).arg(cooee(&[]).get_program());

@@ -15,7 +15,7 @@ use std::process::Stdio;
 use std::thread;
 
 use nix::sys::signal::Signal;
-use support::{Client, PATIENCE, Ran, Server, cooee, noise, run, send, skip, wait_until};
+use support::{Client, PATIENCE, Process, Ran, Server, close, cooee, finish, noise, run, send, skip, wait_until};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
@@ -219,9 +219,13 @@ fn what_is_no_socket_is_left_alone() {
 #[test]
 fn a_path_that_cannot_be_bound_is_told_in_words_that_fit() {
     let folder = folder();
-    let ended = serve(&[&url("unix", &folder.path().join("nowhere/s"))]);
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("nowhere") && ended.stderr.contains("No such file"), "{ended:?}");
+    for scheme in ["unix", "unixgram"] {
+        let endpoint = url(scheme, &folder.path().join("nowhere/s"));
+        let ended = serve(&[&endpoint]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains(&format!("cannot listen on '{endpoint}': the folder of ")), "{ended:?}");
+        assert!(ended.stderr.contains("does not exist"), "{ended:?}");
+    }
     let long = folder.path().join("x".repeat(120));
     let ended = serve(&[&url("unixgram", &long)]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -236,11 +240,14 @@ fn a_path_that_cannot_be_bound_is_told_in_words_that_fit() {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         command.uid(65_534);
     }
-    match command.output() {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(1), "{said}");
-            assert!(said.to_lowercase().contains("permission denied") && said.contains("folder"), "{said}");
+    match Process::try_spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())) {
+        Ok(process) => {
+            let ran = finish(process);
+            assert_eq!(ran.code, Some(1), "{ran:?}");
+            assert!(
+                ran.stderr.to_lowercase().contains("permission denied") && ran.stderr.contains("folder"),
+                "{ran:?}"
+            );
         }
         Err(error) => skip(&format!("the binary cannot be run as another user: {error}")),
     }
@@ -409,10 +416,10 @@ fn a_client_that_is_killed_leaves_no_socket_behind() {
     server.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut command = cooee(&["send"]);
     command.args([url("unixgram", &path).as_str(), "-m", "hi", "--wait=60s"]).env("TMPDIR", &temporary);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut process = Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
     let received = server.recv_from(&mut [0; 16]);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    process.child().kill().unwrap();
+    process.child().wait().unwrap();
     // It had a name, or no reply could have been sent.
     assert!(!received.unwrap().1.is_unnamed());
     assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
@@ -463,7 +470,7 @@ fn the_client_says_so_where_the_server_takes_nothing_in_time() {
 fn the_client_says_that_nobody_lives_there() {
     let folder = folder();
     let (never, dead) = (folder.path().join("never"), folder.path().join("dead"));
-    drop(UnixListener::bind(&dead).unwrap());
+    close(UnixListener::bind(&dead).unwrap());
     for path in [&never, &dead] {
         for scheme in ["unix", "unixgram"] {
             let ended = send(&[url(scheme, path).as_str(), "-m", "hello"], b"");

@@ -43,7 +43,9 @@ pub use noise::{Noise, noise};
 pub use peer::Peer;
 pub use probe::{Probe, Probing};
 pub use proc::{bound_ports, children, cpu_ticks, cpu_time, descriptors, resident_bytes, tcp_memory, tcp_row};
-pub use process::{Collected, Process, Ran, cooee, finish, finish_within, on_core, raise_descriptor_limit, run, send};
+pub use process::{
+    Collected, Process, Ran, close, cooee, finish, finish_within, on_core, raise_descriptor_limit, run, send,
+};
 pub use python::python;
 pub use server::{Server, Summary};
 pub use udp::{ask, can_forge, got_nothing, receive, udp_client, udp_client_at};

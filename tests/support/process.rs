@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -84,6 +84,16 @@ impl Collected {
     }
 }
 
+/// Held while a child process comes to be: from its fork to its exec it has a copy of every descriptor of this process, and a socket that
+/// another test closes meanwhile lives on.
+static FORK: Mutex<()> = Mutex::new(());
+
+/// Closes a socket, a listener, or several in a tuple: when this returns, nobody has a copy, and the address is nobody's.
+pub fn close<T>(sockets: T) {
+    let _nobody_forks = FORK.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(sockets);
+}
+
 /// A child process that does not outlive the test.
 pub struct Process {
     child: Child,
@@ -96,6 +106,7 @@ impl Process {
 
     /// The same for a program that may be missing.
     pub fn try_spawn(command: &mut Command) -> io::Result<Process> {
+        let _one_at_a_time = FORK.lock().unwrap_or_else(PoisonError::into_inner);
         command.spawn().map(|child| Process { child })
     }
 

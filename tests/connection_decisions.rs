@@ -83,6 +83,8 @@ impl Stream for Scripted {
 /// A handler that takes what its function takes, and remembers what it was offered.
 struct Served {
     receive: fn(&[u8], &mut Context<'_>) -> usize,
+    /// Whether it goes on sending after the peer's end.
+    stays: bool,
     offers: Vec<Vec<u8>>,
     ticks: usize,
 }
@@ -95,6 +97,12 @@ impl Handler for Served {
     fn receive(&mut self, (): &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
         self.offers.push(bytes.to_vec());
         (self.receive)(bytes, cx)
+    }
+
+    fn finish(&mut self, (): &mut (), _: &[u8], cx: &mut Context<'_>) {
+        if !self.stays {
+            cx.finish(CloseReason::PeerClosed);
+        }
     }
 
     fn tick(&mut self, (): &mut (), _: &mut Context<'_>) {
@@ -140,7 +148,7 @@ impl Bench {
         Bench {
             connection: connection(Scripted(script.clone())),
             script,
-            served: Served { receive, offers: Vec::new(), ticks: 0 },
+            served: Served { receive, stays: false, offers: Vec::new(), ticks: 0 },
             shared: Shared::new(limits),
         }
     }
@@ -367,4 +375,15 @@ fn an_attached_stream_has_its_session_and_needs_no_edge() {
     assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
     assert_eq!(bench.script.borrow().sent, b"abc");
     assert_eq!(bench.connection.deadline(&bench.shared.limits), None);
+}
+
+#[test]
+fn after_the_peers_end_a_handler_that_goes_on_has_the_time_of_a_half_closed_connection() {
+    let mut bench = Bench::new(triples);
+    bench.served.stays = true;
+    bench.sends(b"abc").sends(b"");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    let half_closed = bench.shared.limits.half_closed_timeout.as_secs();
+    assert_ne!(half_closed, IDLE.as_secs());
+    assert_eq!(bench.expires_at(half_closed), Next::Done(CloseReason::HalfClosedTimeout));
 }

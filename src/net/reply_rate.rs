@@ -118,7 +118,12 @@ mod tests {
         let mut rate = ReplyRate::new(DatagramRate::Everyone(1));
         assert!(rate.admit("2001:db8:0:1::1".parse().unwrap(), Tick::START));
         assert!(!rate.admit("2001:db8:0:1:ffff::2".parse().unwrap(), Tick::START));
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), network("192.0.2.1".parse().unwrap()));
+        let networks = ["192.0.2.1", "192.0.2.2", "2001:db8:0:1::1", "2001:db8:0:2::1"];
+        let mut networks = networks.map(|source| network(source.parse().unwrap())).to_vec();
+        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), networks[0]);
+        networks.sort_unstable();
+        networks.dedup();
+        assert_eq!(networks.len(), 4, "others have buckets of their own");
     }
 
     #[test]

@@ -231,9 +231,14 @@ fn the_server_uses_a_core_after_a_message_and_then_none() {
     // CPU time is told in ticks of 10 ms.
     let server = Server::start(&["--busy-poll=300ms"]);
     let mut client = server.connect();
-    client.echo(b"cooee");
-    let begun = server.cpu_ticks();
-    wait_until("it uses CPU time although nobody asks it anything", || server.cpu_ticks() >= begun + 5);
+    let (mut begun, mut messages) = (0, 1);
+    // On a busy machine it may get none of a core for as long as it is awake; then it is asked once more.
+    wait_until("it uses CPU time although nobody asks it anything", || {
+        client.echo(b"cooee");
+        messages += 1;
+        begun = server.cpu_ticks();
+        holds_within(Duration::from_millis(300), || server.cpu_ticks() >= begun + 5)
+    });
     let mut last = u64::MAX;
     let rests = holds_within(PATIENCE, || {
         let before = std::mem::replace(&mut last, server.cpu_ticks());
@@ -244,7 +249,7 @@ fn the_server_uses_a_core_after_a_message_and_then_none() {
     assert!(last <= begun + 35, "it used {} ticks for 300 ms", last - begun);
     client.echo(b"again");
     drop(client);
-    assert_eq!(server.drain().get("messages_in"), 2);
+    assert_eq!(server.drain().get("messages_in"), messages);
 }
 
 #[cfg(feature = "cli")]

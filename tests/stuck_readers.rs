@@ -71,16 +71,18 @@ fn scenario() -> Result<String, String> {
     let gone = start.elapsed();
     let probed = probing.finish()?;
     let mib = |bytes: usize| bytes as f64 / (1024.0 * 1024.0);
+    // The kernel's figure is the whole machine's, and every day other programs are in it too.
+    let kernel_most = stuck * KERNEL_MOST_EACH + in_full(64 * 1024 * 1024, 0);
     let found = format!(
         "{stuck} readers that never read: RSS {:.0} MiB (at most 192), kernel {:.0} MiB for both ends (at most {:.0}), gone after {:.1} s \
          (idle timeout {} s), {probed}",
         mib(resident),
         mib(kernel),
-        mib(stuck * KERNEL_MOST_EACH),
+        mib(kernel_most),
         gone.as_secs_f64(),
         idle_timeout.as_secs(),
     );
-    let within = resident <= RESIDENT_MOST && kernel <= stuck * KERNEL_MOST_EACH && gone <= 2 * idle_timeout;
+    let within = resident <= RESIDENT_MOST && kernel <= kernel_most && gone <= 2 * idle_timeout;
     if within { Ok(found) } else { Err(found) }
 }
 

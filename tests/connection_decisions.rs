@@ -32,8 +32,10 @@ const IDLE: Duration = Duration::from_secs(60);
 struct Script {
     /// What the next reads give; nothing is the peer's end. After the last one reads block.
     reads: VecDeque<Vec<u8>>,
-    /// How the next writes come out. After the last one they take everything.
-    writes: VecDeque<io::ErrorKind>,
+    /// Behind that a read fails so.
+    read_fails: Option<io::ErrorKind>,
+    /// How the next writes come out that do not take everything. After the last one they do.
+    writes: VecDeque<io::Result<usize>>,
     sent: Vec<u8>,
     is_shut: bool,
     /// How much the last read would have taken.
@@ -48,7 +50,9 @@ impl Stream for Scripted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut script = self.0.borrow_mut();
         script.space = buffer.len();
-        let bytes = script.reads.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+        let Some(bytes) = script.reads.pop_front() else {
+            return Err(script.read_fails.take().unwrap_or(io::ErrorKind::WouldBlock).into());
+        };
         let count = bytes.len().min(buffer.len());
         buffer[..count].copy_from_slice(&bytes[..count]);
         if count < bytes.len() {
@@ -59,8 +63,8 @@ impl Stream for Scripted {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut script = self.0.borrow_mut();
-        if let Some(error) = script.writes.pop_front() {
-            return Err(error.into());
+        if let Some(outcome) = script.writes.pop_front() {
+            return outcome;
         }
         script.sent.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -160,7 +164,7 @@ impl Bench {
     }
 
     fn next_write_fails(&mut self, error: io::ErrorKind) -> &mut Bench {
-        self.script.borrow_mut().writes.push_back(error);
+        self.script.borrow_mut().writes.push_back(Err(error.into()));
         self
     }
 
@@ -386,4 +390,35 @@ fn after_the_peers_end_a_handler_that_goes_on_has_the_time_of_a_half_closed_conn
     let half_closed = bench.shared.limits.half_closed_timeout.as_secs();
     assert_ne!(half_closed, IDLE.as_secs());
     assert_eq!(bench.expires_at(half_closed), Next::Done(CloseReason::HalfClosedTimeout));
+}
+
+#[test]
+fn sending_is_no_sign_of_life_of_a_peer_that_takes_nothing() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"abc").next_write_fails(io::ErrorKind::WouldBlock);
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    // The next message begins its own time, and yet the silence of the peer ends first. It takes nothing at the last attempt either.
+    bench.at(50).sends(b"de").next_write_fails(io::ErrorKind::WouldBlock);
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    assert_eq!(bench.expires_at(60), Next::Done(CloseReason::IdleTimeout));
+}
+
+#[test]
+fn nothing_is_written_to_a_connection_whose_read_failed() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"abc");
+    bench.script.borrow_mut().read_fails = Some(io::ErrorKind::ConnectionReset);
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Done(CloseReason::Reset));
+    assert_eq!(bench.served.offers, [b"abc"]);
+    assert_eq!(bench.script.borrow().sent, b"");
+}
+
+#[test]
+fn a_write_that_takes_nothing_and_does_not_say_why_is_an_error() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"abc");
+    bench.script.borrow_mut().writes.push_back(Ok(0));
+    assert_eq!(bench.turn(Readiness::READABLE), Next::More);
+    bench.sends(b"");
+    assert_eq!(bench.turn(Readiness::NONE), Next::Done(CloseReason::Failed(io::ErrorKind::WriteZero)));
 }

@@ -135,3 +135,14 @@ macro_rules! standard_source {
 
 standard_source!(StandardInput);
 standard_source!(StandardOutput);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_files_refuse_epoll_is_no_error_and_anything_else_is() {
+        assert!(allow_files(Err(Errno::EPERM.into())).is_ok());
+        assert!(allow_files(Err(Errno::EBADF.into())).is_err());
+    }
+}

@@ -145,3 +145,44 @@ fn translate(event: &Event) -> (Key, Readiness) {
         | (Readiness::READ_CLOSED | Readiness::WRITABLE).only_if(event.is_error());
     (event.token().into(), readiness)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_micros(200);
+
+    #[test]
+    fn a_fine_timer_ends_a_wait_before_a_millisecond_is_over() {
+        let mut mio = Mio::with_fine_timer(Instant::now()).unwrap();
+        let mut events = Vec::new();
+        // The fastest of many: on a busy machine any one may be late.
+        let waits = (0..500).map(|_| {
+            let begun = Instant::now();
+            mio.poll(Some(WAIT), &mut events).unwrap();
+            begun.elapsed()
+        });
+        let fastest = waits.min().unwrap();
+        assert!(fastest < Duration::from_millis(1), "{fastest:?}");
+        assert_eq!(events, [], "the timer is nobody's event");
+    }
+
+    #[test]
+    fn a_nearer_moment_takes_the_place_of_one_that_was_not_waited_for() {
+        let mut mio = Mio::with_fine_timer(Instant::now()).unwrap();
+        let mut events = Vec::new();
+        mio.waker().unwrap().wake().unwrap();
+        mio.poll(Some(Duration::from_secs(60)), &mut events).unwrap();
+        assert_eq!(events, [(Key::WAKER, Readiness::READABLE)]);
+        let begun = Instant::now();
+        mio.poll(Some(WAIT), &mut events).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn the_clock_begins_where_it_was_asked_to() {
+        let began = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
+        let mut mio = Mio::with_fine_timer(began).unwrap();
+        assert!(mio.now() >= Tick::at(Duration::from_secs(5)));
+    }
+}

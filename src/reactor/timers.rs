@@ -125,6 +125,19 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_is_cleared_up_when_half_of_it_is_stale_or_a_few_in_a_short_one() {
+        for (length, few, many) in [(100, STALE_MIN, STALE_MIN + 1), (400, 200, 201), (400, 200, 300)] {
+            let mut timers = Timers::default();
+            let keys = (0..length).map(|index| Key::new(index, 1));
+            let armed: Vec<_> = keys.map(|key| timers.arm(key, None, Some(at(50)))).collect();
+            armed[..few].iter().for_each(|armed| timers.disarm(*armed));
+            assert!(!timers.has_too_many_stale(), "{few} of {length}");
+            armed[few..many].iter().for_each(|armed| timers.disarm(*armed));
+            assert!(timers.has_too_many_stale(), "{many} of {length}");
+        }
+    }
+
+    #[test]
     fn stale_entries_never_outnumber_the_live_ones_for_long() {
         let mut timers = Timers::default();
         let live: Vec<Key> = (0..1_000).map(|index| Key::new(index, 1)).collect();

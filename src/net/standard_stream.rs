@@ -22,7 +22,7 @@ use nix::unistd;
 /// once; one more byte could block.
 const PIPE_BUF: usize = 4096;
 
-/// Standard input. It keeps nothing: where thousands of sockets may lie, none should be larger than they are.
+/// Standard input. It keeps nothing: a connection has room for it, of which there are thousands.
 #[derive(Debug)]
 pub struct StandardInput(());
 

@@ -30,11 +30,11 @@ const IDLE: Duration = Duration::from_secs(60);
 /// What the socket will answer, and what it was asked.
 #[derive(Default)]
 struct Script {
-    /// What the next reads give; nothing is the peer's end. After the last one reads block.
+    /// What the next reads give; nothing is the peer's end. After the last one, reads block.
     reads: VecDeque<Vec<u8>>,
-    /// Behind that a read fails so.
+    /// After those, one read fails with this.
     read_fails: Option<io::ErrorKind>,
-    /// How the next writes come out that do not take everything. After the last one they do.
+    /// Results of the next writes. After the last one, writes take everything.
     writes: VecDeque<io::Result<usize>>,
     sent: Vec<u8>,
     is_shut: bool,

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use support::{
     Client, FAR, FAR6, Link, NEAR, PATIENCE, Server, ask, close, cooee, got_nothing, measured, noise, receive, run,
-    send, skip, udp_client, udp_client_at, wait_until,
+    send, skip, try_run, udp_client, udp_client_at, wait_until,
 };
 
 /// The longest UDP payload over IPv6: its length field counts 8 bytes of header, and no IP header (RFC 8200, 3).
@@ -222,8 +222,8 @@ fn with_hosts(hosts: &tempfile::NamedTempFile, arguments: &[&str]) -> Option<Com
         command.arg(program).args(arguments).env_remove("RUST_LOG");
         command
     };
-    let probe = namespace("true", &[]).output();
-    if !probe.is_ok_and(|probe| probe.status.success()) {
+    let probe = try_run(&mut namespace("true", &[]));
+    if !probe.is_ok_and(|probe| probe.code == Some(0)) {
         skip("no mount namespace for a hosts file of our own");
         return None;
     }

@@ -24,7 +24,7 @@ use nix::pty::openpty;
 use nix::sys::signal::Signal::SIGTERM;
 use support::{
     Client, Collected, PATIENCE, Process, Server, attempt, close, cooee, finish, in_full, len32, load_command,
-    measured, skip, wait_until,
+    measured, skip, try_run, wait_until,
 };
 
 /// No echo may take longer while the log is stuck. A line that waits for its reader waits for ever.
@@ -218,8 +218,8 @@ fn a_log_that_takes_nothing_at_all_holds_nobody_up() {
 fn serve_on_small_disk(folder: &str) -> Option<(Process, SocketAddr)> {
     let script = "mount -t tmpfs -o size=64k none \"$0\" && head -c 32768 /dev/zero > \"$0/other\" && exec \"$@\" 2>> \"$0/log\"";
     let serving = cooee(&["serve", "tcp://127.0.0.1:0"]);
-    let can_mount = Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "none", folder]).output();
-    if !can_mount.is_ok_and(|output| output.status.success()) {
+    let mounted = try_run(Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "none", folder]));
+    if !mounted.is_ok_and(|mounted| mounted.code == Some(0)) {
         skip("a disk cannot be mounted in a namespace here");
         return None;
     }
@@ -272,13 +272,20 @@ fn free_address() -> SocketAddr {
 
 /// Starts `cooee serve` on a port that is known beforehand, for a server whose stdout cannot be read.
 fn serve_on_known_port(args: &[&str], streams: impl Fn(&mut Command)) -> (Process, SocketAddr) {
-    // The port is free now; another process may take it first, and then this is tried again.
-    for _ in 0..20 {
-        let address = free_address();
+    start_on_known_port(|address| {
         let mut command = cooee(&[&["serve", &format!("tcp://{address}")], args].concat());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         streams(&mut command);
-        let mut process = Process::spawn(&mut command);
+        command
+    })
+}
+
+/// The same for a command that serves an address in its own way.
+fn start_on_known_port(serving: impl Fn(SocketAddr) -> Command) -> (Process, SocketAddr) {
+    // The port is free now; another process may take it first, and then this is tried again.
+    for _ in 0..20 {
+        let address = free_address();
+        let mut process = Process::spawn(&mut serving(address));
         let listens = support::holds_within(PATIENCE, || {
             process.exit_within(Duration::ZERO).is_some() || TcpStream::connect(address).is_ok()
         });
@@ -324,12 +331,12 @@ fn a_standard_output_that_takes_nothing_is_no_reason_not_to_serve() {
         check_serves_and_drains(process, address);
     }
     // No descriptors 0, 1 and 2 at all.
-    let address = free_address();
-    let line = format!("exec \"$0\" serve -vv tcp://{address} <&- >&- 2>&-");
-    let mut command = Command::new("sh");
-    command.args(["-c", &line]).arg(cooee(&[]).get_program());
-    let process = Process::spawn(&mut command);
-    wait_until("it listens", || TcpStream::connect(address).is_ok());
+    let (process, address) = start_on_known_port(|address| {
+        let line = format!("exec \"$0\" serve -vv tcp://{address} <&- >&- 2>&-");
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]).arg(cooee(&[]).get_program());
+        command
+    });
     check_serves_and_drains(process, address);
     measured(
         "14",

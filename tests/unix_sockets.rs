@@ -15,7 +15,7 @@ use std::process::Stdio;
 use std::thread;
 
 use nix::sys::signal::Signal;
-use support::{Client, PATIENCE, Process, Ran, Server, close, cooee, finish, noise, run, send, skip, wait_until};
+use support::{Client, PATIENCE, Process, Ran, Server, close, cooee, noise, run, send, skip, try_run, wait_until};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
@@ -240,9 +240,8 @@ fn a_path_that_cannot_be_bound_is_told_in_words_that_fit() {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         command.uid(65_534);
     }
-    match Process::try_spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())) {
-        Ok(process) => {
-            let ran = finish(process);
+    match try_run(&mut command) {
+        Ok(ran) => {
             assert_eq!(ran.code, Some(1), "{ran:?}");
             assert!(
                 ran.stderr.to_lowercase().contains("permission denied") && ran.stderr.contains("folder"),

@@ -156,7 +156,7 @@ fn explain(plan: &Plan, error: &io::Error, place: &str) -> String {
         io::ErrorKind::NotFound if matches!(plan.place, Place::Path(_)) => {
             format!("the folder of {place} does not exist")
         }
-        // A name may stand for several sockets; where it is the one that failed, it was told already.
+        // The place is left out where the message names it already.
         _ if place == plan.text => error.to_string(),
         _ => format!("{place}: {error}"),
     }

@@ -22,7 +22,7 @@ use nix::unistd;
 /// once; one more byte could block.
 const PIPE_BUF: usize = 4096;
 
-/// Standard input. It keeps nothing: a connection has room for it, of which there are thousands.
+/// Standard input. It keeps nothing: every one of thousands of connections has room for it.
 #[derive(Debug)]
 pub struct StandardInput(());
 

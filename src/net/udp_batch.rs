@@ -75,3 +75,27 @@ pub(in crate::net) fn send<'a>(
         departures.each_mut().map(|(to, parts, no_control)| MMsgHdr::new_with_addr(to, parts, no_control));
     Ok(sendmmsg(socket, &mut messages[..count], SendFlags::empty())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_received_at_a_time_than_there_are_whole_slots() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..3 {
+            socket.send_to(b"datagram", socket.local_addr().unwrap()).unwrap();
+        }
+        socket.set_nonblocking(true).unwrap();
+        let socket = UdpSocket::from_std(socket);
+        let mut room = vec![0; 3 * SLOT - 1];
+        for count in [2, 1] {
+            let mut received = Vec::new();
+            let queue = receive(&socket, &mut room[..count * SLOT + 1], None, route_to_one_address, &mut received);
+            assert_eq!((queue.unwrap(), received.len()), (Queue::Unknown, count));
+            for (slot, one) in received.iter().enumerate() {
+                assert_eq!((one.range.clone(), one.is_cut), (slot * SLOT..slot * SLOT + 8, false));
+            }
+        }
+    }
+}

@@ -74,3 +74,24 @@ mod system {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::time::Duration;
+
+    use mio::{Events, Poll};
+
+    use super::*;
+
+    #[test]
+    fn a_moment_that_has_fired_can_be_asked_for_again() {
+        let (mut poll, mut events) = (Poll::new().unwrap(), Events::with_capacity(8));
+        let mut timer = FineTimer::new(poll.registry()).unwrap().unwrap();
+        for _ in 0..2 {
+            timer.set(Duration::from_secs(1), Duration::from_millis(1)).unwrap();
+            poll.poll(&mut events, Some(Duration::from_secs(30))).unwrap();
+            assert!(!events.is_empty());
+            timer.fired();
+        }
+    }
+}

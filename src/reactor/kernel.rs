@@ -156,14 +156,13 @@ mod tests {
     fn a_fine_timer_ends_a_wait_before_a_millisecond_is_over() {
         let mut mio = Mio::with_fine_timer(Instant::now()).unwrap();
         let mut events = Vec::new();
-        // The fastest of many: on a busy machine any one may be late.
-        let waits = (0..500).map(|_| {
+        // One of many: on a busy machine any one may be late.
+        let mut waits = (0..500).map(|_| {
             let begun = Instant::now();
             mio.poll(Some(WAIT), &mut events).unwrap();
             begun.elapsed()
         });
-        let fastest = waits.min().unwrap();
-        assert!(fastest < Duration::from_millis(1), "{fastest:?}");
+        assert!(waits.any(|wait| (WAIT..Duration::from_millis(1)).contains(&wait)));
         assert_eq!(events, [], "the timer is nobody's event");
     }
 

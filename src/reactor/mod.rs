@@ -414,7 +414,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         if (connections, refused, queued) != (self.connections, self.refused, self.shared.queued) {
             return false;
         }
-        // The low-water mark once more, and not what wakes by it: that nobody is woken must not look as if there were no room.
+        // This repeats the low-water mark instead of asking `has_room`: a fault there must not hide itself.
         let is_full = self.shared.queued > self.shared.limits.queue_limit / 4 * 3;
         let waits = |key: &Key| {
             (self.awaiting_slot.contains(key) && !self.has_slot()) || (self.awaiting_room.contains(key) && is_full)

@@ -141,3 +141,160 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::io;
+    use std::net::{IpAddr, SocketAddr};
+    use std::time::Duration;
+
+    use crate::address::Address;
+    use crate::clock::Tick;
+    use crate::handler::{Context, Handler};
+    use crate::key::Key;
+    use crate::limits::Limits;
+    use crate::net::datagram_batch::{Queue, Received};
+    use crate::net::datagram_socket::DatagramSocket;
+    use crate::net::listener::Listener;
+    use crate::net::route::Route;
+    use crate::net::stream::{ConnectProgress, Stream};
+    use crate::reactor::{Kernel, Reactor};
+    use crate::readiness::Readiness;
+
+    /// A stream with more to read than any read takes, whose peer takes everything.
+    struct Abundant;
+
+    impl Stream for Abundant {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            Ok(buffer.len())
+        }
+
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn shutdown_write(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn connect_progress(&mut self) -> io::Result<ConnectProgress> {
+            Ok(ConnectProgress::Pending)
+        }
+
+        fn short_read_drains(&self) -> bool {
+            false
+        }
+    }
+
+    /// A socket that remembers how much room it was given for a datagram.
+    struct Measuring;
+
+    impl DatagramSocket for Measuring {
+        fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
+            assert!(buffer.len() > 65_527, "{} bytes are no room for the longest datagram", buffer.len());
+            Ok((1, Route::Connected))
+        }
+
+        fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue> {
+            let (length, route) = self.receive(buffer)?;
+            received.push(Received { range: 0..length, route, is_cut: false });
+            Ok(Queue::Empty)
+        }
+
+        fn local(&self) -> Option<SocketAddr> {
+            None
+        }
+
+        fn send(&mut self, _: &[u8], _: &Route) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn send_batch<'a, B>(&mut self, batch: B) -> io::Result<usize>
+        where
+            B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>,
+        {
+            Ok(batch.len())
+        }
+    }
+
+    struct NoListener(Infallible);
+
+    impl Listener for NoListener {
+        type Stream = Abundant;
+
+        fn accept(&mut self) -> io::Result<(Abundant, Option<SocketAddr>)> {
+            match self.0 {}
+        }
+    }
+
+    /// Tells of a datagram at the first poll.
+    #[derive(Default)]
+    struct Telling(Vec<(Key, Readiness)>);
+
+    impl Kernel for Telling {
+        type Stream = Abundant;
+        type Listener = NoListener;
+        type Datagram = Measuring;
+
+        fn now(&mut self) -> Tick {
+            Tick::START
+        }
+
+        fn poll(&mut self, _: Option<Duration>, events: &mut Vec<(Key, Readiness)>) -> io::Result<()> {
+            events.append(&mut self.0);
+            Ok(())
+        }
+
+        fn add_stream(&mut self, _: &mut Abundant, _: Key) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn add_listener(&mut self, _: &mut NoListener, _: Key) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn add_datagram(&mut self, _: &mut Measuring, key: Key) -> io::Result<()> {
+            self.0.push((key, Readiness::READABLE));
+            Ok(())
+        }
+
+        fn connect(&mut self, _: &Address, _: Option<IpAddr>) -> io::Result<Abundant> {
+            Ok(Abundant)
+        }
+    }
+
+    #[derive(Default)]
+    struct Echo {
+        datagrams: usize,
+    }
+
+    impl Handler for Echo {
+        type Session = ();
+
+        fn open(&mut self, _: usize, _: &mut Context<'_>) {}
+
+        fn receive(&mut self, (): &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
+            cx.reply.echo(0..bytes.len());
+            bytes.len()
+        }
+
+        fn datagram(&mut self, (): &mut (), _: &[u8], _: &mut Context<'_>) {
+            self.datagrams += 1;
+        }
+    }
+
+    #[test]
+    fn a_datagram_finds_room_behind_the_largest_reads() {
+        for streams in 0..5 {
+            let mut reactor = Reactor::with_kernel(Telling::default(), Limits::default());
+            for _ in 0..streams {
+                reactor.attach(Abundant, ()).unwrap();
+            }
+            reactor.receive(Measuring, ()).unwrap();
+            let mut echo = Echo::default();
+            reactor.turn(&mut echo).unwrap();
+            assert!(echo.datagrams > 0);
+        }
+    }
+}

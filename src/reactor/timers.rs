@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_is_cleared_up_when_half_of_it_is_stale_or_a_few_in_a_short_one() {
+    fn a_queue_is_cleared_up_when_more_than_half_of_it_is_stale_and_more_than_a_few() {
         for (length, few, many) in [(100, STALE_MIN, STALE_MIN + 1), (400, 200, 201), (400, 200, 300)] {
             let mut timers = Timers::default();
             let keys = (0..length).map(|index| Key::new(index, 1));

@@ -92,7 +92,7 @@ impl Measured {
         let idle = self.report["generator_idle_polling_s"].as_f64().unwrap_or(0.0);
         let duration = self.number("duration_s").max(1e-9);
         let core = (self.number("generator_cpu_s") - idle) / duration;
-        // A full core here is no doubt where the server, as far as its time is known, had one too.
+        // A full core here is no reason to doubt a run where the server had one too, as far as its time is known.
         let server = self.report["server_cpu_s"].as_f64().unwrap_or(0.0) / duration;
         let shares = format!("{late} late, {core} of a core, the server {server}: {}", self.shown());
         // The figures are rounded in the report, so what lies at a limit is left to the generator.

@@ -44,7 +44,7 @@ pub use peer::Peer;
 pub use probe::{Probe, Probing};
 pub use proc::{bound_ports, children, cpu_ticks, cpu_time, descriptors, resident_bytes, tcp_memory, tcp_row};
 pub use process::{
-    Collected, Process, Ran, close, cooee, finish, finish_within, on_core, raise_descriptor_limit, run, send,
+    Collected, Process, Ran, close, cooee, finish, finish_within, on_core, raise_descriptor_limit, run, send, try_run,
 };
 pub use python::python;
 pub use server::{Server, Summary};

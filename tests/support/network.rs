@@ -6,7 +6,7 @@ use std::{panic, thread};
 
 use nix::sched::{CloneFlags, setns};
 
-use super::{Collected, Process, skip, wait_until};
+use super::{Collected, Process, skip, try_run, wait_until};
 
 /// A network namespace. It ends when nobody is in it any more, and no socket.
 pub struct Network {
@@ -54,9 +54,8 @@ impl Network {
     pub fn try_sh(&self, script: &str) -> Result<String, String> {
         let mut command = Command::new("sh");
         command.args(["-ec", script]);
-        let ran = self.enter(&command).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
-        let said = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        if ran.status.success() { Ok(said(&ran.stdout)) } else { Err(said(&ran.stderr)) }
+        let ran = try_run(&mut self.enter(&command)).map_err(|error| error.to_string())?;
+        if ran.code == Some(0) { Ok(String::from_utf8_lossy(&ran.stdout).into_owned()) } else { Err(ran.stderr) }
     }
 
     /// Does something within the network, on a thread of its own: a socket belongs for ever to the network where it was made, and so

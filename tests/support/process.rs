@@ -185,7 +185,13 @@ pub fn finish(process: Process) -> Ran {
     finish_within(process, PATIENCE)
 }
 
-/// The same for a process that takes its time.
+/// Runs a program that may be missing to its end, with nothing on its standard input.
+pub fn try_run(command: &mut Command) -> io::Result<Ran> {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Process::try_spawn(command).map(finish)
+}
+
+/// [`finish`] for a process that takes its time.
 #[track_caller]
 pub fn finish_within(mut process: Process, patience: Duration) -> Ran {
     let stdout = process.child().stdout.take().map(Collected::of);

@@ -187,7 +187,7 @@ mod tests {
         }
     }
 
-    /// A socket that remembers how much room it was given for a datagram.
+    /// A socket with datagrams, which insists on room for the longest one.
     struct Measuring;
 
     impl DatagramSocket for Measuring {

@@ -22,7 +22,7 @@ pub trait Handler {
     /// What the handler remembers of one connection or datagram socket; it lies in the connection's slab entry.
     type Session;
 
-    /// A connection was accepted, or one that was asked for is established.
+    /// A connection was accepted, or one that was asked for is established; or a datagram socket that was asked for is there.
     fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> Self::Session;
 
     /// Bytes arrived: `bytes` is everything that is not taken yet, oldest first.
@@ -65,7 +65,7 @@ pub trait Handler {
         let _ = (session, reason, orders);
     }
 
-    /// A connection asked for with [`Orders::connect`] was not established. Asking again at once, for as long as it fails, keeps
+    /// A connection or socket asked for with [`Orders::connect`] and its like was not established. Asking again at once, for as long as it fails, keeps
     /// the loop turning without rest: [`Context::wake_after`] of another source is the place for the next try.
     fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
         let _ = (tag, reason, orders);
@@ -80,6 +80,9 @@ pub struct Context<'a> {
     pub key: Key,
     /// Who sent the bytes.
     pub peer: Peer<'a>,
+    /// Whether a stream's peer is known to have ended its side, or to have failed, behind what it has sent: what is asked now is never
+    /// answered. [`Handler::finish`] or [`Handler::close`] follows.
+    pub peer_ends: bool,
     /// Where the answer goes.
     pub reply: Reply<'a>,
     /// What the handler asks of the reactor beyond this connection.
@@ -92,7 +95,8 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Ends this side: what is owed is flushed, then the write side is shut. What the peer still sends is read and dropped.
+    /// Ends this side: what is owed is flushed, then the write side is shut. What the peer still sends is read and dropped. A datagram
+    /// socket closes, once what was sent in this call has left.
     pub fn finish(&mut self, reason: CloseReason) {
         self.wishes.finish.get_or_insert(reason);
     }
@@ -136,12 +140,13 @@ pub enum Stop {
     AtOnce,
 }
 
-/// A connection to open.
+/// A connection, or a datagram socket with one peer, to open.
 #[derive(Clone, Debug)]
 pub(crate) struct Connect {
     pub(crate) to: Address,
     pub(crate) from: Option<IpAddr>,
     pub(crate) tag: usize,
+    pub(crate) datagrams: bool,
 }
 
 /// What handlers ask of the reactor; it is carried out after the handler has returned, within the same turn or, where
@@ -162,12 +167,18 @@ impl Orders {
     /// Opens a connection; [`Handler::open`] or [`Handler::connect_failed`] tells how it went. A reactor that drains opens none
     /// ([`CloseReason::Drained`]).
     pub fn connect(&mut self, address: Address, tag: usize) {
-        self.connects.push(Connect { to: address, from: None, tag });
+        self.connects.push(Connect { to: address, from: None, tag, datagrams: false });
     }
 
     /// The same from a local address: a client that needs more connections to one server than one address has ports takes several.
     pub fn connect_from(&mut self, source: IpAddr, address: Address, tag: usize) {
-        self.connects.push(Connect { to: address, from: Some(source), tag });
+        self.connects.push(Connect { to: address, from: Some(source), tag, datagrams: false });
+    }
+
+    /// Opens a datagram socket with one peer, from a local address where one is given. [`Handler::open`] tells that it is there, and
+    /// nothing of the peer: whether anybody lives there only an answer tells, or a [`Handler::fault`].
+    pub fn connect_datagram(&mut self, source: Option<IpAddr>, address: Address, tag: usize) {
+        self.connects.push(Connect { to: address, from: source, tag, datagrams: true });
     }
 
     /// Whether there is nothing to carry out.

@@ -114,6 +114,11 @@ impl Latch {
         self.0.contains(Readiness::WRITABLE)
     }
 
+    /// Whether the peer is known to have shut its side down, or an error to wait.
+    pub fn peer_ends(self) -> bool {
+        self.0.contains(Readiness::READ_CLOSED)
+    }
+
     /// Whether reading must go on to `WouldBlock` or 0, however short a read was.
     ///
     /// A FIN that arrived with the data gives no second edge, and neither do bytes behind TCP urgent data.

@@ -109,6 +109,7 @@ impl<H: Handler> Rehearsal<H> {
             now: self.now,
             key: Key::new(0, 0),
             peer: Peer::Unix(None),
+            peer_ends: false,
             reply,
             orders: &mut self.orders,
             metrics: &mut self.metrics,

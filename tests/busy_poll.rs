@@ -67,6 +67,10 @@ impl Kernel for Clocked {
     fn connect(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<Socket> {
         self.mio.connect(to, from)
     }
+
+    fn connect_datagram(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
+        self.mio.connect_datagram(to, from)
+    }
 }
 
 /// Takes datagrams; each may ask for a tick, or for the end.

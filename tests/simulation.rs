@@ -129,7 +129,7 @@ impl Simulation {
             reactor.orders().connect(address_of(500).into(), CONNECTED);
         }
         let mut server = Server::new(world.clone(), Splitmix::new(rng.next()), connects);
-        server.sessions = mailboxes;
+        (server.sessions, server.mailboxes_given) = (mailboxes, mailboxes);
         world.borrow_mut().begin();
         Simulation { world, server, reactor, max_connections }
     }
@@ -219,6 +219,8 @@ struct Shown {
     metrics: Metrics,
     /// Polls in which the reactor stayed awake although it had nothing to do.
     awake_polls: u64,
+    /// Datagram sockets that the handler asked for and ended.
+    mailboxes_ended: usize,
 }
 
 /// Runs one seed.
@@ -233,7 +235,8 @@ fn simulate(seed: u64, is_told: bool) -> Shown {
     simulation.end(ending);
     drop(report);
     let (world, metrics) = (simulation.world.borrow(), simulation.reactor.metrics().clone());
-    Shown { hash: world.trace.hash(), metrics, awake_polls: world.awake_polls }
+    let mailboxes_ended = simulation.server.mailboxes_ended;
+    Shown { hash: world.trace.hash(), metrics, awake_polls: world.awake_polls, mailboxes_ended }
 }
 
 /// Runs these seeds, or the one that the environment names if it is among them. Checks that they have met what they are made to meet.
@@ -248,10 +251,11 @@ fn simulate_all(seeds: std::ops::Range<u64>) {
     let began = Instant::now();
     let told = format!("seeds {seeds:?} x {STEPS} turns");
     let mut closed = [0; CloseReason::COUNT];
-    let (mut accept_errors, mut stale_events, mut all_awake_polls) = (0, 0, 0);
+    let (mut accept_errors, mut stale_events, mut all_awake_polls, mut all_ended) = (0, 0, 0, 0);
     for seed in seeds {
-        let Shown { metrics, awake_polls, .. } = simulate(seed, false);
+        let Shown { metrics, awake_polls, mailboxes_ended, .. } = simulate(seed, false);
         all_awake_polls += awake_polls;
+        all_ended += mailboxes_ended;
         for (sum, count) in closed.iter_mut().zip(metrics.closed) {
             *sum += count;
         }
@@ -275,7 +279,8 @@ fn simulate_all(seeds: std::ops::Range<u64>) {
     ] {
         assert!(closed[reason.index()] > 0, "no connection closed as {reason}: the simulation has become too tame");
     }
-    assert!(accept_errors > 0 && stale_events > 0 && all_awake_polls > 0, "the simulation has become too tame");
+    let met = [accept_errors, stale_events, all_awake_polls, all_ended as u64];
+    assert!(met.iter().all(|count| *count > 0), "the simulation has become too tame: {met:?}");
     let (connections, seconds) = (closed.iter().sum::<u64>(), began.elapsed().as_secs_f64());
     measured(
         "29",

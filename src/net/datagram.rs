@@ -12,6 +12,7 @@ use crate::limits::Limits;
 use crate::log_limit::LogKind;
 use crate::metrics::Dropped;
 use crate::net::acceptor::RETRY;
+use crate::net::connection::Standing;
 use crate::net::datagram_batch::{Answer, DatagramBatch, Queue, Received};
 use crate::net::datagram_socket::{DatagramSocket, receive_one};
 use crate::net::drive::{Drive, Offered};
@@ -35,7 +36,7 @@ const ERRORS_MAX: u32 = 16;
 /// A datagram socket with its handler's session `S`.
 pub struct Datagram<D, S> {
     socket: D,
-    session: S,
+    standing: Standing<S>,
     latch: Latch,
     guard: ReplyGuard,
     ticking: bool,
@@ -43,6 +44,8 @@ pub struct Datagram<D, S> {
     /// As with an acceptor: until it is driven again, at the latest at the retry deadline, an event only merges into the latch.
     retrying: bool,
     draining: bool,
+    /// The handler has ended it, for this reason.
+    finished: Option<CloseReason>,
     /// The last turn took more than one: then the next begins with a batch. Preparing one costs more than the call that it saves
     /// where a single datagram waits.
     is_busy: bool,
@@ -51,16 +54,27 @@ pub struct Datagram<D, S> {
 impl<D: DatagramSocket, S> Datagram<D, S> {
     /// A socket with its session.
     pub fn new(socket: D, session: S) -> Self {
+        Datagram::standing(socket, Standing::Served(session))
+    }
+
+    /// A socket with one peer that was asked for by `tag`: its first turn opens the session.
+    pub fn connected(socket: D, tag: usize) -> Self {
+        let standing = Standing::Tagged(u32::try_from(tag).unwrap_or(u32::MAX));
+        Datagram { ticking: true, ..Datagram::standing(socket, standing) }
+    }
+
+    fn standing(socket: D, standing: Standing<S>) -> Self {
         let guard = ReplyGuard::new(socket.local());
         Datagram {
             socket,
-            session,
+            standing,
             latch: Latch::default(),
             guard,
             ticking: false,
             wake_at: None,
             retrying: false,
             draining: false,
+            finished: None,
             is_busy: false,
         }
     }
@@ -70,9 +84,9 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         &mut self.socket
     }
 
-    /// Ends it: the socket closes here, and the session is handed back.
-    pub fn into_session(self) -> S {
-        self.session
+    /// Ends it: the socket closes here, and what its handler knows it by is handed back.
+    pub fn into_standing(self) -> Standing<S> {
+        self.standing
     }
 
     /// Merges an event; true where it should run now.
@@ -128,7 +142,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             self.answer_all(batch, drive, |handler, session, _, cx| handler.tick(session, cx));
         }
         let (mut spent, mut errors) = (0, 0);
-        while spent < TURN && self.latch.readable() {
+        while spent < TURN && self.latch.readable() && self.finished.is_none() {
             batch.clear();
             let room = drive.shared.arena.space(ROOM);
             let received = if self.is_busy || spent > 1 {
@@ -166,6 +180,9 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             }
         }
         self.is_busy = spent > 1;
+        if let Some(reason) = self.finished {
+            return Next::Done(reason);
+        }
         if self.draining && !self.latch.readable() {
             Next::Done(CloseReason::Drained)
         } else if self.latch.readable() || self.ticking {
@@ -263,9 +280,14 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
     ) {
         *drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
-        let ((), wishes) = drive.call(route.peer(), 0, Offered::Arena(received), |handler, bytes, cx| {
-            ask(handler, &mut self.session, bytes, cx);
-        });
+        let standing = &mut self.standing;
+        let ((), wishes) =
+            drive.call((route.peer(), false), 0, Offered::Arena(received), |handler, bytes, cx| match standing {
+                Standing::Served(session) => ask(handler, session, bytes, cx),
+                // Nothing was received yet: the first call is the tick that it was made with.
+                Standing::Tagged(tag) => *standing = Standing::Served(handler.open(*tag as usize, cx)),
+            });
+        self.finished = self.finished.or(wishes.finish);
         if wishes.wake_at.is_some() {
             self.wake_at = wishes.wake_at;
         }
@@ -351,15 +373,20 @@ mod tests {
     /// Echoes, and remembers what it was told.
     #[derive(Default)]
     struct Echo {
+        opened: Vec<usize>,
         faults: Vec<CloseReason>,
         ticks: usize,
         wake_at: Option<Tick>,
+        ends: Option<CloseReason>,
     }
 
     impl Handler for Echo {
         type Session = ();
 
-        fn open(&mut self, _tag: usize, _cx: &mut Context<'_>) {}
+        fn open(&mut self, tag: usize, cx: &mut Context<'_>) {
+            self.opened.push(tag);
+            cx.reply.send(b"first");
+        }
 
         fn receive(&mut self, _session: &mut (), bytes: &[u8], _cx: &mut Context<'_>) -> usize {
             bytes.len()
@@ -367,6 +394,9 @@ mod tests {
 
         fn datagram(&mut self, _session: &mut (), bytes: &[u8], cx: &mut Context<'_>) {
             cx.reply.echo(0..bytes.len());
+            if let Some(reason) = self.ends {
+                cx.finish(reason);
+            }
             if let Some(moment) = self.wake_at {
                 cx.wake_at(moment);
             }
@@ -404,6 +434,29 @@ mod tests {
         fn sent(&self) -> usize {
             self.datagram.socket.sent.len()
         }
+    }
+
+    #[test]
+    fn a_socket_that_was_asked_for_is_opened_once_before_anything_is_received() {
+        let mut stage = Stage::new([Ok(&b"reply"[..])]);
+        let socket = std::mem::take(&mut stage.datagram.socket);
+        stage.datagram = Datagram::connected(socket, 7);
+        assert!(!stage.datagram.keeps_the_invariant(), "it must be listed");
+        assert!(stage.datagram.latch(Readiness::READABLE));
+        assert_eq!((stage.drive(), stage.drive()), (Next::Idle, Next::Idle));
+        assert_eq!((stage.handler.opened.as_slice(), stage.handler.ticks), (&[7][..], 0));
+        assert_eq!(stage.datagram.socket.sent, [b"first", b"reply"]);
+        assert!(matches!(stage.datagram.into_standing(), Standing::Served(())));
+        let unopened: Datagram<_, ()> = Datagram::connected(Scripted::default(), 7);
+        assert!(matches!(unopened.into_standing(), Standing::Tagged(7)));
+    }
+
+    #[test]
+    fn a_socket_that_its_handler_ends_answers_and_is_over() {
+        let mut stage = Stage::new([Ok(&b"last"[..]), Ok(b"more")]);
+        stage.handler.ends = Some(CloseReason::Ended);
+        assert_eq!((stage.drive(), stage.sent()), (Next::Done(CloseReason::Ended), 1));
+        assert_eq!(stage.datagram.socket.received.len(), 1, "nothing more is received");
     }
 
     #[test]

@@ -35,11 +35,11 @@ impl<'a, H: Handler> Drive<'a, H> {
         Drive { key, handler, shared, outgoing }
     }
 
-    /// Calls the handler by `ask`, with what it is `offered` and a context in which `owed` bytes wait for `peer` already. Returns
-    /// what the handler returned, and what it wishes.
+    /// Calls the handler by `ask`, with what it is `offered` and a context in which `owed` bytes wait for `peer`, which is known to have
+    /// ended its side or not. Returns what the handler returned, and what it wishes.
     pub(super) fn call<R>(
         &mut self,
-        peer: Peer<'_>,
+        (peer, peer_ends): (Peer<'_>, bool),
         owed: usize,
         offered: Offered<'_>,
         ask: impl FnOnce(&mut H, &[u8], &mut Context<'_>) -> R,
@@ -52,7 +52,17 @@ impl<'a, H: Handler> Drive<'a, H> {
         };
         let reply = Reply::new(offered, arena_start, composed, self.outgoing, owed, limits.write_limit);
         let mut wishes = Wishes::default();
-        let mut cx = Context { now: *now, key: self.key, peer, reply, orders, metrics, log_limit, wishes: &mut wishes };
+        let mut cx = Context {
+            now: *now,
+            key: self.key,
+            peer,
+            peer_ends,
+            reply,
+            orders,
+            metrics,
+            log_limit,
+            wishes: &mut wishes,
+        };
         let result = ask(self.handler, offered, &mut cx);
         (result, wishes)
     }

@@ -50,6 +50,9 @@ pub trait Kernel {
 
     /// Begins to open a connection, from a local address where one is given.
     fn connect(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<Self::Stream>;
+
+    /// Opens a datagram socket with one peer, from a local address where one is given.
+    fn connect_datagram(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<Self::Datagram>;
 }
 
 /// The real kernel.
@@ -133,6 +136,10 @@ impl Kernel for Mio {
 
     fn connect(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<Socket> {
         bind::connect(to, from)
+    }
+
+    fn connect_datagram(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
+        bind::connect_datagram(to, from)
     }
 }
 

@@ -128,8 +128,15 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         self.register(key)
     }
 
-    /// Begins to open a connection that was ordered.
+    /// Begins to open a connection that was ordered, or opens a datagram socket.
     fn connect(&mut self, connect: &Connect) -> io::Result<Key> {
+        if connect.datagrams {
+            let socket = self.kernel.connect_datagram(&connect.to, connect.from)?;
+            let key = self.sources.insert(Source::Datagram(Box::new(Datagram::connected(socket, connect.tag))));
+            let key = self.register(key)?;
+            self.list(key);
+            return Ok(key);
+        }
         let stream = self.kernel.connect(&connect.to, connect.from)?;
         let peer = match connect.to {
             Address::Ip(peer) => Some(peer),
@@ -345,7 +352,10 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let orders = &mut self.shared.orders;
         match place.source {
             Source::Acceptor(_) => log::debug!("{key} listens no more"),
-            Source::Datagram(datagram) => handler.close(datagram.into_session(), reason, orders),
+            Source::Datagram(datagram) => match datagram.into_standing() {
+                Standing::Served(session) => handler.close(session, reason, orders),
+                Standing::Tagged(tag) => handler.connect_failed(tag as usize, reason, orders),
+            },
             Source::Connection(connection) => {
                 let origin = connection.origin();
                 self.shared.queued -= connection.held_bytes();

@@ -262,6 +262,10 @@ mod tests {
         fn connect(&mut self, _: &Address, _: Option<IpAddr>) -> io::Result<Abundant> {
             Ok(Abundant)
         }
+
+        fn connect_datagram(&mut self, _: &Address, _: Option<IpAddr>) -> io::Result<Measuring> {
+            Ok(Measuring)
+        }
     }
 
     #[derive(Default)]

@@ -40,14 +40,15 @@ impl<T: Stream, S> Connection<T, S> {
     fn open<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let Standing::Tagged(tag) = self.standing else { return };
         let (tag, origin) = (tag as usize, self.origin);
-        let (session, wishes) = drive.call(self.peer(), 0, Offered::Kept(&[]), |handler, _, cx| match origin {
-            Origin::Refused => {
-                handler.refuse(tag, cx);
-                cx.finish(CloseReason::Refused);
-                None
-            }
-            _ => Some(handler.open(tag, cx)),
-        });
+        let (session, wishes) =
+            drive.call((self.peer(), self.latch.peer_ends()), 0, Offered::Kept(&[]), |handler, _, cx| match origin {
+                Origin::Refused => {
+                    handler.refuse(tag, cx);
+                    cx.finish(CloseReason::Refused);
+                    None
+                }
+                _ => Some(handler.open(tag, cx)),
+            });
         if let Some(session) = session {
             self.standing = Standing::Served(session);
         }
@@ -144,7 +145,7 @@ impl<T: Stream, S> Connection<T, S> {
     ) -> (R, Wishes) {
         let owed = self.owed();
         let Standing::Served(session) = &mut self.standing else { return Default::default() };
-        let peer = Peer::of(self.peer.as_ref());
+        let peer = (Peer::of(self.peer.as_ref()), self.latch.peer_ends());
         drive.call(peer, owed, offered, |handler, bytes, cx| ask(handler, session, bytes, cx))
     }
 

@@ -74,6 +74,11 @@ impl Kernel for SimulatedKernel {
         let link = self.0.borrow_mut().connect(Role::Client(number_of(*address)))?;
         Ok(SimulatedStream { world: self.0.clone(), link })
     }
+
+    fn connect_datagram(&mut self, _to: &Address, _from: Option<IpAddr>) -> io::Result<SimulatedDatagram> {
+        let mailbox = self.0.borrow_mut().connect_mailbox()?;
+        Ok(SimulatedDatagram { world: self.0.clone(), mailbox })
+    }
 }
 
 /// One end of a link.

@@ -16,6 +16,10 @@ use crate::support::splitmix::Splitmix;
 /// The tag of connections that the handler has asked for.
 pub const CONNECTED: usize = 1000;
 
+/// The tag of datagram sockets that it has asked for, and how many it asks for.
+const MAILBOX: usize = 1001;
+const MAILBOXES: usize = 4;
+
 /// What the handler remembers of a connection, or of a datagram socket.
 pub enum Session {
     Link(LinkSession),
@@ -36,6 +40,11 @@ pub struct Server {
     /// Connections that were opened lately, to be woken for no reason.
     keys: Vec<Key>,
     pub connects_left: usize,
+    /// Datagram sockets that it was given; those behind them it has asked for.
+    pub mailboxes_given: usize,
+    mailboxes_left: usize,
+    /// Datagram sockets that it asked for and has ended.
+    pub mailboxes_ended: usize,
     pub sessions: usize,
     pub faults: u64,
     /// It stops the reactor at once, as soon as it is called.
@@ -45,7 +54,18 @@ pub struct Server {
 impl Server {
     /// A handler that opens at most `connects` connections itself.
     pub fn new(world: SharedWorld, rng: Splitmix, connects: usize) -> Server {
-        Server { world, rng, keys: Vec::new(), connects_left: connects, sessions: 0, faults: 0, aborts: false }
+        Server {
+            world,
+            rng,
+            keys: Vec::new(),
+            connects_left: connects,
+            mailboxes_given: 0,
+            mailboxes_left: MAILBOXES,
+            mailboxes_ended: 0,
+            sessions: 0,
+            faults: 0,
+            aborts: false,
+        }
     }
 
     /// Opens another connection, if some are left.
@@ -66,6 +86,10 @@ impl Server {
     fn give_orders(&mut self, orders: &mut Orders) {
         if self.aborts {
             orders.stop(Stop::AtOnce);
+        }
+        if self.mailboxes_left > 0 && self.rng.below(200) == 0 {
+            self.mailboxes_left -= 1;
+            orders.connect_datagram(None, Address::Ip(address_of(1)), MAILBOX);
         }
         if self.rng.percent(2) && !self.keys.is_empty() {
             let key = self.rng.below(self.keys.len());
@@ -202,6 +226,10 @@ impl Handler for Server {
     fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> Session {
         self.sessions += 1;
         self.give_orders(cx.orders);
+        if tag == MAILBOX {
+            let mailbox = self.world.borrow_mut().newborn.pop_front().expect("it was opened");
+            return Session::Mailbox(mailbox);
+        }
         let Peer::Ip(&address) = cx.peer else { panic!("every peer has an address") };
         let link = number_of(address);
         let role = {
@@ -292,6 +320,11 @@ impl Handler for Server {
         let half = if self.rng.percent(30) { bytes.len() / 2 } else { bytes.len() };
         cx.reply.echo(0..half);
         cx.reply.send(&bytes[half..]);
+        // Those that it did not ask for stay.
+        if self.rng.percent(1) && *mailbox >= self.mailboxes_given {
+            self.mailboxes_ended += 1;
+            cx.finish(CloseReason::Ended);
+        }
     }
 
     fn fault(&mut self, session: &mut Session, _: CloseReason, _: &mut Context<'_>) {
@@ -342,12 +375,13 @@ impl Handler for Server {
     }
 
     fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
-        assert_eq!(tag, CONNECTED);
+        assert!(tag == CONNECTED || tag == MAILBOX);
         let is_likely = matches!(
             reason,
             CloseReason::ConnectRefused
                 | CloseReason::ConnectTimeout
                 | CloseReason::SelfConnect
+                | CloseReason::NoDescriptor
                 | CloseReason::Drained
                 | CloseReason::DrainTimeout
                 | CloseReason::Aborted
@@ -355,7 +389,7 @@ impl Handler for Server {
         );
         assert!(is_likely, "a connect failed: {reason}");
         // To try again at once while the reactor drains would be to spin.
-        if reason != CloseReason::Drained && self.rng.percent(70) {
+        if tag == CONNECTED && reason != CloseReason::Drained && self.rng.percent(70) {
             self.order_connect(orders);
         }
     }

@@ -292,11 +292,26 @@ impl World {
         }
     }
 
-    /// Closes a datagram socket.
+    /// Opens a datagram socket that the handler has asked for; now and then that is not possible.
+    pub fn connect_mailbox(&mut self) -> io::Result<usize> {
+        self.has_worked = true;
+        if self.rng.percent(10) {
+            return Err(io::Error::from_raw_os_error(ENOBUFS));
+        }
+        let position = self.mailboxes.len();
+        self.mailboxes.push(Mailbox::default());
+        self.newborn.push_back(position);
+        self.plan(100, Action::Letter(position));
+        Ok(position)
+    }
+
+    /// Closes a datagram socket: what has arrived and was not received is nobody's.
     pub fn close_mailbox(&mut self, position: usize) {
         let key = self.mailboxes[position].key;
         self.unwatch(key);
-        self.mailboxes[position].is_closed = true;
+        let mailbox = &mut self.mailboxes[position];
+        mailbox.is_closed = true;
+        mailbox.arrived -= mailbox.queue.drain(..).count();
     }
 
     /// Receives a datagram.

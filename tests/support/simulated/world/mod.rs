@@ -53,6 +53,8 @@ pub struct World {
     pub links: Vec<Link>,
     pub backlogs: Vec<Backlog>,
     pub mailboxes: Vec<Mailbox>,
+    /// Those that the handler has asked for and was not told of.
+    pub newborn: VecDeque<usize>,
     now: u64,
     agenda: BTreeMap<(u64, u64), Action>,
     planned: u64,
@@ -107,6 +109,7 @@ impl World {
             links: Vec::new(),
             backlogs: Vec::new(),
             mailboxes: Vec::new(),
+            newborn: VecDeque::new(),
             now: 0,
             agenda: BTreeMap::new(),
             planned: 0,

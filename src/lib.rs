@@ -33,6 +33,7 @@
 
 pub mod address;
 pub mod buffer;
+pub mod candidates;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;

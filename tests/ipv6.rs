@@ -7,15 +7,13 @@
 mod support;
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, ToSocketAddrs, UdpSocket};
-use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
 use support::{
-    Client, FAR, FAR6, Link, NEAR, PATIENCE, Server, ask, close, cooee, got_nothing, measured, noise, receive, run,
-    send, skip, try_run, udp_client, udp_client_at, wait_until,
+    Client, FAR, FAR6, Hosts, Link, NEAR, PATIENCE, Server, ask, close, cooee, got_nothing, measured, noise, receive,
+    run, send, skip, udp_client, udp_client_at, wait_until,
 };
 
 /// The longest UDP payload over IPv6: its length field counts 8 bytes of header, and no IP header (RFC 8200, 3).
@@ -213,38 +211,15 @@ fn localhost_is_served_on_every_address_that_it_has() {
     server.stop();
 }
 
-/// `cooee ARGUMENTS` where `hosts` is the hosts file; none where the machine does not let us make such a place.
-fn with_hosts(hosts: &tempfile::NamedTempFile, arguments: &[&str]) -> Option<Command> {
-    const SCRIPT: &str = r#"mount --bind "$1" /etc/hosts && shift && exec "$@""#;
-    let namespace = |program: &str, arguments: &[&str]| {
-        let mut command = Command::new("unshare");
-        command.args(["--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]).arg(hosts.path());
-        command.arg(program).args(arguments).env_remove("RUST_LOG");
-        command
-    };
-    let probe = try_run(&mut namespace("true", &[]));
-    if !probe.is_ok_and(|probe| probe.code == Some(0)) {
-        skip("no mount namespace for a hosts file of our own");
-        return None;
-    }
-    Some(namespace(env!("CARGO_BIN_EXE_cooee"), arguments))
-}
-
-fn hosts_file(lines: &str) -> tempfile::NamedTempFile {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(lines.as_bytes()).unwrap();
-    file
-}
-
 #[test]
 fn a_name_is_served_on_all_of_its_addresses_on_one_port() {
     if !has_ipv6() {
         return;
     }
-    let hosts = hosts_file("::1 many.test\n127.0.0.1 many.test\n127.0.0.7 many.test\n127.0.0.1 many.test\n");
-    let Some(mut command) = with_hosts(&hosts, &["serve", "many.test:0"]) else { return };
+    let lines = "::1 many.test\n127.0.0.1 many.test\n127.0.0.7 many.test\n127.0.0.1 many.test\n";
+    let Some(hosts) = Hosts::of(lines) else { return };
     let ips = ["::1", "127.0.0.1", "127.0.0.7"].map(|ip| ip.parse().unwrap());
-    let server = Server::start_command(&mut command, 2 * ips.len());
+    let server = Server::start_command(&mut hosts.enter(&cooee(&["serve", "many.test:0"])), 2 * ips.len());
     check_every_address(&server, &HashSet::from(ips));
     server.stop();
 }
@@ -256,12 +231,11 @@ fn the_client_tries_the_addresses_of_a_name_in_turn() {
     }
     // The resolver gives the IPv6 address first (RFC 6724); nobody listens there.
     let server = Server::start(&["127.0.0.7:0"]);
-    let hosts = hosts_file("::1 many.test\n127.0.0.6 many.test\n127.0.0.7 many.test\n");
+    let Some(hosts) = Hosts::of("::1 many.test\n127.0.0.6 many.test\n127.0.0.7 many.test\n") else { return };
     for (scheme, framing) in [("tcp", "line"), ("udp", "chunk"), ("udp", "line")] {
         let url = format!("{scheme}://many.test:{}", server.address_of(scheme).port());
         let args = ["send", &url, "--framing", framing, "-m", "anybody?", "-m", "there?"];
-        let Some(mut command) = with_hosts(&hosts, &args) else { return };
-        let ended = run(&mut command, b"");
+        let ended = run(&mut hosts.enter(&cooee(&args)), b"");
         assert_eq!((ended.code, ended.printed()), (Some(0), "anybody?\nthere?\n"), "{scheme} {ended:?}");
     }
     server.stop();

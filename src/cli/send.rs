@@ -5,16 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::candidates::Candidates;
 use crate::cli::arguments::SendArguments;
 use crate::cli::endpoint::{Endpoint, Place, Transport};
 use crate::cli::failure::Failure;
 use crate::client::outcome::Outcome;
 use crate::client::{Client, Options, Session};
-use crate::close_reason::CloseReason;
-use crate::key::Key;
 use crate::limits::Limits;
-use crate::net::bind;
-use crate::net::datagram_socket::DatagramEndpoint;
 use crate::net::standard_stream::{StandardInput, StandardOutput};
 use crate::net::stream::Socket;
 use crate::protocol::bye::{BYE, Bye};
@@ -62,14 +59,11 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
             found.into_iter().map(Address::Ip).collect()
         }
     };
-    let sockets = match is_datagram {
-        true => connect_datagrams(&addresses).map_err(|error| failed(&in_words(&error)))?,
-        false => Vec::new(),
-    };
     let wait = arguments.wait.unwrap_or(if is_datagram { DATAGRAM_WAIT } else { WAIT });
     let reads_input = arguments.messages.is_empty();
     let options = Options {
-        addresses: if is_datagram { Vec::new() } else { addresses },
+        candidates: Candidates::new(addresses),
+        datagrams: is_datagram,
         connect_timeout: arguments.connect_timeout,
         messages: Some(arguments.messages.clone()).filter(|_| !reads_input),
         raw: arguments.raw,
@@ -94,9 +88,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
         true => Some(reactor.attach(Socket::Input(StandardInput::open()), Session::Input).map_err(cannot_start)?),
         false => None,
     };
-    let register = |socket| reactor.receive(socket, Session::Server);
-    let datagrams = sockets.into_iter().map(register).collect::<io::Result<Vec<Key>>>().map_err(cannot_start)?;
-    client.attach(input, output, datagrams);
+    client.attach(input, output);
     client.begin(reactor.orders());
     reactor.run(&mut client).map_err(|error| Failure::Runtime(format!("the event loop failed: {error}")))?;
     if client.dropped() > 0 {
@@ -105,26 +97,5 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     match client.outcome() {
         Outcome::Done => Ok(ExitCode::SUCCESS),
         outcome => Err(failed(&outcome)),
-    }
-}
-
-/// A datagram socket towards each of the addresses, but for those to which there is no way from here; if there is none, the error of
-/// the last.
-fn connect_datagrams(addresses: &[Address]) -> io::Result<Vec<DatagramEndpoint>> {
-    let mut sockets = Vec::new();
-    let mut failure = io::ErrorKind::NotFound.into();
-    for address in addresses {
-        match bind::connect_datagram(address, None) {
-            Ok(socket) => sockets.push(socket),
-            Err(error) => failure = error,
-        }
-    }
-    if sockets.is_empty() { Err(failure) } else { Ok(sockets) }
-}
-
-fn in_words(error: &io::Error) -> String {
-    match CloseReason::of_connect_error(error) {
-        CloseReason::Failed(_) => error.to_string(),
-        reason => Outcome::Closed(reason).to_string(),
     }
 }

@@ -1,33 +1,31 @@
-//! Which of the server's addresses is next, and when.
+//! The way to the server: which of its addresses is dialled, and when.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::address::Address;
+use crate::candidates::Candidates;
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::Orders;
-use crate::key::Key;
 
 /// How long a connection waits that the server's backlog had no room for.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// The way to the server: addresses to connect to, or datagram sockets that are connected already, each tried in its turn.
+/// The tag of everything that it orders: one thing at a time.
+const TAG: usize = 0;
+
+/// The way to the server.
 #[derive(Debug)]
 pub struct Dialer {
-    addresses: Vec<Address>,
-    /// Datagram sockets that were not tried yet.
-    sockets: VecDeque<Key>,
+    candidates: Candidates,
+    datagrams: bool,
     timeout: Duration,
-    /// The address whose backlog is full.
+    /// The current address has a full backlog.
     busy: Option<Busy>,
 }
 
 /// A Unix server whose backlog is full refuses at once (`connect(2)`, EAGAIN), where TCP's kernel would try again by itself.
 #[derive(Clone, Copy, Debug)]
 struct Busy {
-    /// Which of the addresses.
-    tag: usize,
     /// Since when, and when the next try is due: a timer's work, for to ask at once again would turn the loop without rest.
     times: Option<(Tick, Tick)>,
     /// Whether a try is under way.
@@ -35,49 +33,48 @@ struct Busy {
 }
 
 impl Dialer {
-    /// Tries `addresses` in their order, each for `timeout`. There are none where messages are datagrams.
-    pub fn new(addresses: Vec<Address>, timeout: Duration) -> Dialer {
-        Dialer { addresses, sockets: VecDeque::new(), timeout, busy: None }
+    /// Tries `candidates` in their order, each for `timeout`; with a datagram socket where messages are datagrams.
+    pub fn new(candidates: Candidates, datagrams: bool, timeout: Duration) -> Dialer {
+        Dialer { candidates, datagrams, timeout, busy: None }
     }
 
     /// Whether messages are datagrams.
-    pub fn has_sockets_only(&self) -> bool {
-        self.addresses.is_empty()
+    pub fn is_datagram(&self) -> bool {
+        self.datagrams
     }
 
-    /// Gives it the datagram sockets to try.
-    pub fn add_sockets(&mut self, sockets: Vec<Key>) {
-        self.sockets = sockets.into();
+    /// Whether a failure would lead to another address of the server.
+    pub fn is_searching(&self) -> bool {
+        self.candidates.is_searching()
     }
 
-    /// The next datagram socket to try.
-    pub fn next_socket(&mut self) -> Option<Key> {
-        self.sockets.pop_front()
+    /// The current address has answered.
+    pub fn answered(&mut self) {
+        self.candidates.answered();
     }
 
-    /// Whether there is another datagram socket to try.
-    pub fn has_sockets(&self) -> bool {
-        !self.sockets.is_empty()
-    }
-
-    /// Orders the first connection.
-    pub fn begin(&self, orders: &mut Orders) {
-        if let Some(first) = self.addresses.first() {
-            orders.connect(first.clone(), 0);
+    /// Orders the connection, or the datagram socket, to the current address.
+    pub fn dial(&self, orders: &mut Orders) {
+        match self.candidates.current() {
+            Some(address) if self.datagrams => orders.connect_datagram(None, address.clone(), TAG),
+            Some(address) => orders.connect(address.clone(), TAG),
+            None => {}
         }
     }
 
-    /// The connection to the address `tag` failed. Orders the next, or returns why there is none. After a full backlog,
-    /// [`Dialer::look`] has to be called.
-    pub fn failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) -> Result<(), CloseReason> {
+    /// The current address failed. Orders the next, or returns why there is none. After a full backlog, [`Dialer::look`] has to be
+    /// called.
+    pub fn failed(&mut self, reason: CloseReason, orders: &mut Orders) -> Result<(), CloseReason> {
         if reason == CloseReason::Failed(std::io::ErrorKind::WouldBlock) {
-            let times = self.busy.filter(|busy| busy.tag == tag).and_then(|busy| busy.times);
-            self.busy = Some(Busy { tag, times, dialing: false });
+            let times = self.busy.and_then(|busy| busy.times);
+            self.busy = Some(Busy { times, dialing: false });
             return Ok(());
         }
         self.busy = None;
-        let next = self.addresses.get(tag + 1).ok_or(reason)?;
-        orders.connect(next.clone(), tag + 1);
+        if !self.candidates.failed() {
+            return Err(reason);
+        }
+        self.dial(orders);
         Ok(())
     }
 
@@ -92,13 +89,12 @@ impl Dialer {
             busy.times = Some((since, due));
             return Ok(Some(due));
         }
-        let tag = busy.tag;
         if now.since(since) >= self.timeout {
-            self.failed(tag, CloseReason::ConnectTimeout, orders)?;
+            self.failed(CloseReason::ConnectTimeout, orders)?;
             return Ok(None);
         }
-        *busy = Busy { tag, times: Some((since, now.after(RETRY))), dialing: true };
-        orders.connect(self.addresses[tag].clone(), tag);
+        *busy = Busy { times: Some((since, now.after(RETRY))), dialing: true };
+        self.dial(orders);
         Ok(None)
     }
 }
@@ -108,6 +104,7 @@ mod tests {
     use std::io::ErrorKind;
 
     use super::*;
+    use crate::address::Address;
 
     const FULL: CloseReason = CloseReason::Failed(ErrorKind::WouldBlock);
 
@@ -115,48 +112,61 @@ mod tests {
         Tick::at(Duration::from_millis(millis))
     }
 
-    fn connects(orders: &mut Orders) -> Vec<usize> {
-        std::mem::take(&mut orders.connects).into_iter().map(|connect| connect.tag).collect()
+    fn dialer(paths: &[&str], datagrams: bool, timeout: u64) -> (Dialer, Orders) {
+        let candidates = Candidates::new(paths.iter().map(|path| Address::Unix(path.into())).collect());
+        (Dialer::new(candidates, datagrams, Duration::from_millis(timeout)), Orders::default())
+    }
+
+    fn connects(orders: &mut Orders) -> Vec<(String, bool)> {
+        let connects = std::mem::take(&mut orders.connects).into_iter();
+        connects.map(|connect| (connect.to.to_string(), connect.datagrams)).collect()
     }
 
     #[test]
     fn each_address_is_tried_and_the_last_ones_reason_counts() {
-        let addresses = ["/a", "/b"].map(|path| Address::Unix(path.into())).to_vec();
-        let (mut dialer, mut orders) = (Dialer::new(addresses, Duration::from_secs(1)), Orders::default());
-        dialer.begin(&mut orders);
-        assert_eq!(connects(&mut orders), [0]);
-        assert_eq!(dialer.failed(0, CloseReason::ConnectRefused, &mut orders), Ok(()));
-        assert_eq!(connects(&mut orders), [1]);
-        assert_eq!(dialer.failed(1, CloseReason::Reset, &mut orders), Err(CloseReason::Reset));
-        assert!(connects(&mut orders).is_empty());
+        for datagrams in [false, true] {
+            let (mut dialer, mut orders) = dialer(&["/a", "/b"], datagrams, 1_000);
+            dialer.dial(&mut orders);
+            assert_eq!(connects(&mut orders), [("/a".to_owned(), datagrams)]);
+            assert!(dialer.is_searching());
+            assert_eq!(dialer.failed(CloseReason::ConnectRefused, &mut orders), Ok(()));
+            assert_eq!(connects(&mut orders), [("/b".to_owned(), datagrams)]);
+            assert_eq!(dialer.failed(CloseReason::Reset, &mut orders), Err(CloseReason::Reset));
+            assert!(connects(&mut orders).is_empty());
+        }
+    }
+
+    #[test]
+    fn what_has_answered_is_not_left() {
+        let (mut dialer, mut orders) = dialer(&["/a", "/b"], true, 1_000);
+        dialer.answered();
+        assert!(!dialer.is_searching());
+        assert_eq!(dialer.failed(CloseReason::ConnectRefused, &mut orders), Err(CloseReason::ConnectRefused));
     }
 
     #[test]
     fn a_full_backlog_is_tried_again_until_the_time_is_up() {
-        let addresses = vec![Address::Unix("/a".into())];
-        let (mut dialer, mut orders) = (Dialer::new(addresses, Duration::from_millis(30)), Orders::default());
+        let (mut dialer, mut orders) = dialer(&["/a"], false, 30);
         assert_eq!(dialer.look(at(0), &mut orders), Ok(None));
-        assert_eq!(dialer.failed(0, FULL, &mut orders), Ok(()));
+        assert_eq!(dialer.failed(FULL, &mut orders), Ok(()));
         assert_eq!(dialer.look(at(1), &mut orders), Ok(Some(at(21))));
         assert_eq!(dialer.look(at(5), &mut orders), Ok(Some(at(21))));
         assert!(connects(&mut orders).is_empty());
         assert_eq!(dialer.look(at(21), &mut orders), Ok(None));
-        assert_eq!(connects(&mut orders), [0]);
+        assert_eq!(connects(&mut orders).len(), 1);
         // While one try is under way there is no other.
         assert_eq!(dialer.look(at(90), &mut orders), Ok(None));
-        assert_eq!(dialer.failed(0, FULL, &mut orders), Ok(()));
+        assert_eq!(dialer.failed(FULL, &mut orders), Ok(()));
         assert_eq!(dialer.look(at(91), &mut orders), Err(CloseReason::ConnectTimeout));
         assert!(connects(&mut orders).is_empty());
     }
 
     #[test]
-    fn datagram_sockets_are_tried_in_turn() {
-        let mut dialer = Dialer::new(Vec::new(), Duration::ZERO);
-        assert!(dialer.has_sockets_only());
-        dialer.add_sockets(vec![Key::new(1, 0), Key::new(2, 0)]);
-        assert_eq!(dialer.next_socket(), Some(Key::new(1, 0)));
-        assert!(dialer.has_sockets());
-        assert_eq!(dialer.next_socket(), Some(Key::new(2, 0)));
-        assert!(!dialer.has_sockets());
+    fn a_backlog_that_stays_full_leads_to_the_next_address() {
+        let (mut dialer, mut orders) = dialer(&["/a", "/b"], false, 30);
+        assert_eq!(dialer.failed(FULL, &mut orders), Ok(()));
+        assert_eq!(dialer.look(at(0), &mut orders), Ok(Some(at(20))));
+        assert_eq!(dialer.look(at(90), &mut orders), Ok(None));
+        assert_eq!(connects(&mut orders), [("/b".to_owned(), false)]);
     }
 }

@@ -18,7 +18,7 @@ pub mod sender;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::address::Address;
+use crate::candidates::Candidates;
 use crate::client::dialer::Dialer;
 use crate::client::last_wait::{LOOK_EVERY, LastWait, Waiting};
 use crate::client::outcome::Outcome;
@@ -33,8 +33,10 @@ use crate::protocol::framing::Rules;
 /// What a client does.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The server's addresses, tried in this order. For datagrams it is empty: the sockets are connected already.
-    pub addresses: Vec<Address>,
+    /// The server's addresses.
+    pub candidates: Candidates,
+    /// Whether messages are datagrams (UDP, or Unix datagrams).
+    pub datagrams: bool,
     /// How long a server whose backlog is full is tried.
     pub connect_timeout: Duration,
     /// Messages to send instead of standard input's lines.
@@ -73,7 +75,7 @@ pub struct Client {
     wait: Duration,
     prompt: bool,
     input: Option<Key>,
-    /// The connection, once there is one; or the datagram socket that is tried.
+    /// The connection, or the datagram socket, once there is one; none while the next address is dialled.
     server: Option<Key>,
     output: Option<Key>,
     /// Standard input may give the next line; otherwise it is paused.
@@ -88,9 +90,8 @@ pub struct Client {
 impl Client {
     /// A client that has done nothing yet.
     pub fn new(options: Options) -> Client {
-        let Options { rules, raw, escape, prompt, wait, bye, .. } = options;
-        let dialer = Dialer::new(options.addresses, options.connect_timeout);
-        let datagrams = dialer.has_sockets_only();
+        let Options { rules, raw, escape, prompt, wait, bye, datagrams, .. } = options;
+        let dialer = Dialer::new(options.candidates, datagrams, options.connect_timeout);
         let paced = Manner::is_paced(rules.framing, raw, prompt);
         let mut client = Client {
             sender: Sender::new(Manner { rules, bye, raw, datagrams, paced }),
@@ -115,19 +116,15 @@ impl Client {
         client
     }
 
-    /// Tells the names of the sources, once they are registered. Datagram sockets are there from the start, one for each of the
-    /// server's addresses.
-    pub fn attach(&mut self, input: Option<Key>, output: Key, datagrams: Vec<Key>) {
+    /// Tells the names of the sources, once they are registered.
+    pub fn attach(&mut self, input: Option<Key>, output: Key) {
         self.input = input;
         self.output = Some(output);
-        self.dialer.add_sockets(datagrams);
-        self.server = self.dialer.next_socket();
     }
 
-    /// Orders the first step: the connection to the first address, or the first datagram.
+    /// Orders the first step: the connection, or the datagram socket, to the first address.
     pub fn begin(&self, orders: &mut Orders) {
-        self.wake_server(orders);
-        self.dialer.begin(orders);
+        self.dialer.dial(orders);
     }
 
     /// How it went.
@@ -223,11 +220,11 @@ impl Client {
             return;
         }
         // Only one datagram at a time can be sent again elsewhere.
-        let alone = self.dialer.has_sockets() && self.printer.received() == 0;
+        let alone = self.dialer.is_datagram() && self.dialer.is_searching();
         while !cx.reply.is_full() {
             let Some(message) = self.sender.next(cx.now, alone) else { break };
             cx.reply.send(message);
-            if self.dialer.has_sockets_only() {
+            if self.dialer.is_datagram() {
                 // One call sends one datagram.
                 cx.orders.wake(cx.key);
                 break;
@@ -245,7 +242,7 @@ impl Client {
     /// After the last message: ends when all is there, or when the time is up.
     fn wait_for_the_rest(&mut self, cx: &mut Context<'_>) {
         cx.half_close();
-        let is_datagram = self.dialer.has_sockets_only();
+        let is_datagram = self.dialer.is_datagram();
         // A datagram has left or it never will: none is queued.
         let owed = if is_datagram { 0 } else { cx.reply.owed() };
         match self.last_wait.look(cx.now, owed) {
@@ -269,15 +266,16 @@ impl Client {
 
     /// The socket reported an error. Where it is about the very first datagram, the server may live at another of its addresses.
     fn try_elsewhere(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
-        let is_first = self.sender.sent() == 1 && self.printer.received() == 0;
-        match self.dialer.next_socket().filter(|_| is_first && reason != CloseReason::FrameTooLong) {
-            Some(socket) => {
-                self.server = Some(socket);
+        let is_first = self.sender.sent() == 1 && reason != CloseReason::FrameTooLong;
+        let next = if is_first { self.dialer.failed(reason, cx.orders) } else { Err(reason) };
+        match next {
+            Ok(()) => {
+                self.server = None;
                 self.sender.take_back();
                 self.last_wait.restart();
-                cx.orders.wake(socket);
+                cx.finish(reason);
             }
-            None => self.fail(Outcome::Closed(reason), cx.orders),
+            Err(reason) => self.fail(Outcome::Closed(reason), cx.orders),
         }
     }
 
@@ -322,6 +320,10 @@ impl Handler for Client {
 
     fn open(&mut self, _tag: usize, cx: &mut Context<'_>) -> Session {
         self.server = Some(cx.key);
+        // That a datagram socket is there tells nothing of the server.
+        if !self.dialer.is_datagram() {
+            self.dialer.answered();
+        }
         self.send_next(cx);
         Session::Server
     }
@@ -378,6 +380,7 @@ impl Handler for Client {
     }
 
     fn datagram(&mut self, _session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) {
+        self.dialer.answered();
         if !self.leaving {
             self.printer.datagram(bytes);
             self.replied(cx);
@@ -407,6 +410,8 @@ impl Handler for Client {
         match (session, reason) {
             // The reactor stops, because this client said so.
             (_, CloseReason::Aborted) => {}
+            // A datagram socket towards an address that was given up.
+            (Session::Server, _) if self.server.is_none() => {}
             (Session::Input, CloseReason::Ended | CloseReason::PeerClosed) => {}
             (Session::Input, reason) => {
                 // As after the end of it: what was read before is sent and answered.
@@ -427,8 +432,8 @@ impl Handler for Client {
         }
     }
 
-    fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
-        match self.dialer.failed(tag, reason, orders) {
+    fn connect_failed(&mut self, _tag: usize, reason: CloseReason, orders: &mut Orders) {
+        match self.dialer.failed(reason, orders) {
             // It may wait for a timer, and this source has none.
             Ok(()) => self.wake_output(orders),
             Err(reason) => self.fail(Outcome::Closed(reason), orders),

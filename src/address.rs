@@ -14,6 +14,13 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// Whether a socket that is bound to `source` can reach it, as far as the address family decides.
+    pub fn is_of_family(&self, source: &IpAddr) -> bool {
+        matches!(self, Address::Ip(address) if address.is_ipv4() == source.is_ipv4())
+    }
+}
+
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Address {
         Address::Ip(address)

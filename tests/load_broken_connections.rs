@@ -50,8 +50,8 @@ fn closed_connections_are_counted_and_made_anew() {
     assert_eq!(measured.ran.code, Some(0), "{}", measured.shown());
     assert_all_accounted(&measured, 1000);
     assert!(measured.count("messages") >= 900, "{}", measured.shown());
-    // Closing with the next message unread is a RST.
-    let ended = measured.errors("closed") + measured.errors("reset");
+    // A message may cross the end on its way: then it is owed, and closing with it unread is a RST.
+    let ended = measured.count("ended") + measured.errors("closed") + measured.errors("reset");
     assert!(ended >= 12, "{ended} connections ended: {}", measured.shown());
     assert!(server.accepted() >= 16, "{} connections", server.accepted());
     assert_eq!(measured.count("corrupt"), 0, "{}", measured.shown());
@@ -73,7 +73,8 @@ fn an_open_loop_goes_on_too() {
     let measured = load(&server.url(), &["-c4", "-n500", "-R500"]);
     assert!(matches!(measured.ran.code, Some(0 | 3)), "{}", measured.shown());
     assert!(measured.count("messages") >= 450, "{}", measured.shown());
-    assert!(measured.errors("closed") + measured.errors("reset") >= 6, "{}", measured.shown());
+    let ended = measured.count("ended") + measured.errors("closed") + measured.errors("reset");
+    assert!(ended >= 6, "{}", measured.shown());
 }
 
 #[test]

@@ -123,6 +123,12 @@ impl Round {
 pub fn doubt_in_words(doubt: Doubt) -> String {
     match doubt {
         Doubt::LateSends(share) => format!("{:.1} % of the messages left late", share * 100.0),
+        Doubt::HeldBack(share) => {
+            format!(
+                "{:.1} % of the messages waited for connections that the generator opens after a pause",
+                share * 100.0
+            )
+        }
         Doubt::Saturated(share) => {
             format!("the generator used {:.0} % of its core and the server was not busy", share * 100.0)
         }
@@ -162,6 +168,10 @@ pub(super) mod tests {
             reordered: None,
             corrupt: Some(0),
             late: 0,
+            held: 0,
+            held_for: Duration::ZERO,
+            rested: Duration::ZERO,
+            ended: 0,
             due: 0,
             sent: messages,
             generator_cpu: Duration::from_millis(500),

@@ -4,10 +4,17 @@
 //! connections.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::key::Key;
+use crate::load::outcome::LATE;
 use crate::load::pacer::Ticket;
 use crate::load::stopwatch::Moment;
+
+/// How long a lane whose connection broke waits before it opens the next: at first for so short a time that no message is late for it, and
+/// twice as long after each connection that was of no use. A server that is down is not hammered at.
+const PAUSE_MIN: Duration = Duration::from_micros(LATE.as_micros() as u64 / 2);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// A message that was sent and not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +73,12 @@ pub struct Lane {
     pub received: usize,
     /// How much of a reply of unknown text was looked at.
     pub scanned: u32,
+    /// Whether a message was answered on this connection.
+    pub has_answered: bool,
+    /// Connections in a row on which nothing was answered, or that could not be opened.
+    setbacks: u32,
+    /// For how long this program let the connection wait before it was dialled.
+    pub rested: Duration,
     /// Its datagrams were refused before any was answered.
     pub was_refused: bool,
     /// The ticket of the next message, which is not due yet.
@@ -87,6 +100,9 @@ impl Lane {
             key: None,
             received: 0,
             scanned: 0,
+            has_answered: false,
+            setbacks: 0,
+            rested: Duration::ZERO,
             was_refused: false,
             reserved: None,
             free_since: Moment::default(),
@@ -95,6 +111,19 @@ impl Lane {
             next: 0,
             history: datagrams.then(Box::default),
         }
+    }
+
+    /// A connection is established.
+    pub fn open(&mut self, key: Key) {
+        self.state = State::Open;
+        self.key = Some(key);
+        self.has_answered = false;
+    }
+
+    /// Its connection broke, or could not be opened: for how long the next one has to wait.
+    pub fn pause(&mut self) -> Duration {
+        self.setbacks = if std::mem::take(&mut self.has_answered) { 1 } else { self.setbacks.saturating_add(1) };
+        PAUSE_MIN.saturating_mul(2_u32.saturating_pow(self.setbacks - 1)).min(PAUSE_MAX)
     }
 
     /// How many messages are in flight.
@@ -132,6 +161,7 @@ impl Lane {
     pub fn answer_oldest(&mut self) -> Option<Flight> {
         self.received = 0;
         self.scanned = 0;
+        self.has_answered = true;
         self.flight.pop_front()
     }
 
@@ -263,6 +293,22 @@ mod tests {
             assert_eq!(answers(&mut lane, number), Some(false));
         }
         assert_eq!(lane.arrive(0), Arrival::TooLate);
+    }
+
+    #[test]
+    fn a_pause_grows_until_something_is_answered() {
+        let mut lane = Lane::new(1, false);
+        let pauses: Vec<u128> = (0..10).map(|_| lane.pause().as_micros()).collect();
+        assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 100_000, 100_000]);
+        lane.setbacks = u32::MAX;
+        assert_eq!(lane.pause(), PAUSE_MAX);
+        lane.send(TICKET, Moment(1), false);
+        lane.answer_oldest();
+        assert_eq!(
+            (lane.pause(), lane.pause()),
+            (PAUSE_MIN, 2 * PAUSE_MIN),
+            "that connection was of use, and the next was not"
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod lane;
 pub mod lateness;
 pub mod options;
 pub mod outcome;
+pub mod own_waits;
 pub mod pacer;
 pub mod recorder;
 pub mod schedule;
@@ -35,8 +36,6 @@ use crate::limits::{DatagramRate, Limits};
 use crate::load::generator::{Generator, Session};
 use crate::load::options::Options;
 use crate::load::outcome::{Outcome, Progress};
-use crate::net::bind;
-use crate::net::datagram_socket::DatagramEndpoint;
 use crate::net::stream::Socket;
 use crate::reactor::{Mio, Reactor, Turn};
 
@@ -45,7 +44,11 @@ use crate::reactor::{Mio, Reactor, Turn};
 /// A byte that comes on `interrupt` ends the run early, and what was measured until then is the outcome. An error is one of the
 /// reactor's, or options that do not fit together; whatever goes wrong with connections is counted in the outcome.
 pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMut(&Progress)) -> io::Result<Outcome> {
-    options.check().map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
+    let wrong = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
+    options.check().map_err(wrong)?;
+    if options.addresses.is_empty() {
+        return Err(wrong("the server has no address".to_owned()));
+    }
     let began = Instant::now();
     let mut reactor: Reactor<Generator> = Reactor::with_kernel(Mio::with_fine_timer(began)?, limits(&options));
     // The run's own deadlines need a source; a pipe that nobody writes to is one.
@@ -55,17 +58,6 @@ pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMu
         reactor.attach(attachable(interrupt)?, Session::Interrupt)?;
     }
     let mut generator = Generator::new(options, began, control);
-    if generator.options().datagrams {
-        for lane in 0..generator.options().connections {
-            match connect_datagrams(generator.options(), lane) {
-                Ok(socket) => {
-                    let key = reactor.receive(socket, Session::Lane(lane))?;
-                    generator.has_socket(lane, key);
-                }
-                Err(error) => generator.has_no_socket(lane, &error),
-            }
-        }
-    }
     reactor.orders().wake(control);
     while reactor.turn(&mut generator)? == Turn::Running {
         if let Some(progress) = generator.take_progress() {
@@ -101,17 +93,4 @@ fn limits(options: &Options) -> Limits {
 fn attachable(stream: UnixStream) -> io::Result<Socket> {
     stream.set_nonblocking(true)?;
     Ok(Socket::Unix(mio::net::UnixStream::from_std(stream)))
-}
-
-/// The datagram socket of a lane, towards the first of the server's addresses to which there is a way.
-fn connect_datagrams(options: &Options, lane: usize) -> io::Result<DatagramEndpoint> {
-    let source = lane.checked_rem(options.sources.len()).map(|place| options.sources[place]);
-    let mut failure = io::ErrorKind::NotFound.into();
-    for address in &options.addresses {
-        match bind::connect_datagram(address, source) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
 }

@@ -13,7 +13,7 @@ use crate::protocol::framing::{Framing, Rules};
 /// What a run of load is asked to do. [`Options::check`] tells what does not fit together.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The server's addresses. The first one that accepts a connection is used for all of them.
+    /// The server's addresses. The first one that answers is used for all connections: see [`Candidates`](crate::candidates::Candidates).
     pub addresses: Vec<Address>,
     /// Whether messages are datagrams (UDP, or Unix datagrams).
     pub datagrams: bool,
@@ -215,10 +215,7 @@ impl Options {
     }
 
     fn can_connect_from(&self, source: &IpAddr) -> bool {
-        self.addresses.iter().any(|address| match address {
-            Address::Ip(address) => address.is_ipv4() == source.is_ipv4(),
-            Address::Unix(_) => false,
-        })
+        self.addresses.iter().any(|address| address.is_of_family(source))
     }
 }
 

@@ -42,6 +42,16 @@ pub struct Outcome {
     pub corrupt: Option<u64>,
     /// Messages that left more than [`LATE`] after they were due although there was room for them: this program's own fault.
     pub late: u64,
+    /// Messages that were sent late because this program let a connection wait before it opened it: after a pause, or for the sake of a
+    /// rate. What they waited for it is a part of their latency, and not the server's. None are counted in a closed loop, where a message
+    /// is due when there is a connection for it.
+    pub held: u64,
+    /// How long those messages waited for this program, together.
+    pub held_for: Duration,
+    /// For how long connections were not there in the measured time because this program let them wait, together.
+    pub rested: Duration,
+    /// Connections that the server ended after it had answered on them, and owed nothing: no error, and opened anew at once.
+    pub ended: u64,
     /// Messages that became due in the measured time; in a closed loop those that were sent.
     pub due: u64,
     /// Those of them that were sent: what `late` is a part of.
@@ -98,7 +108,7 @@ pub enum ErrorKind {
     NoMemory,
     /// The server dropped a connection.
     Reset,
-    /// The server ended a connection before it was done.
+    /// The server ended a connection on which it owed an answer, or had never given one.
     Closed,
     /// A reply on a stream did not come in time, and the connection was closed.
     TimedOut,
@@ -173,13 +183,15 @@ pub struct Mismatch {
 pub enum Doubt {
     /// This share of the messages left late (0 to 1).
     LateSends(f64),
+    /// This share of the messages (0 to 1) waited for a connection that this program let wait.
+    HeldBack(f64),
     /// This process was busy for this share of a core's time (0 to 1), and the server for none to the full, as far as is known: this
     /// process was the bottleneck.
     Saturated(f64),
 }
 
 impl Outcome {
-    /// The share of late sends that a run may have.
+    /// The share of late sends that a run may have, and the share of messages that waited for a connection of this program's.
     pub const LATE_MAX: f64 = 0.01;
 
     /// The share of a core's time for which this process may be busy.
@@ -195,6 +207,10 @@ impl Outcome {
         let late = self.late as f64 / self.sent.max(1) as f64;
         if late > Outcome::LATE_MAX {
             doubts.push(Doubt::LateSends(late));
+        }
+        let held = self.held as f64 / self.sent.max(1) as f64;
+        if held > Outcome::LATE_MAX {
+            doubts.push(Doubt::HeldBack(held));
         }
         let busy = self.busy_share();
         if busy > Outcome::CORE_MAX && self.messages > 0 && !self.server_is_saturated() {
@@ -236,6 +252,11 @@ impl Outcome {
     /// Bytes of replies a second, within the measured time.
     pub fn bytes_per_second(&self) -> f64 {
         self.reply_bytes_in_time as f64 / self.duration.as_secs_f64().max(1e-9)
+    }
+
+    /// The share of the time that connections had in which this program let them wait, 0 to 1.
+    pub fn rested_share(&self) -> f64 {
+        self.share(self.rested) / self.connections.max(1) as f64
     }
 
     /// Whether a reply was wrong.
@@ -300,6 +321,10 @@ mod tests {
             reordered: Some(0),
             corrupt: Some(0),
             late: 0,
+            held: 0,
+            held_for: Duration::ZERO,
+            rested: Duration::ZERO,
+            ended: 0,
             due: 1_000,
             sent: 1_000,
             generator_cpu: Duration::from_secs(5),
@@ -314,6 +339,12 @@ mod tests {
     fn a_hundredth_of_late_sends_is_allowed_and_no_more() {
         assert_eq!(Outcome { late: 10, ..outcome() }.doubts(), []);
         assert_eq!(Outcome { late: 11, ..outcome() }.doubts(), [Doubt::LateSends(0.011)]);
+    }
+
+    #[test]
+    fn a_hundredth_of_messages_that_waited_for_this_program_is_allowed_and_no_more() {
+        assert_eq!(Outcome { held: 10, ..outcome() }.doubts(), []);
+        assert_eq!(Outcome { held: 11, late: 3, ..outcome() }.doubts(), [Doubt::HeldBack(0.011)]);
     }
 
     #[test]

@@ -123,6 +123,17 @@ impl Pacer {
         self.returned.push(Reverse(ticket));
     }
 
+    /// The one that is due first of `ticket` and those that came back; the other one has come back then.
+    pub fn exchange(&mut self, ticket: Ticket) -> Ticket {
+        let sooner = self.returned.peek().map(|Reverse(sooner)| *sooner);
+        let Some(sooner) = sooner.filter(|sooner| sooner.due < ticket.due && sooner.measured == ticket.measured) else {
+            return ticket;
+        };
+        self.returned.pop();
+        self.returned.push(Reverse(ticket));
+        sooner
+    }
+
     /// Whether there will be no more tickets, unless one comes back, and the last one is due.
     pub fn is_exhausted(&self, now: Moment) -> bool {
         if self.returned.iter().any(|Reverse(ticket)| ticket.measured) || self.began == Moment::NEVER {
@@ -219,6 +230,19 @@ mod tests {
         assert_eq!(pacer.take(Moment(5 * SECOND)), Some(first), "the soonest goes first");
         assert_eq!(tickets(&mut pacer, Moment(5 * SECOND)).len(), 8);
         assert!(pacer.is_exhausted(Moment(5 * SECOND)));
+    }
+
+    #[test]
+    fn whoever_waits_for_a_later_message_can_have_one_that_came_back() {
+        let mut pacer = pacer(Pace::Open(Schedule::steady(10.0)), End::After(Duration::from_secs(1)), 0);
+        let [first, second, third] = [(); 3].map(|()| pacer.take(Moment(SECOND)).unwrap());
+        assert_eq!(pacer.exchange(second), second, "nothing came back");
+        pacer.give_back(second);
+        assert_eq!(pacer.exchange(first), first, "it is due first");
+        assert_eq!(pacer.exchange(third), second);
+        assert_eq!(pacer.take(Moment(SECOND)), Some(third));
+        pacer.give_back(Ticket { measured: false, ..first });
+        assert_eq!(pacer.exchange(third), third, "what the warm-up did not send is not sent in the measured time");
     }
 
     #[test]

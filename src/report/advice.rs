@@ -52,7 +52,8 @@ fn meaning(kind: ErrorKind) -> &'static str {
             "The server dropped connections: it was overloaded, has a limit, or broke. Its log may say which."
         }
         ErrorKind::Closed => {
-            "The server ended connections before it had answered. A server that takes one message a connection wants --churn."
+            "The server ended connections on which it owed an answer, or had never given one. A server that takes one message a connection \
+             wants --churn."
         }
         ErrorKind::TimedOut => "A reply did not come in time, so its connection was closed (--timeout).",
         ErrorKind::TooLong => "A message is longer than a datagram to this address can be (--length).",
@@ -81,6 +82,13 @@ pub fn doubt(doubt: Doubt) -> String {
             human::latency_tick(LATE.as_nanos() as f64),
             human::share(Outcome::LATE_MAX)
         ),
+        Doubt::HeldBack(share) => format!(
+            "{} of the messages waited for this program (at most {} may): it pauses before it opens a connection again that broke, and \
+             opens none faster than --connect-rate. Their latencies hold these waits; the errors say why connections broke. More \
+             connections (-c) leave room for what is due meanwhile.",
+            human::share(share),
+            human::share(Outcome::LATE_MAX)
+        ),
         Doubt::Saturated(share) => format!(
             "This program used {} of a core, and no server on this machine did: it was the bottleneck. Run it from several machines (or several \
              times, on cores of their own) and merge their reports.",
@@ -107,6 +115,8 @@ mod tests {
     fn doubts_say_how_much_and_what_to_do() {
         let late = doubt(Doubt::LateSends(0.034));
         assert!(late.starts_with("3.40 % of the messages left more than 1 ms") && late.contains("rate"), "{late}");
+        let held = doubt(Doubt::HeldBack(0.034));
+        assert!(held.starts_with("3.40 % of the messages waited for this program (at most 1.00 %"), "{held}");
         assert!(doubt(Doubt::Saturated(0.99)).contains("99.0 % of a core"));
     }
 }

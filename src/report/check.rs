@@ -37,7 +37,7 @@ impl Report {
     }
 
     fn check_counts(&self) -> Result<(), String> {
-        let optional = [self.lost, self.duplicated, self.reordered, self.corrupt];
+        let optional = [self.held, self.ended, self.lost, self.duplicated, self.reordered, self.corrupt];
         let counts = [self.connections, self.due, self.sent, self.messages, self.replies, self.reply_bytes, self.late];
         let counts = counts.into_iter().chain(optional.into_iter().flatten()).chain(self.errors.values().copied());
         if let Some(count) = counts.chain([self.error_count()]).find(|count| *count > COUNT_MAX) {
@@ -52,6 +52,9 @@ impl Report {
         if self.late > self.sent {
             return Err(format!("late is {}, and sent is only {}", self.late, self.sent));
         }
+        if let Some(held) = self.held.filter(|held| *held > self.sent) {
+            return Err(format!("held is {held}, and sent is only {}", self.sent));
+        }
         Ok(())
     }
 
@@ -63,6 +66,8 @@ impl Report {
             ("generator_cpu_s", self.generator_cpu_s),
             ("generator_idle_polling_s", self.generator_idle_polling_s.unwrap_or(0.0)),
             ("server_cpu_s", self.server_cpu_s.unwrap_or(0.0)),
+            ("held_s", self.held_s.unwrap_or(0.0)),
+            ("rested_s", self.rested_s.unwrap_or(0.0)),
         ];
         if let Some((name, amount)) = amounts.into_iter().find(|(_, amount)| !(amount.is_finite() && *amount >= 0.0)) {
             return Err(format!("{name} is {amount}"));

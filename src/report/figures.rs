@@ -38,6 +38,8 @@ pub fn rows(report: &Report) -> Vec<(String, String)> {
         ("reordered", known(report.reordered)),
         ("corrupt", known(report.corrupt)),
         ("sent late", known(Some(report.late).filter(|_| report.pace == Loop::Open))),
+        ("held back", known(report.held.filter(|_| report.pace == Loop::Open))),
+        ("ended in order", known(report.ended)),
         ("generator CPU", human::seconds(report.generator_cpu_s)),
         ("of it idle", report.generator_idle_polling_s.map_or(UNKNOWN.to_owned(), human::seconds)),
         ("a message", report.generator_cpu_per_message().map_or(UNKNOWN.to_owned(), human::latency)),

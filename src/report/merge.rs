@@ -88,7 +88,12 @@ fn add(merged: &mut Report, run: &Report) -> Result<(), String> {
         *sum = sum.saturating_add(count);
     }
     // What one of them does not know, their sum does not know either.
+    for (sum, time) in [(&mut merged.held_s, run.held_s), (&mut merged.rested_s, run.rested_s)] {
+        *sum = sum.zip(time).map(|(sum, time)| sum + time);
+    }
     for (sum, count) in [
+        (&mut merged.held, run.held),
+        (&mut merged.ended, run.ended),
         (&mut merged.lost, run.lost),
         (&mut merged.duplicated, run.duplicated),
         (&mut merged.reordered, run.reordered),
@@ -216,7 +221,11 @@ mod tests {
         let mut runs = two();
         (runs[0].1.lost, runs[1].1.lost) = (Some(3), Some(4));
         (runs[0].1.corrupt, runs[1].1.corrupt) = (Some(3), None);
+        (runs[0].1.held, runs[1].1.held) = (Some(5), Some(6));
+        (runs[0].1.held_s, runs[1].1.held_s) = (Some(0.5), Some(0.25));
+        (runs[0].1.ended, runs[1].1.ended) = (Some(5), None);
         let merged = merge(&runs).unwrap();
+        assert_eq!((merged.held, merged.held_s, merged.ended), (Some(11), Some(0.75), None));
         assert_eq!((merged.lost, merged.corrupt), (Some(7), None));
         assert_eq!(merged.generator_idle_polling_s, None);
         runs.iter_mut().for_each(|(_, run)| run.generator_idle_polling_s = Some(0.25));

@@ -87,6 +87,15 @@ pub struct Report {
     pub corrupt: Option<u64>,
     /// Messages that left too late through this program's own fault.
     pub late: u64,
+    /// Messages that were sent late because this program let a connection wait before it opened it; none where it is not known: in older
+    /// reports.
+    pub held: Option<u64>,
+    /// How long those waited for it, together, in seconds.
+    pub held_s: Option<f64>,
+    /// For how long connections were not there in the measured time because this program let them wait, together, in seconds.
+    pub rested_s: Option<f64>,
+    /// Connections that the server ended after answers, and that were opened anew at once.
+    pub ended: Option<u64>,
     /// Whether the figures tell of the server: there are no doubts.
     pub valid: bool,
     /// What speaks against that, in words.
@@ -179,6 +188,10 @@ impl Report {
             reordered: outcome.reordered,
             corrupt: outcome.corrupt,
             late: outcome.late,
+            held: Some(outcome.held),
+            held_s: Some(outcome.held_for.as_secs_f64()),
+            rested_s: Some(outcome.rested.as_secs_f64()),
+            ended: Some(outcome.ended),
             valid: doubts.is_empty(),
             doubts,
             interrupted: outcome.interrupted,

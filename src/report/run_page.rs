@@ -111,11 +111,13 @@ fn replies(report: &Report) -> Markup {
     ];
     if report.pace == Loop::Open {
         counts.push(("sent late", human::count(report.late)));
+        counts.push(("held back", known(report.held)));
     }
     let counts: Vec<Vec<String>> = counts.into_iter().map(|(name, count)| vec![name.to_owned(), count]).collect();
     let errors = words::errors(report);
     html! {
         (page::table(&["messages".to_owned(), String::new()], &counts))
+        @if let Some(words) = words::ended(report) { p { "Connections: " (words) "." } }
         @if errors.is_empty() { p { "No errors." } }
         @else {
             dl.errors {

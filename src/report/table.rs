@@ -46,6 +46,10 @@ fn columns(name: &str, report: &Report) -> Vec<(String, String)> {
         ("reordered", known(report.reordered)),
         ("corrupt", known(report.corrupt)),
         ("late", report.late.to_string()),
+        ("held", known(report.held)),
+        ("held_s", known(report.held_s)),
+        ("rested_s", known(report.rested_s)),
+        ("ended", known(report.ended)),
         ("generator_cpu_s", report.generator_cpu_s.to_string()),
         ("generator_idle_polling_s", known(report.generator_idle_polling_s)),
     ]

@@ -124,6 +124,12 @@ fn errors(report: &Report) -> Vec<String> {
     if report.pace == Loop::Open {
         lines.push(named("late sends", &format!("{} of {}", human::count(report.late), human::count(report.sent))));
     }
+    if let Some(words) = words::held(report) {
+        lines.push(named("held back", &words));
+    }
+    if let Some(words) = words::ended(report) {
+        lines.push(named("connections", &words));
+    }
     lines.push(named(
         "replies",
         &format!(

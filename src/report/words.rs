@@ -1,5 +1,6 @@
 //! The sentences of a report, which the text and the page have in common.
 
+use crate::load::outcome::Outcome;
 use crate::report::visible::shortened;
 use crate::report::{Loop, Report, advice, human};
 
@@ -65,6 +66,16 @@ pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
             ],
         ));
     }
+    // In an open loop what is due meanwhile waits, and is counted by itself.
+    let rested = report.rested_s.unwrap_or(0.0) / (report.duration_s * report.connections.max(1) as f64).max(1e-9);
+    if report.pace == Loop::Closed && rested > Outcome::LATE_MAX {
+        let sentence = format!(
+            "For {} of their time connections were not there because this program pauses before it opens one again that broke, or opens \
+             none faster than --connect-rate: the server could have answered more messages/s.",
+            human::share(rested.min(1.0))
+        );
+        warnings.push(("RESTED: the throughput is not the server's.", vec![sentence]));
+    }
     // What was lost did not wait.
     let lost = report.lost.unwrap_or(0) as f64 / report.duration_s.max(1e-9);
     if let Some(due) = due_per_second(report).filter(|due| report.messages_per_s + lost < due * KEPT_UP) {
@@ -82,6 +93,23 @@ pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
         warnings.push(("INTERRUPTED: the run was ended before its time.", vec![sentence]));
     }
     warnings
+}
+
+/// How many messages waited for this program, where some did.
+pub(super) fn held(report: &Report) -> Option<String> {
+    let held = report.held.filter(|held| *held > 0)?;
+    let time = human::seconds(report.held_s.unwrap_or(0.0));
+    Some(format!(
+        "{} of {} waited {time} for this program's connections",
+        human::count(held),
+        human::count(report.sent)
+    ))
+}
+
+/// How many connections the server ended in order, where it did.
+pub(super) fn ended(report: &Report) -> Option<String> {
+    let ended = report.ended.filter(|ended| *ended > 0)?;
+    Some(format!("{} ended by the server after answers, opened anew at once", human::count(ended)))
 }
 
 /// What a search for the highest rate has found: a heading, and what was tried.

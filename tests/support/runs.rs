@@ -96,6 +96,10 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
         reordered: Some(0),
         corrupt: Some(0),
         late: 0,
+        held: 0,
+        held_for: Duration::ZERO,
+        rested: Duration::ZERO,
+        ended: 0,
         due: exchanges.len() as u64,
         sent: exchanges.len() as u64,
         generator_cpu: Duration::from_micros(4 * exchanges.len() as u64),
@@ -170,6 +174,7 @@ pub fn troubled() -> Report {
         interval.errors = errors;
     }
     outcome.late = 168;
+    (outcome.held, outcome.held_for, outcome.ended) = (40, Duration::from_millis(900), 17);
     outcome.corrupt = Some(1);
     outcome.duplicated = None;
     outcome.interrupted = true;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::handler::{Context, Orders};
 use crate::load::effort::Effort;
-use crate::load::generator::{Generator, REOPEN_AFTER};
+use crate::load::generator::Generator;
 use crate::load::lane::State;
 use crate::load::options::End;
 use crate::load::outcome::{ErrorKind, Progress, Stage};
@@ -56,7 +56,8 @@ impl Generator {
         if self.is_hopeless() {
             return self.end(cx.orders);
         }
-        if self.stage == Stage::Connecting && (self.dialer.is_idle() || self.options.churn) {
+        let is_found = self.options.churn && (self.dialer.has_connected() || !self.asks_first);
+        if self.stage == Stage::Connecting && (self.dialer.is_idle() || is_found) {
             self.begin(now, cx.orders);
         }
         if self.stage == Stage::WarmingUp && now >= self.pacer.measures_from() {
@@ -81,11 +82,11 @@ impl Generator {
         self.opened = if self.options.churn { self.lanes.len() } else { self.open };
         for (number, lane) in self.lanes.iter_mut().enumerate() {
             lane.free_since = now;
-            match lane.key {
-                _ if self.options.churn => self.dialer.add(number, now),
-                Some(key) => orders.wake(key),
-                None if lane.state == State::Closed => self.dialer.add(number, now.after(REOPEN_AFTER)),
-                None => {}
+            match (lane.state, lane.key) {
+                (State::Closed, _) if self.options.churn => self.dialer.add(number, now),
+                (State::Closed, _) => self.dialer.add_after(number, now, lane.pause()),
+                (_, Some(key)) => orders.wake(key),
+                _ => {}
             }
         }
         self.dial(now, orders);
@@ -126,7 +127,7 @@ impl Generator {
             if self.options.datagrams {
                 self.expire_datagrams(lane, Moment::NEVER, now, cx.orders);
                 // What did not even leave was never answered either.
-                self.give_back(lane);
+                self.give_back(lane, now, cx.orders);
             } else {
                 self.abandon(lane, now, cx.orders);
             }
@@ -163,12 +164,12 @@ impl Generator {
     /// Whether nothing will ever be measured: no connection was established, or no socket is left that could be answered.
     fn is_hopeless(&self) -> bool {
         if self.options.datagrams {
-            return self.recorder.replies == 0
-                && (self.open == 0 || (self.refused_sockets >= self.open && self.refused_sockets > 0));
+            let has_none = self.open == 0 && self.dialer.is_idle();
+            let all_are_refused = self.refused_sockets >= self.open && self.refused_sockets > 0;
+            return self.recorder.replies == 0 && (has_none || all_are_refused);
         }
-        // Connections are opened before the run; with churn, in it. A server that was there once may come back.
-        let opens = (self.stage == Stage::Connecting) != self.options.churn;
-        opens && self.dialer.is_idle() && !self.dialer.has_connected()
+        // A server that was there once may come back.
+        self.dialer.has_given_up()
     }
 
     /// Looks for replies that did not come in time.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Orders};
-use crate::key::Key;
 use crate::load::exchange::Checked;
 use crate::load::generator::Generator;
 use crate::load::lane::{Arrival, Flight, State};
@@ -16,17 +15,34 @@ use crate::load::stopwatch::Moment;
 const AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 impl Generator {
-    /// The socket of `lane`.
-    pub(in crate::load) fn has_socket(&mut self, lane: usize, key: Key) {
-        self.lanes[lane].key = Some(key);
-        self.lanes[lane].state = State::Open;
-        self.open += 1;
+    /// Sends a message that does not count, to learn whether the server lives at this one of its addresses. Nothing else is sent before
+    /// that is known.
+    pub(super) fn ask_address(&mut self, lane: usize, now: Moment, cx: &mut Context<'_>) {
+        let question = self.question(now);
+        self.exchange.send(lane, self.lanes[lane].next_number(), &mut cx.reply);
+        self.note_sent(lane, question, now);
     }
 
-    /// There is no socket for `lane`.
-    pub(in crate::load) fn has_no_socket(&mut self, lane: usize, error: &io::Error) {
-        self.lanes[lane].state = State::Failed;
-        self.recorder.error(ErrorKind::of(CloseReason::of_connect_error(error)), 1, Moment::default());
+    /// The address is taken: a datagram came from it, or nothing did and nobody has refused. That is loss, and tells nothing of an address.
+    fn address_is_found(&mut self, now: Moment, orders: &mut Orders) {
+        self.dialer.connected();
+        self.dial(now, orders);
+        orders.wake(self.control);
+    }
+
+    /// The address is none of the server's: the lane goes on to the next one, with another socket.
+    fn try_next_address(&mut self, lane: usize, reason: CloseReason, now: Moment, cx: &mut Context<'_>) {
+        for _ in 0..self.lanes[lane].abandon().count() {
+            self.settle(now, cx.orders);
+        }
+        self.lanes[lane].state = State::Closed;
+        self.lanes[lane].key = None;
+        self.open -= 1;
+        self.dialer.ended();
+        self.dialer.failed(now);
+        self.dialer.add(lane, now);
+        self.dial(now, cx.orders);
+        cx.finish(reason);
     }
 
     /// Sends one datagram, if one is due and finds room: a call sends one, and asks to be called again for the next.
@@ -48,6 +64,9 @@ impl Generator {
     /// A datagram came to the socket of `lane`.
     pub(super) fn received_datagram(&mut self, lane: usize, bytes: &[u8], cx: &mut Context<'_>) {
         let now = self.now();
+        if self.dialer.is_searching() {
+            self.address_is_found(now, cx.orders);
+        }
         let was_full = self.lanes[lane].in_flight() >= self.options.pipeline;
         if let Some(flight) = self.match_datagram(lane, bytes, now) {
             self.note_reply(&flight, bytes.len(), now);
@@ -118,6 +137,9 @@ impl Generator {
             self.settle(now, orders);
         }
         if lost > 0 {
+            if self.dialer.is_searching() {
+                self.address_is_found(now, orders);
+            }
             if was_full {
                 self.lanes[lane].free_since = now;
             }
@@ -142,6 +164,9 @@ impl Generator {
                 // There was no room for it, so it is not late when it leaves as soon as it is tried again.
                 (place.held_until, place.free_since) = (again, again);
                 cx.wake_at(again.tick());
+            }
+            reason if self.dialer.is_searching() && reason != CloseReason::FrameTooLong => {
+                self.try_next_address(lane, reason, now, cx);
             }
             reason => {
                 self.recorder.error(ErrorKind::of(reason), 1, now);

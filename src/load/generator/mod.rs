@@ -23,8 +23,8 @@ use crate::load::pacer::{Pacer, Ticket};
 use crate::load::recorder::Recorder;
 use crate::load::stopwatch::{Moment, Stopwatch};
 
-/// How long a lane whose connection ended waits before it opens the next: a server that is down is not hammered at.
-const REOPEN_AFTER: Duration = Duration::from_millis(100);
+/// So many lanes are looked at for one that sleeps until a later message is due, when a message has come back that is due sooner.
+const SLEEPERS: usize = 64;
 
 /// How much of a wrong reply is kept to be shown.
 const SHOWN: usize = 32;
@@ -73,10 +73,19 @@ pub(super) struct Generator {
     ended_at: Option<Moment>,
     sent: u64,
     late: u64,
+    /// Messages whose latency holds a wait of this program for a connection, and how long they waited for it.
+    held: u64,
+    held_for: Duration,
+    /// For how long connections were not there in the measured time because this program let them wait.
+    rested: Duration,
+    /// Connections that the server ended in order.
+    ended: u64,
     counts: DatagramCounts,
     refused_sockets: usize,
     /// Connections that were not established in time, since the last one that was.
     connect_timeouts: usize,
+    /// With churn a message that does not count looks for the server's address before the run, where there are several.
+    asks_first: bool,
     mismatch: Option<Mismatch>,
     interrupted: bool,
 }
@@ -119,22 +128,27 @@ impl Generator {
             ended_at: None,
             sent: 0,
             late: 0,
+            held: 0,
+            held_for: Duration::ZERO,
+            rested: Duration::ZERO,
+            ended: 0,
             counts: DatagramCounts::default(),
             refused_sockets: 0,
             connect_timeouts: 0,
+            asks_first: false,
             mismatch: None,
             interrupted: false,
             options,
         };
-        if !generator.options.datagrams && !generator.options.churn {
+        if !generator.options.churn {
             (0..generator.lanes.len()).for_each(|lane| generator.dialer.add(lane, Moment::default()));
+        } else if generator.dialer.is_searching() {
+            generator.asks_first = true;
+            let question = generator.question(Moment::default());
+            generator.lanes[0].reserved = Some(question);
+            generator.dialer.add(0, Moment::default());
         }
         generator
-    }
-
-    /// What it was asked to do.
-    pub(super) fn options(&self) -> &Options {
-        &self.options
     }
 
     /// How far it has come, where that is worth telling.
@@ -166,6 +180,10 @@ impl Generator {
             reordered: numbered(self.counts.reordered),
             corrupt: counted(self.counts.corrupt),
             late: self.late,
+            held: self.held,
+            held_for: self.held_for,
+            rested: self.rested,
+            ended: self.ended,
             due: self.sent + self.pacer.unsent(),
             sent: self.sent,
             generator_cpu: effort.cpu,
@@ -187,6 +205,12 @@ impl Generator {
         Some(ticket)
     }
 
+    /// A message before the run, which does not count: whether it is answered tells whether the server lives at this address.
+    fn question(&mut self, now: Moment) -> Ticket {
+        self.outstanding += 1;
+        Ticket { due: now, measured: false }
+    }
+
     /// A ticket is answered or given up; with the last one the run may be over.
     fn settle(&mut self, now: Moment, orders: &mut Orders) {
         self.outstanding -= 1;
@@ -199,8 +223,13 @@ impl Generator {
     fn note_sent(&mut self, lane: usize, ticket: Ticket, now: Moment) {
         let lane = &mut self.lanes[lane];
         let late = self.lateness.is_late(ticket.due, lane.free_since, now);
-        let late = late && ticket.measured && self.options.pace.is_open();
+        let counts = ticket.measured && self.options.pace.is_open();
+        let late = late && counts;
         lane.send(ticket, now, late);
+        if let Some(wait) = self.dialer.own_share(ticket.due, now).filter(|_| counts && !late) {
+            self.held += 1;
+            self.held_for += wait;
+        }
         self.sent += u64::from(ticket.measured);
         self.late += u64::from(late);
     }
@@ -211,7 +240,7 @@ impl Generator {
             return None;
         }
         let ticket = match self.lanes[lane].reserved.take() {
-            Some(ticket) => ticket,
+            Some(ticket) => self.pacer.exchange(ticket),
             None => self.take_ticket(now)?,
         };
         if ticket.due > now {
@@ -252,14 +281,19 @@ impl Generator {
             self.note_failure(now);
             self.settle(now, orders);
         }
-        self.give_back(lane);
+        self.give_back(lane, now, orders);
     }
 
-    /// The message that `lane` was to send next can be sent by another one.
-    fn give_back(&mut self, lane: usize) {
-        if let Some(ticket) = self.lanes[lane].reserved.take() {
-            self.outstanding -= 1;
-            self.pacer.give_back(ticket);
+    /// The message that `lane` was to send next can be sent by another lane. One that sleeps until a later message is due is woken for it: or
+    /// the message would wait for a lane to wake, although there is room.
+    fn give_back(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
+        let Some(ticket) = self.lanes[lane].reserved.take() else { return };
+        self.outstanding -= 1;
+        self.pacer.give_back(ticket);
+        let others = self.lanes[lane..].iter().chain(&self.lanes[..lane]).take(SLEEPERS);
+        let sleeper = others.max_by_key(|other| other.reserved.map(|reserved| reserved.due));
+        if let Some(key) = sleeper.filter(|_| ticket.due > now).and_then(|sleeper| sleeper.key) {
+            orders.wake(key);
         }
     }
 

@@ -5,13 +5,14 @@ use std::io;
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Orders};
 use crate::load::exchange::Checked;
-use crate::load::generator::{Generator, REOPEN_AFTER};
+use crate::load::generator::Generator;
 use crate::load::lane::State;
-use crate::load::outcome::{ErrorKind, Stage};
+use crate::load::outcome::{ErrorKind, LATE, Stage};
 use crate::load::stopwatch::Moment;
 
-/// How long to wait before a Unix server with a full backlog is asked again: it answers `EAGAIN` and no edge will tell.
-const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(10);
+/// How long to wait before a Unix server with a full backlog is asked again: it answers `EAGAIN` and no edge will tell. What is waited for
+/// is the server, and this program adds no more to it than makes a message late.
+const AGAIN_AFTER: std::time::Duration = LATE;
 
 /// So many connections that took too long, one after the other, show that the server has no room for more: waiting for the rest, a few
 /// at a time, could take all day.
@@ -28,20 +29,21 @@ const LONG: usize = 4 * 1024;
 impl Generator {
     /// Opens the connections whose turn it is.
     pub(super) fn dial(&mut self, now: Moment, orders: &mut Orders) {
-        while let Some(lane) = self.dialer.take(now) {
-            // With churn a connection is opened when its one message is due.
-            if self.options.churn && !self.has_ticket_for_connect(lane, now) {
-                continue;
+        while let Some((lane, rested)) = self.dialer.take(now) {
+            // With churn a connection is opened when its one message is due. One that is dialled again has its message already.
+            if self.options.churn && self.lanes[lane].in_flight() == 0 {
+                if !self.has_ticket_for_connect(lane, now) {
+                    continue;
+                }
+                if let Some(ticket) = self.lanes[lane].reserved.take() {
+                    self.note_sent(lane, ticket, now);
+                }
             }
             self.lanes[lane].state = State::Dialing;
+            self.lanes[lane].rested = rested;
             self.dialer.dial(lane, now, orders);
             if self.failures >= DOWN && self.stage != Stage::Connecting {
                 self.dialer.hold(now.after(TRY_AFTER));
-            }
-            if self.options.churn
-                && let Some(ticket) = self.lanes[lane].reserved.take()
-            {
-                self.note_sent(lane, ticket, now);
             }
         }
     }
@@ -53,25 +55,31 @@ impl Generator {
         match self.lanes[lane].reserved {
             None => false,
             Some(ticket) if ticket.due > now => {
-                self.dialer.add(lane, ticket.due);
+                self.dialer.add_due(lane, ticket.due);
                 false
             }
             Some(_) => true,
         }
     }
 
-    /// The connection of `lane` is established.
+    /// The connection of `lane` is established, or its datagram socket is there.
     pub(super) fn opened(&mut self, lane: usize, cx: &mut Context<'_>) {
         let now = self.now();
-        self.dialer.connected();
         self.open += 1;
-        self.connect_timeouts = 0;
         let place = &mut self.lanes[lane];
-        place.state = State::Open;
-        place.key = Some(cx.key);
+        place.open(cx.key);
         if !self.options.churn {
             place.free_since = now;
         }
+        if (self.pacer.measures_from()..self.pacer.stops_at()).contains(&now) {
+            self.rested += place.rested;
+        }
+        if self.options.datagrams && self.dialer.is_searching() {
+            // That the socket is there tells nothing of the server.
+            return self.ask_address(lane, now, cx);
+        }
+        self.dialer.connected();
+        self.connect_timeouts = 0;
         // There may be room for the next connection, and after the last one the run begins.
         self.dial(now, cx.orders);
         if self.stage == Stage::Connecting || self.options.churn {
@@ -80,7 +88,7 @@ impl Generator {
         if self.options.churn {
             let number = self.lanes[lane].next_number() - 1;
             self.exchange.send(lane, number, &mut cx.reply);
-        } else {
+        } else if !self.options.datagrams {
             self.fill(lane, now, cx);
         }
     }
@@ -95,6 +103,10 @@ impl Generator {
     }
 
     fn fill(&mut self, lane: usize, now: Moment, cx: &mut Context<'_>) {
+        // What came with the last answer is its end: a message now would be lost, and be counted as one that the server owes.
+        if cx.peer_ends {
+            return;
+        }
         while let Some(ticket) = self.next_due(lane, now, cx) {
             self.exchange.send(lane, self.lanes[lane].next_number(), &mut cx.reply);
             self.note_sent(lane, ticket, now);
@@ -183,30 +195,50 @@ impl Generator {
 
     /// The connection of `lane` has ended.
     pub(super) fn closed(&mut self, lane: usize, reason: CloseReason, orders: &mut Orders) {
-        let now = self.now();
-        let state = std::mem::replace(&mut self.lanes[lane].state, State::Closed);
-        self.lanes[lane].key = None;
-        self.open -= 1;
-        if reason == CloseReason::Aborted {
+        // A socket towards an address that was given up: its lane has another.
+        if reason == CloseReason::Aborted || self.options.datagrams {
             return;
         }
-        if state == State::Open {
-            self.recorder.error(ErrorKind::of(reason), 1, now);
-            self.abandon(lane, now, orders);
-        }
-        let went_well = state == State::Ending && self.options.churn;
-        self.lanes[lane].free_since = now;
+        let now = self.now();
+        let place = &mut self.lanes[lane];
+        let state = std::mem::replace(&mut place.state, State::Closed);
+        place.key = None;
+        place.free_since = now;
+        self.open -= 1;
+        let owes_nothing = place.has_answered && place.in_flight() == 0;
+        let went_well = match state {
+            State::Open if owes_nothing && reason == CloseReason::PeerClosed => {
+                // The server was done with it, as servers may be after so many messages or so long a silence.
+                self.ended += 1;
+                true
+            }
+            State::Open => {
+                self.recorder.error(ErrorKind::of(reason), 1, now);
+                if place.in_flight() == 0 && !place.has_answered {
+                    self.note_failure(now);
+                }
+                false
+            }
+            _ => owes_nothing && self.options.churn,
+        };
+        self.abandon(lane, now, orders);
         // While the others are being opened it waits for the beginning, or a server that closes each at once would put that off for ever.
-        if self.stage != Stage::Connecting || self.options.churn {
-            self.dialer.add(lane, if went_well { now } else { now.after(REOPEN_AFTER) });
+        if self.stage != Stage::Connecting {
+            self.reopen(lane, went_well, now);
         }
         self.dial(now, orders);
         orders.wake(self.control);
     }
 
-    /// Whether a connection was not opened because the server's queue of newcomers was full, and it is worth asking again.
-    fn may_find_room(&mut self, reason: CloseReason, now: Moment) -> bool {
-        is_full_queue(reason) && !self.options.churn && self.dialer.queue_full(now) < self.options.connect_timeout
+    /// The connection of `lane` is to be opened anew: at once where the last one was of use and has left nothing undone. So each
+    /// connection that is opened without a pause is paid for with an answer, and no server is hammered at that gives none.
+    fn reopen(&mut self, lane: usize, went_well: bool, now: Moment) {
+        if went_well {
+            self.dialer.add(lane, now);
+        } else {
+            let pause = self.lanes[lane].pause();
+            self.dialer.add_after(lane, now, pause);
+        }
     }
 
     /// The connection of `lane` could not be opened.
@@ -217,13 +249,14 @@ impl Generator {
         let now = self.now();
         let ran_before = self.stage != Stage::Connecting;
         self.lanes[lane].state = State::Closed;
+        self.dialer.ended();
         orders.wake(self.control);
-        if self.dialer.failed() {
-            self.dialer.add(lane, now);
-        } else if self.may_find_room(reason, now) {
-            self.dialer.add(lane, now.after(AGAIN_AFTER));
+        if is_full_queue(reason) && self.dialer.queue_full(now) < self.options.connect_timeout {
+            self.dialer.add_due(lane, now.after(AGAIN_AFTER));
             // Whoever else asks now is told the same.
             self.dialer.hold(now.after(AGAIN_AFTER));
+        } else if self.dialer.failed(now) {
+            self.dialer.add(lane, now);
         } else {
             // Where it found no room, it has waited for as long as a connection may take.
             let reason = if is_full_queue(reason) { CloseReason::ConnectTimeout } else { reason };
@@ -233,13 +266,13 @@ impl Generator {
             self.connect_timeouts += usize::from(reason == CloseReason::ConnectTimeout);
             if !self.dialer.has_connected() || (!ran_before && self.connect_timeouts >= CONNECT_TIMEOUTS_MAX) {
                 // Nobody is there, or has room: the others need not try.
-                for waiting in self.dialer.stop() {
+                for waiting in self.dialer.give_up() {
                     self.lanes[waiting].state = State::Failed;
                 }
                 self.lanes[lane].state = State::Failed;
             } else if ran_before {
                 self.lanes[lane].free_since = now;
-                self.dialer.add(lane, now.after(REOPEN_AFTER));
+                self.reopen(lane, false, now);
             } else {
                 self.lanes[lane].state = State::Failed;
             }

@@ -7,9 +7,12 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
 
-use support::{FaultyServer, Server, cooee, load, run};
+use support::{FaultyServer, Loading, Server, cooee, load, resident_bytes, run, take};
 
 #[test]
 fn every_framing_of_an_echo() {
@@ -93,11 +96,49 @@ fn with_any_reply_a_server_that_answers_otherwise_is_measured() {
 
 #[test]
 fn replies_that_are_too_long_to_be_any_are_bounded() {
-    // A line that never ends.
-    let server = FaultyServer::answering(65, |_, _, _| vec![b'x'; 1024 * 1024]);
-    let measured = load(&server.url(), &["-n10", "--expect=any", "--framing=line", "--timeout=300ms"]);
+    // Lines of 1 MiB and a byte, of 60,000 bytes, and a length that is believed by nobody.
+    let line = |length| FaultyServer::answering(65, move |_, _, _| [vec![b'x'; length], b"\n".to_vec()].concat());
+    let (longer, long) = (line(1024 * 1024 + 2), line(60_000));
+    let claim = FaultyServer::answering(68, |_, _, _| b"\xff\xff\xff\xff".to_vec());
+    for (server, args) in [
+        (&longer, &["--framing=line"][..]),
+        (&long, &["--framing=line", "--max-reply=59000"]),
+        (&claim, &["--framing=len32"]),
+    ] {
+        let args = [&["-n3", "--expect=any", "--timeout=5s"], args].concat();
+        let measured = load(&server.url(), &args);
+        assert_eq!(measured.errors("reply-too-long"), 3, "{}", measured.shown());
+        assert_eq!(measured.count("messages"), 0, "{}", measured.shown());
+        assert_eq!(measured.ran.code, Some(1), "{}", measured.shown());
+        assert!(measured.report["mismatch"].is_null(), "nothing had to come: {}", measured.shown());
+    }
+    // Longer than its message, and than a read: whole with its end.
+    for server in [&long, &line(1024 * 1024)] {
+        let measured = load(&server.url(), &["-n20", "-c2", "--expect=any", "--framing=line"]);
+        assert_eq!(measured.count("messages"), 20, "{}", measured.shown());
+        assert_eq!(measured.all_errors(), 0, "{}", measured.shown());
+        assert!(matches!(measured.ran.code, Some(0 | 3)), "{}", measured.shown());
+    }
+}
+
+#[test]
+fn a_reply_that_goes_on_for_ever_takes_no_memory() {
+    let server = FaultyServer::start(|_, stream| {
+        take(stream, 65)?;
+        loop {
+            stream.write_all(&[b'x'; 64 * 1024])?;
+        }
+    });
+    let args = ["-c8", "-d1s", "--expect=any", "--framing=line", "--max-reply=1GiB", "--timeout=700ms"];
+    let loading = Loading::start(&server.url(), &args);
+    let most = (0..10).map(|_| {
+        thread::sleep(Duration::from_millis(50));
+        resident_bytes(loading.id())
+    });
+    let most = most.max().unwrap();
+    assert!(most < 64 * 1024 * 1024, "it holds {most} bytes");
+    let measured = loading.finish();
     assert_eq!(measured.count("messages"), 0, "{}", measured.shown());
-    assert_eq!(measured.ran.code, Some(1), "{}", measured.shown());
 }
 
 #[test]
@@ -109,6 +150,9 @@ fn what_cannot_be_is_refused_before_anything_is_connected() {
     for (args, word) in [
         (&["--expect=ack", "--pipeline=2", &tcp][..], "--pipeline"),
         (&["--expect=any", "--pipeline=2", &tcp], "--pipeline"),
+        (&["--expect=any", "--max-reply=1k", &tcp], "--max-reply"),
+        (&["--max-reply=1k", "--framing=line", &tcp], "--max-reply"),
+        (&["--expect=any", "--max-reply=1k", "--framing=line", &udp], "--max-reply"),
         (&["--expect=ack", "-l2000", &tcp], "--length"),
         (&["--churn", &udp], "--churn"),
         (&["-l70000", &udp], "--length"),

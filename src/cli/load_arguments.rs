@@ -69,6 +69,9 @@ pub(crate) struct LoadArguments {
     /// What has to come back, byte for byte: echo, ack or any (nothing is checked)
     #[arg(long, default_value = "echo", help_heading = "Messages")]
     pub(crate) expect: ExpectName,
+    /// The longest reply in bytes where any is expected, in line or len32 framing [default: 1MiB]
+    #[arg(long, value_name = "BYTES", value_parser = units::positive_size, help_heading = "Messages")]
+    pub(crate) max_reply: Option<usize>,
     /// The text of an acknowledgement, with one {} for the message
     #[arg(long, value_name = "TEXT", default_value = ack::DEFAULT_FORMAT, help_heading = "Messages")]
     pub(crate) ack_format: String,
@@ -127,6 +130,11 @@ impl Target {
 }
 
 impl LoadArguments {
+    /// Whether replies are of unknown text, and their framing alone says where they end.
+    fn finds_ends(&self, datagrams: bool) -> bool {
+        self.expect == ExpectName::Any && self.framing != Framing::Chunk && !datagrams
+    }
+
     /// What to run against `target`. An error says what does not fit together.
     pub(crate) fn options(&self, target: &Target) -> Result<Options, Failure> {
         let datagrams = target.is_datagram();
@@ -150,7 +158,13 @@ impl LoadArguments {
                 Failure::Usage(format!("--ack-format {}: {reason}", self.ack_format.escape_debug()))
             })?),
         };
-        let max_frame = body.length().saturating_add(ack::FORMAT_MAX * 4);
+        if let (Some(max), false) = (self.max_reply, self.finds_ends(datagrams)) {
+            return Err(Failure::Usage(format!(
+                "--max-reply {max}: it bounds replies whose text is not known and whose framing says where they end (--expect any \
+                 with --framing line or len32)"
+            )));
+        }
+        let max_frame = self.max_reply.unwrap_or(Options::REPLY_MAX);
         let options = Options {
             addresses: target.addresses.clone(),
             datagrams,

@@ -5,7 +5,6 @@
 //! no small letters in it, so no message is ever `bye`, and no line break.
 
 use crate::load::options::{Body, Expect, Options};
-use crate::protocol::frame::Step;
 use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::len32;
 use crate::reply::Reply;
@@ -52,6 +51,8 @@ pub enum Checked {
     Whole(usize),
     /// It differs from what had to come, so many bytes into these.
     Wrong(usize),
+    /// It is longer than a reply of unknown text may be.
+    TooLong,
 }
 
 impl Exchange {
@@ -143,15 +144,35 @@ impl Exchange {
         Checked::Whole(at)
     }
 
-    /// Finds the end of a reply of which nothing is known but its framing. `scanned` as in [`Rules::next`].
-    pub fn skip(&self, bytes: &[u8], scanned: &mut u32) -> Checked {
-        if self.rules.framing == Framing::Chunk {
-            return Checked::Whole(bytes.len());
-        }
-        match self.rules.next(bytes, 0, scanned, false) {
-            Step::Frame(frame) => Checked::Whole(frame.end),
-            Step::Incomplete => Checked::Part(0),
-            Step::TooLong | Step::Truncated => Checked::Wrong(0),
+    /// Finds the end of a reply of which nothing is known but its framing, where `received` bytes of it have come. `claimed` is 0 at its
+    /// beginning, and remembers how long it says that it is.
+    ///
+    /// Nothing of it is kept but an incomplete header, which is left to the connection: so a long reply takes no memory on any lane. It
+    /// may have `max_frame` bytes without its frame; in line framing one more, which may be the CR of its ending.
+    pub fn skip(&self, bytes: &[u8], received: usize, claimed: &mut usize) -> Checked {
+        let max = self.rules.max_frame;
+        match self.rules.framing {
+            Framing::Chunk => Checked::Whole(bytes.len()),
+            Framing::Line => {
+                let end = memchr::memchr(b'\n', bytes);
+                let body = received + end.unwrap_or(bytes.len());
+                match end {
+                    _ if body > max.saturating_add(1) => Checked::TooLong,
+                    Some(end) => Checked::Whole(end + 1),
+                    None => Checked::Part(bytes.len()),
+                }
+            }
+            Framing::Len32 => {
+                if *claimed == 0 {
+                    match len32::claimed(bytes) {
+                        None => return Checked::Part(0),
+                        Some(length) if length > max => return Checked::TooLong,
+                        Some(length) => *claimed = len32::HEADER + length,
+                    }
+                }
+                let rest = *claimed - received;
+                if bytes.len() < rest { Checked::Part(bytes.len()) } else { Checked::Whole(rest) }
+            }
         }
     }
 
@@ -334,10 +355,46 @@ mod tests {
             options.expect = Expect::Any;
             options.rules.framing = Framing::Line;
         });
-        assert_eq!(line.skip(b"yes\nand", &mut 0), Checked::Whole(4));
-        assert_eq!(line.skip(b"yes", &mut 0), Checked::Part(0));
+        assert_eq!(line.skip(b"yes\nand", 0, &mut 0), Checked::Whole(4));
+        assert_eq!(line.skip(b"yes", 0, &mut 0), Checked::Part(3));
+        assert_eq!(line.skip(b"\r\n", 3, &mut 0), Checked::Whole(2));
         let chunk = exchange(|options| options.expect = Expect::Any);
-        assert_eq!(chunk.skip(b"yes", &mut 0), Checked::Whole(3));
+        assert_eq!(chunk.skip(b"yes", 0, &mut 0), Checked::Whole(3));
+    }
+
+    #[test]
+    fn a_reply_of_unknown_text_is_found_in_every_split_and_none_of_it_is_kept() {
+        for (framing, reply) in [(Framing::Line, &b"0123456789\r\n"[..]), (Framing::Len32, b"\0\0\0\x0a0123456789")] {
+            let exchange = exchange(|options| {
+                (options.expect, options.rules.framing, options.rules.max_frame) = (Expect::Any, framing, 10);
+            });
+            for split in 1..reply.len() {
+                let mut claimed = 0;
+                let kept = match exchange.skip(&reply[..split], 0, &mut claimed) {
+                    Checked::Part(taken) => taken,
+                    other => panic!("{framing}, {split}: {other:?}"),
+                };
+                assert!(kept == split || (kept == 0 && split < len32::HEADER), "{framing}, {split}: {kept}");
+                let rest = &[&reply[kept..], b"next"].concat();
+                assert_eq!(exchange.skip(rest, kept, &mut claimed), Checked::Whole(reply.len() - kept), "{framing}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reply_of_unknown_text_has_a_bound_of_its_own() {
+        let skip = |framing, bytes: &[u8], received| {
+            let exchange = exchange(|options| {
+                (options.expect, options.body) = (Expect::Any, Body::Noise(1));
+                (options.rules.framing, options.rules.max_frame) = (framing, 10);
+            });
+            exchange.skip(bytes, received, &mut 0)
+        };
+        assert_eq!(skip(Framing::Line, b"0123456789\n", 0), Checked::Whole(11), "longer than its message");
+        assert_eq!(skip(Framing::Line, b"0123456789ab", 0), Checked::TooLong);
+        assert_eq!(skip(Framing::Line, b"ab\n", 10), Checked::TooLong);
+        assert_eq!(skip(Framing::Line, b"ab", 10), Checked::TooLong);
+        assert_eq!(skip(Framing::Len32, b"\0\0\0\x0b", 0), Checked::TooLong, "its header alone says so");
     }
 
     #[test]

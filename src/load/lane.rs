@@ -71,14 +71,14 @@ pub struct Lane {
     pub key: Option<Key>,
     /// Bytes of the oldest message's reply that have come.
     pub received: usize,
-    /// How much of a reply of unknown text was looked at.
-    pub scanned: u32,
     /// Whether a message was answered on this connection.
     pub has_answered: bool,
     /// Connections in a row on which nothing was answered, or that could not be opened.
     setbacks: u32,
     /// For how long this program let the connection wait before it was dialled.
     pub rested: Duration,
+    /// How long a reply of unknown text says that it is, with its header; 0 before it does.
+    pub claimed: usize,
     /// Its datagrams were refused before any was answered.
     pub was_refused: bool,
     /// The ticket of the next message, which is not due yet.
@@ -99,10 +99,10 @@ impl Lane {
             state: State::Closed,
             key: None,
             received: 0,
-            scanned: 0,
             has_answered: false,
             setbacks: 0,
             rested: Duration::ZERO,
+            claimed: 0,
             was_refused: false,
             reserved: None,
             free_since: Moment::default(),
@@ -160,8 +160,8 @@ impl Lane {
     /// The oldest message is answered.
     pub fn answer_oldest(&mut self) -> Option<Flight> {
         self.received = 0;
-        self.scanned = 0;
         self.has_answered = true;
+        self.claimed = 0;
         self.flight.pop_front()
     }
 
@@ -190,7 +190,7 @@ impl Lane {
     /// Takes everything back that belonged to the connection: the messages that will not be answered.
     pub fn abandon(&mut self) -> impl Iterator<Item = Flight> + '_ {
         self.received = 0;
-        self.scanned = 0;
+        self.claimed = 0;
         self.flight.drain(..)
     }
 }

@@ -45,7 +45,7 @@ pub struct Options {
     pub body: Body,
     /// What has to come back.
     pub expect: Expect,
-    /// How messages lie in a stream.
+    /// How messages lie in a stream. Their `max_frame` bounds replies of unknown text ([`Expect::Any`]); any other reply is known.
     pub rules: Rules,
     /// How finely the course of the run is kept: one point of the pictures over time.
     pub interval: Duration,
@@ -126,7 +126,7 @@ impl Options {
             busy_poll: None,
             body: Body::Noise(64),
             expect: Expect::Echo,
-            rules: Rules { framing: Framing::Chunk, max_frame: 64 * 1024, charset: Charset::UTF_8 },
+            rules: Rules { framing: Framing::Chunk, max_frame: Options::REPLY_MAX, charset: Charset::UTF_8 },
             interval: Duration::from_millis(100),
         }
     }
@@ -140,6 +140,10 @@ impl Options {
     /// The longest message in bytes, and the most bytes in flight on one connection. They are kept in memory, and so is what a socket does
     /// not take of them.
     pub const LENGTH_MAX: usize = 256 * 1024 * 1024;
+
+    /// The longest reply of unknown text in bytes, where nobody says another: more than most answers have, and soon there. Nothing of it
+    /// is kept, so it bounds how long a server may go on with one reply, and not memory.
+    pub const REPLY_MAX: usize = 1024 * 1024;
 
     /// Whether everything fits together; an error says what does not, by the flags' names.
     pub fn check(&self) -> Result<(), String> {

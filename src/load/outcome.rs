@@ -116,6 +116,8 @@ pub enum ErrorKind {
     TooLong,
     /// A reply was not what it had to be, and the connection was closed.
     WrongReply,
+    /// A reply of unknown text was longer than it may be, and the connection was closed.
+    ReplyTooLong,
     /// Bytes came that answer nothing.
     Unexpected,
     /// A message was never answered, for its connection ended, or the run did: it follows from one of the others, or from a server that
@@ -157,6 +159,7 @@ impl ErrorKind {
             ErrorKind::TooLong => "too-long".to_owned(),
             ErrorKind::Unanswered => "unanswered".to_owned(),
             ErrorKind::WrongReply => "wrong-reply".to_owned(),
+            ErrorKind::ReplyTooLong => "reply-too-long".to_owned(),
             ErrorKind::Unexpected => "unexpected".to_owned(),
             ErrorKind::Other(kind) => kind.to_string().replace(' ', "-"),
         }

@@ -5,18 +5,22 @@
 use crate::protocol::frame::{Frame, Step};
 
 /// How many bytes the length takes.
-const HEADER: usize = 4;
+pub const HEADER: usize = 4;
 
 /// The first message of `bytes`, at most `max` bytes long.
 pub fn next(bytes: &[u8], max: usize, end: bool) -> Step {
     let incomplete = if end { Step::Truncated } else { Step::Incomplete };
-    let Some(header) = bytes.first_chunk::<HEADER>() else { return incomplete };
-    let length = u32::from_be_bytes(*header) as usize;
+    let Some(length) = claimed(bytes) else { return incomplete };
     if length > max {
         return Step::TooLong;
     }
     let frame_end = HEADER + length;
     if bytes.len() < frame_end { incomplete } else { Step::Frame(Frame::new(HEADER..frame_end, frame_end)) }
+}
+
+/// The length that stands at the beginning of `bytes`; none while it is incomplete.
+pub fn claimed(bytes: &[u8]) -> Option<usize> {
+    bytes.first_chunk::<HEADER>().map(|header| u32::from_be_bytes(*header) as usize)
 }
 
 /// What stands before a message of `length` bytes. Longer ones than 32 bits can say are never made: a message is bounded.

@@ -4,7 +4,7 @@ use crate::load::outcome::{Doubt, ErrorKind, LATE, Outcome};
 use crate::report::human;
 
 /// Every kind that has a name of its own, in the order in which they are told.
-const KINDS: [ErrorKind; 13] = [
+const KINDS: [ErrorKind; 14] = [
     ErrorKind::Refused,
     ErrorKind::ConnectTimeout,
     ErrorKind::SelfConnect,
@@ -16,6 +16,7 @@ const KINDS: [ErrorKind; 13] = [
     ErrorKind::TimedOut,
     ErrorKind::TooLong,
     ErrorKind::WrongReply,
+    ErrorKind::ReplyTooLong,
     ErrorKind::Unexpected,
     ErrorKind::Unanswered,
 ];
@@ -64,6 +65,10 @@ fn meaning(kind: ErrorKind) -> &'static str {
         ErrorKind::WrongReply => {
             "The server did not answer what it had to. If that is as it should be, --expect, --ack-format and --framing tell \
              what has to come back."
+        }
+        ErrorKind::ReplyTooLong => {
+            "A reply was longer than --max-reply, so its connection was closed. Is --framing what the server sends? If it is, \
+             allow longer ones."
         }
         ErrorKind::Unexpected => {
             "Bytes came that answer nothing: the server says more than it was asked (--expect any checks nothing)."

@@ -127,6 +127,9 @@ fn options_by_flag(options: &Options) -> BTreeMap<String, String> {
             Framing::Len32 => "len32",
         };
         flags.push(("framing", framing.to_owned()));
+        if options.expect == Expect::Any && options.rules.framing != Framing::Chunk {
+            flags.push(("max-reply", options.rules.max_frame.to_string()));
+        }
     }
     if options.churn {
         flags.push(("churn", "true".to_owned()));

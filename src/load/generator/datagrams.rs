@@ -122,6 +122,7 @@ impl Generator {
         let number = self.exchange.number(bytes).filter(|_| self.exchange.is_numbered()).unwrap_or(number);
         let offset = match self.exchange.check(lane, number, 0, bytes) {
             Checked::Whole(at) | Checked::Part(at) | Checked::Wrong(at) => at,
+            Checked::TooLong => 0,
         };
         self.note_wrong(lane, number, offset, &bytes[offset.min(bytes.len())..]);
     }

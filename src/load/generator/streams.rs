@@ -135,7 +135,7 @@ impl Generator {
             let place = &mut self.lanes[lane];
             let checked = match self.exchange.is_checked() {
                 true => self.exchange.check(lane, number, place.received, rest),
-                false => self.exchange.skip(rest, &mut place.scanned),
+                false => self.exchange.skip(rest, place.received, &mut place.claimed),
             };
             match checked {
                 Checked::Whole(count) => {
@@ -156,6 +156,10 @@ impl Generator {
                     let offset = place.received + at;
                     self.note_wrong(lane, number, offset, &rest[at..]);
                     self.break_off(lane, ErrorKind::WrongReply, now, cx);
+                    return bytes.len();
+                }
+                Checked::TooLong => {
+                    self.break_off(lane, ErrorKind::ReplyTooLong, now, cx);
                     return bytes.len();
                 }
             }

@@ -59,18 +59,45 @@ fuzz_target!(|input: Input| {
     }
 
     let any = Exchange::new(&options(Expect::Any));
-    let (mut at, mut scanned) = (0, 0);
-    while at < came.len() {
-        match any.skip(&came[at..], &mut scanned) {
-            Checked::Whole(length) => {
-                assert!((1..=came.len() - at).contains(&length), "a reply of {length} bytes at {at}");
-                at += length;
-            }
-            Checked::Part(0) | Checked::Wrong(0) => break,
-            other => panic!("{other:?} of a reply that nothing is known of"),
-        }
+    let whole = ends(&any, [&came[..]].into_iter());
+    if framing != Framing::Chunk {
+        assert_eq!(ends(&any, cuts.parts(&came)), whole, "the same replies of unknown text in parts");
     }
 });
+
+/// Where replies of which nothing is known end in bytes that come in parts, and whether one was too long. What was not taken comes again.
+fn ends<'a>(any: &Exchange, parts: impl Iterator<Item = &'a [u8]>) -> (Vec<usize>, bool) {
+    let (mut ends, mut taken) = (Vec::new(), 0);
+    let (mut received, mut claimed, mut kept) = (0, 0, Vec::new());
+    for part in parts {
+        kept.extend_from_slice(part);
+        let mut at = 0;
+        while at < kept.len() {
+            match any.skip(&kept[at..], received, &mut claimed) {
+                Checked::Whole(length) => {
+                    assert!((1..=kept.len() - at).contains(&length), "a reply of {length} bytes at {at}");
+                    at += length;
+                    ends.push(taken + at);
+                    (received, claimed) = (0, 0);
+                }
+                Checked::Part(0) => {
+                    assert!(kept.len() - at < 4, "more than a header is kept");
+                    break;
+                }
+                Checked::Part(length) => {
+                    assert_eq!(length, kept.len() - at, "all of it belongs to the reply");
+                    at += length;
+                    received += length;
+                }
+                Checked::TooLong => return (ends, true),
+                Checked::Wrong(at) => panic!("{at} is wrong of a reply that nothing is known of"),
+            }
+        }
+        kept.drain(..at);
+        taken += at;
+    }
+    (ends, false)
+}
 
 /// What is said of bytes that come in parts.
 fn in_parts(exchange: &Exchange, connection: usize, number: u64, cuts: Cuts, came: &[u8]) -> Checked {

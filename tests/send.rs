@@ -537,7 +537,83 @@ fn a_character_that_comes_in_two_pieces_is_printed_whole() {
         });
         let ran = run(&mut send(address, &["--encoding", encoding, "-m", "hi"]), b"");
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
-        assert_eq!(String::from_utf8_lossy(&ran.stdout).replace('\n', ""), "a数", "{encoding}");
+        assert_eq!(String::from_utf8_lossy(&ran.stdout), "a数\n", "{encoding}: no line break of ours is in it");
+    }
+}
+
+/// A server that answers each read with these parts, so far apart.
+fn answers_in_parts(parts: &'static [&'static [u8]], apart: Duration) -> SocketAddr {
+    serve_one(move |mut stream| {
+        stream.set_nodelay(true).unwrap();
+        while stream.read(&mut [0; 1024]).unwrap_or(0) > 0 {
+            for part in parts {
+                if stream.write_all(part).is_err() {
+                    return;
+                }
+                thread::sleep(apart);
+            }
+        }
+    })
+}
+
+/// Whether it holds in one of a few tries: a busy machine may keep a part of a reply back for longer than anybody waits for it.
+#[track_caller]
+fn holds_in_one_of_five(what: &str, mut holds: impl FnMut() -> bool) {
+    assert!((0..5).any(|_| holds()), "not once in five tries: {what}");
+}
+
+#[test]
+fn a_reply_in_several_reads_is_one_line() {
+    let parts: &[&[u8]] = &[b"one part, ", b"another, ", b"and the end"];
+    let address = || answers_in_parts(parts, Duration::from_millis(10));
+    let line = "one part, another, and the end";
+    check_prints(&run(&mut send(address(), &["-m", "hi"]), b""), &[line]);
+    // The next message waits for all of it, though it does not know where it ends.
+    holds_in_one_of_five("two messages", || {
+        lines(&run(&mut send(address(), &["-m", "hi", "-m", "you"]), b"")) == [line; 2]
+    });
+    holds_in_one_of_five("three lines", || lines(&run(&mut send(address(), &[]), b"hi\nyou\nthere\n")) == [line; 3]);
+}
+
+#[test]
+fn a_reply_is_one_line_where_more_may_be_typed_and_its_message_is_in_the_midst_of_it() {
+    let parts: &[&[u8]] = &[&[b'x'; 5_000], b", hi, ", &[b'y'; 5_000]];
+    holds_in_one_of_five("one line", || {
+        let mut command = send(answers_in_parts(parts, Duration::from_millis(10)), &[]);
+        let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut input = process.child().stdin.take().unwrap();
+        let output = Collected::of(process.child().stdout.take().unwrap());
+        writeln!(input, "hi").unwrap();
+        wait_until("its line has ended", || output.text().ends_with('\n'));
+        drop(input);
+        assert_eq!(process.exit_within(PATIENCE).expect("it ends").code(), Some(0));
+        output.whole() == [&parts.concat()[..], b"\n"].concat()
+    });
+}
+
+#[test]
+fn a_long_reply_is_one_line() {
+    let long = vec![b'x'; 3_000_000];
+    let reply = long.clone();
+    let address = serve_one(move |mut stream| {
+        let _ = stream.read(&mut [0; 100]);
+        stream.write_all(&reply).unwrap();
+    });
+    let ran = run(&mut send(address, &["-m", "hi"]), b"");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(ran.stdout == [&long[..], b"\n"].concat(), "{} bytes", ran.stdout.len());
+}
+
+#[test]
+fn lines_of_a_file_do_not_wait_behind_an_echo_or_an_acknowledgement() {
+    for mode in ["--mode=echo", "--mode=ack"] {
+        let server = Server::start(&[mode]);
+        let lines: String = (0..500).map(|number| format!("line {number}\n")).collect();
+        let start = Instant::now();
+        let ran = run(&mut send(server.address(), &[]), lines.as_bytes());
+        assert_eq!((ran.code, ran.printed().lines().count()), (Some(0), 500), "{mode}");
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(12), "half of what 50 ms for each would be: {took:?}");
     }
 }
 

@@ -164,6 +164,7 @@ impl Client {
     /// Nothing more will come: what was printed is flushed, then the program ends.
     fn leave(&mut self, orders: &mut Orders) {
         self.leaving = true;
+        self.printer.end_reply();
         self.wake_output(orders);
     }
 
@@ -221,6 +222,7 @@ impl Client {
         }
         // Only one datagram at a time can be sent again elsewhere.
         let alone = self.dialer.is_datagram() && self.dialer.is_searching();
+        let sent = self.sender.sent();
         while !cx.reply.is_full() {
             let Some(message) = self.sender.next(cx.now, alone) else { break };
             cx.reply.send(message);
@@ -230,11 +232,19 @@ impl Client {
                 break;
             }
         }
+        if self.sender.sent() > sent {
+            // What comes now may answer this message.
+            self.printer.end_reply();
+            self.wake_output(cx.orders);
+        }
         if self.sender.has_ended() && self.sender.unsent() == 0 {
             self.wait_for_the_rest(cx);
         } else if let Some(until) = self.sender.paced_until() {
             cx.wake_at(until);
         } else if self.sender.wants_more() {
+            // The reply that came is whole, as far as can be known, and the next message may be long in coming.
+            self.printer.end_reply();
+            self.wake_output(cx.orders);
             self.ask_for_more(cx.orders);
         }
     }
@@ -279,10 +289,10 @@ impl Client {
         }
     }
 
-    /// A reply came: the next message need not wait any longer.
-    fn replied(&mut self, cx: &mut Context<'_>) {
+    /// A reply came, or this part of one: the next message need not wait for it any longer.
+    fn replied(&mut self, part: &[u8], cx: &mut Context<'_>) {
         self.wake_output(cx.orders);
-        self.sender.replied();
+        self.sender.replied(part, cx.now);
         self.send_next(cx);
     }
 
@@ -345,7 +355,7 @@ impl Handler for Client {
             Session::Server => match self.printer.stream(bytes, false) {
                 Ok(0) => 0,
                 Ok(taken) => {
-                    self.replied(cx);
+                    self.replied(&bytes[..taken], cx);
                     taken
                 }
                 Err(outcome) => {
@@ -383,7 +393,7 @@ impl Handler for Client {
         self.dialer.answered();
         if !self.leaving {
             self.printer.datagram(bytes);
-            self.replied(cx);
+            self.replied(bytes, cx);
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Printer {
     /// How much of an incomplete reply was looked at.
     scanned: u32,
     text: Vec<u8>,
+    /// A reply is printed whose end is not known yet, so nothing ends its line.
+    is_open: bool,
     received: u64,
     dropped: u64,
     /// A person is to be asked for a line, after what is printed.
@@ -55,7 +57,16 @@ pub enum Flush {
 impl Printer {
     /// Nothing is printed yet.
     pub fn new(style: Style) -> Printer {
-        Printer { style, scanned: 0, text: Vec::new(), received: 0, dropped: 0, prompt_due: false, last_call: None }
+        Printer {
+            style,
+            scanned: 0,
+            text: Vec::new(),
+            is_open: false,
+            received: 0,
+            dropped: 0,
+            prompt_due: false,
+            last_call: None,
+        }
     }
 
     /// How many replies came.
@@ -78,7 +89,8 @@ impl Printer {
         self.text.is_empty()
     }
 
-    /// Prints the replies in `bytes` that are complete, or all at the `end`; returns how many bytes they took.
+    /// Prints the replies in `bytes` that are complete, or all at the `end`; returns how many bytes they took. In chunk framing nobody
+    /// says where a reply ends, and a read may bring a part of one: all is printed, and [`end_reply`](Printer::end_reply) ends its line.
     pub fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, Outcome> {
         let rules = self.style.rules;
         if self.style.raw {
@@ -88,7 +100,12 @@ impl Printer {
         if rules.framing == Framing::Chunk {
             let whole = if end { bytes.len() } else { rules.charset.whole_characters(bytes) };
             if whole > 0 {
-                self.line(&bytes[..whole]);
+                self.received += u64::from(!self.is_open);
+                self.is_open = true;
+                self.print(&bytes[..whole]);
+            }
+            if end {
+                self.end_reply();
             }
             return Ok(whole);
         }
@@ -118,19 +135,31 @@ impl Printer {
         }
     }
 
+    /// What comes next belongs to another reply, or to none: the line of the one that is printed ends, if one is.
+    pub fn end_reply(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            self.text.push(b'\n');
+        }
+    }
+
     fn line(&mut self, reply: &[u8]) {
         self.received += 1;
-        let text = self.style.rules.charset.decode(reply);
+        self.print(reply);
+        self.text.push(b'\n');
+    }
+
+    fn print(&mut self, part: &[u8]) {
+        let text = self.style.rules.charset.decode(part);
         if self.style.escape {
             self.text.extend_from_slice(Escaped(&text).to_string().as_bytes());
         } else {
             self.text.extend_from_slice(text.as_bytes());
         }
-        self.text.push(b'\n');
     }
 
     /// A person is to be asked for a line, after what is printed.
     pub fn ask(&mut self) {
+        self.end_reply();
         self.prompt_due = true;
     }
 
@@ -194,7 +223,12 @@ mod tests {
         assert_eq!(chunk.stream("a数".as_bytes(), false), Ok(4));
         assert_eq!(chunk.stream(b"b\xe6", false), Ok(1));
         assert_eq!(chunk.stream(b"\xe6", true), Ok(1));
-        assert_eq!(chunk.text, "a数\nb\n\u{fffd}\n".as_bytes());
+        assert_eq!(chunk.text, "a数b\u{fffd}\n".as_bytes(), "reads are no replies");
+        assert_eq!(chunk.received(), 1);
+        chunk.end_reply();
+        assert_eq!(chunk.stream(b"next", false), Ok(4));
+        chunk.end_reply();
+        assert!(chunk.text.ends_with("\u{fffd}\nnext\n".as_bytes()) && chunk.received() == 2, "{chunk:?}");
         let mut line = printer(Framing::Line, false, false);
         assert_eq!(line.stream(b"one\r\ntwo\nthr", false), Ok(9));
         assert_eq!(line.stream(b"thr", true), Ok(3));
@@ -213,6 +247,7 @@ mod tests {
         assert_eq!(raw.text, b"\xff\x1b");
         let mut escaped = printer(Framing::Chunk, false, true);
         assert_eq!(escaped.stream(b"\x1b[2J", false), Ok(4));
+        escaped.end_reply();
         assert_eq!(escaped.text, b"\\u{1b}[2J\n");
     }
 
@@ -229,7 +264,7 @@ mod tests {
     #[test]
     fn standard_output_is_handed_text_while_it_has_room() {
         let mut printer = printer(Framing::Chunk, false, false);
-        printer.stream(b"hi", false).unwrap();
+        printer.stream(b"hi", true).unwrap();
         let (mut composed, mut outgoing) = (Vec::new(), Outgoing::default());
         printer.hand_over(&mut Reply::new(&[], None, &mut composed, &mut outgoing, 10, 10));
         assert!(!printer.is_empty() && composed.is_empty());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::client::outcome::Outcome;
 use crate::clock::Tick;
+use crate::protocol::ack;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::{Framing, Rules};
@@ -12,6 +13,13 @@ use crate::reply::{Outgoing, Reply};
 
 /// How long the next message waits for a reply in chunk framing, so that the server does not read two as one.
 const PACE: Duration = Duration::from_millis(200);
+
+/// How long a reply in chunk framing has to be silent to count as whole, where it does not hold its message. It is longer than a peer's
+/// delayed acknowledgement holds the second half of a reply back (40 ms).
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// An acknowledgement has no more bytes around its message than this: a longer reply is none, and goes on for as long as it likes.
+const AROUND_MAX: usize = 4 * ack::FORMAT_MAX;
 
 /// How long a datagram waits that the server's queue had no room for. Its queue is short, so the wait is too.
 const RESEND: Duration = Duration::from_millis(20);
@@ -51,6 +59,8 @@ pub struct Sender {
     unsent_since: Option<(u64, Tick)>,
     /// Until when the next message waits.
     paced_until: Option<Tick>,
+    /// What has come of the reply to the last message; none when that was found in it, or it is longer than an acknowledgement.
+    heard: Option<Vec<u8>>,
     /// No more messages will come.
     ended: bool,
     sent: u64,
@@ -65,6 +75,7 @@ impl Sender {
             last: Vec::new(),
             unsent_since: None,
             paced_until: None,
+            heard: None,
             ended: false,
             sent: 0,
         }
@@ -162,6 +173,7 @@ impl Sender {
             return None;
         }
         self.last = self.queue.pop_front()?;
+        self.heard = Some(Vec::new());
         self.sent += 1;
         if self.manner.paced || alone {
             self.paced_until = Some(now.after(PACE));
@@ -169,9 +181,26 @@ impl Sender {
         Some(&self.last)
     }
 
-    /// A reply came: the next message need not wait any longer.
-    pub fn replied(&mut self) {
-        self.paced_until = None;
+    /// A reply came, or this part of one: the next message need not wait for it any longer than it takes to come whole.
+    ///
+    /// In chunk framing nobody says when that is. A reply that is little more than its message is an echo or an acknowledgement, and
+    /// there; for more of any other one the next message waits a little, or the second half would be taken for its reply.
+    pub fn replied(&mut self, part: &[u8], now: Tick) {
+        let says_its_end = self.manner.datagrams || self.manner.raw || self.manner.rules.framing != Framing::Chunk;
+        let is_whole = says_its_end || self.holds_last(part);
+        self.paced_until = (!is_whole).then(|| now.after(SETTLE));
+    }
+
+    /// Whether with this part the reply holds the last message, and little more.
+    fn holds_last(&mut self, part: &[u8]) -> bool {
+        let Some(mut heard) = self.heard.take() else { return false };
+        heard.extend_from_slice(part);
+        if heard.len() > self.last.len() + AROUND_MAX {
+            return false;
+        }
+        let is_found = memchr::memmem::find(&heard, &self.last).is_some();
+        self.heard = Some(heard).filter(|_| !is_found);
+        is_found
     }
 
     /// The server's queue is full (`unix(7)`): its datagrams are not lost like those of UDP, but refused, and no edge of ours tells when
@@ -256,9 +285,45 @@ mod tests {
         assert_eq!(sender.next(now(199), false), None);
         assert_eq!(sender.next(now(200), false), Some(&b"two"[..]));
         assert_eq!(sender.next(now(201), false), None);
-        sender.replied();
+        sender.replied(b"[two]", now(201));
         assert_eq!(sender.next(now(201), false), Some(&b"three"[..]));
         assert_eq!((sender.sent(), sender.unsent()), (3, 0));
+    }
+
+    #[test]
+    fn a_reply_in_chunk_framing_is_whole_when_it_holds_its_message_or_is_silent() {
+        let mut sender = sender(Framing::Chunk, "utf-8");
+        for text in ["one", "two", "three"] {
+            sender.text(text).unwrap();
+        }
+        assert!(sender.next(now(0), false).is_some());
+        sender.replied(b"[o", now(10));
+        assert_eq!(sender.next(now(11), false), None, "a part of it");
+        sender.replied(b"ne]", now(12));
+        assert_eq!(sender.next(now(12), false), Some(&b"two"[..]));
+        sender.replied(b"OK", now(20));
+        assert_eq!(sender.next(now(69), false), None);
+        assert!(!sender.wants_more());
+        sender.replied(b", done", now(60));
+        assert_eq!(sender.paced_until(), Some(now(110)), "each part has its time");
+        assert_eq!(sender.next(now(110), false), Some(&b"three"[..]));
+        sender.replied(&[b'x'; 100_000], now(120));
+        sender.replied(b"three", now(130));
+        assert_eq!(
+            (sender.paced_until(), &sender.heard),
+            (Some(now(180)), &None),
+            "it is too long to be an answer of that"
+        );
+        assert_eq!(sender.next(now(180), false), None);
+        sender.replied(b"news", now(500));
+        assert_eq!(sender.paced_until(), Some(now(550)), "what nobody asked for has its time too");
+
+        let mut line = self::sender(Framing::Line, "utf-8");
+        line.manner.paced = true;
+        line.text("one").unwrap();
+        assert!(line.next(now(0), false).is_some());
+        line.replied(b"any\n", now(1));
+        assert_eq!(line.paced_until(), None, "a line says where it ends");
     }
 
     #[test]

@@ -70,6 +70,7 @@ fn line(progress: &outcome::Progress) -> String {
         Stage::WarmingUp => " warming up",
         Stage::Measuring => "",
         Stage::Waiting => " waiting for replies",
+        Stage::Listening => " looking for more than was asked for",
     };
     let connections = if progress.connections == 1 { "connection" } else { "connections" };
     let mut line = format!(

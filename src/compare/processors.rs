@@ -36,12 +36,13 @@ impl BusyReading {
 pub struct BusyMeter<'a> {
     pinning: Option<&'a Pinning>,
     before: Option<[BusyReading; 2]>,
+    after: Option<[BusyReading; 2]>,
 }
 
 impl<'a> BusyMeter<'a> {
     /// A meter of the processors of `pinning`.
     pub fn new(pinning: Option<&'a Pinning>) -> BusyMeter<'a> {
-        BusyMeter { pinning, before: read(pinning) }
+        BusyMeter { pinning, before: read(pinning), after: None }
     }
 
     /// The run is at this stage now.
@@ -49,12 +50,16 @@ impl<'a> BusyMeter<'a> {
         if matches!(stage, Stage::Connecting | Stage::WarmingUp) {
             self.before = read(self.pinning);
         }
+        // Nothing is sent any more.
+        if stage == Stage::Listening && self.after.is_none() {
+            self.after = read(self.pinning);
+        }
     }
 
     /// How many of the server's processors and of this program's were busy; none where nothing is pinned. To be called when the run has
     /// ended.
     pub fn finish(self) -> Option<(f64, f64)> {
-        let ([server, generator], after) = (self.before?, read(self.pinning)?);
+        let ([server, generator], after) = (self.before?, self.after.or_else(|| read(self.pinning))?);
         Some((after[0].since(&server), after[1].since(&generator)))
     }
 }

@@ -132,6 +132,9 @@ pub fn doubt_in_words(doubt: Doubt) -> String {
         Doubt::Saturated(share) => {
             format!("the generator used {:.0} % of its core and the server was not busy", share * 100.0)
         }
+        Doubt::Surplus(surplus) => {
+            format!("{} bytes came that no message waited for, so latencies are too short", surplus.bytes)
+        }
     }
 }
 
@@ -167,6 +170,8 @@ pub(super) mod tests {
             duplicated: None,
             reordered: None,
             corrupt: Some(0),
+            surplus: None,
+            first_bytes: false,
             late: 0,
             held: 0,
             held_for: Duration::ZERO,

@@ -56,6 +56,8 @@ pub enum State {
     Dialing,
     /// Messages go both ways.
     Open,
+    /// Its one message has its reply, as far as can be known: what still comes shows whether that was the reply.
+    Answered,
     /// It is ending, and what still comes is not looked at.
     Ending,
     /// It could not be opened, and is not tried again.

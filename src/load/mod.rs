@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits::{DatagramRate, Limits};
 use crate::load::generator::{Generator, Session};
-use crate::load::options::Options;
+use crate::load::options::{Expect, Options};
 use crate::load::outcome::{Outcome, Progress};
 use crate::net::stream::Socket;
 use crate::reactor::{Mio, Reactor, Turn};
@@ -67,6 +67,9 @@ pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMu
     Ok(generator.into_outcome())
 }
 
+/// How long a connection that was given up, or whose one message is answered, keeps its descriptor for what may still come.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// What the reactor keeps while it runs load. What a server owes us is bounded by what is in flight, and so is what is owed to it.
 fn limits(options: &Options) -> Limits {
     /// Room for the frame around a message.
@@ -75,9 +78,9 @@ fn limits(options: &Options) -> Limits {
     Limits {
         max_connections: usize::MAX,
         idle_timeout: None,
-        // A connection that was given up keeps its descriptor no longer than this.
-        half_closed_timeout: Duration::from_millis(500),
-        linger_timeout: Duration::from_millis(500),
+        half_closed_timeout: LINGER,
+        // With churn and unknown replies the lane itself has waited for so long.
+        linger_timeout: if options.churn && options.expect == Expect::Any { Duration::ZERO } else { LINGER },
         connect_timeout: options.connect_timeout,
         drain_timeout: Duration::ZERO,
         write_limit: in_flight.max(64 * 1024),

@@ -213,11 +213,6 @@ impl Options {
         Ok(())
     }
 
-    /// Whether a reply is whatever one read brings, so that what comes behind it belongs to it.
-    pub(super) fn expect_is_any_chunk(&self) -> bool {
-        self.expect == Expect::Any && self.rules.framing == Framing::Chunk
-    }
-
     fn can_connect_from(&self, source: &IpAddr) -> bool {
         self.addresses.iter().any(|address| address.is_of_family(source))
     }

@@ -40,6 +40,11 @@ pub struct Outcome {
     /// Replies that were not what they had to be, those of the warm-up included: a wrong byte is never overlooked. None where nothing is
     /// checked.
     pub corrupt: Option<u64>,
+    /// What came although no message waited for it, the warm-up and the moment after the last reply included. None where every reply is
+    /// told apart by what is in it: there such bytes are errors, or duplicates.
+    pub surplus: Option<Surplus>,
+    /// Whether a latency ends with the first bytes of a reply, because nothing says when it is whole.
+    pub first_bytes: bool,
     /// Messages that left more than [`LATE`] after they were due although there was room for them: this program's own fault.
     pub late: u64,
     /// Messages that were sent late because this program let a connection wait before it opened it: after a pause, or for the sake of a
@@ -71,6 +76,15 @@ pub struct Outcome {
 
 /// How late a message may leave before it counts as late.
 pub const LATE: Duration = Duration::from_millis(1);
+
+/// What came although no message waited for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Surplus {
+    /// How often something came: a read of a stream, or a datagram, which may be empty.
+    pub times: u64,
+    /// How many bytes it was.
+    pub bytes: u64,
+}
 
 /// A stretch of the run.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,7 +195,7 @@ pub struct Mismatch {
     pub got: Vec<u8>,
 }
 
-/// Why a run's figures are not to be trusted: they tell of this program and not of the server.
+/// Why a run's figures are not to be trusted: they tell of something else than how fast the server is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Doubt {
     /// This share of the messages left late (0 to 1).
@@ -191,6 +205,8 @@ pub enum Doubt {
     /// This process was busy for this share of a core's time (0 to 1), and the server for none to the full, as far as is known: this
     /// process was the bottleneck.
     Saturated(f64),
+    /// This came although no message waited for it: so something was taken for a reply that was none, or not all of it.
+    Surplus(Surplus),
 }
 
 impl Outcome {
@@ -219,6 +235,7 @@ impl Outcome {
         if busy > Outcome::CORE_MAX && self.messages > 0 && !self.server_is_saturated() {
             doubts.push(Doubt::Saturated(busy));
         }
+        doubts.extend(self.surplus.filter(|surplus| surplus.times > 0).map(Doubt::Surplus));
         doubts
     }
 
@@ -298,6 +315,8 @@ pub enum Stage {
     Measuring,
     /// Waiting for what is outstanding.
     Waiting,
+    /// All is answered. Looking whether more comes, which would show that something else was taken for replies.
+    Listening,
 }
 
 #[cfg(test)]
@@ -323,6 +342,8 @@ mod tests {
             duplicated: Some(0),
             reordered: Some(0),
             corrupt: Some(0),
+            surplus: None,
+            first_bytes: false,
             late: 0,
             held: 0,
             held_for: Duration::ZERO,
@@ -357,6 +378,13 @@ mod tests {
         assert_eq!(busy(Some(Duration::from_secs(7))).doubts(), [Doubt::Saturated(0.99)]);
         assert_eq!(busy(Some(Duration::from_millis(9_900))).doubts(), [], "the server was the limit, or both were");
         assert_eq!(Outcome { messages: 0, ..busy(None) }.doubts(), [], "nothing was measured that could be doubted");
+    }
+
+    #[test]
+    fn whatever_came_that_nobody_waited_for_is_a_doubt() {
+        let with = |times, bytes| Outcome { surplus: Some(Surplus { times, bytes }), ..outcome() }.doubts();
+        assert_eq!(with(0, 0), []);
+        assert_eq!(with(1, 0), [Doubt::Surplus(Surplus { times: 1, bytes: 0 })], "an empty datagram is something too");
     }
 
     #[test]

@@ -114,6 +114,11 @@ impl Recorder {
         }
     }
 
+    /// The longest time from a send to its reply, in nanoseconds.
+    pub fn slowest(&self) -> u64 {
+        self.send_latency.as_ref().unwrap_or(&self.latency).max()
+    }
+
     /// How many things went wrong.
     pub fn error_count(&self) -> u64 {
         self.errors.values().sum()

@@ -56,7 +56,9 @@ impl Objective {
 
     /// Judges a run at `rate` messages a second.
     pub fn judge(&self, rate: f64, outcome: &Outcome) -> Verdict {
-        if !outcome.doubts().is_empty() {
+        if outcome.surplus.is_some_and(|surplus| surplus.times > 0) {
+            Verdict::Surplus
+        } else if !outcome.doubts().is_empty() {
             Verdict::Doubtful
         } else if outcome.errors.values().any(|count| *count > 0) || outcome.lost.unwrap_or(0) > 0 {
             Verdict::Errors
@@ -91,6 +93,8 @@ pub enum Verdict {
     Errors,
     /// Too few messages were due to say.
     TooFew,
+    /// More came than was asked for, so nothing is known of when a message was answered.
+    Surplus,
     /// The run is not valid: this program was too slow for the rate.
     Doubtful,
 }
@@ -103,6 +107,7 @@ impl fmt::Display for Verdict {
             Verdict::FellBehind => "the server fell behind",
             Verdict::Errors => "errors",
             Verdict::TooFew => "too few messages to tell: it needs a longer --duration",
+            Verdict::Surplus => "more came than was asked for: replies cannot be told apart",
             Verdict::Doubtful => "this program was too slow to tell",
         })
     }
@@ -172,8 +177,8 @@ impl Search {
         self.steps = if is_first { 0 } else { self.steps + 1 };
         match verdict {
             Verdict::Kept => self.kept = self.kept.max(rate),
-            // There are still fewer at a lower rate.
-            Verdict::TooFew => self.steps = DOWN_MAX,
+            // There are still fewer at a lower rate; and a server that sends too much does so at any.
+            Verdict::TooFew | Verdict::Surplus => self.steps = DOWN_MAX,
             _ => self.failed = self.failed.min(rate),
         }
     }
@@ -240,6 +245,13 @@ mod tests {
     fn a_rate_with_hardly_a_message_is_not_searched_for() {
         let mut search = Search::new(10.0);
         search.step(5.0, Verdict::TooFew);
+        assert_eq!(search.next(), Next::NotFound);
+    }
+
+    #[test]
+    fn a_server_that_sends_more_than_it_is_asked_for_is_not_searched() {
+        let mut search = Search::new(1_000.0);
+        search.step(500.0, Verdict::Surplus);
         assert_eq!(search.next(), Next::NotFound);
     }
 

@@ -36,10 +36,10 @@ impl Meter {
             Stage::Measuring if self.begin.is_none() => {
                 self.begin = Some(CpuReading::of(&self.members)).filter(|reading| !reading.is_empty());
             }
-            Stage::Waiting if self.begin.is_some() && self.end.is_none() => {
+            Stage::Waiting | Stage::Listening if self.begin.is_some() && self.end.is_none() => {
                 self.end = Some(CpuReading::of(&self.members));
             }
-            Stage::Measuring | Stage::Waiting => {}
+            Stage::Measuring | Stage::Waiting | Stage::Listening => {}
         }
     }
 

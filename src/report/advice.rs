@@ -99,12 +99,20 @@ pub fn doubt(doubt: Doubt) -> String {
              times, on cores of their own) and merge their reports.",
             human::share(share)
         ),
+        Doubt::Surplus(surplus) => format!(
+            "No message waited for {} bytes, which came {}: the server greets, answers more than once or in pieces, or too late. So \
+             something was taken for a reply that was none, or not all of it, and latencies are too short. Say where a reply ends \
+             (--framing line or len32), or what it is (--expect echo or ack).",
+            human::count(surplus.bytes),
+            if surplus.times == 1 { "once".to_owned() } else { format!("{} times", human::count(surplus.times)) }
+        ),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::outcome::Surplus;
 
     #[test]
     fn every_kind_is_told_by_its_name_and_in_order() {
@@ -123,5 +131,7 @@ mod tests {
         let held = doubt(Doubt::HeldBack(0.034));
         assert!(held.starts_with("3.40 % of the messages waited for this program (at most 1.00 %"), "{held}");
         assert!(doubt(Doubt::Saturated(0.99)).contains("99.0 % of a core"));
+        let surplus = doubt(Doubt::Surplus(Surplus { times: 2, bytes: 1_234 }));
+        assert!(surplus.contains("1,234 bytes, which came 2 times") && surplus.contains("--framing"), "{surplus}");
     }
 }

@@ -95,6 +95,8 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
         duplicated: Some(0),
         reordered: Some(0),
         corrupt: Some(0),
+        surplus: None,
+        first_bytes: false,
         late: 0,
         held: 0,
         held_for: Duration::ZERO,

@@ -20,6 +20,11 @@ const SCANS: u32 = 20;
 /// Looking takes time itself, so it rests so long.
 const SCAN_REST: Duration = Duration::from_millis(1);
 
+/// How long is listened after the last reply, where a reply too many looks like the next one: twice as long as the slowest reply took,
+/// since a part that was late looks like a slow reply; within these bounds.
+const LISTEN_MIN: Duration = Duration::from_millis(200);
+const LISTEN_MAX: Duration = Duration::from_secs(1);
+
 /// So many failures in a row, and no reply between them, are more than bad luck.
 const FAILURES: u32 = 3;
 
@@ -44,7 +49,7 @@ impl Generator {
             Stage::Connecting => None,
             Stage::WarmingUp => Some(self.pacer.measures_from()),
             Stage::Measuring => Some(self.pacer.stops_at()),
-            Stage::Waiting => Some(self.waits_until),
+            Stage::Waiting | Stage::Listening => Some(self.waits_until),
         };
         let patience_ends = self.patience_ends().filter(|_| self.stage == Stage::Measuring);
         let moments = [stage_ends, patience_ends, self.dialer.due(), Some(self.next_scan), Some(self.next_progress)];
@@ -71,6 +76,9 @@ impl Generator {
             && ((self.outstanding == 0 && self.pacer.is_exhausted(now)) || now >= self.waits_until)
         {
             self.finish_waiting(now, cx);
+        }
+        if self.stage == Stage::Listening && (self.open == 0 || now >= self.waits_until) {
+            self.end(cx.orders);
         }
     }
 
@@ -121,8 +129,10 @@ impl Generator {
         self.effort = Some(Effort::so_far(metrics).since(self.effort_before));
     }
 
-    /// Whatever is not answered by now never will be.
+    /// Whatever is not answered by now never will be. Where all is, and a reply too many would have been taken for the next one, what is
+    /// left over is listened for: it counts for no figure, and shows what the figures are worth.
     fn finish_waiting(&mut self, now: Moment, cx: &mut Context<'_>) {
+        let listens = self.outstanding == 0 && !self.exchange.tells_apart();
         for lane in 0..self.lanes.len() {
             if self.options.datagrams {
                 self.expire_datagrams(lane, Moment::NEVER, now, cx.orders);
@@ -134,7 +144,13 @@ impl Generator {
         }
         self.recorder.error(ErrorKind::Unanswered, self.pacer.unsent(), now);
         self.note_last_message(now, cx.metrics);
-        self.end(cx.orders);
+        if listens {
+            self.stage = Stage::Listening;
+            let slowest = Duration::from_nanos(self.recorder.slowest().saturating_mul(2));
+            self.waits_until = now.after(slowest.clamp(LISTEN_MIN, LISTEN_MAX));
+        } else {
+            self.end(cx.orders);
+        }
     }
 
     /// A number of messages was measured until the last reply: what was waited for in vain after it is no time of measuring.
@@ -148,6 +164,9 @@ impl Generator {
     /// Somebody ends the run: what was measured until now is the outcome.
     pub(super) fn interrupt(&mut self, cx: &mut Context<'_>) {
         let now = self.now();
+        if self.stage == Stage::Listening {
+            return self.end(cx.orders);
+        }
         self.interrupted = true;
         match self.stage {
             Stage::Connecting | Stage::WarmingUp => {}
@@ -156,7 +175,7 @@ impl Generator {
                 self.note_effort(cx.metrics);
                 self.ended_at = Some(now);
             }
-            Stage::Waiting => self.note_last_message(now, cx.metrics),
+            Stage::Waiting | Stage::Listening => self.note_last_message(now, cx.metrics),
         }
         self.end(cx.orders);
     }

@@ -81,7 +81,7 @@ impl Generator {
     /// The message that a datagram answers, if it answers one.
     fn match_datagram(&mut self, lane: usize, bytes: &[u8], now: Moment) -> Option<Flight> {
         if !self.exchange.is_checked() {
-            return self.lanes[lane].answer_oldest();
+            return self.answer_oldest(lane, bytes.len());
         }
         let is_right = |generator: &Generator, number| {
             generator.exchange.check(lane, number, 0, bytes) == Checked::Whole(bytes.len())
@@ -92,7 +92,7 @@ impl Generator {
                 self.wrong_datagram(lane, number, bytes);
                 return None;
             }
-            return self.lanes[lane].answer_oldest();
+            return self.answer_oldest(lane, bytes.len());
         }
         let oldest = self.lanes[lane].oldest().map_or(0, |oldest| oldest.number);
         let Some(number) = self.exchange.number(bytes).filter(|number| is_right(self, *number)) else {
@@ -115,6 +115,15 @@ impl Generator {
                 None
             }
         }
+    }
+
+    /// A datagram of `length` bytes without a number is taken for the answer to the oldest message, where there is one.
+    fn answer_oldest(&mut self, lane: usize, length: usize) -> Option<Flight> {
+        let flight = self.lanes[lane].answer_oldest();
+        if flight.is_none() {
+            self.note_surplus(length);
+        }
+        flight
     }
 
     fn wrong_datagram(&mut self, lane: usize, number: u64, bytes: &[u8]) {

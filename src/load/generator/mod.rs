@@ -18,7 +18,7 @@ use crate::load::exchange::Exchange;
 use crate::load::lane::{Flight, Lane};
 use crate::load::lateness::Lateness;
 use crate::load::options::Options;
-use crate::load::outcome::{ErrorKind, Mismatch, Outcome, Progress, Stage};
+use crate::load::outcome::{ErrorKind, Mismatch, Outcome, Progress, Stage, Surplus};
 use crate::load::pacer::{Pacer, Ticket};
 use crate::load::recorder::Recorder;
 use crate::load::stopwatch::{Moment, Stopwatch};
@@ -81,6 +81,7 @@ pub(super) struct Generator {
     /// Connections that the server ended in order.
     ended: u64,
     counts: DatagramCounts,
+    surplus: Surplus,
     refused_sockets: usize,
     /// Connections that were not established in time, since the last one that was.
     connect_timeouts: usize,
@@ -133,6 +134,7 @@ impl Generator {
             rested: Duration::ZERO,
             ended: 0,
             counts: DatagramCounts::default(),
+            surplus: Surplus::default(),
             refused_sockets: 0,
             connect_timeouts: 0,
             asks_first: false,
@@ -179,6 +181,8 @@ impl Generator {
             duplicated: numbered(self.counts.duplicated),
             reordered: numbered(self.counts.reordered),
             corrupt: counted(self.counts.corrupt),
+            surplus: self.exchange.counts_surplus().then_some(self.surplus),
+            first_bytes: self.exchange.ends_with_first_bytes(),
             late: self.late,
             held: self.held,
             held_for: self.held_for,
@@ -257,6 +261,12 @@ impl Generator {
         let expected = self.exchange.expected(lane, message, offset, SHOWN);
         let got = got[..got.len().min(SHOWN)].to_vec();
         self.mismatch.get_or_insert(Mismatch { connection: lane, message, offset, expected, got });
+    }
+
+    /// Bytes came that no message waits for.
+    fn note_surplus(&mut self, bytes: usize) {
+        self.surplus.times += 1;
+        self.surplus.bytes += bytes as u64;
     }
 
     /// A reply has arrived whole.

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Orders};
+use crate::load::LINGER;
 use crate::load::exchange::Checked;
 use crate::load::generator::Generator;
 use crate::load::lane::State;
@@ -29,6 +30,9 @@ const LONG: usize = 4 * 1024;
 impl Generator {
     /// Opens the connections whose turn it is.
     pub(super) fn dial(&mut self, now: Moment, orders: &mut Orders) {
+        if self.stage == Stage::Listening {
+            return;
+        }
         while let Some((lane, rested)) = self.dialer.take(now) {
             // With churn a connection is opened when its one message is due. One that is dialled again has its message already.
             if self.options.churn && self.lanes[lane].in_flight() == 0 {
@@ -97,7 +101,8 @@ impl Generator {
     pub(super) fn send_messages(&mut self, lane: usize, cx: &mut Context<'_>) {
         match self.lanes[lane].state {
             State::Open if !self.options.churn => self.fill(lane, self.now(), cx),
-            State::Ending => cx.finish(CloseReason::Ended),
+            // Nothing more came for long enough.
+            State::Answered | State::Ending => cx.finish(CloseReason::Ended),
             _ => {}
         }
     }
@@ -116,16 +121,23 @@ impl Generator {
     /// Bytes came on the connection of `lane`.
     pub(super) fn received(&mut self, lane: usize, bytes: &[u8], cx: &mut Context<'_>) -> usize {
         let now = self.now();
-        if self.lanes[lane].state != State::Open {
-            return bytes.len();
+        match self.lanes[lane].state {
+            State::Open => {}
+            State::Answered => {
+                self.note_surplus(bytes.len());
+                return bytes.len();
+            }
+            _ => return bytes.len(),
         }
         let was_full = self.lanes[lane].in_flight() >= self.options.pipeline;
         let mut taken = 0;
         while taken < bytes.len() {
             let rest = &bytes[taken..];
             let Some(oldest) = self.lanes[lane].oldest() else {
-                if self.options.expect_is_any_chunk() {
-                    return bytes.len();
+                if self.exchange.counts_surplus() {
+                    self.note_surplus(rest.len());
+                    taken = bytes.len();
+                    break;
                 }
                 self.note_wrong(lane, self.lanes[lane].next_number(), 0, rest);
                 self.break_off(lane, ErrorKind::Unexpected, now, cx);
@@ -166,8 +178,7 @@ impl Generator {
         }
         if self.options.churn {
             if self.lanes[lane].in_flight() == 0 {
-                self.lanes[lane].state = State::Ending;
-                cx.finish(CloseReason::Ended);
+                self.end_churned(lane, cx);
             }
             return taken;
         }
@@ -177,6 +188,19 @@ impl Generator {
         }
         self.fill(lane, now, cx);
         taken
+    }
+
+    /// The one message of this connection has its reply. Where nothing has checked that it is the reply, this side ends and goes on
+    /// receiving: a server that answers only now had sent something else before. One that is done ends its side too, as without that.
+    fn end_churned(&mut self, lane: usize, cx: &mut Context<'_>) {
+        if self.exchange.is_checked() {
+            self.lanes[lane].state = State::Ending;
+            cx.finish(CloseReason::Ended);
+        } else {
+            self.lanes[lane].state = State::Answered;
+            cx.half_close();
+            cx.wake_after(LINGER);
+        }
     }
 
     /// Gives a connection up on which nothing can be understood any more.
@@ -209,6 +233,9 @@ impl Generator {
         place.key = None;
         place.free_since = now;
         self.open -= 1;
+        if self.stage == Stage::Listening {
+            return orders.wake(self.control);
+        }
         let owes_nothing = place.has_answered && place.in_flight() == 0;
         let went_well = match state {
             State::Open if owes_nothing && reason == CloseReason::PeerClosed => {
@@ -247,7 +274,7 @@ impl Generator {
 
     /// The connection of `lane` could not be opened.
     pub(super) fn not_connected(&mut self, lane: usize, reason: CloseReason, orders: &mut Orders) {
-        if reason == CloseReason::Aborted {
+        if reason == CloseReason::Aborted || self.stage == Stage::Listening {
             return;
         }
         let now = self.now();

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use nix::pty::openpty;
 use nix::sys::signal::Signal::{SIGINT, SIGTERM};
 use serde_json::Value;
-use support::{Collected, FaultyServer, Loading, PATIENCE, Process, Server, cooee, finish, load, run, take};
+use support::{
+    Collected, Fate, FaultyDatagrams, FaultyServer, Loading, PATIENCE, Process, Server, cooee, finish, load, run, take,
+};
 
 fn quick(url: &str, args: &[&str]) -> Command {
     cooee(&[&["load", "--warmup=0s", "-c2", "-R200", "-d500ms"], args, &[url]].concat())
@@ -26,7 +28,7 @@ fn a_person_reads_it_on_stdout_and_stderr_is_silent() {
     let ran = run(&mut quick(&server.url("tcp"), &[]), b"");
     assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
     let printed = ran.printed();
-    for word in ["p50", "p90", "p99", "p99.9", "p99.99", "max", "mean", "messages", "CPU", "connections"] {
+    for word in ["p50", "p90", "p95", "p99", "p99.9", "p99.99", "max", "mean", "messages", "CPU", "connections"] {
         assert!(printed.contains(word), "no '{word}': {printed}");
     }
     assert!(!printed.contains('\x1b'), "no colour where no terminal is: {printed:?}");
@@ -54,6 +56,12 @@ fn json_is_one_object_on_stdout_or_in_a_file() {
         "duration_s",
         "connections",
         "messages",
+        "in_vain",
+        "in_vain_longest_us",
+        "latency_until",
+        "percentiles_up_to",
+        "surplus",
+        "surplus_bytes",
         "messages_per_s",
         "bytes_per_s",
         "latency_us",
@@ -70,7 +78,7 @@ fn json_is_one_object_on_stdout_or_in_a_file() {
     ] {
         assert!(written.get(name).is_some(), "no '{name}' in {:?}", names(&written));
     }
-    for name in ["p50", "p90", "p99", "p999", "p9999", "max", "mean"] {
+    for name in ["p50", "p90", "p95", "p99", "p999", "p9999", "max", "mean"] {
         assert!(written["latency_us"][name].is_number(), "no latency '{name}'");
     }
 }
@@ -102,6 +110,117 @@ fn a_file_that_cannot_be_written_is_told() {
         assert!(matches!(ran.code, Some(1 | 2)), "{flag}: {ran:?}");
         assert!(ran.stderr.contains("/nowhere/at/all"), "{flag}: {ran:?}");
     }
+}
+
+#[test]
+fn a_run_that_did_not_begin_is_an_object_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (csv, html, json) = (path("run.csv"), path("run.html"), path("run.json"));
+    let unknown = "no-such-host.invalid:9";
+    for (args, code, words) in [
+        (&[unknown][..], 1, "no-such-host.invalid"),
+        (&["--churn", "udp://127.0.0.1:9"], 2, "--churn"),
+        (&["--source=192.0.2.1", "127.0.0.1:9"], 2, "--source 192.0.2.1"),
+        (&["127.0.0.1:0"], 2, "port 0"),
+    ] {
+        let ran = run(&mut cooee(&[&["load", "--json=-", "-R10"], args].concat()), b"");
+        assert_eq!(ran.code, Some(code), "{args:?}: {ran:?}");
+        let report: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        assert_eq!(
+            (&report["valid"], &report["messages"], &report["loop"]),
+            (&false.into(), &0.into(), &"open".into())
+        );
+        let doubt = report["doubts"][0].as_str().unwrap();
+        assert!(doubt.starts_with("Nothing was measured: ") && doubt.contains(words), "{doubt}");
+        assert!(report["latency_us"]["p99"].is_null() && report["percentiles_up_to"].is_null(), "{report:#}");
+        assert!(ran.stderr.contains(words), "a person is told as before: {ran:?}");
+    }
+    let args = ["load", "--json", &json, "--csv", &csv, "--html", &html, unknown];
+    let ran = run(&mut cooee(&args), b"");
+    assert_eq!((ran.code, ran.printed()), (Some(1), ""), "{ran:?}");
+    let page = fs::read_to_string(html).unwrap();
+    assert!(page.contains("INVALID") && !page.contains("<svg"), "no empty picture: {page}");
+    assert!(fs::read_to_string(csv).unwrap().contains(",false,"));
+    // It can be told again.
+    let ran = run(&mut cooee(&["report", &json]), b"");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.printed().contains("INVALID") && ran.printed().contains("Nothing was measured: "), "{ran:?}");
+}
+
+#[test]
+fn a_run_that_measured_nothing_is_not_valid_and_draws_nothing() {
+    // It takes what comes and says nothing.
+    let server = FaultyServer::start(|_, stream| {
+        while take(stream, 64).is_ok() {}
+        Ok(())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let html = folder.path().join("run.html");
+    let measured = load(&server.url(), &["-d1s", "--timeout=300ms", "--html", html.to_str().unwrap()]);
+    assert_eq!((measured.ran.code, measured.count("messages")), (Some(1), 0), "{}", measured.shown());
+    let doubt = measured.report["doubts"][0].as_str().unwrap();
+    assert!(doubt.starts_with("Nothing was measured: ") && doubt.contains("timed-out"), "{}", measured.shown());
+    let page = fs::read_to_string(html).unwrap();
+    assert!(!page.contains("Latency by percentile") && !page.contains("Throughput"), "{page}");
+    assert!(page.contains("Errors over time") && page.contains("No message was answered."), "{page}");
+}
+
+#[test]
+fn percentiles_say_of_how_many_messages_they_are_and_who_waited_in_vain() {
+    let each_tenth = |number: u64| if number.is_multiple_of(10) { Fate::Lost } else { Fate::Delivered };
+    let server = FaultyDatagrams::start(each_tenth);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (csv, html, json) = (path("run.csv"), path("run.html"), path("run.json"));
+    let args = ["load", "--warmup=0s", "-n50", "-R200", "--pipeline=50", "--timeout=400ms"];
+    let ran = run(cooee(&args).args(["--csv", &csv, "--html", &html, "--json", &json, &server.url()]), b"");
+    let text = ran.printed();
+    assert!(text.contains("\n  of 45 of 50 messages; 5 waited in vain, for up to "), "{text}");
+    let row = |name: &str| text.lines().find(|line| line.trim_start().starts_with(name)).unwrap().trim_end();
+    assert!(!row("p95 ").contains('–') && row("p99 ").ends_with('–') && !row("max ").contains('–'), "{text}");
+    let report: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    let waited = report["in_vain_longest_us"].as_f64().unwrap();
+    assert_eq!((&report["in_vain"], &report["percentiles_up_to"]), (&5.into(), &95.0.into()), "{report:#}");
+    assert!((400e3..5e6).contains(&waited), "{waited} µs");
+    let csv = fs::read_to_string(csv).unwrap();
+    let mut lines = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let (names, figures) = (lines.next().unwrap(), lines.next().unwrap());
+    let cell = |name: &str| figures[names.iter().position(|known| *known == name).unwrap()];
+    assert_eq!((cell("in_vain"), cell("latency_us_p99"), cell("percentiles_up_to")), ("5", "", "95"));
+    assert!(!cell("latency_us_p95").is_empty() && !cell("latency_us_max").is_empty());
+    let page = fs::read_to_string(html).unwrap();
+    assert!(page.contains("Of 45 of 50 messages; 5 waited in vain, for up to "), "{page}");
+}
+
+#[test]
+fn who_is_never_answered_on_a_stream_has_waited_in_vain_too() {
+    // The first ten messages of the first connection are answered, and no more; most of what is due then is never sent.
+    let start = || {
+        FaultyServer::start(|number, stream| {
+            for _ in 0..if number == 0 { 10 } else { 0 } {
+                let message = take(stream, 64)?;
+                std::io::Write::write_all(stream, &message)?;
+            }
+            while take(stream, 64).is_ok() {}
+            Ok(())
+        })
+    };
+    let server = start();
+    let measured = load(&server.url(), &["-R100", "-d500ms", "--timeout=600ms"]);
+    assert_eq!(measured.count("messages"), 10, "{}", measured.shown());
+    assert_eq!(measured.count("in_vain"), 40, "{}", measured.shown());
+    let waited = measured.number("in_vain_longest_us") / 1e6;
+    assert!((0.6..5.0).contains(&waited), "{waited} s: {}", measured.shown());
+    // One that is interrupted has waited until then.
+    let server = start();
+    let loading = Loading::start(&server.url(), &["-n20", "--timeout=60s"]);
+    support::wait_until("it waits", || server.accepted() == 1);
+    thread::sleep(Duration::from_millis(300));
+    loading.signal(SIGINT);
+    let measured = loading.finish();
+    assert_eq!((measured.count("messages"), measured.count("in_vain")), (10, 1), "{}", measured.shown());
+    assert!(measured.number("in_vain_longest_us") > 50e3, "{}", measured.shown());
 }
 
 #[test]

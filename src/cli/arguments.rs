@@ -250,7 +250,7 @@ pub(crate) struct LoadCommand {
     pub(crate) endpoint: String,
     #[command(flatten)]
     pub(crate) load: LoadArguments,
-    /// Search the highest rate at which this percentile (p50, p90, p99, p999, p9999 or max) of the latencies stays within a time
+    /// Search the highest rate at which this percentile (p50, p90, p95, p99, p999, p9999 or max) of the latencies stays within a time
     #[arg(long, value_name = "p99=TIME", value_parser = units::objective, conflicts_with_all = ["rate", "ramp", "messages"], help_heading = "Load")]
     pub(crate) slo: Option<Objective>,
     #[command(flatten)]

@@ -15,6 +15,12 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What went wrong, in words.
+    pub(crate) fn message(&self) -> &str {
+        let (Failure::Usage(message) | Failure::Runtime(message)) = self;
+        message
+    }
+
     /// Tells it on stderr, in one line: arguments, and files of others, are quoted in it. Where nobody reads that any more, the exit
     /// code still says it.
     pub(crate) fn report(&self) -> ExitCode {

@@ -27,15 +27,33 @@ const STEP_PART: u32 = 5;
 const STEP_MIN: Duration = Duration::from_secs(1);
 const STEP_MAX: Duration = Duration::from_secs(10);
 
-/// The figures are not to be trusted: they tell of this program and not of the server.
+/// The figures are not to be trusted: they tell of something else than how fast the server is.
 const INVALID: u8 = 3;
 
 /// Runs load, and tells the result.
 pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, Failure> {
+    command.output.check()?;
+    let began = SystemTime::now();
+    let report = measure(command).inspect_err(|failure| {
+        // Whoever reads the result by a program learns there why there is none.
+        let conditions = Conditions::before(command_line(), began);
+        let report = Report::of_no_run(failure.message(), command.load.is_open_loop(), &command.endpoint, conditions);
+        command.output.write_failed(&report.endpoint, &report);
+    })?;
+    command.output.write(&report.endpoint, &report)?;
+    Ok(verdict(&report))
+}
+
+/// The command line, word by word.
+fn command_line() -> impl Iterator<Item = String> {
+    env::args_os().map(|word| word.to_string_lossy().into_owned())
+}
+
+/// Runs load as the arguments say. What fails here has measured nothing.
+fn measure(command: &LoadCommand) -> Result<Report, Failure> {
     let target = Target::find(&command.endpoint)?;
     let options = command.load.options(&target)?;
     check_sources(&options)?;
-    command.output.check()?;
     command.output.check_files()?;
     descriptors::raise_limit();
     let interrupt = Interrupt::catch().map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
@@ -46,8 +64,7 @@ pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, Failure> {
         Some(objective) => runs.search(&options, objective)?,
     };
     runs.interrupt.runs_are_over().map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
-    command.output.write(&report.endpoint, &report)?;
-    Ok(verdict(&report))
+    Ok(report)
 }
 
 /// Whether connections can leave from the addresses that were asked for.
@@ -66,17 +83,12 @@ fn check_sources(options: &Options) -> Result<(), Failure> {
 /// The exit code, and a line on stderr where it is not 0: whoever writes the result to a file sees nothing else.
 fn verdict(report: &Report) -> ExitCode {
     let missed = report.objective.as_ref().is_some_and(|found| found.rate.is_none());
-    let (code, sentence) = if report.messages == 0 {
-        let causes = match (report.causes(), report.interrupted) {
-            (_, true) => "it was interrupted before.".to_owned(),
-            (Some(causes), false) => causes,
-            (None, false) => "no reply came in time (--timeout).".to_owned(),
-        };
-        (1, format!("nothing was measured: {causes}"))
+    let (code, sentence) = if let Some(reason) = report.nothing_because() {
+        (1, format!("nothing was measured: {reason}"))
     } else if report.mismatch.is_some() {
         (1, "the server did not answer what it had to (--expect)".to_owned())
     } else if !report.valid {
-        (INVALID, "the figures are not to be trusted: they tell of this program, not of the server".to_owned())
+        (INVALID, format!("the figures are not to be trusted: {}", report.doubts.join(" ")))
     } else if missed {
         (1, "no rate was found that keeps the objective (--slo)".to_owned())
     } else {
@@ -116,8 +128,7 @@ impl Runs {
     fn report(&mut self, options: &Options) -> Result<Report, Failure> {
         let began = SystemTime::now();
         let outcome = self.outcome(options)?;
-        let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
-        Ok(Report::new(&outcome, &self.target.text, Conditions::here(command, options, began)))
+        Ok(Report::new(&outcome, &self.target.text, Conditions::here(command_line(), options, began)))
     }
 
     /// Searches the highest rate that keeps `objective`. The report is that of the run that confirms it; of the last run, where there
@@ -160,8 +171,7 @@ impl Runs {
             let step = Step::new(rate, confirms, verdict, objective, &outcome);
             log::info!("{step}");
             found.steps.push(step);
-            let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
-            last = Report::new(&outcome, &self.target.text, Conditions::here(command, &options, began));
+            last = Report::new(&outcome, &self.target.text, Conditions::here(command_line(), &options, began));
         }
         last.objective = Some(found);
         Ok(last)

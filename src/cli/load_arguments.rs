@@ -66,7 +66,8 @@ pub(crate) struct LoadArguments {
     /// Send this text every time
     #[arg(short, long, value_name = "TEXT", conflicts_with = "length", help_heading = "Messages")]
     pub(crate) message: Option<String>,
-    /// What has to come back, byte for byte: echo, ack or any (nothing is checked)
+    /// What has to come back, byte for byte: echo, ack or any (nothing is checked; without a framing that ends replies, the time to their
+    /// first bytes is measured)
     #[arg(long, default_value = "echo", help_heading = "Messages")]
     pub(crate) expect: ExpectName,
     /// The longest reply in bytes where any is expected, in line or len32 framing [default: 1MiB]
@@ -130,6 +131,11 @@ impl Target {
 }
 
 impl LoadArguments {
+    /// Whether messages leave by schedule.
+    pub(crate) fn is_open_loop(&self) -> bool {
+        self.rate.is_some() || self.ramp.is_some()
+    }
+
     /// Whether replies are of unknown text, and their framing alone says where they end.
     fn finds_ends(&self, datagrams: bool) -> bool {
         self.expect == ExpectName::Any && self.framing != Framing::Chunk && !datagrams

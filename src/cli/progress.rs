@@ -82,6 +82,9 @@ fn line(progress: &outcome::Progress) -> String {
     if let Some(p99) = progress.p99 {
         line.push_str(&format!(", p99 {}", human::latency(p99 as f64)));
     }
+    if progress.in_vain > 0 {
+        line.push_str(&format!(", {} waited in vain", human::count(progress.in_vain)));
+    }
     if progress.errors > 0 {
         line.push_str(&format!(", {} errors", human::count(progress.errors)));
     }
@@ -141,6 +144,7 @@ mod tests {
             connections: 50,
             messages_per_second: 98_123.4,
             p99: Some(1_230_000),
+            in_vain: 0,
             errors: 3,
         }
     }
@@ -150,6 +154,8 @@ mod tests {
         assert_eq!(line(&progress()), "4.2 s, 50 connections, 98,123 messages/s, p99 1.23 ms, 3 errors");
         let first = outcome::Progress { stage: Stage::Connecting, connections: 1, p99: None, errors: 0, ..progress() };
         assert_eq!(line(&first), "4.2 s connecting, 1 connection, 98,123 messages/s");
+        let lossy = outcome::Progress { in_vain: 12, errors: 0, ..progress() };
+        assert!(line(&lossy).ends_with(", p99 1.23 ms, 12 waited in vain"), "{}", line(&lossy));
     }
 
     #[test]

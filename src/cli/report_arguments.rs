@@ -72,12 +72,22 @@ impl OutputArguments {
     ///
     /// What was measured cannot be measured again: a file that cannot be written does not keep it from the others.
     pub(crate) fn write(&self, name: &str, report: &Report) -> Result<(), Failure> {
+        let files = self.write_files(name, report);
+        files.and(self.write_text(|| text::text(report)))
+    }
+
+    /// Writes the report of a run that did not begin to wherever was asked for, but not as text: stderr has the reason. Whether it can be
+    /// written does not matter beside that.
+    pub(crate) fn write_failed(&self, name: &str, report: &Report) {
+        let _ = self.write_files(name, report);
+    }
+
+    fn write_files(&self, name: &str, report: &Report) -> Result<(), Failure> {
         let json = self.json.as_ref().map_or(Ok(()), |path| to(path, |sink| json::write(report, sink)));
         let page = |path: &PathBuf| to(path, |sink| sink.write_all(run_page::page(report).as_bytes()));
         let html = self.html.as_ref().map_or(Ok(()), page);
         let table = self.write_table(&[(name.to_owned(), report.clone())]);
-        let text = self.write_text(|| text::text(report));
-        json.and(html).and(table).and(text)
+        json.and(html).and(table)
     }
 
     /// Writes several reports side by side.

@@ -93,7 +93,7 @@ fn rate_or_zero(text: &str) -> Result<f64, String> {
 
 /// An objective such as `p99=2ms`.
 pub(crate) fn objective(text: &str) -> Result<Objective, String> {
-    const FORM: &str = "an objective is a percentile (p50, p90, p99, p999, p9999 or max) and a time: p99=2ms";
+    const FORM: &str = "an objective is a percentile (p50, p90, p95, p99, p999, p9999 or max) and a time: p99=2ms";
     let (name, time) = text.split_once('=').ok_or(FORM)?;
     Ok(Objective { quantile: Objective::quantile(name).ok_or(FORM)?, latency: positive_duration(time)? })
 }

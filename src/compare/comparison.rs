@@ -112,6 +112,19 @@ impl Compared {
 }
 
 impl Comparison {
+    /// Whether latencies end with the first bytes of a reply, because nothing says when it is whole.
+    pub fn ends_with_first_bytes(&self) -> bool {
+        self.conditions.ends_with_first_bytes()
+    }
+
+    /// What a figure is called here.
+    pub fn title(&self, metric: Metric) -> String {
+        match metric.title().strip_prefix("latency") {
+            Some(rest) if self.ends_with_first_bytes() => format!("time to first bytes{rest}"),
+            _ => metric.title().to_owned(),
+        }
+    }
+
     /// A figure of every server, in their order.
     pub fn standings(&self, metric: Metric) -> Vec<Standing> {
         let first = self.servers.first();
@@ -221,6 +234,26 @@ mod tests {
         let standings = comparison(servers()).standings(rate);
         assert_eq!(standings[1].ratio, Summary::of(&[2.0]), "within each round");
         assert_eq!(standings[0].ratio, None);
+    }
+
+    #[test]
+    fn the_time_to_the_first_bytes_is_called_that() {
+        let mut comparison = comparison(vec![server("one", &SLOW)]);
+        assert_eq!(comparison.title(Metric::P99), "latency, 99th percentile");
+        comparison.conditions.options.insert("expect".to_owned(), "any".to_owned());
+        assert_eq!(comparison.title(Metric::P99), "time to first bytes, 99th percentile");
+        assert_eq!(comparison.title(Metric::MessagesPerSecond), "messages a second");
+        comparison.conditions.options.insert("framing".to_owned(), "line".to_owned());
+        assert_eq!(comparison.title(Metric::P50), "latency, median", "a line says where it ends");
+    }
+
+    #[test]
+    fn a_percentile_of_few_messages_is_not_measured() {
+        let mut few = server("few", &SLOW);
+        few.rounds.iter_mut().for_each(|round| round.messages = 999);
+        assert_eq!((few.values(Metric::P99).len(), few.values(Metric::P999).len()), (5, 0));
+        few.rounds.iter_mut().for_each(|round| round.messages = 99);
+        assert_eq!((few.values(Metric::P50).len(), few.values(Metric::P99).len()), (5, 0));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn render(comparison: &Comparison) -> String {
                 "Where two ranges overlap, nothing is called."
             }
             @for metric in metrics() {
-                h3 { (metric.title()) }
+                h3 { (comparison.title(metric)) }
                 (table(comparison, metric))
             }
         }))
@@ -75,7 +75,7 @@ fn chart(comparison: &Comparison, metric: Metric) -> Markup {
     };
     let better = if metric.higher_is_better() { "More is better." } else { "Less is better." };
     BarChart {
-        title: metric.title().to_owned(),
+        title: comparison.title(metric),
         note: format!("{better} Bars are medians, whiskers the range of the rounds."),
         axis: Axis { label: label.to_owned(), scale: Scale::Linear, tick },
         figure,

@@ -10,12 +10,15 @@
 //! | `pinning` | `{"server": [0], "generator": [1]}`: processors; null where nothing was pinned |
 //! | `idle_connections` | connections with which memory was measured; 0 where it was not |
 //! | `silent_connections` | connections that were open and silent while load ran |
+//! | `latency_until` | `"whole-reply"`, or `"first-bytes"` where nothing says when a reply is whole |
 //! | `conditions` | the machine, the command line and the load, as in a run's JSON |
 //! | `servers` | in order; the first is the one that the others are compared with |
 //!
 //! A server has `name`, `command`, `failure` (null, or `{"round": 2, "reason": "...", "output": ["its last lines"]}`), and:
 //!
-//! - `rounds`: for each `round` (a number from 1) `messages`, `messages_per_s`, `latency_us {p50 p99 p999}`, `cpu_us_per_message` (the
+//! - `rounds`: for each `round` (a number from 1) `messages`, `messages_per_s`, `due`, `in_vain` and
+//!   `in_vain_longest_us` (of the messages that were due, those never answered, and how long one waited), `percentiles_up_to` (the
+//!   highest percentile that so many messages tell), `latency_us {p50 p95 p99 p999}`, `cpu_us_per_message` (the
 //!   server's), `server_core` and `generator_core` (the share of a core that each used),
 //!   `generator_idle_polling_core` (the part of it for which the generator polled for nothing; null where it sleeps),
 //!   `others_on_server_core` and `others_on_generator_core` (what other processes, and other guests of the machine, used of them), `memory_per_idle_connection` (bytes), `doubts`
@@ -34,7 +37,9 @@ use crate::compare::comparison::{Compared, Comparison, Standing};
 use crate::compare::metric::Metric;
 use crate::compare::round::{self, Round};
 use crate::compare::summary::Summary;
+use crate::report::Until;
 use crate::report::conditions::Conditions;
+use crate::report::latencies::highest_told;
 
 /// The version of the schema.
 pub const VERSION: u32 = 1;
@@ -49,6 +54,7 @@ struct Document<'a> {
     pinning: Option<Pinned<'a>>,
     idle_connections: usize,
     silent_connections: usize,
+    latency_until: Until,
     conditions: &'a Conditions,
     servers: Vec<Server<'a>>,
 }
@@ -79,7 +85,11 @@ struct Failed<'a> {
 struct Measured {
     round: usize,
     messages: u64,
+    due: u64,
+    in_vain: u64,
+    in_vain_longest_us: Option<f64>,
     messages_per_s: f64,
+    percentiles_up_to: Option<f64>,
     latency_us: Latencies,
     cpu_us_per_message: Option<f64>,
     server_core: Option<f64>,
@@ -96,6 +106,7 @@ struct Measured {
 #[derive(Serialize)]
 struct Latencies {
     p50: f64,
+    p95: f64,
     p99: f64,
     p999: f64,
 }
@@ -127,6 +138,7 @@ pub fn render(comparison: &Comparison) -> serde_json::Result<String> {
         pinning: comparison.pinning.as_ref().map(|(server, generator)| Pinned { server, generator }),
         idle_connections: comparison.idle_connections,
         silent_connections: comparison.silent_connections,
+        latency_until: if comparison.ends_with_first_bytes() { Until::FirstBytes } else { Until::WholeReply },
         conditions: &comparison.conditions,
         servers: comparison
             .servers
@@ -158,8 +170,12 @@ fn measured(round: &Round) -> Measured {
     Measured {
         round: round.number,
         messages: round.messages,
+        due: round.due,
+        in_vain: round.in_vain(),
+        in_vain_longest_us: round.longest_in_vain.map(|time| time.as_secs_f64() * 1e6),
         messages_per_s: round.messages_per_second,
-        latency_us: Latencies { p50: us(round.p50), p99: us(round.p99), p999: us(round.p999) },
+        percentiles_up_to: highest_told(round.messages),
+        latency_us: Latencies { p50: us(round.p50), p95: us(round.p95), p99: us(round.p99), p999: us(round.p999) },
         cpu_us_per_message: round.cpu_per_message.map(|time| time / 1e3),
         server_core: round.server_share,
         generator_core: round.generator_share,
@@ -226,7 +242,9 @@ mod tests {
         let [one, other, failed] = [0, 1, 2].map(|index| &value["servers"][index]);
         assert_eq!(one["failure"], Value::Null);
         assert_eq!(one["rounds"][1]["messages_per_s"], 110.0);
-        assert_eq!(one["rounds"][0]["latency_us"], json!({"p50": 5e5, "p99": 1e6, "p999": 2e6}));
+        assert_eq!(one["rounds"][0]["latency_us"], json!({"p50": 5e5, "p95": 7.5e5, "p99": 1e6, "p999": 2e6}));
+        assert_eq!(one["rounds"][0]["percentiles_up_to"], 99.9);
+        assert_eq!((&one["rounds"][0]["due"], &one["rounds"][0]["in_vain"]), (&json!(5_000), &json!(0)));
         assert_eq!(one["rounds"][0]["cpu_us_per_message"], 1e4);
         assert_eq!(one["rounds"][0]["generator_idle_polling_core"], Value::Null, "it slept");
         assert_eq!(one["summary"]["messages_per_s"]["ratio"], Value::Null);
@@ -238,8 +256,15 @@ mod tests {
         assert_eq!(failed["failure"], json!({"round": 2, "reason": "it ended", "output": ["oh no"]}));
         assert_eq!(failed["summary"]["p50_us"]["verdict"], "too few rounds");
         let documented = include_str!("json.rs");
-        for field in value.as_object().unwrap().keys().chain(one.as_object().unwrap().keys()) {
-            assert!(documented.contains(&format!("`{field}`")), "{field}");
+        for field in value
+            .as_object()
+            .unwrap()
+            .keys()
+            .chain(one.as_object().unwrap().keys())
+            .chain(one["rounds"][0].as_object().unwrap().keys())
+        {
+            let is_told = [format!("`{field}`"), format!("`{field} {{")].iter().any(|name| documented.contains(name));
+            assert!(is_told, "{field}");
         }
     }
 }

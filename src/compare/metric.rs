@@ -47,13 +47,13 @@ impl Metric {
         self != Metric::IdleMemory
     }
 
-    /// Its value in a round; none where it was not measured.
+    /// Its value in a round; none where it was not measured, or is a percentile that so few messages cannot tell.
     pub fn of(self, round: &Round) -> Option<f64> {
         match self {
             Metric::MessagesPerSecond => Some(round.messages_per_second),
             Metric::P50 => Some(round.p50 as f64),
-            Metric::P99 => Some(round.p99 as f64),
-            Metric::P999 => Some(round.p999 as f64),
+            Metric::P99 => Some(round.p99 as f64).filter(|_| round.messages >= 100),
+            Metric::P999 => Some(round.p999 as f64).filter(|_| round.messages >= 1_000),
             Metric::CpuPerMessage => round.cpu_per_message,
             Metric::IdleMemory => round.idle_memory,
         }

@@ -114,6 +114,7 @@ impl Question {
 
     /// Whether `got` is the whole reply; an error where it cannot become it.
     fn judge(&self, got: &[u8]) -> Result<bool, Refusal> {
+        // Its first bytes show that it answers; when they are all is of no matter here, for nothing is measured.
         let Some(reply) = &self.reply else { return Ok(true) };
         let is_whole = got.len() >= reply.len() || self.is_datagram;
         if (is_whole && got != reply) || !reply.starts_with(got) {

@@ -1,6 +1,7 @@
 //! What one round has shown of one server.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::load::outcome::{Doubt, ErrorKind, Outcome};
 use crate::processes::usage::CpuUse;
@@ -25,10 +26,16 @@ pub struct Round {
     pub number: usize,
     /// Messages that were measured.
     pub messages: u64,
+    /// Messages that were due in the measured time: those that were not answered are in no latency.
+    pub due: u64,
+    /// How long the one of those waited that waited longest; none where all were answered, or it is not known.
+    pub longest_in_vain: Option<Duration>,
     /// Replies a second.
     pub messages_per_second: f64,
     /// The median latency.
     pub p50: u64,
+    /// The 95th percentile.
+    pub p95: u64,
     /// The 99th percentile.
     pub p99: u64,
     /// The 99.9th percentile.
@@ -89,8 +96,11 @@ impl Round {
         Ok(Round {
             number,
             messages: outcome.messages,
+            due: outcome.due,
+            longest_in_vain: outcome.longest_in_vain,
             messages_per_second: rate,
             p50: outcome.latency.value_at_quantile(0.5),
+            p95: outcome.latency.value_at_quantile(0.95),
             p99: outcome.latency.value_at_quantile(0.99),
             p999: outcome.latency.value_at_quantile(0.999),
             // Rates, not sums: the time between the readings is not quite the measured time (see `meter.rs`).
@@ -106,9 +116,21 @@ impl Round {
         })
     }
 
+    /// Messages that were due and never answered.
+    pub fn in_vain(&self) -> u64 {
+        self.due.saturating_sub(self.messages)
+    }
+
     /// What speaks against the figures, and what went wrong, in words; none where nothing does.
     pub fn remark(&self) -> Option<String> {
         let mut words: Vec<String> = self.doubts.iter().map(|doubt| doubt_in_words(*doubt)).collect();
+        if self.in_vain() > 0 {
+            let waited = self.longest_in_vain.map_or(String::new(), |longest| format!(", for up to {longest:.2?}"));
+            words.push(format!(
+                "latencies are of {} of {} messages: the others waited in vain{waited}",
+                self.messages, self.due
+            ));
+        }
         if self.lost > 0 {
             words.push(format!("{} datagrams were lost", self.lost));
         }
@@ -144,8 +166,6 @@ fn errors_in_words(errors: &BTreeMap<ErrorKind, u64>) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::time::Duration;
-
     use hdrhistogram::Histogram;
 
     use super::*;
@@ -166,6 +186,7 @@ pub(super) mod tests {
             latency,
             intervals: Vec::new(),
             errors: BTreeMap::new(),
+            longest_in_vain: None,
             lost: Some(0),
             duplicated: None,
             reordered: None,
@@ -177,7 +198,7 @@ pub(super) mod tests {
             held_for: Duration::ZERO,
             rested: Duration::ZERO,
             ended: 0,
-            due: 0,
+            due: messages,
             sent: messages,
             generator_cpu: Duration::from_millis(500),
             idle_polling: None,
@@ -205,6 +226,17 @@ pub(super) mod tests {
         assert_eq!((round.messages_per_second, round.generator_share), (10_000.0, 0.25));
         assert!(round.p50.abs_diff(50_000) < 100 && round.p999.abs_diff(50_000) < 100);
         assert_eq!(round.remark(), None);
+    }
+
+    #[test]
+    fn of_how_many_messages_the_figures_are_is_remarked_where_it_is_not_all() {
+        let lossy = Outcome { due: 20_020, longest_in_vain: Some(Duration::from_millis(1_250)), ..outcome(20_000) };
+        let round = Round::of(1, &lossy, &UNKNOWN, 1).unwrap();
+        assert_eq!(
+            round.remark().unwrap(),
+            "latencies are of 20000 of 20020 messages: the others waited in vain, for up to 1.25s"
+        );
+        assert_eq!((round.in_vain(), Round::of(1, &outcome(5), &UNKNOWN, 1).unwrap().in_vain()), (20, 0));
     }
 
     #[test]

@@ -18,9 +18,12 @@ pub(super) fn round(number: usize, messages_per_second: f64) -> Round {
     let latency = (5e10 / messages_per_second) as u64;
     Round {
         number,
-        messages: messages_per_second as u64 * 5,
+        messages: messages_per_second as u64 * 50,
+        due: messages_per_second as u64 * 50,
+        longest_in_vain: None,
         messages_per_second,
         p50: latency,
+        p95: latency + latency / 2,
         p99: latency * 2,
         p999: latency * 4,
         cpu_per_message: Some(1e9 / messages_per_second),

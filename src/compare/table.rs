@@ -37,7 +37,7 @@ fn write_all(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
     writeln!(text, "\n{}", columns("", "median", "min - max", &ratio, ""))?;
     for metric in Metric::ALL.into_iter().filter(|metric| comparison.has(*metric)) {
         let better = if metric.higher_is_better() { "more" } else { "less" };
-        writeln!(text, "{} ({better} is better)", metric.title())?;
+        writeln!(text, "{} ({better} is better)", comparison.title(metric))?;
         for (server, standing) in comparison.servers.iter().zip(comparison.standings(metric)) {
             writeln!(text, "{}", row(metric, &server.name, &standing))?;
         }

@@ -31,6 +31,9 @@ pub struct Outcome {
     pub intervals: Vec<Interval>,
     /// What went wrong, counted by kind: see [`ErrorKind::name`].
     pub errors: BTreeMap<ErrorKind, u64>,
+    /// How long the message waited that waited longest of those that were due and never answered: from when it was due until it was given
+    /// up, or the run ended. None where all were answered, or it is not known.
+    pub longest_in_vain: Option<Duration>,
     /// Datagrams whose reply did not come within the time-out; 0 on a stream. None where it is not known: in reports that were merged.
     pub lost: Option<u64>,
     /// Replies that came twice. None where that cannot be known.
@@ -210,6 +213,42 @@ pub enum Doubt {
 }
 
 impl Outcome {
+    /// What a run has measured that was never made.
+    pub fn nothing(open_loop: bool) -> Outcome {
+        let empty = || Histogram::new_with_bounds(1, 2, 3).expect("the bounds are constants");
+        Outcome {
+            open_loop,
+            duration: Duration::ZERO,
+            connections: 0,
+            messages: 0,
+            replies_in_time: 0,
+            reply_bytes_in_time: 0,
+            latency: empty(),
+            send_latency: empty(),
+            intervals: Vec::new(),
+            errors: BTreeMap::new(),
+            longest_in_vain: None,
+            lost: Some(0),
+            duplicated: None,
+            reordered: None,
+            corrupt: None,
+            surplus: None,
+            first_bytes: false,
+            late: 0,
+            held: 0,
+            held_for: Duration::ZERO,
+            rested: Duration::ZERO,
+            ended: 0,
+            due: 0,
+            sent: 0,
+            generator_cpu: Duration::ZERO,
+            idle_polling: None,
+            server_cpu: None,
+            interrupted: false,
+            mismatch: None,
+        }
+    }
+
     /// The share of late sends that a run may have, and the share of messages that waited for a connection of this program's.
     pub const LATE_MAX: f64 = 0.01;
 
@@ -298,8 +337,10 @@ pub struct Progress {
     pub connections: usize,
     /// Replies a second since the last look.
     pub messages_per_second: f64,
-    /// The 99th percentile of the measured latencies so far, in nanoseconds; none before there are any.
+    /// The 99th percentile of the measured latencies so far, in nanoseconds; none before there are enough to tell it.
     pub p99: Option<u64>,
+    /// Measured messages that were given up so far.
+    pub in_vain: u64,
     /// Things that went wrong so far.
     pub errors: u64,
 }
@@ -338,6 +379,7 @@ mod tests {
             send_latency: empty(),
             intervals: Vec::new(),
             errors: BTreeMap::new(),
+            longest_in_vain: None,
             lost: Some(0),
             duplicated: Some(0),
             reordered: Some(0),

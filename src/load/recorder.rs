@@ -28,6 +28,10 @@ pub struct Recorder {
     pub replies_in_time: u64,
     /// Their bytes.
     pub reply_bytes_in_time: u64,
+    /// Measured messages that were sent and given up.
+    pub in_vain: u64,
+    /// How long the one of them waited that waited longest, from when it was due; none where none did.
+    pub longest_in_vain: Option<Duration>,
     /// What went wrong.
     pub errors: BTreeMap<ErrorKind, u64>,
     /// All replies, those of the warm-up too.
@@ -61,6 +65,8 @@ impl Recorder {
             send_latency: open_loop.then(|| histogram(3)),
             replies_in_time: 0,
             reply_bytes_in_time: 0,
+            in_vain: 0,
+            longest_in_vain: None,
             errors: BTreeMap::new(),
             replies: 0,
             last_reply: Moment::default(),
@@ -101,6 +107,19 @@ impl Recorder {
                 send_latency.saturating_record(now.nanos_since(flight.sent).max(1));
             }
         }
+    }
+
+    /// A message that was sent is waited for no longer.
+    pub fn gave_up(&mut self, flight: &Flight, now: Moment) {
+        if flight.ticket.measured {
+            self.in_vain += 1;
+            self.waited_in_vain(flight.ticket.due, now);
+        }
+    }
+
+    /// A message that was due then has waited until now, and will not be answered.
+    pub fn waited_in_vain(&mut self, due: Moment, now: Moment) {
+        self.longest_in_vain = self.longest_in_vain.max(Some(now.since(due)));
     }
 
     /// Something went wrong, so many times.
@@ -199,6 +218,17 @@ mod tests {
         recorder.reply(&flight(1_990, 1_990, true), 10, at(2_010));
         assert_eq!((recorder.replies, recorder.replies_in_time, recorder.reply_bytes_in_time), (3, 1, 10));
         assert_eq!(recorder.latency.len(), 1);
+    }
+
+    #[test]
+    fn who_waits_in_vain_waits_since_it_was_due_and_counts_where_it_was_measured() {
+        let mut recorder = Recorder::new(Duration::from_secs(1), true);
+        recorder.measure(at(1_000), at(2_000));
+        recorder.gave_up(&flight(500, 500, false), at(9_000));
+        assert_eq!((recorder.in_vain, recorder.longest_in_vain), (0, None));
+        recorder.gave_up(&flight(1_000, 1_900, true), at(3_000));
+        recorder.gave_up(&flight(1_500, 1_500, true), at(3_000));
+        assert_eq!((recorder.in_vain, recorder.longest_in_vain), (2, Some(Duration::from_secs(2))));
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub struct Objective {
 }
 
 impl Objective {
-    const NAMES: [(&'static str, f64); 6] =
-        [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("p9999", 0.9999), ("max", 1.0)];
+    const NAMES: [(&'static str, f64); 7] =
+        [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999), ("p9999", 0.9999), ("max", 1.0)];
 
     /// The share that a name such as `p99` stands for.
     pub fn quantile(name: &str) -> Option<f64> {
@@ -275,6 +275,7 @@ mod tests {
     fn objectives_have_the_names_of_percentiles() {
         let objective = Objective { quantile: Objective::quantile("p999").unwrap(), latency: Duration::from_millis(2) };
         assert_eq!(objective.to_string(), "p999 within 2ms");
+        assert_eq!(Objective::quantile("p95"), Some(0.95));
         assert_eq!(Objective::quantile("p98"), None);
     }
 }

@@ -37,7 +37,16 @@ impl Report {
     }
 
     fn check_counts(&self) -> Result<(), String> {
-        let optional = [self.held, self.ended, self.lost, self.duplicated, self.reordered, self.corrupt];
+        let optional = [
+            self.held,
+            self.ended,
+            self.lost,
+            self.duplicated,
+            self.reordered,
+            self.corrupt,
+            self.surplus,
+            self.surplus_bytes,
+        ];
         let counts = [self.connections, self.due, self.sent, self.messages, self.replies, self.reply_bytes, self.late];
         let counts = counts.into_iter().chain(optional.into_iter().flatten()).chain(self.errors.values().copied());
         if let Some(count) = counts.chain([self.error_count()]).find(|count| *count > COUNT_MAX) {
@@ -68,6 +77,7 @@ impl Report {
             ("server_cpu_s", self.server_cpu_s.unwrap_or(0.0)),
             ("held_s", self.held_s.unwrap_or(0.0)),
             ("rested_s", self.rested_s.unwrap_or(0.0)),
+            ("in_vain_longest_us", self.in_vain_longest_us.unwrap_or(0.0)),
         ];
         if let Some((name, amount)) = amounts.into_iter().find(|(_, amount)| !(amount.is_finite() && *amount >= 0.0)) {
             return Err(format!("{name} is {amount}"));
@@ -101,6 +111,10 @@ impl Report {
             if !latencies.agrees_with(&Latencies::of(histogram)) {
                 return Err(format!("{name} is not what its histogram says"));
             }
+        }
+        let in_vain = self.due.saturating_sub(self.messages);
+        if let Some(told) = self.in_vain.filter(|told| *told != in_vain) {
+            return Err(format!("in_vain is {told}, and of {} messages {} were answered", self.due, self.messages));
         }
         Ok(())
     }

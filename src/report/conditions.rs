@@ -43,6 +43,11 @@ impl Conditions {
     /// The conditions here and now, for a run of `options` that began at `began`. `command` is the command line, the program's name
     /// included.
     pub fn here(command: impl IntoIterator<Item = String>, options: &Options, began: SystemTime) -> Conditions {
+        Conditions { options: options_by_flag(options), ..Conditions::before(command, began) }
+    }
+
+    /// The same where it is not known yet what the run was to do.
+    pub fn before(command: impl IntoIterator<Item = String>, began: SystemTime) -> Conditions {
         let words: Vec<String> = command.into_iter().collect();
         // A word that holds a zero byte cannot be quoted, and cannot have come from a command line either.
         let command = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "));
@@ -64,8 +69,14 @@ impl Conditions {
                 .and_then(|(soft, _)| Some(soft).filter(|soft| *soft != RLIM_INFINITY)),
             process: std::process::id(),
             began: humantime::format_rfc3339_millis(began).to_string(),
-            options: options_by_flag(options),
+            options: BTreeMap::new(),
         }
+    }
+
+    /// Whether a reply could be any, and nothing said where it ended.
+    pub fn ends_with_first_bytes(&self) -> bool {
+        let option = |flag| self.options.get(flag).map(String::as_str);
+        option("expect") == Some("any") && option("framing") == Some("chunk")
     }
 
     /// When the run began; none where `began` is no time.

@@ -13,19 +13,23 @@ pub fn rows(report: &Report) -> Vec<(String, String)> {
         ("loop", report.pace.name().to_owned()),
         ("connections", human::count(report.connections)),
         ("measured time", human::seconds(report.duration_s)),
-        ("messages", human::count(report.messages)),
+        ("messages due", human::count(report.due)),
+        ("answered", human::count(report.messages)),
+        ("in vain", report.in_vain.map_or(UNKNOWN.to_owned(), human::count)),
+        ("longest in vain", micros(report.in_vain_longest_us)),
+        ("latency until", report.latency_until.name().to_owned()),
         ("messages/s", human::rate(report.messages_per_s)),
         ("bytes/s", human::bytes(report.bytes_per_s)),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect::<Vec<_>>();
-    for (name, latency) in NAMES.into_iter().zip(latencies(&report.latency_us)) {
+    for (name, latency) in NAMES.into_iter().zip(latencies(&report.latency_us, report.messages)) {
         rows.push((name.to_owned(), latency));
     }
     let from_send = match report.pace {
-        Loop::Open => latencies(&report.send_latency_us),
-        Loop::Closed => latencies(&Latencies::default()),
+        Loop::Open => latencies(&report.send_latency_us, report.messages),
+        Loop::Closed => latencies(&Latencies::default(), 0),
     };
     for (name, latency) in NAMES.into_iter().zip(from_send) {
         rows.push((format!("{name} from send"), latency));
@@ -37,6 +41,7 @@ pub fn rows(report: &Report) -> Vec<(String, String)> {
         ("duplicated", known(report.duplicated)),
         ("reordered", known(report.reordered)),
         ("corrupt", known(report.corrupt)),
+        ("surplus bytes", known(report.surplus_bytes)),
         ("sent late", known(Some(report.late).filter(|_| report.pace == Loop::Open))),
         ("held back", known(report.held.filter(|_| report.pace == Loop::Open))),
         ("ended in order", known(report.ended)),
@@ -48,7 +53,12 @@ pub fn rows(report: &Report) -> Vec<(String, String)> {
     rows
 }
 
-/// Latencies in the order of [`NAMES`].
-pub(super) fn latencies(latencies: &Latencies) -> [String; 7] {
-    latencies.values().map(|latency| latency.map_or(UNKNOWN.to_owned(), |micros| human::latency(micros * 1e3)))
+/// Latencies in the order of [`NAMES`]. What so many messages cannot tell is not there.
+pub(super) fn latencies(latencies: &Latencies, messages: u64) -> [String; 8] {
+    latencies.told_by(messages).map(micros)
+}
+
+/// A latency in microseconds.
+pub(super) fn micros(latency: Option<f64>) -> String {
+    latency.map_or(UNKNOWN.to_owned(), |micros| human::latency(micros * 1e3))
 }

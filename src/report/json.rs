@@ -36,8 +36,9 @@ pub fn read(source: impl Read) -> Result<Report, String> {
         }
         None => return Err("is no report: it has no version".to_owned()),
     }
-    let report: Report = serde_json::from_slice(&bytes).map_err(|error| format!("is no report: {error}"))?;
+    let mut report: Report = serde_json::from_slice(&bytes).map_err(|error| format!("is no report: {error}"))?;
     report.check().map_err(|reason| format!("is no report that can be true: {reason}"))?;
+    report.complete();
     Ok(report)
 }
 
@@ -46,7 +47,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::report::runs;
+    use crate::report::{Until, runs};
 
     fn written(report: &Report) -> Value {
         let mut bytes = Vec::new();
@@ -73,8 +74,31 @@ mod tests {
     }
 
     #[test]
+    fn what_an_older_report_does_not_tell_is_read_off_what_it_does() {
+        let new = runs::troubled();
+        let mut old = written(&new);
+        let fields = old.as_object_mut().unwrap();
+        for name in ["in_vain", "in_vain_longest_us", "latency_until", "percentiles_up_to", "surplus", "surplus_bytes"]
+        {
+            assert!(fields.remove(name).is_some(), "{name}");
+        }
+        for name in ["latency_us", "send_latency_us"] {
+            assert!(fields[name].as_object_mut().unwrap().remove("p95").is_some());
+        }
+        let read = |report: &Value| read(report.to_string().as_bytes()).unwrap();
+        let completed = read(&old);
+        assert!((completed.latency_us.p95.unwrap() / new.latency_us.p95.unwrap() - 1.0).abs() < 1e-9);
+        assert!(completed.send_latency_us.p95.is_some());
+        assert_eq!((completed.in_vain, completed.in_vain_longest_us), (Some(9), None), "how long is not known");
+        assert_eq!((completed.percentiles_up_to, completed.surplus), (Some(99.9), None));
+        assert_eq!(completed.latency_until, Until::WholeReply);
+        old["conditions"][0]["options"]["expect"] = "any".into();
+        assert_eq!(read(&old).latency_until, Until::FirstBytes);
+    }
+
+    #[test]
     fn what_cannot_be_true_is_refused_with_the_reason() {
-        let cases: [(&str, Value, &str); 16] = [
+        let cases: [(&str, Value, &str); 20] = [
             ("/version", json!(2), "version 2"),
             ("/version", json!(null), "no version"),
             ("/endpoint", json!(7), "invalid type"),
@@ -87,6 +111,10 @@ mod tests {
             ("/server_cpu_s", json!(-2.0), "server_cpu_s is -2"),
             ("/messages_per_s", json!(1e9), "the counts give"),
             ("/latency_us/p99", json!(1.0), "latency_us is not what"),
+            ("/latency_us/p95", json!(1.0), "latency_us is not what"),
+            ("/in_vain", json!(7), "in_vain is"),
+            ("/in_vain_longest_us", json!(-1.0), "in_vain_longest_us is -1"),
+            ("/surplus_bytes", json!(u64::MAX), "nobody has"),
             ("/histogram", json!("AAAA"), "a histogram cannot be read"),
             ("/valid", json!(false), "contradict"),
             ("/intervals/1/start_s", json!(1e300), "an interval"),

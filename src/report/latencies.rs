@@ -10,6 +10,8 @@ pub struct Latencies {
     pub p50: Option<f64>,
     /// 90 % of them took no longer.
     pub p90: Option<f64>,
+    /// 95 % of them took no longer; none in older reports.
+    pub p95: Option<f64>,
     /// 99 % of them took no longer.
     pub p99: Option<f64>,
     /// 99.9 % of them took no longer.
@@ -26,7 +28,31 @@ pub struct Latencies {
 const MICROSECOND: f64 = 1e3;
 
 /// The names of the figures for a person, in the order of [`Latencies::values`].
-pub const NAMES: [&str; 7] = ["p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"];
+pub const NAMES: [&str; 8] = ["p50", "p90", "p95", "p99", "p99.9", "p99.99", "max", "mean"];
+
+/// How many of them are percentiles: the first ones.
+pub(super) const PERCENTILES: usize = 6;
+
+/// Each of the percentiles as one in how many messages takes longer.
+const RARITIES: [u64; PERCENTILES] = [2, 10, 20, 100, 1_000, 10_000];
+
+/// How many of the figures, from the first on, so many messages can tell that are percentiles: of one in a thousand, fewer than a
+/// thousand messages tell nothing but their slowest.
+fn told(messages: u64) -> usize {
+    RARITIES.iter().filter(|rarity| **rarity <= messages).count()
+}
+
+/// The highest of the percentiles that so many messages can tell: 99, say. None where they can tell none.
+pub fn highest_told(messages: u64) -> Option<f64> {
+    let rarity = *RARITIES[..told(messages)].last()?;
+    Some((100 * rarity - 100) as f64 / rarity as f64)
+}
+
+/// The lowest of the percentiles that so many messages cannot tell, and how many it takes; none where they tell all.
+pub(super) fn first_untold(messages: u64) -> Option<(&'static str, u64)> {
+    let told = told(messages);
+    Some((NAMES[told], *RARITIES.get(told)?))
+}
 
 impl Latencies {
     /// The figures of a histogram of nanoseconds.
@@ -38,6 +64,7 @@ impl Latencies {
         Latencies {
             p50: at(0.5),
             p90: at(0.9),
+            p95: at(0.95),
             p99: at(0.99),
             p999: at(0.999),
             p9999: at(0.9999),
@@ -47,13 +74,22 @@ impl Latencies {
     }
 
     /// The figures in the order of [`NAMES`], in microseconds.
-    pub fn values(&self) -> [Option<f64>; 7] {
-        [self.p50, self.p90, self.p99, self.p999, self.p9999, self.max, self.mean]
+    pub fn values(&self) -> [Option<f64>; 8] {
+        [self.p50, self.p90, self.p95, self.p99, self.p999, self.p9999, self.max, self.mean]
     }
 
-    /// Whether these are the figures of the same histogram, but for what writing and reading decimal numbers takes away.
+    /// The same without the percentiles that so many messages cannot tell.
+    pub fn told_by(&self, messages: u64) -> [Option<f64>; 8] {
+        let mut values = self.values();
+        values[told(messages)..PERCENTILES].fill(None);
+        values
+    }
+
+    /// Whether these are the figures of the same histogram, but for what writing and reading decimal numbers takes away. Older reports
+    /// do not tell p95.
     pub(super) fn agrees_with(&self, other: &Latencies) -> bool {
-        self.values().into_iter().zip(other.values()).all(|pair| match pair {
+        let told = Latencies { p95: self.p95.or(other.p95), ..*self };
+        told.values().into_iter().zip(other.values()).all(|pair| match pair {
             (Some(one), Some(other)) => (one - other).abs() <= one.abs() * 1e-6,
             (None, None) => true,
             _ => false,
@@ -73,9 +109,38 @@ mod tests {
             histogram.record(millisecond * 1_000_000).unwrap();
         }
         let latencies = Latencies::of(&histogram);
-        for (found, expected) in latencies.values().into_iter().zip([50e3, 90e3, 99e3, 100e3, 100e3, 100e3, 50.5e3]) {
+        for (found, expected) in
+            latencies.values().into_iter().zip([50e3, 90e3, 95e3, 99e3, 100e3, 100e3, 100e3, 50.5e3])
+        {
             assert!((found.unwrap() - expected).abs() < expected * 0.001, "{latencies:?}");
         }
         assert!(latencies.agrees_with(&latencies) && !latencies.agrees_with(&Latencies::default()));
+    }
+
+    #[test]
+    fn a_percentile_is_told_where_a_message_lies_above_it() {
+        for (messages, highest, first_untold) in [
+            (0, None, Some(("p50", 2))),
+            (1, None, Some(("p50", 2))),
+            (19, Some(90.0), Some(("p95", 20))),
+            (20, Some(95.0), Some(("p99", 100))),
+            (50, Some(95.0), Some(("p99", 100))),
+            (999, Some(99.0), Some(("p99.9", 1_000))),
+            (1_000, Some(99.9), Some(("p99.99", 10_000))),
+            (10_000, Some(99.99), None),
+        ] {
+            assert_eq!((highest_told(messages), super::first_untold(messages)), (highest, first_untold), "{messages}");
+        }
+        let one = |millis| Some(f64::from(millis) * 1e3);
+        let all = Latencies {
+            p50: one(1),
+            p90: one(2),
+            p95: one(3),
+            p99: one(4),
+            max: one(9),
+            mean: one(5),
+            ..Latencies::default()
+        };
+        assert_eq!(all.told_by(50), [one(1), one(2), one(3), None, None, None, one(9), one(5)]);
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::report::conditions::MEASURED;
 use crate::report::interval::Interval;
 use crate::report::latencies::Latencies;
-use crate::report::{Report, human};
+use crate::report::{Report, human, latencies};
 
 /// The share of the longest run during which all have to have run, for their rates to be added. Machines do not start at the very same
 /// moment, and their clocks differ a little.
@@ -31,6 +31,8 @@ pub fn merge(runs: &[(String, Report)]) -> Result<Report, String> {
     }
     merged.latency_us = Latencies::of(&merged.histogram);
     merged.send_latency_us = Latencies::of(&merged.send_histogram);
+    merged.percentiles_up_to = latencies::highest_told(merged.messages);
+    merged.in_vain = Some(merged.due.saturating_sub(merged.messages));
     merged.intervals = intervals(runs);
     merged.doubts = runs
         .iter()
@@ -98,9 +100,12 @@ fn add(merged: &mut Report, run: &Report) -> Result<(), String> {
         (&mut merged.duplicated, run.duplicated),
         (&mut merged.reordered, run.reordered),
         (&mut merged.corrupt, run.corrupt),
+        (&mut merged.surplus, run.surplus),
+        (&mut merged.surplus_bytes, run.surplus_bytes),
     ] {
         *sum = sum.zip(count).map(|(sum, count)| sum.saturating_add(count));
     }
+    merged.in_vain_longest_us = highest(merged.in_vain_longest_us, run.in_vain_longest_us);
     for (kind, count) in &run.errors {
         let sum = merged.errors.entry(kind.clone()).or_default();
         *sum = sum.saturating_add(*count);
@@ -230,6 +235,16 @@ mod tests {
         assert_eq!(merged.generator_idle_polling_s, None);
         runs.iter_mut().for_each(|(_, run)| run.generator_idle_polling_s = Some(0.25));
         assert_eq!(merge(&runs).unwrap().generator_idle_polling_s, Some(0.5));
+    }
+
+    #[test]
+    fn who_waited_in_vain_is_added_and_the_longest_is_the_longest() {
+        let mut runs = two();
+        (runs[0].1.due, runs[0].1.in_vain_longest_us) = (runs[0].1.due + 5, Some(7e6));
+        (runs[1].1.due, runs[1].1.in_vain_longest_us) = (runs[1].1.due + 2, Some(9e6));
+        let merged = merge(&runs).unwrap();
+        assert_eq!((merged.in_vain, merged.in_vain_longest_us), (Some(7), Some(9e6)));
+        assert_eq!(merged.percentiles_up_to, Some(99.99));
     }
 
     #[test]

@@ -63,6 +63,10 @@ pub struct Report {
     pub sent: u64,
     /// Messages that became due in the measured time and were answered, then or later.
     pub messages: u64,
+    /// Those that became due and were never answered; none in older reports until they are read.
+    pub in_vain: Option<u64>,
+    /// How long the one of them waited that waited longest, from when it was due; none where none did, or it is not known.
+    pub in_vain_longest_us: Option<f64>,
     /// Replies that came within the measured time.
     pub replies: u64,
     /// Bytes of those replies.
@@ -71,6 +75,11 @@ pub struct Report {
     pub messages_per_s: f64,
     /// `reply_bytes` a second.
     pub bytes_per_s: f64,
+    /// What a latency ends with; a whole reply in older reports until they are read.
+    #[serde(default)]
+    pub latency_until: Until,
+    /// The highest of the percentiles below that so many messages can tell, in percent; none where they can tell none.
+    pub percentiles_up_to: Option<f64>,
     /// From when a message was due (in a closed loop: sent) until its reply was there.
     pub latency_us: Latencies,
     /// From when a message was sent until its reply was there.
@@ -85,6 +94,10 @@ pub struct Report {
     pub reordered: Option<u64>,
     /// Wrong replies; none where nothing is checked.
     pub corrupt: Option<u64>,
+    /// How often something came that no message waited for; none where every reply is told apart.
+    pub surplus: Option<u64>,
+    /// How many bytes that was.
+    pub surplus_bytes: Option<u64>,
     /// Messages that left too late through this program's own fault.
     pub late: u64,
     /// Messages that were sent late because this program let a connection wait before it opened it; none where it is not known: in older
@@ -144,6 +157,27 @@ impl Loop {
     }
 }
 
+/// What a latency ends with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    /// The last byte of the reply.
+    #[default]
+    WholeReply,
+    /// The first bytes of the reply, because nothing says when it is whole.
+    FirstBytes,
+}
+
+impl Until {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Until::WholeReply => "whole-reply",
+            Until::FirstBytes => "first-bytes",
+        }
+    }
+}
+
 /// Where a reply was not what it had to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mismatch {
@@ -167,7 +201,7 @@ impl Report {
             *errors.entry(kind.name()).or_default() += count;
         }
         let doubts: Vec<String> = outcome.doubts().into_iter().map(advice::doubt).collect();
-        Report {
+        let mut report = Report {
             version: VERSION,
             endpoint: endpoint.to_owned(),
             pace: if outcome.open_loop { Loop::Open } else { Loop::Closed },
@@ -176,10 +210,14 @@ impl Report {
             due: outcome.due,
             sent: outcome.sent,
             messages: outcome.messages,
+            in_vain: Some(outcome.due.saturating_sub(outcome.messages)),
+            in_vain_longest_us: outcome.longest_in_vain.map(|time| time.as_secs_f64() * 1e6),
             replies: outcome.replies_in_time,
             reply_bytes: outcome.reply_bytes_in_time,
             messages_per_s: outcome.messages_per_second(),
             bytes_per_s: outcome.bytes_per_second(),
+            latency_until: if outcome.first_bytes { Until::FirstBytes } else { Until::WholeReply },
+            percentiles_up_to: latencies::highest_told(outcome.messages),
             latency_us: Latencies::of(&outcome.latency),
             send_latency_us: Latencies::of(&outcome.send_latency),
             errors,
@@ -187,6 +225,8 @@ impl Report {
             duplicated: outcome.duplicated,
             reordered: outcome.reordered,
             corrupt: outcome.corrupt,
+            surplus: outcome.surplus.map(|surplus| surplus.times),
+            surplus_bytes: outcome.surplus.map(|surplus| surplus.bytes),
             late: outcome.late,
             held: Some(outcome.held),
             held_s: Some(outcome.held_for.as_secs_f64()),
@@ -210,7 +250,50 @@ impl Report {
             conditions: vec![conditions],
             histogram: outcome.latency.clone(),
             send_histogram: outcome.send_latency.clone(),
+        };
+        if let Some(reason) = report.nothing_because() {
+            report.measured_nothing(&reason);
         }
+        report
+    }
+
+    /// The report of a run that did not begin, for this reason.
+    pub fn of_no_run(reason: &str, open_loop: bool, endpoint: &str, conditions: Conditions) -> Report {
+        let mut report = Report::new(&Outcome::nothing(open_loop), endpoint, conditions);
+        report.doubts.clear();
+        report.measured_nothing(reason);
+        report
+    }
+
+    fn measured_nothing(&mut self, reason: &str) {
+        self.doubts.push(format!("Nothing was measured: {reason}"));
+        self.valid = false;
+    }
+
+    /// Why nothing was measured; none where something was.
+    pub fn nothing_because(&self) -> Option<String> {
+        match (self.messages, self.interrupted, self.causes()) {
+            (1.., ..) => None,
+            (0, true, _) => Some("it was interrupted before.".to_owned()),
+            (0, false, Some(causes)) => Some(causes),
+            (0, false, None) => Some("no reply came in time (--timeout).".to_owned()),
+        }
+    }
+
+    /// What older reports do not tell, and follows from what they do.
+    fn complete(&mut self) {
+        self.in_vain.get_or_insert(self.due.saturating_sub(self.messages));
+        self.percentiles_up_to = latencies::highest_told(self.messages);
+        self.latency_us.p95 = Latencies::of(&self.histogram).p95;
+        self.send_latency_us.p95 = Latencies::of(&self.send_histogram).p95;
+        if self.conditions.first().is_some_and(Conditions::ends_with_first_bytes) {
+            self.latency_until = Until::FirstBytes;
+        }
+    }
+
+    /// Whether latencies end with the first bytes of a reply.
+    pub fn ends_with_first_bytes(&self) -> bool {
+        self.latency_until == Until::FirstBytes
     }
 
     /// How often something went wrong, of any kind.

@@ -14,17 +14,34 @@ const POINTS_A_NINE: u32 = 20;
 /// From which ratio of the largest to the smallest value on a scale of tenfolds reads better.
 const WIDE: f64 = 20.0;
 
-/// The pictures of these reports. The names stand in the legends where there is more than one report.
+/// The pictures of these reports. The names stand in the legends where there is more than one report. Where nothing was answered there
+/// is nothing to draw but errors.
 pub(super) fn pictures(reports: &[(String, Report)]) -> Vec<LineChart> {
-    let mut pictures = vec![latency_by_percentile(reports)];
+    let has_replies = reports.iter().any(|(_, report)| report.messages > 0);
+    let mut pictures = Vec::new();
+    if has_replies {
+        pictures.push(latency_by_percentile(reports));
+    }
     if reports.iter().any(|(_, report)| report.intervals.len() > 1) {
-        pictures.push(throughput(reports));
-        pictures.push(latency_over_time(reports));
+        if has_replies {
+            pictures.push(throughput(reports));
+            pictures.push(latency_over_time(reports));
+        }
         if reports.iter().any(|(_, report)| report.error_count() > 0) {
             pictures.push(errors(reports));
         }
     }
     pictures
+}
+
+/// What is drawn: latencies, or what is measured in their place.
+fn time(reports: &[(String, Report)]) -> &'static str {
+    let first_bytes = reports.iter().filter(|(_, report)| report.ends_with_first_bytes()).count();
+    match first_bytes {
+        0 => "Latency",
+        count if count == reports.len() => "Time to first bytes",
+        _ => "Latency, or time to first bytes,",
+    }
 }
 
 fn latency_by_percentile(reports: &[(String, Report)]) -> LineChart {
@@ -35,7 +52,7 @@ fn latency_by_percentile(reports: &[(String, Report)]) -> LineChart {
         _ => reports.iter().enumerate().map(|(ink, (name, report))| curve(name, ink, &report.histogram)).collect(),
     };
     LineChart {
-        title: "Latency by percentile".to_owned(),
+        title: format!("{} by percentile", time(reports)),
         note: "At 99, the line tells how long the slowest one in a hundred messages took at least; each step to the right is ten \
                times rarer. A flat line is a server that treats all alike."
             .to_owned(),
@@ -84,6 +101,12 @@ fn throughput(reports: &[(String, Report)]) -> LineChart {
 const STRETCHES: &str =
     "Each point is one stretch of the run, placed when its replies came; where no reply came there is no line.";
 
+/// With fewer replies the 99th percentile of a stretch is its slowest.
+const P99_REPLIES: u64 = 100;
+
+/// What has to be known of stretches with fewer.
+const OF_FEW: &str = "In a stretch of fewer than 100 replies, p99 is the slowest of them.";
+
 /// What is different about merged runs.
 const OF_MERGED: &str = "Of merged runs it shows the highest of theirs.";
 
@@ -100,14 +123,25 @@ fn latency_over_time(reports: &[(String, Report)]) -> LineChart {
                     ..line
                 }));
             }
-            ("Latency over time", series)
+            (format!("{} over time", time(reports)), series)
         }
-        _ => ("99th percentile of latency over time", over_time(reports, |interval| nanoseconds(interval.p99_us))),
+        _ => (
+            format!("{} over time, 99th percentile", time(reports)),
+            over_time(reports, |interval| nanoseconds(interval.p99_us)),
+        ),
     };
+    let has_few = reports
+        .iter()
+        .flat_map(|(_, report)| &report.intervals)
+        .any(|interval| (1..P99_REPLIES).contains(&interval.replies));
     let is_merged = reports.iter().any(|(_, report)| report.conditions.len() > 1);
     LineChart {
-        title: title.to_owned(),
-        note: if is_merged { format!("{STRETCHES} {OF_MERGED}") } else { STRETCHES.to_owned() },
+        title,
+        note: [Some(STRETCHES), has_few.then_some(OF_FEW), is_merged.then_some(OF_MERGED)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" "),
         x: time_axis(),
         y: latency_axis(&series),
         series,
@@ -191,6 +225,27 @@ mod tests {
     fn errors_have_a_picture_where_there_are_any() {
         assert_eq!(one(runs::closed()).len(), 3);
         assert_eq!(one(runs::troubled()).len(), 4);
-        assert_eq!(one(runs::nothing()).len(), 1);
+    }
+
+    #[test]
+    fn where_nothing_was_answered_nothing_is_drawn_but_errors() {
+        assert_eq!(one(runs::nothing()).len(), 0);
+        let interval = Interval { p50_us: None, p99_us: None, max_us: None, replies: 0, ..runs::closed().intervals[0] };
+        let intervals = (0..10).map(|second| Interval { start_s: f64::from(second), errors: 3, ..interval }).collect();
+        let failing = one(Report { intervals, ..runs::nothing() });
+        assert_eq!(failing.iter().map(|picture| &picture.title[..]).collect::<Vec<_>>(), ["Errors over time"]);
+        let both = [("a".to_owned(), runs::closed()), ("b".to_owned(), runs::nothing())];
+        assert_eq!(pictures(&both)[0].title, "Latency by percentile");
+    }
+
+    #[test]
+    fn pictures_of_first_bytes_are_called_that() {
+        let titles: Vec<String> = one(runs::first_bytes()).into_iter().map(|picture| picture.title).collect();
+        assert_eq!(
+            titles,
+            ["Time to first bytes by percentile", "Throughput over time", "Time to first bytes over time"]
+        );
+        let both = [("a".to_owned(), runs::closed()), ("b".to_owned(), runs::first_bytes())];
+        assert_eq!(pictures(&both)[0].title, "Latency, or time to first bytes, by percentile");
     }
 }

@@ -17,9 +17,13 @@ pub fn page(report: &Report) -> String {
         (warnings(None, report))
         @if let Some((heading, steps)) = words::objective(report) { (page::notice(Tone::Caution, &heading, &steps)) }
         (page::figures(&headline_figures(report)))
-        (page::section("Latency", &html! {
-            (latency_table(report))
-            @for note in words::latency_notes(report) { p { (note) } }
+        (page::section(title(report), &html! {
+            @if report.messages == 0 { p { "No message was answered." } }
+            @else {
+                p { (capitalized(&words::of_how_many(report))) "." }
+                (latency_table(report))
+                @for note in words::latency_notes(report) { p { (note) } }
+            }
             (pictures_of(&[(String::new(), report.clone())]))
         }))
         (page::section("Replies and errors", &replies(report)))
@@ -66,30 +70,44 @@ fn warnings(name: Option<&str>, report: &Report) -> Markup {
 
 /// What whoever opens the page wants to know first.
 fn headline_figures(report: &Report) -> Vec<(&'static str, String)> {
-    let latency =
-        |micros: Option<f64>| micros.map_or(figures::UNKNOWN.to_owned(), |micros| human::latency(micros * 1e3));
-    vec![
+    let [p50, _, p95, p99, p999, _, max, _] = figures::latencies(&report.latency_us, report.messages);
+    let names = match report.ends_with_first_bytes() {
+        true => ["first bytes p50", "first bytes p95", "first bytes p99", "first bytes p99.9"],
+        false => ["latency p50", "latency p95", "latency p99", "latency p99.9"],
+    };
+    let mut figures = vec![
         ("messages a second", human::rate(report.messages_per_s)),
         ("data a second", human::bytes(report.bytes_per_s)),
-        ("latency p50", latency(report.latency_us.p50)),
-        ("latency p99", latency(report.latency_us.p99)),
-        ("latency p99.9", latency(report.latency_us.p999)),
-        ("slowest", latency(report.latency_us.max)),
-        ("messages answered", human::count(report.messages)),
+    ];
+    figures.extend(names.into_iter().zip([p50, p95, p99, p999]));
+    figures.extend([
+        ("slowest", max),
+        ("messages answered", format!("{} of {}", human::count(report.messages), human::count(report.due))),
         ("errors", human::count(report.error_count())),
-    ]
+    ]);
+    figures
+}
+
+/// What the section of the latencies is called.
+fn title(report: &Report) -> &'static str {
+    if report.ends_with_first_bytes() { "Time to first bytes" } else { "Latency" }
+}
+
+/// A sentence that begins like one.
+fn capitalized(text: &str) -> String {
+    text.split_at_checked(1).map_or(text.to_owned(), |(first, rest)| first.to_uppercase() + rest)
 }
 
 fn latency_table(report: &Report) -> Markup {
-    let due = figures::latencies(&report.latency_us);
-    let send = figures::latencies(&report.send_latency_us);
+    let due = figures::latencies(&report.latency_us, report.messages);
+    let send = figures::latencies(&report.send_latency_us, report.messages);
     let rows = NAMES.into_iter().zip(due).zip(send).map(|((name, due), send)| match report.pace {
         Loop::Open => vec![name.to_owned(), due, send],
         Loop::Closed => vec![name.to_owned(), due],
     });
     let head = match report.pace {
         Loop::Open => vec!["", "from due time", "from the send"],
-        Loop::Closed => vec!["", "latency"],
+        Loop::Closed => vec!["", words::latency_title(report)],
     };
     page::table(&head.into_iter().map(str::to_owned).collect::<Vec<_>>(), &rows.collect::<Vec<_>>())
 }
@@ -104,6 +122,7 @@ fn replies(report: &Report) -> Markup {
         ("due", human::count(report.due)),
         ("sent", human::count(report.sent)),
         ("answered", human::count(report.messages)),
+        ("in vain", known(report.in_vain)),
         ("lost", known(report.lost)),
         ("duplicated", known(report.duplicated)),
         ("reordered", known(report.reordered)),
@@ -113,6 +132,7 @@ fn replies(report: &Report) -> Markup {
         counts.push(("sent late", human::count(report.late)));
         counts.push(("held back", known(report.held)));
     }
+    counts.extend(report.surplus_bytes.map(|bytes| ("bytes that none waited for", human::count(bytes))));
     let counts: Vec<Vec<String>> = counts.into_iter().map(|(name, count)| vec![name.to_owned(), count]).collect();
     let errors = words::errors(report);
     html! {

@@ -6,9 +6,10 @@ use crate::report::Report;
 use crate::report::latencies::Latencies;
 
 /// The names of the columns of [`Latencies`].
-const LATENCIES: [&str; 7] = ["p50", "p90", "p99", "p999", "p9999", "max", "mean"];
+const LATENCIES: [&str; 8] = ["p50", "p90", "p95", "p99", "p999", "p9999", "max", "mean"];
 
-/// Writes the reports with their names. Figures are in the units of the JSON, and what is not known is empty.
+/// Writes the reports with their names. Figures are in the units of the JSON, and what is not known is empty; so are percentiles that so
+/// few messages cannot tell.
 pub fn write(reports: &[(String, Report)], sink: impl Write) -> io::Result<()> {
     let mut table = csv::Writer::from_writer(sink);
     for (index, (name, report)) in reports.iter().enumerate() {
@@ -37,6 +38,8 @@ fn columns(name: &str, report: &Report) -> Vec<(String, String)> {
         ("due", report.due.to_string()),
         ("sent", report.sent.to_string()),
         ("messages", report.messages.to_string()),
+        ("in_vain", known(report.in_vain)),
+        ("in_vain_longest_us", known(report.in_vain_longest_us)),
         ("replies", report.replies.to_string()),
         ("messages_per_s", report.messages_per_s.to_string()),
         ("bytes_per_s", report.bytes_per_s.to_string()),
@@ -45,6 +48,8 @@ fn columns(name: &str, report: &Report) -> Vec<(String, String)> {
         ("duplicated", known(report.duplicated)),
         ("reordered", known(report.reordered)),
         ("corrupt", known(report.corrupt)),
+        ("surplus", known(report.surplus)),
+        ("surplus_bytes", known(report.surplus_bytes)),
         ("late", report.late.to_string()),
         ("held", known(report.held)),
         ("held_s", known(report.held_s)),
@@ -52,12 +57,14 @@ fn columns(name: &str, report: &Report) -> Vec<(String, String)> {
         ("ended", known(report.ended)),
         ("generator_cpu_s", report.generator_cpu_s.to_string()),
         ("generator_idle_polling_s", known(report.generator_idle_polling_s)),
+        ("latency_until", report.latency_until.name().to_owned()),
+        ("percentiles_up_to", known(report.percentiles_up_to)),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect::<Vec<_>>();
     let mut latencies = |name: &str, latencies: &Latencies| {
-        for (figure, value) in LATENCIES.into_iter().zip(latencies.values()) {
+        for (figure, value) in LATENCIES.into_iter().zip(latencies.told_by(report.messages)) {
             columns.push((format!("{name}_{figure}"), known(value)));
         }
     };

@@ -88,13 +88,15 @@ fn latencies(report: &Report) -> Vec<String> {
     if report.messages == 0 {
         return vec![named("latency", "none: no message was answered")];
     }
-    let from_due = figures::latencies(&report.latency_us);
-    let from_send = figures::latencies(&report.send_latency_us);
+    let from_due = figures::latencies(&report.latency_us, report.messages);
+    let from_send = figures::latencies(&report.send_latency_us, report.messages);
     let open = report.pace == Loop::Open;
+    let title = words::latency_title(report);
     let mut lines = vec![match open {
-        true => format!("{:<NAME$}{:>COLUMN$}{:>COLUMN$}", "latency", "from due time", "from the send"),
-        false => "latency".to_owned(),
+        true => format!("{title:<NAME$}{:>COLUMN$}{:>COLUMN$}", "from due time", "from the send"),
+        false => title.to_owned(),
     }];
+    lines.extend(wrapped(&words::of_how_many(report), 2));
     for ((name, due), send) in NAMES.into_iter().zip(from_due).zip(from_send) {
         let send = if open { format!("{send:>COLUMN$}") } else { String::new() };
         lines.push(format!("  {name:<12}{due:>COLUMN$}{send}"));
@@ -107,7 +109,8 @@ fn latencies(report: &Report) -> Vec<String> {
 fn spread(report: &Report) -> Vec<String> {
     let steps = distribution::steps(&report.histogram);
     let Some(most) = steps.iter().map(|step| step.count).max() else { return Vec::new() };
-    let mut lines = vec![String::new(), "messages by latency (the bars' scale is logarithmic)".to_owned()];
+    let by = if report.ends_with_first_bytes() { "time to first bytes" } else { "latency" };
+    let mut lines = vec![String::new(), format!("messages by {by} (the bars' scale is logarithmic)")];
     for step in &steps {
         // A bar as long as the count would hide the few slow ones, which are what matters.
         let part = (step.count as f64).ln_1p() / (most as f64).ln_1p();
@@ -140,6 +143,9 @@ fn errors(report: &Report) -> Vec<String> {
             known(report.corrupt)
         ),
     ));
+    if let Some(bytes) = report.surplus_bytes.filter(|_| report.surplus.is_some_and(|times| times > 0)) {
+        lines.push(named("surplus", &format!("{} bytes that no message waited for", human::count(bytes))));
+    }
     let errors = words::errors(report);
     if errors.is_empty() {
         lines.push(named("errors", "none"));
@@ -221,6 +227,46 @@ mod tests {
     fn nothing_measured_is_said() {
         let text = text(&runs::nothing());
         assert!(text.contains("no message was answered") && text.contains("refused"), "{text}");
+        assert!(text.contains("\nINVALID: there are no figures.\n  Nothing was measured: 50 refused."), "{text}");
+        let old = Report { valid: true, doubts: Vec::new(), ..runs::nothing() };
+        assert!(
+            super::text(&old).contains("\nINVALID: there are no figures.\n  50 refused."),
+            "so an older report says"
+        );
+    }
+
+    #[test]
+    fn percentiles_say_of_how_many_messages_they_are_and_who_waited_in_vain() {
+        let text = super::text(&runs::troubled());
+        assert!(text.contains("\n  of 4,200 of 4,209 messages; 9 waited in vain, for up to 2.50 s\n"), "{text}");
+        let all = super::text(&runs::stopped_server());
+        assert!(all.contains("\n  of 10,000 of 10,000 messages\n  p50 "), "{all}");
+        let table = side_by_side(&[("a".to_owned(), runs::troubled()), ("b".to_owned(), runs::closed())]);
+        let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+        assert!(row("in vain").split_whitespace().eq(["in", "vain", "9", "0"]), "{table}");
+        assert!(row("longest in vain").contains("2.50 s") && row("p95").contains(" ms"), "{table}");
+    }
+
+    #[test]
+    fn a_percentile_that_so_few_messages_cannot_tell_is_not_told() {
+        let text = super::text(&runs::few());
+        let row = |name: &str| text.lines().find(|line| line.trim_start().starts_with(name)).unwrap().trim().to_owned();
+        assert!(row("p95 ").ends_with("ms") || row("p95 ").ends_with("µs"), "{text}");
+        for name in ["p99 ", "p99.9 ", "p99.99 "] {
+            assert!(row(name).ends_with(figures::UNKNOWN), "{text}");
+        }
+        assert!(text.contains("Fewer than 100 messages cannot tell p99 or a higher percentile"), "{text}");
+        let table = side_by_side(&[("a".to_owned(), runs::few())]);
+        assert!(table.lines().any(|line| line.starts_with("p99 ") && line.ends_with(figures::UNKNOWN)), "{table}");
+    }
+
+    #[test]
+    fn the_time_to_the_first_bytes_is_called_that() {
+        let text = super::text(&runs::first_bytes());
+        assert!(text.contains("time to first bytes, 10.0 s\n") && text.contains("\nfirst bytes\n"), "{text}");
+        assert!(text.contains("messages by time to first bytes") && text.contains("--framing line or len32"), "{text}");
+        assert!(text.contains("\nsurplus       120 bytes that no message waited for\n"), "{text}");
+        assert!(text.contains("INVALID") && !text.contains("\nlatency"), "{text}");
     }
 
     #[test]

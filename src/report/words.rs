@@ -1,6 +1,7 @@
 //! The sentences of a report, which the text and the page have in common.
 
 use crate::load::outcome::Outcome;
+use crate::report::latencies::{self, NAMES, PERCENTILES};
 use crate::report::visible::shortened;
 use crate::report::{Loop, Report, advice, human};
 
@@ -35,9 +36,10 @@ pub(super) fn headline(report: &Report) -> String {
     let option = |flag| report.conditions.first().and_then(|conditions| conditions.options.get(flag));
     let renewed = if option("churn").is_some() { ", a new one for each message" } else { "" };
     let awake = option("busy-poll").map_or(String::new(), |time| format!(", busy poll {}", shortened(time, 20)));
+    let until = if report.ends_with_first_bytes() { ", time to first bytes" } else { "" };
     let duration = human::seconds(report.duration_s);
     format!(
-        "{}: {} loop, {connections}{renewed}{awake}, {duration}{runs}",
+        "{}: {} loop, {connections}{renewed}{awake}{until}, {duration}{runs}",
         shortened(&report.endpoint, 200),
         report.pace.name()
     )
@@ -46,7 +48,13 @@ pub(super) fn headline(report: &Report) -> String {
 /// What has to be known before any figure is read: a heading in capitals, and sentences. What others wrote is in them as it is.
 pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
     let mut warnings = Vec::new();
-    if !report.valid {
+    if report.messages == 0 {
+        let reasons = match (report.doubts.is_empty(), report.nothing_because()) {
+            (true, Some(reason)) => vec![reason],
+            _ => report.doubts.clone(),
+        };
+        warnings.push(("INVALID: there are no figures.", reasons));
+    } else if !report.valid {
         warnings.push(("INVALID: do not trust these figures.", report.doubts.clone()));
     }
     if let Some(mismatch) = &report.mismatch {
@@ -78,7 +86,9 @@ pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
     }
     // What was lost did not wait.
     let lost = report.lost.unwrap_or(0) as f64 / report.duration_s.max(1e-9);
-    if let Some(due) = due_per_second(report).filter(|due| report.messages_per_s + lost < due * KEPT_UP) {
+    if let Some(due) =
+        due_per_second(report).filter(|due| report.messages > 0 && report.messages_per_s + lost < due * KEPT_UP)
+    {
         let sentence = format!(
             "{} messages/s were due and {} were answered in time. The others waited, so the latencies say for how long this went on \
              and not how fast the server is.",
@@ -116,7 +126,8 @@ pub(super) fn ended(report: &Report) -> Option<String> {
 pub(super) fn objective(report: &Report) -> Option<(String, Vec<String>)> {
     let found = report.objective.as_ref()?;
     let limit = human::latency(found.limit_us * 1e3);
-    let percentile = shortened(&found.percentile, 20);
+    let of = if report.ends_with_first_bytes() { " of the time to first bytes" } else { "" };
+    let percentile = format!("{}{of}", shortened(&found.percentile, 20));
     let heading = match found.rate {
         Some(rate) => format!("Highest rate that keeps {percentile} within {limit}: {} messages/s.", human::rate(rate)),
         None => format!("No rate was found that keeps {percentile} within {limit}."),
@@ -155,9 +166,34 @@ fn cpu_time(report: &Report, seconds: f64, idle: Option<f64>, each: Option<f64>)
     words
 }
 
+/// What latencies are called, where they begin a line.
+pub(super) fn latency_title(report: &Report) -> &'static str {
+    if report.ends_with_first_bytes() { "first bytes" } else { "latency" }
+}
+
+/// Of how many messages the latencies are, and what became of the others.
+pub(super) fn of_how_many(report: &Report) -> String {
+    let of = format!("of {} of {} messages", human::count(report.messages), human::count(report.due));
+    match (report.in_vain, report.in_vain_longest_us) {
+        (None | Some(0), _) => of,
+        (Some(in_vain), None) => format!("{of}; {} waited in vain", human::count(in_vain)),
+        (Some(1), Some(longest)) => format!("{of}; 1 waited in vain, for {}", human::latency(longest * 1e3)),
+        (Some(in_vain), Some(longest)) => {
+            format!("{of}; {} waited in vain, for up to {}", human::count(in_vain), human::latency(longest * 1e3))
+        }
+    }
+}
+
 /// What has to be known of the latencies.
 pub(super) fn latency_notes(report: &Report) -> Vec<String> {
     let mut notes = Vec::new();
+    if report.ends_with_first_bytes() {
+        notes.push(
+            "Each time ends with the first bytes of a reply: nothing says when it is whole (--expect any with chunk framing). \
+             --framing line or len32 measures whole replies."
+                .to_owned(),
+        );
+    }
     if report.pace == Loop::Open {
         notes.push(
             "From due time counts what a message waited for its turn while the server was busy with others, as a user would; from \
@@ -165,13 +201,13 @@ pub(super) fn latency_notes(report: &Report) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let (name, needed) = [("p99", 100), ("p99.9", 1_000), ("p99.99", 10_000)]
-        .into_iter()
-        .find(|(_, needed)| report.messages < *needed)
-        .unwrap_or_default();
-    if needed > 0 {
+    if let Some((name, needed)) = latencies::first_untold(report.messages) {
+        let which = match name == NAMES[PERCENTILES - 1] {
+            true => name.to_owned(),
+            false => format!("{name} or a higher percentile"),
+        };
         notes.push(format!(
-            "With fewer than {} messages, {name} and what is above it are the slowest message alone.",
+            "Fewer than {} messages cannot tell {which}: max is the slowest of them.",
             human::count(needed)
         ));
     }

@@ -86,6 +86,9 @@ impl Measured {
     #[track_caller]
     fn assert_consistent(&self) {
         let sent = self.number("sent");
+        assert_eq!(self.count("in_vain"), self.count("due") - self.count("messages"), "{}", self.shown());
+        let waited = self.report["in_vain_longest_us"].as_f64();
+        assert!(waited.is_none() || self.count("in_vain") > 0, "{}", self.shown());
         assert!(self.number("late") <= sent && self.number("messages") <= sent, "{}", self.shown());
         let late = self.number("late") / self.number("sent").max(1.0);
         // What it polled for nothing is no work.
@@ -98,7 +101,8 @@ impl Measured {
         // The figures are rounded in the report, so what lies at a limit is left to the generator.
         let is_saturated = core > 0.99 && server < 0.89 && self.count("messages") > 0;
         let held = self.report["held"].as_u64().unwrap_or(0) as f64 / self.number("sent").max(1.0);
-        if late > 0.011 || is_saturated || held > 0.011 {
+        let is_worth_nothing = self.count("messages") == 0 || self.report["surplus"].as_u64() > Some(0);
+        if late > 0.011 || is_saturated || held > 0.011 || is_worth_nothing {
             assert_eq!(self.report["valid"], false, "{shares}");
         } else if late < 0.009 && held < 0.009 && (core < 0.97 || server > 0.91) {
             assert_eq!(self.report["valid"], true, "{shares}");

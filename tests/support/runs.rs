@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use cooee::address::Address;
 use cooee::load::options::{Options, Pace};
-use cooee::load::outcome::{ErrorKind, Interval, Mismatch, Outcome};
+use cooee::load::outcome::{ErrorKind, Interval, Mismatch, Outcome, Surplus};
 use cooee::load::schedule::Schedule;
 use cooee::load::slo::Objective;
 use cooee::report::Report;
@@ -91,6 +91,7 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
         send_latency,
         intervals: intervals.collect(),
         errors: BTreeMap::new(),
+        longest_in_vain: None,
         lost: Some(0),
         duplicated: Some(0),
         reordered: Some(0),
@@ -177,6 +178,9 @@ pub fn troubled() -> Report {
     }
     outcome.late = 168;
     (outcome.held, outcome.held_for, outcome.ended) = (40, Duration::from_millis(900), 17);
+    outcome.due += 9;
+    outcome.sent += 7;
+    outcome.longest_in_vain = Some(Duration::from_millis(2_500));
     outcome.corrupt = Some(1);
     outcome.duplicated = None;
     outcome.interrupted = true;
@@ -192,6 +196,25 @@ pub fn troubled() -> Report {
     let mut found = Found::new(objective);
     found.steps.push(Step::new(1_000.0, true, objective.judge(1_000.0, &outcome), objective, &outcome));
     Report { objective: Some(found), ..report(&outcome) }
+}
+
+/// A closed loop of 50 messages, one at a time: too few to tell a 99th percentile.
+pub fn few() -> Report {
+    let at = |index: u64| Duration::from_millis(100 * index);
+    let exchanges: Vec<Exchange> = (0..50)
+        .map(|index| Exchange { due: at(index), sent: at(index), answered: at(index) + service_time(index) })
+        .collect();
+    report(&Outcome { connections: 1, ..outcome(false, Duration::from_secs(5), &exchanges) })
+}
+
+/// A closed loop in which nobody knew when a reply was whole, and more came than was waited for.
+pub fn first_bytes() -> Report {
+    let at = |index: u64| Duration::from_millis(index);
+    let exchanges: Vec<Exchange> = (0..10_000)
+        .map(|index| Exchange { due: at(index), sent: at(index), answered: at(index) + service_time(index) })
+        .collect();
+    let outcome = outcome(false, Duration::from_secs(10), &exchanges);
+    report(&Outcome { first_bytes: true, surplus: Some(Surplus { times: 3, bytes: 120 }), corrupt: None, ..outcome })
 }
 
 /// A run against a port where nobody listens.

@@ -25,6 +25,9 @@ const SCAN_REST: Duration = Duration::from_millis(1);
 const LISTEN_MIN: Duration = Duration::from_millis(200);
 const LISTEN_MAX: Duration = Duration::from_secs(1);
 
+/// With fewer messages the 99th percentile is the slowest one.
+const P99_MESSAGES: u64 = 100;
+
 /// So many failures in a row, and no reply between them, are more than bad luck.
 const FAILURES: u32 = 3;
 
@@ -225,7 +228,8 @@ impl Generator {
             done: done.clamp(0.0, 1.0),
             connections: self.open,
             messages_per_second: (self.recorder.replies - replies) as f64 / seconds,
-            p99: (!self.recorder.latency.is_empty()).then(|| self.recorder.latency.value_at_quantile(0.99)),
+            p99: (self.recorder.latency.len() >= P99_MESSAGES).then(|| self.recorder.latency.value_at_quantile(0.99)),
+            in_vain: self.recorder.in_vain,
             errors: self.recorder.error_count(),
         });
     }

@@ -142,6 +142,7 @@ impl Generator {
         let mut lost = 0;
         while let Some(flight) = self.lanes[lane].expire(before) {
             lost += 1;
+            self.recorder.gave_up(&flight, now);
             self.note_failure(now);
             self.counts.lost += u64::from(flight.ticket.measured);
             self.settle(now, orders);

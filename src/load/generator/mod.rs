@@ -72,6 +72,8 @@ pub(super) struct Generator {
     effort: Option<Effort>,
     ended_at: Option<Moment>,
     sent: u64,
+    /// Messages that were due and never sent, once the run is over.
+    due_unsent: u64,
     late: u64,
     /// Messages whose latency holds a wait of this program for a connection, and how long they waited for it.
     held: u64,
@@ -128,6 +130,7 @@ impl Generator {
             effort: None,
             ended_at: None,
             sent: 0,
+            due_unsent: 0,
             late: 0,
             held: 0,
             held_for: Duration::ZERO,
@@ -160,6 +163,7 @@ impl Generator {
 
     /// What it has measured.
     pub(super) fn into_outcome(mut self) -> Outcome {
+        self.note_unanswered();
         let from = self.pacer.measures_from();
         let ended_at = self.ended_at.unwrap_or_default();
         let effort = self.effort.unwrap_or_default();
@@ -177,6 +181,7 @@ impl Generator {
             send_latency: self.recorder.send_latency.unwrap_or_else(|| self.recorder.latency.clone()),
             latency: self.recorder.latency,
             errors: self.recorder.errors,
+            longest_in_vain: self.recorder.longest_in_vain,
             lost: Some(self.counts.lost),
             duplicated: numbered(self.counts.duplicated),
             reordered: numbered(self.counts.reordered),
@@ -188,13 +193,29 @@ impl Generator {
             held_for: self.held_for,
             rested: self.rested,
             ended: self.ended,
-            due: self.sent + self.pacer.unsent(),
+            due: self.sent + self.due_unsent,
             sent: self.sent,
             generator_cpu: effort.cpu,
             idle_polling: self.options.busy_poll.map(|_| effort.idle_polling),
             server_cpu: None,
             interrupted: self.interrupted,
             mismatch: self.mismatch,
+        }
+    }
+
+    /// What is still in flight, or was never sent, has waited until now: where a run was interrupted, or gave up.
+    fn note_unanswered(&mut self) {
+        let now = self.now();
+        for lane in &mut self.lanes {
+            lane.abandon().for_each(|flight| self.recorder.gave_up(&flight, now));
+        }
+        // Tickets come in the order in which they are due, so the first has waited longest. It is due in any case, if not to be had.
+        let unsent = self.pacer.unsent();
+        if unsent > 0 {
+            self.due_unsent = unsent;
+            if let Some(first) = self.pacer.take(now) {
+                self.recorder.waited_in_vain(first.due, now);
+            }
         }
     }
 
@@ -285,7 +306,11 @@ impl Generator {
 
     /// Messages that will not be answered, for their connection ends.
     fn abandon(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
-        let flights = self.lanes[lane].abandon().count() as u64;
+        let mut flights = 0;
+        for flight in self.lanes[lane].abandon() {
+            flights += 1;
+            self.recorder.gave_up(&flight, now);
+        }
         self.recorder.error(ErrorKind::Unanswered, flights, now);
         for _ in 0..flights {
             self.note_failure(now);

@@ -12,6 +12,7 @@
 //! an open loop its schedule says when, and the lane's own deadline in the reactor wakes it. Whoever is late is found out by
 //! [`Lateness`](lateness::Lateness).
 
+pub mod chance;
 pub mod dialer;
 mod effort;
 pub mod exchange;

@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use crate::load::chance;
+use crate::load::outcome::{Doubt, Outcome};
 use crate::report::conditions::MEASURED;
 use crate::report::interval::Interval;
 use crate::report::latencies::Latencies;
-use crate::report::{Report, human, latencies};
+use crate::report::{Report, advice, human, latencies};
 
 /// The share of the longest run during which all have to have run, for their rates to be added. Machines do not start at the very same
 /// moment, and their clocks differ a little.
@@ -39,6 +41,9 @@ pub fn merge(runs: &[(String, Report)]) -> Result<Report, String> {
         .flat_map(|(name, run)| run.doubts.iter().map(move |doubt| format!("{name}: {doubt}")))
         .chain(not_together(runs))
         .collect();
+    if merged.doubts.is_empty() {
+        merged.doubts.extend(late_in_all(&merged));
+    }
     merged.valid = merged.doubts.is_empty();
     merged.check()?;
     Ok(merged)
@@ -155,6 +160,15 @@ fn highest(one: Option<f64>, other: Option<f64>) -> Option<f64> {
         (Some(one), Some(other)) => Some(one.max(other)),
         (one, other) => one.or(other),
     }
+}
+
+/// The doubts about the sum of runs of which none was large enough to be doubted.
+fn late_in_all(merged: &Report) -> impl Iterator<Item = String> + use<> {
+    let of = |count: u64, doubt: fn(f64) -> Doubt| {
+        let shows = chance::shows_more(count, merged.sent, Outcome::LATE_MAX);
+        shows.then(|| advice::doubt(doubt(count as f64 / merged.sent as f64)))
+    };
+    [of(merged.late, Doubt::LateSends), of(merged.held.unwrap_or(0), Doubt::HeldBack)].into_iter().flatten()
 }
 
 /// The doubt that rates were added of runs that did not run at the same time.
@@ -279,6 +293,22 @@ mod tests {
         runs[1].1.conditions[0].began = "2026-11-22T12:00:30Z".to_owned();
         let merged = merge(&runs).unwrap();
         assert!(!merged.valid && merged.doubts[0].contains("at the same time"), "{:?}", merged.doubts);
+    }
+
+    #[test]
+    fn runs_too_small_to_be_doubted_are_doubted_together() {
+        let small = |late, host: &str| {
+            let mut run = runs::closed();
+            (run.sent, run.late, run.conditions[0].host) = (10, late, host.to_owned());
+            run
+        };
+        let merged = |late: [u64; 3]| {
+            let all = ["one", "two", "three"].iter().zip(late).map(|(host, late)| small(late, host));
+            merge(&named(all)).unwrap()
+        };
+        let doubted = merged([1, 1, 1]);
+        assert!(!doubted.valid && doubted.doubts[0].starts_with("10.0 % of the messages"), "{:?}", doubted.doubts);
+        assert!(merged([1, 0, 0]).valid);
     }
 
     #[test]

@@ -16,11 +16,13 @@ use std::time::Duration;
 
 use cooee::address::Address;
 use cooee::compare::command::ServerCommand;
+use cooee::compare::comparison::{Compared, Repeated};
 use cooee::compare::listen_address::Family;
 use cooee::compare::plan::Plan;
 use cooee::compare::{self, Interrupt};
 use cooee::load;
 use cooee::load::options::{End, Options};
+use cooee::load::outcome::Outcome;
 
 /// Interrupts when it is told to.
 #[derive(Default)]
@@ -142,6 +144,102 @@ fn rounds_are_interleaved_and_one_server_runs_at_a_time() {
     assert_eq!(runs(0), [(1, 1.0), (2, 3.0), (3, 5.0)]);
     assert_eq!(runs(1), [(1, 2.0), (2, 4.0), (3, 6.0)]);
     assert!(addresses.into_iter().all(is_stopped));
+}
+
+/// Compares with a generator that changes what came of its n-th run, from 1 on. The n-th run takes n seconds, so that rounds are known by
+/// their figures.
+fn compare_with(plan: &Plan, change: impl Fn(usize, &mut Outcome)) -> Vec<Compared> {
+    let mut runs = 0;
+    let mut load = |options: Options, stop, watch: &mut dyn FnMut(&_)| {
+        let mut outcome = load::run(options, stop, watch)?;
+        runs += 1;
+        outcome.duration = Duration::from_secs(runs as u64);
+        outcome.replies_in_time = 1000;
+        change(runs, &mut outcome);
+        Ok(outcome)
+    };
+    compare::run(plan, &mut load, &mut Caught::default()).unwrap()
+}
+
+/// The numbers of a server's rounds, and of the runs that they come from.
+fn rounds(server: &Compared) -> Vec<(usize, usize)> {
+    server.rounds.iter().map(|round| (round.number, (1000.0 / round.messages_per_second).round() as usize)).collect()
+}
+
+fn late(outcome: &mut Outcome) {
+    outcome.late = outcome.sent;
+}
+
+#[test]
+fn a_doubtful_round_is_measured_again_with_every_server_in_turn() {
+    // The second server of round 2 meets a busy moment.
+    let compared = compare_with(&plan(&["a", "b"], 3), |run, outcome| {
+        if run == 4 {
+            late(outcome);
+        }
+    });
+    assert_eq!(rounds(&compared[0]), [(1, 1), (2, 5), (3, 7)]);
+    assert_eq!(rounds(&compared[1]), [(1, 2), (2, 6), (3, 8)]);
+    assert!(!compared.iter().any(Compared::is_doubtful));
+    assert_eq!(compared[0].repeats, [], "it gave no reason");
+    let [repeat] = &compared[1].repeats[..] else { panic!("{:?}", compared[1].repeats) };
+    assert_eq!((repeat.round, repeat.what), (2, Repeated::Round { attempt: 1 }));
+    assert_eq!(repeat.reason, "100.0 % of the messages left late");
+}
+
+#[test]
+fn doubts_that_do_not_end_end_the_repeats_and_are_told() {
+    let compared = compare_with(&plan(&["a", "b"], 4), |run, outcome| {
+        if run.is_multiple_of(2) {
+            late(outcome);
+        }
+    });
+    // Round 1 three times, and then nobody hopes any more.
+    assert_eq!(rounds(&compared[1]), [(1, 6), (2, 8), (3, 10), (4, 12)]);
+    assert_eq!(compared[1].repeats.len(), 2, "{:?}", compared[1].repeats);
+    assert!(compared[1].is_doubtful() && !compared[0].is_doubtful());
+}
+
+#[test]
+fn an_interrupt_ends_the_repeats() {
+    let mut caught = Caught::default();
+    let flag = caught.0.clone();
+    let mut runs = 0;
+    let mut load = |options: Options, stop, watch: &mut dyn FnMut(&_)| {
+        runs += 1;
+        let mut outcome = load::run(options, stop, watch)?;
+        late(&mut outcome);
+        flag.set(runs == 2);
+        Ok(outcome)
+    };
+    let compared = compare::run(&plan(&["a", "b"], 3), &mut load, &mut caught).unwrap();
+    assert_eq!(runs, 2);
+    assert_eq!(compared.iter().map(|server| server.rounds.len()).collect::<Vec<_>>(), [1, 1]);
+    assert!(compared.iter().all(|server| server.failure.is_none() && server.repeats.is_empty()));
+}
+
+#[test]
+fn a_server_that_does_not_start_at_once_is_started_again_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = folder.path().join("started");
+    let mut plan = plan(&["a"], 2);
+    // As where somebody else took its port meanwhile.
+    let script = format!(
+        "echo x >> {0}; test $(wc -l < {0}) != 2 || exit 3; exec {1} -q serve tcp://127.0.0.1:{{port}}",
+        started.display(),
+        env!("CARGO_BIN_EXE_cooee")
+    );
+    plan.servers = vec![ServerCommand::parse(&format!("a=sh -c '{script}'"), Family::Port).unwrap()];
+    let compared = compare_with(&plan, |_, _| {});
+    assert_eq!(rounds(&compared[0]), [(1, 1), (2, 2)], "{:?}", compared[0].failure);
+    let [repeat] = &compared[0].repeats[..] else { panic!("{:?}", compared[0].repeats) };
+    assert_eq!((repeat.round, repeat.what), (2, Repeated::Start));
+    assert_eq!(repeat.reason, "it ended with exit code 3");
+    // One that never starts is not tried for ever.
+    plan.servers = vec![ServerCommand::parse("a=false {port}", Family::Port).unwrap()];
+    let compared = compare_with(&plan, |_, _| {});
+    assert_eq!(compared[0].failure.as_ref().unwrap().round, 1);
+    assert_eq!(compared[0].repeats.len(), 1);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a comparison has shown.
 
+use std::collections::BTreeSet;
+
 use crate::compare::command::ServerCommand;
 use crate::compare::metric::Metric;
 use crate::compare::round::Round;
@@ -41,8 +43,53 @@ pub struct Compared {
     pub command: String,
     /// What each round has shown; one that failed or was interrupted is not among them.
     pub rounds: Vec<Round>,
+    /// What was done again of its rounds, in order, and why.
+    pub repeats: Vec<Repeat>,
     /// Why it was not measured any more.
     pub failure: Option<Failure>,
+}
+
+/// Something that was done again, because what came of it the first time may have been bad luck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The round, counted from 1.
+    pub round: usize,
+    /// What was repeated.
+    pub what: Repeated,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What can be done again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeated {
+    /// The whole round, of every server.
+    Round {
+        /// Which measurement of it does not count, from 1 on.
+        attempt: usize,
+    },
+    /// The start of a process of this server.
+    Start,
+}
+
+impl Repeat {
+    /// What was done again and why, for a person.
+    fn in_words(&self) -> String {
+        match self.what {
+            Repeated::Round { .. } => format!("measured again, because {}", self.reason),
+            Repeated::Start => format!("started again, because {}", self.reason),
+        }
+    }
+}
+
+impl Repeated {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Repeated::Round { .. } => "round",
+            Repeated::Start => "start",
+        }
+    }
 }
 
 /// Why a server was not measured any more.
@@ -70,7 +117,18 @@ pub struct Standing {
 impl Compared {
     /// Nothing yet.
     pub fn new(server: &ServerCommand) -> Compared {
-        Compared { name: server.name.clone(), command: server.text.clone(), rounds: Vec::new(), failure: None }
+        Compared {
+            name: server.name.clone(),
+            command: server.text.clone(),
+            rounds: Vec::new(),
+            repeats: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// What the round of this number has shown.
+    pub fn round(&self, number: usize) -> Option<&Round> {
+        self.rounds.iter().find(|round| round.number == number)
     }
 
     /// Whether it has not failed.
@@ -97,7 +155,7 @@ impl Compared {
             .rounds
             .iter()
             .filter_map(|round| {
-                let other = first.rounds.iter().find(|other| other.number == round.number)?;
+                let other = first.round(round.number)?;
                 Some(metric.of(round)? / metric.of(other)?)
             })
             .collect();
@@ -147,6 +205,16 @@ impl Comparison {
         self.servers.iter().any(Compared::is_doubtful)
     }
 
+    /// How often a round was measured that does not count, because it told of this program.
+    pub fn repeated_rounds(&self) -> usize {
+        let repeats = self.servers.iter().flat_map(|server| &server.repeats);
+        let attempts = repeats.filter_map(|repeat| match repeat.what {
+            Repeated::Round { attempt } => Some((repeat.round, attempt)),
+            Repeated::Start => None,
+        });
+        attempts.collect::<BTreeSet<_>>().len()
+    }
+
     /// What other processes took of the processors, in words, where it is more than [`OTHERS_MAX`] in some round.
     pub fn disturbance(&self) -> Option<String> {
         let rounds = self.servers.iter().flat_map(|server| server.rounds.iter().map(move |round| (server, round)));
@@ -170,8 +238,11 @@ impl Comparison {
     /// What whoever reads the figures has to know of single rounds: the server's name, and the words.
     pub fn remarks(&self) -> Vec<(&str, String)> {
         let of_server = |server: &'_ Compared| {
-            let remarks = server.rounds.iter().filter_map(|round| Some((round.number, round.remark()?)));
-            remarks.map(|(number, remark)| format!("round {number}: {remark}")).collect::<Vec<_>>()
+            let repeats = server.repeats.iter().map(|repeat| (repeat.round, repeat.in_words()));
+            let rounds = server.rounds.iter().filter_map(|round| Some((round.number, round.remark()?)));
+            let mut remarks: Vec<(usize, String)> = repeats.chain(rounds).collect();
+            remarks.sort_by_key(|(number, _)| *number);
+            remarks.into_iter().map(|(number, remark)| format!("round {number}: {remark}")).collect::<Vec<_>>()
         };
         self.servers
             .iter()
@@ -277,6 +348,28 @@ mod tests {
         assert!(comparison.is_doubtful());
         let remark = "round 3: the generator used 99 % of its core and the server was not busy";
         assert_eq!(comparison.remarks(), [("fast", remark.to_owned())]);
+    }
+
+    #[test]
+    fn what_was_done_again_is_told_and_counted_once() {
+        let repeat = |round, what| Repeat { round, what, reason: "of that".to_owned() };
+        let (mut one, mut other) = (server("one", &SLOW), server("other", &FAST));
+        one.repeats = vec![repeat(1, Repeated::Start), repeat(4, Repeated::Round { attempt: 1 })];
+        other.repeats = vec![repeat(4, Repeated::Round { attempt: 1 }), repeat(4, Repeated::Round { attempt: 2 })];
+        other.rounds[1].lost = 3;
+        let comparison = comparison(vec![one, other]);
+        assert_eq!(comparison.repeated_rounds(), 2, "round 4 was measured three times");
+        let again = |name, round: usize, what| (name, format!("round {round}: {what} again, because of that"));
+        let lost = ("other", "round 2: 3 datagrams were lost".to_owned());
+        let expected = [
+            again("one", 1, "started"),
+            again("one", 4, "measured"),
+            lost,
+            again("other", 4, "measured"),
+            again("other", 4, "measured"),
+        ];
+        assert_eq!(comparison.remarks(), expected);
+        assert!(!comparison.is_doubtful());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | `kind` | `"comparison"` |
 //! | `interrupted` | whether it was ended before its time |
 //! | `rounds` | rounds that were to be measured |
+//! | `repeated_rounds` | how often a round was measured that does not count: it told of the generator, and was measured again |
 //! | `transport` | `"tcp"`, `"udp"`, `"unix"` or `"unixgram"` |
 //! | `pinning` | `{"server": [0], "generator": [1]}`: processors; null where nothing was pinned |
 //! | `idle_connections` | connections with which memory was measured; 0 where it was not |
@@ -23,6 +24,8 @@
 //!   `generator_idle_polling_core` (the part of it for which the generator polled for nothing; null where it sleeps),
 //!   `others_on_server_core` and `others_on_generator_core` (what other processes, and other guests of the machine, used of them), `memory_per_idle_connection` (bytes), `doubts`
 //!   (sentences; where there are any, the round tells of the generator and not of the server), `errors {kind: count}` and `lost`.
+//! - `repeats`: what was done again, in order: `{"round": 3, "what": "round", "reason": "..."}`, where this server gave the reason to measure
+//!   the round again, of every server; `"what": "start"`, where its process was started again.
 //! - `summary`: for each of `messages_per_s`, `p50_us`, `p99_us`, `p999_us`, `cpu_us_per_message` and `memory_per_idle_connection` the
 //!   `median`, `min` and `max` over the rounds; `ratio {median min max}` to the first server, within each round; and the `verdict`:
 //!   `"better"`, `"worse"`, `"no difference shown"`, `"too few rounds"` or `"doubtful"`.
@@ -33,7 +36,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::compare::comparison::{Compared, Comparison, Standing};
+use crate::compare::comparison::{Compared, Comparison, Repeat, Standing};
 use crate::compare::metric::Metric;
 use crate::compare::round::{self, Round};
 use crate::compare::summary::Summary;
@@ -50,6 +53,7 @@ struct Document<'a> {
     kind: &'static str,
     interrupted: bool,
     rounds: usize,
+    repeated_rounds: usize,
     transport: &'a str,
     pinning: Option<Pinned<'a>>,
     idle_connections: usize,
@@ -71,6 +75,7 @@ struct Server<'a> {
     command: &'a str,
     failure: Option<Failed<'a>>,
     rounds: Vec<Measured>,
+    repeats: Vec<Again<'a>>,
     summary: BTreeMap<&'static str, Option<Stands>>,
 }
 
@@ -79,6 +84,13 @@ struct Failed<'a> {
     round: usize,
     reason: &'a str,
     output: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Again<'a> {
+    round: usize,
+    what: &'static str,
+    reason: &'a str,
 }
 
 #[derive(Serialize)]
@@ -134,6 +146,7 @@ pub fn render(comparison: &Comparison) -> serde_json::Result<String> {
         kind: "comparison",
         interrupted: comparison.is_interrupted,
         rounds: comparison.rounds,
+        repeated_rounds: comparison.repeated_rounds(),
         transport: &comparison.transport,
         pinning: comparison.pinning.as_ref().map(|(server, generator)| Pinned { server, generator }),
         idle_connections: comparison.idle_connections,
@@ -161,8 +174,13 @@ fn server<'a>(compared: &'a Compared, first: Option<&Compared>) -> Server<'a> {
             output: &failure.output,
         }),
         rounds: compared.rounds.iter().map(measured).collect(),
+        repeats: compared.repeats.iter().map(again).collect(),
         summary: summary.into_iter().collect(),
     }
+}
+
+fn again(repeat: &Repeat) -> Again<'_> {
+    Again { round: repeat.round, what: repeat.what.name(), reason: &repeat.reason }
 }
 
 fn measured(round: &Round) -> Measured {
@@ -223,7 +241,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::compare::comparison::Failure;
+    use crate::compare::comparison::{Failure, Repeated};
     use crate::compare::samples::{comparison, server};
 
     #[test]
@@ -232,7 +250,11 @@ mod tests {
         let mut failed = server("failed", &[200.0]);
         let output = vec!["oh no".to_owned()];
         failed.failure = Some(Failure { round: 2, reason: "it ended".to_owned(), output });
-        let servers = vec![server("one", &rates), server("other", &rates), failed];
+        let mut one = server("one", &rates);
+        let repeat = |what, reason: &str| Repeat { round: 2, what, reason: reason.to_owned() };
+        one.repeats =
+            vec![repeat(Repeated::Start, "it was slow"), repeat(Repeated::Round { attempt: 1 }, "it was late")];
+        let servers = vec![one, server("other", &rates), failed];
         let text = render(&comparison(servers)).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["version"], VERSION);
@@ -241,6 +263,9 @@ mod tests {
         assert_eq!(value["conditions"]["options"]["connections"], "50");
         let [one, other, failed] = [0, 1, 2].map(|index| &value["servers"][index]);
         assert_eq!(one["failure"], Value::Null);
+        let start = json!({"round": 2, "what": "start", "reason": "it was slow"});
+        assert_eq!(one["repeats"], json!([start, {"round": 2, "what": "round", "reason": "it was late"}]));
+        assert_eq!((&value["repeated_rounds"], &other["repeats"]), (&json!(1), &json!([])));
         assert_eq!(one["rounds"][1]["messages_per_s"], 110.0);
         assert_eq!(one["rounds"][0]["latency_us"], json!({"p50": 5e5, "p95": 7.5e5, "p99": 1e6, "p999": 2e6}));
         assert_eq!(one["rounds"][0]["percentiles_up_to"], 99.9);

@@ -11,7 +11,8 @@
 //!   left behind (a heap, a thread pool) would be in the next one's figures. So the rounds are also independent samples of how a server
 //!   starts: the range holds what address layout and luck make of it.
 //! - *Server and generator on one core.* They are pinned apart ([`pinning`]).
-//! - *The generator was the bottleneck.* A round in which it was and the server was not is marked, and nothing is called from it.
+//! - *The generator was the bottleneck.* A round in which it was and the server was not is measured again, if that may have been bad luck
+//!   ([`repeats`]); where it stays so, nothing is called from it.
 //! - *Something else ran.* What other processes take of the two processors is measured, and told where it is much ([`processors`]).
 //! - *Nobody looked at the replies.* Each is checked; a server that answers wrong, or not at all, is not compared.
 //!
@@ -31,6 +32,7 @@ pub mod plan;
 pub mod process;
 pub mod processors;
 pub mod question;
+pub mod repeats;
 pub mod round;
 #[cfg(test)]
 mod samples;
@@ -43,8 +45,10 @@ pub mod verdict;
 use std::io;
 use std::os::unix::net::UnixStream;
 
-use crate::compare::comparison::{Compared, Failure};
+use crate::compare::comparison::{Compared, Failure, Repeat, Repeated};
 use crate::compare::plan::Plan;
+use crate::compare::repeats::Repeats;
+use crate::compare::round::doubts_in_words;
 use crate::compare::trial::Trials;
 use crate::load::options::Options;
 use crate::load::outcome::{Outcome, Progress};
@@ -72,6 +76,13 @@ pub enum Halt {
         /// The last lines of what it wrote.
         output: Vec<String>,
     },
+    /// The server did not get so far as to answer: somebody else may have taken its port, or the machine was busy.
+    NotStarted {
+        /// Why, in words.
+        reason: String,
+        /// The last lines of what it wrote.
+        output: Vec<String>,
+    },
     /// This program failed.
     Broken(io::Error),
 }
@@ -88,23 +99,56 @@ pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> i
     let folder = tempfile::Builder::new().prefix("cooee-compare-").tempdir()?;
     let mut compared: Vec<Compared> = plan.servers.iter().map(Compared::new).collect();
     let mut trials = Trials::new(plan, folder.path(), load, interrupt);
+    let mut repeats = Repeats::for_rounds(plan.rounds);
     for number in 1..=plan.rounds {
-        for (server, compared) in plan.servers.iter().zip(&mut compared).filter(|(_, compared)| compared.is_fit()) {
-            match trials.run(server, number) {
-                Ok(round) => {
-                    let rate = human::rate(round.messages_per_second);
-                    log::info!("round {number} of {}: {}: {rate} messages/s", plan.rounds, visible(&server.name));
-                    compared.rounds.push(round);
-                }
-                Err(Halt::Failed { reason, output }) => {
-                    log::warn!("round {number} of {}: {} failed", plan.rounds, visible(&server.name));
-                    compared.failure = Some(Failure { round: number, reason, output });
-                }
-                Err(Halt::Broken(error)) => return Err(error),
-                // Every trial from here on ends before it begins.
-                Err(Halt::Interrupted) => {}
+        for attempt in 1.. {
+            measure(plan, &mut trials, &mut compared, number)?;
+            let is_doubtful = |server: &Compared| server.round(number).is_some_and(|round| !round.doubts.is_empty());
+            let doubtful: Vec<usize> = (0..compared.len()).filter(|index| is_doubtful(&compared[*index])).collect();
+            if trials.is_interrupted() || !repeats.again(attempt, &doubtful) {
+                break;
             }
+            log::warn!(
+                "round {number} of {} is measured again: the generator was the bottleneck, or late",
+                plan.rounds
+            );
+            take_back(&mut compared, number, attempt);
         }
     }
     Ok(compared)
+}
+
+/// Measures one round of each server that is fit, in turn.
+fn measure(plan: &Plan, trials: &mut Trials<'_, '_>, compared: &mut [Compared], number: usize) -> io::Result<()> {
+    for (server, compared) in plan.servers.iter().zip(compared).filter(|(_, compared)| compared.is_fit()) {
+        let trial = trials.run(server, number);
+        let restarts = trials.take_restarts().into_iter();
+        compared.repeats.extend(restarts.map(|reason| Repeat { round: number, what: Repeated::Start, reason }));
+        match trial {
+            Ok(round) => {
+                let rate = human::rate(round.messages_per_second);
+                log::info!("round {number} of {}: {}: {rate} messages/s", plan.rounds, visible(&server.name));
+                compared.rounds.push(round);
+            }
+            Err(Halt::Failed { reason, output } | Halt::NotStarted { reason, output }) => {
+                log::warn!("round {number} of {}: {} failed", plan.rounds, visible(&server.name));
+                compared.failure = Some(Failure { round: number, reason, output });
+            }
+            Err(Halt::Broken(error)) => return Err(error),
+            // Every trial from here on ends before it begins.
+            Err(Halt::Interrupted) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A round does not count, and is measured again: why, is kept with those who gave the reason.
+fn take_back(compared: &mut [Compared], number: usize, attempt: usize) {
+    for server in compared {
+        let Some(round) = server.rounds.pop_if(|round| round.number == number) else { continue };
+        if !round.doubts.is_empty() {
+            let reason = doubts_in_words(&round.doubts);
+            server.repeats.push(Repeat { round: number, what: Repeated::Round { attempt }, reason });
+        }
+    }
 }

@@ -141,6 +141,11 @@ impl Round {
     }
 }
 
+/// Doubts in words, on one line.
+pub fn doubts_in_words(doubts: &[Doubt]) -> String {
+    doubts.iter().map(|doubt| doubt_in_words(*doubt)).collect::<Vec<_>>().join("; ")
+}
+
 /// A doubt in words.
 pub fn doubt_in_words(doubt: Doubt) -> String {
     match doubt {

@@ -41,7 +41,8 @@ pub(super) fn round(number: usize, messages_per_second: f64) -> Round {
 /// A server with one round for each rate.
 pub(super) fn server(name: &str, rates: &[f64]) -> Compared {
     let rounds = rates.iter().enumerate().map(|(index, rate)| round(index + 1, *rate)).collect();
-    Compared { name: name.to_owned(), command: format!("{name} {{port}}"), rounds, failure: None }
+    let (name, command) = (name.to_owned(), format!("{name} {{port}}"));
+    Compared { name, command, rounds, repeats: Vec::new(), failure: None }
 }
 
 /// A comparison of five rounds of these servers.

@@ -68,10 +68,10 @@ impl Started {
             match question.ask(&self.address, until, &mut goes_on) {
                 Ok(_) => return Ok(()),
                 Err(Refusal::Wrong(reason)) => return Err(self.failed(reason)),
-                Err(Refusal::GivenUp) => return Err(self.ended_or_interrupted()),
+                Err(Refusal::GivenUp) => return Err(not_started(self.ended_or_interrupted())),
                 Err(Refusal::NotYet(reason)) if Instant::now() >= deadline => {
                     let timeout = humantime::format_duration(plan.start_timeout);
-                    return Err(self.failed(format!("it did not answer within {timeout}: {reason}")));
+                    return Err(not_started(self.failed(format!("it did not answer within {timeout}: {reason}"))));
                 }
                 Err(Refusal::NotYet(_)) => thread::sleep(ASK_EVERY),
             }
@@ -89,5 +89,13 @@ impl Started {
     /// The server has failed for this reason; what it wrote at last is told with it.
     pub fn failed(&self, reason: String) -> Halt {
         Halt::Failed { reason, output: self.process.output.last_lines() }
+    }
+}
+
+/// A failure before the server has answered.
+fn not_started(halt: Halt) -> Halt {
+    match halt {
+        Halt::Failed { reason, output } => Halt::NotStarted { reason, output },
+        other => other,
     }
 }

@@ -97,6 +97,13 @@ fn notes(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
         notes
             .push("doubtful: in some round the generator was the bottleneck, or late; so nothing is called".to_owned());
     }
+    let repeated = comparison.repeated_rounds();
+    if repeated > 0 {
+        let times = if repeated == 1 { "once".to_owned() } else { format!("{repeated} times") };
+        notes.push(format!(
+            "a round was measured again {times}, each server in turn: in it the generator was the bottleneck, or late"
+        ));
+    }
     notes.extend(comparison.disturbance());
     for (server, remark) in comparison.remarks() {
         notes.push(format!("{server}, {remark}"));
@@ -144,7 +151,7 @@ fn wrapped(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::comparison::Failure;
+    use crate::compare::comparison::{Failure, Repeat, Repeated};
     use crate::compare::samples::{comparison, server};
 
     #[test]
@@ -174,6 +181,17 @@ mod tests {
         assert_eq!(words.join(" "), "other 103 100 - 110 1.00 (1.00 - 1.00) no difference shown");
         assert!(text.contains("* no difference shown: the two ranges overlap"));
         assert!(!text.contains("doubtful") && !text.contains("too few"));
+    }
+
+    #[test]
+    fn what_was_measured_again_is_told() {
+        let mut one = server("one", &[5.0; 5]);
+        let what = Repeated::Round { attempt: 1 };
+        one.repeats = vec![Repeat { round: 3, what, reason: "9.0 % of the messages left late".to_owned() }];
+        let text = render(&comparison(vec![one, server("other", &[5.0; 5])]));
+        assert!(text.contains("* a round was measured again once, each server in turn"), "{text}");
+        assert!(text.contains("* one, round 3: measured again, because 9.0 % of the messages left late"), "{text}");
+        assert!(!text.contains("doubtful"), "{text}");
     }
 
     #[test]

@@ -15,6 +15,10 @@ use crate::compare::{Halt, Interrupt, Load};
 use crate::processes::meter::Meter;
 use crate::report::visible::visible;
 
+/// How often a server is started that does not get so far as to answer. Once may be bad luck: the port was free when it was looked for, and
+/// somebody else has taken it since; or the machine stood still for as long as the server may take.
+const STARTS: usize = 2;
+
 /// What all trials of a comparison share.
 pub struct Trials<'a, 'l> {
     plan: &'a Plan,
@@ -22,6 +26,8 @@ pub struct Trials<'a, 'l> {
     folder: &'a Path,
     /// How many processes were started.
     started: usize,
+    /// Why servers had to be started again, since somebody asked.
+    restarts: Vec<String>,
     load: &'a mut Load<'l>,
     interrupt: &'a mut dyn Interrupt,
 }
@@ -34,7 +40,15 @@ impl<'a, 'l> Trials<'a, 'l> {
         load: &'a mut Load<'l>,
         interrupt: &'a mut dyn Interrupt,
     ) -> Trials<'a, 'l> {
-        Trials { plan, question: Question::of(&plan.options), folder, started: 0, load, interrupt }
+        Trials {
+            plan,
+            question: Question::of(&plan.options),
+            folder,
+            started: 0,
+            restarts: Vec::new(),
+            load,
+            interrupt,
+        }
     }
 
     /// One trial of `server`, in the round of this number.
@@ -46,12 +60,32 @@ impl<'a, 'l> Trials<'a, 'l> {
         Ok(round)
     }
 
+    /// Why servers had to be started again since the last call.
+    pub fn take_restarts(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.restarts)
+    }
+
+    /// Whether the comparison is to end.
+    pub fn is_interrupted(&mut self) -> bool {
+        self.interrupt.is_caught()
+    }
+
     fn start(&mut self, server: &ServerCommand) -> Result<Started, Halt> {
-        if self.interrupt.is_caught() {
-            return Err(Halt::Interrupted);
+        let mut starts = 0;
+        loop {
+            if self.interrupt.is_caught() {
+                return Err(Halt::Interrupted);
+            }
+            self.started += 1;
+            starts += 1;
+            match start(self.plan, server, &self.question, self.folder, self.started, self.interrupt) {
+                Err(Halt::NotStarted { reason, .. }) if starts < STARTS => {
+                    log::warn!("{} is started again: {}", visible(&server.name), visible(&reason));
+                    self.restarts.push(reason);
+                }
+                ended => return ended,
+            }
         }
-        self.started += 1;
-        start(self.plan, server, &self.question, self.folder, self.started, self.interrupt)
     }
 
     /// What a process of `server` does under load.

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -189,6 +190,18 @@ fn a_server_that_dies_is_told_and_its_successor_is_found() {
     assert!(measured.all_errors() >= 4, "{}", measured.shown());
     assert_eq!(measured.count("corrupt"), 0, "{}", measured.shown());
     assert!(measured.took < SOON, "{}", measured.shown());
+}
+
+#[test]
+fn a_reply_behind_the_time_out_is_none_whenever_its_message_was_sent() {
+    // Every reply comes half a time-out too late. How late a time-out may be noticed is a twentieth of it.
+    let server = FaultyServer::answering(LENGTH, |_, _, message| {
+        thread::sleep(Duration::from_millis(1500));
+        message
+    });
+    let measured = load(&server.url(), &["-c60", "-R20", "-d1s", "--timeout=1s"]);
+    assert_eq!((measured.count("due"), measured.count("messages")), (20, 0), "{}", measured.shown());
+    assert!(measured.errors("timed-out") > 10, "{}", measured.shown());
 }
 
 #[test]

@@ -314,6 +314,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_up_is_too_late_although_one_long_before_was_answered() {
+        let mut lane = lane(0);
+        for number in 0..REMEMBERED {
+            lane.send(TICKET, Moment(number), false);
+            assert_eq!(answers(&mut lane, number), Some(false));
+        }
+        // It is remembered in the place of number 0.
+        lane.send(TICKET, Moment(REMEMBERED), false);
+        assert_eq!(lane.expire(Moment::NEVER).map(|flight| flight.number), Some(REMEMBERED));
+        assert_eq!(lane.arrive(REMEMBERED), Arrival::TooLate);
+    }
+
+    #[test]
     fn a_message_that_did_not_leave_is_sent_again_under_its_number() {
         let mut lane = lane(2);
         assert_eq!(lane.unsend().map(|flight| flight.ticket), Some(TICKET));

@@ -104,6 +104,8 @@ fn size(member: Member) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use procfs::FromRead;
+
     use super::*;
 
     const TICK: u64 = 10_000_000;
@@ -132,6 +134,15 @@ mod tests {
         // Threads, or children, came and went: half a second is missing.
         assert_eq!(use_of(200, &[(1, 500_000_005), (2, 0)]).cpu, Duration::from_secs(1));
         assert_eq!(use_of(102, &[(1, 2 * TICK)]).cpu.as_millis(), 19);
+    }
+
+    #[test]
+    fn what_ended_children_have_used_is_their_parents() {
+        // `proc_pid_stat(5)`: utime, stime, cutime and cstime are the 14th field and those behind it.
+        let line = |fields: &str| format!("1 (server) S 1 1 1 0 -1 0 0 0 0 0 {fields} 20 0 1 0 1 {}", "0 ".repeat(30));
+        let used_of = |fields| used(&Stat::from_read(line(fields).as_bytes()).unwrap());
+        assert_eq!(used_of("1 2 4 8"), 15);
+        assert_eq!(used_of("1 2 -4 -8"), 3, "what the kernel cannot tell is nothing");
     }
 
     #[test]

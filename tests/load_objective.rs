@@ -78,6 +78,36 @@ fn where_no_rate_keeps_it_that_is_said_and_no_success() {
 }
 
 #[test]
+fn a_search_that_cannot_succeed_ends_early_and_tells_what_it_tried() {
+    // One message in flight takes five milliseconds without waiting for another, so no rate is tried at all.
+    let server = slow();
+    let alone = search(&server, "p50=1ms");
+    let found = &alone.report["objective"];
+    assert_eq!(found["closed_loop"]["in_flight"], 1, "{}", alone.shown());
+    assert!(found["closed_loop"]["latency_us"].as_f64() >= Some(5_000.0), "{}", alone.shown());
+    if alone.report["valid"] == true {
+        assert_eq!(found["steps"].as_array().map(Vec::len), Some(0), "{}", alone.shown());
+        assert!(found["reason"].as_str().expect("a reason").contains("One message in flight"), "{}", alone.shown());
+    }
+    // With several, a quarter of the rate shows it: it is no better.
+    let args = ["--slo=p50=1ms", "-c4", "-d1s", "--timeout=500ms"];
+    let measured = Loading::start(&server.url(), &args).finish_within(LONG);
+    let found = &measured.report["objective"];
+    let steps = found["steps"].as_array().unwrap_or_else(|| panic!("no steps: {}", measured.shown()));
+    assert!(found["rate"].is_null() && !steps.is_empty(), "{}", measured.shown());
+    if !steps.iter().any(is_too_slow) {
+        assert!(steps.len() <= 3, "{}", measured.shown());
+        assert!(found["reason"].as_str().expect("a reason").contains("no better"), "{}", measured.shown());
+    }
+    // A person reads the same.
+    let ran = run(&mut cooee(&["load", "--slo=p50=1ms", "-d1s", &server.url()]), b"");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    for words in ["No rate was found", "closed loop, 1 in flight: ", "no rate keeps it"] {
+        assert!(said.contains(words) || ran.code == Some(3), "'{words}': {ran:?}");
+    }
+}
+
+#[test]
 fn an_objective_that_makes_no_sense_is_refused() {
     for objective in ["", "p99", "p99=", "p98=1ms", "p99=0", "p99=fast", "99=1ms"] {
         let ran = run(&mut cooee(&["load", "--slo", objective, "127.0.0.1:9"]), b"");

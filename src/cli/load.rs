@@ -128,7 +128,12 @@ impl Runs {
     fn report(&mut self, options: &Options) -> Result<Report, Failure> {
         let began = SystemTime::now();
         let outcome = self.outcome(options)?;
-        Ok(Report::new(&outcome, &self.target.text, Conditions::here(command_line(), options, began)))
+        Ok(self.report_of(&outcome, options, began))
+    }
+
+    /// What a run has shown that was asked for this, and began then.
+    fn report_of(&self, outcome: &Outcome, options: &Options, began: SystemTime) -> Report {
+        Report::new(outcome, &self.target.text, Conditions::here(command_line(), options, began))
     }
 
     /// Searches the highest rate that keeps `objective`. The report is that of the run that confirms it; of the last run, where there
@@ -141,11 +146,13 @@ impl Runs {
         };
         let short = Options { end: End::After((duration / STEP_PART).clamp(STEP_MIN, STEP_MAX)), ..options.clone() };
         let at = |options: &Options, rate| Options { pace: Pace::Open(Schedule::steady(rate)), ..options.clone() };
-        let probe = self.report(&short)?;
-        log::info!("a closed loop gets {:.0} replies a second: searching below that", probe.messages_per_s);
-        let mut search = Search::new(probe.messages_per_s);
-        let mut found = Found::new(objective);
-        let mut last = probe;
+        let began = SystemTime::now();
+        let closed = self.outcome(&short)?;
+        log::info!("a closed loop gets {:.0} replies a second: searching below that", closed.messages_per_second());
+        let in_flight = options.connections.saturating_mul(options.pipeline);
+        let mut search = Search::below(&closed, in_flight, objective);
+        let mut found = Found::after(&closed, in_flight, objective);
+        let mut last = self.report_of(&closed, &short, began);
         while last.messages > 0 && !self.interrupt.is_caught() {
             let (rate, confirms) = match search.next() {
                 Next::Step(rate) => (rate, false),
@@ -154,7 +161,10 @@ impl Runs {
                     found.rate = Some(rate);
                     break;
                 }
-                Next::NotFound => break,
+                Next::NotFound(why) => {
+                    found.reason = Some(why.to_string());
+                    break;
+                }
             };
             let options = at(if confirms { options } else { &short }, rate);
             let began = SystemTime::now();
@@ -166,12 +176,12 @@ impl Runs {
             if confirms {
                 search.confirm(rate, verdict)
             } else {
-                search.step(rate, verdict)
+                search.step(rate, verdict, objective.miss(rate, verdict, &outcome))
             }
             let step = Step::new(rate, confirms, verdict, objective, &outcome);
             log::info!("{step}");
             found.steps.push(step);
-            last = Report::new(&outcome, &self.target.text, Conditions::here(command_line(), &options, began));
+            last = self.report_of(&outcome, &options, began);
         }
         last.objective = Some(found);
         Ok(last)

@@ -366,10 +366,11 @@ pub enum Stage {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn outcome() -> Outcome {
+    /// An open loop of ten seconds that nothing speaks against.
+    pub(in crate::load) fn outcome() -> Outcome {
         let empty = || Histogram::new(3).expect("a number of digits");
         let mut latency = empty();
         latency.record(1_000).expect("it resizes itself");

@@ -25,8 +25,12 @@ const DOUBTS_MAX: u32 = 2;
 const CONFIRMATIONS_MAX: u32 = 4;
 const LOWER: f64 = 0.9;
 
-/// The part of the rate that has to be answered within the measured time.
+/// The part of the rate that has to be answered within the measured time, but for one message that is on its way when that ends.
 const KEPT_UP: f64 = 0.99;
+const ON_ITS_WAY: u64 = 1;
+
+/// A lower rate is no better where it misses the objective by this part of what the higher one did, or more.
+const NO_BETTER: f64 = 0.9;
 
 /// With fewer messages than this a run says nothing of any percentile.
 const MESSAGES_MIN: u64 = 10;
@@ -62,7 +66,7 @@ impl Objective {
             Verdict::Doubtful
         } else if outcome.errors.values().any(|count| *count > 0) || outcome.lost.unwrap_or(0) > 0 {
             Verdict::Errors
-        } else if outcome.messages_per_second() < rate * KEPT_UP {
+        } else if answered(outcome) < rate * KEPT_UP {
             Verdict::FellBehind
         } else if u128::from(outcome.latency.value_at_quantile(self.quantile)) > self.latency.as_nanos() {
             Verdict::TooSlow
@@ -72,6 +76,37 @@ impl Objective {
             Verdict::Kept
         }
     }
+}
+
+impl Objective {
+    /// By how much a run at `rate` that ended with `verdict` missed the objective, so that two rates can be compared: of how much there is
+    /// too much, as a part of what would be kept. 0 where there is no such figure.
+    pub fn miss(&self, rate: f64, verdict: Verdict, outcome: &Outcome) -> f64 {
+        match verdict {
+            Verdict::TooSlow => {
+                let latency = outcome.latency.value_at_quantile(self.quantile) as f64;
+                latency / (self.latency.as_nanos() as f64).max(1.0) - 1.0
+            }
+            Verdict::FellBehind => 1.0 - answered(outcome) / rate,
+            Verdict::Errors => {
+                let wrong = outcome.errors.values().sum::<u64>() + outcome.lost.unwrap_or(0);
+                wrong as f64 / outcome.due.max(1) as f64
+            }
+            Verdict::Kept | Verdict::TooFew | Verdict::Surplus | Verdict::Doubtful => 0.0,
+        }
+    }
+
+    /// Whether a closed loop with so many messages in flight shows that no rate keeps the objective: one message alone, that waits for no
+    /// other, takes too long already.
+    fn is_missed_alone(&self, closed: &Outcome, in_flight: usize) -> bool {
+        let tells = in_flight == 1 && closed.messages >= MESSAGES_MIN && closed.doubts().is_empty();
+        tells && u128::from(closed.latency.value_at_quantile(self.quantile)) > self.latency.as_nanos()
+    }
+}
+
+/// Replies a second, as if those were among them that came right behind the end.
+fn answered(outcome: &Outcome) -> f64 {
+    (outcome.replies_in_time + ON_ITS_WAY) as f64 / outcome.duration.as_secs_f64().max(1e-9)
 }
 
 impl fmt::Display for Objective {
@@ -87,7 +122,7 @@ pub enum Verdict {
     Kept,
     /// Replies took too long.
     TooSlow,
-    /// The server answered less than it was sent.
+    /// Fewer messages were answered than were due.
     FellBehind,
     /// Something went wrong, or was lost.
     Errors,
@@ -104,7 +139,7 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Verdict::Kept => "kept",
             Verdict::TooSlow => "too slow",
-            Verdict::FellBehind => "the server fell behind",
+            Verdict::FellBehind => "fewer were answered than were due",
             Verdict::Errors => "errors",
             Verdict::TooFew => "too few messages to tell: it needs a longer --duration",
             Verdict::Surplus => "more came than was asked for: replies cannot be told apart",
@@ -122,8 +157,40 @@ pub enum Next {
     Confirm(f64),
     /// This rate was confirmed.
     Found(f64),
-    /// No rate that was tried was kept.
-    NotFound,
+    /// No rate is kept.
+    NotFound(Why),
+}
+
+/// Why a search ended without a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// One message in flight at a time takes too long already.
+    OneAlone,
+    /// A far lower rate was no better.
+    NoBetter,
+    /// There are too few messages at a rate that might be kept.
+    TooFew,
+    /// The server sends more than it is asked for, at any rate.
+    Surplus,
+    /// The lowest rate that was tried was not kept either.
+    Lowest,
+    /// What short runs kept, runs of full length did not.
+    NotConfirmed,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::OneAlone => "One message in flight at a time takes longer already: no rate keeps it.",
+            Why::NoBetter => "A quarter of the rate was no better: what is missed does not come from the rate.",
+            Why::TooFew => {
+                "At a rate that may be kept there are too few messages to tell: it needs a longer --duration."
+            }
+            Why::Surplus => "More came than was asked for, so replies cannot be told apart, at any rate.",
+            Why::Lowest => "The lowest rate that was tried did not keep it either.",
+            Why::NotConfirmed => "What short runs kept, runs of full length did not.",
+        })
+    }
 }
 
 /// The state of a search.
@@ -139,19 +206,40 @@ pub struct Search {
     doubts: u32,
     confirmations: u32,
     confirmed: Option<bool>,
+    /// The last rate that was not kept, before one was: the rate, how it ended, by how much it missed.
+    missed: Option<(f64, Verdict, f64)>,
+    hopeless: Option<Why>,
 }
 
 impl Search {
+    /// A search below what a closed loop with so many messages in flight has shown.
+    pub fn below(closed: &Outcome, in_flight: usize, objective: Objective) -> Search {
+        let hopeless = objective.is_missed_alone(closed, in_flight).then_some(Why::OneAlone);
+        Search { hopeless, ..Search::new(closed.messages_per_second()) }
+    }
+
     /// A search below `capacity`, in messages a second.
-    pub fn new(capacity: f64) -> Search {
-        Search { kept: 0.0, failed: capacity, steps: 0, doubts: 0, confirmations: 0, confirmed: None }
+    fn new(capacity: f64) -> Search {
+        Search {
+            kept: 0.0,
+            failed: capacity,
+            steps: 0,
+            doubts: 0,
+            confirmations: 0,
+            confirmed: None,
+            missed: None,
+            hopeless: None,
+        }
     }
 
     /// What to run next.
     pub fn next(&self) -> Next {
+        if let Some(why) = self.hopeless {
+            return Next::NotFound(why);
+        }
         match self.confirmed {
             Some(true) => return Next::Found(self.kept),
-            Some(false) if self.confirmations >= CONFIRMATIONS_MAX => return Next::NotFound,
+            Some(false) if self.confirmations >= CONFIRMATIONS_MAX => return Next::NotFound(Why::NotConfirmed),
             Some(false) => return Next::Confirm(self.kept),
             None => {}
         }
@@ -159,7 +247,7 @@ impl Search {
             return match self.steps {
                 0 => Next::Step(self.failed / 2.0),
                 1..DOWN_MAX => Next::Step(self.failed * DOWN),
-                _ => Next::NotFound,
+                _ => Next::NotFound(Why::Lowest),
             };
         }
         if self.steps >= HALVINGS_MAX || self.failed / self.kept <= CLOSE_ENOUGH {
@@ -168,8 +256,8 @@ impl Search {
         Next::Step((self.kept + self.failed) / 2.0)
     }
 
-    /// A short run at `rate` ended so.
-    pub fn step(&mut self, rate: f64, verdict: Verdict) {
+    /// A short run at `rate` ended so, and missed the objective by so much: see [`Objective::miss`].
+    pub fn step(&mut self, rate: f64, verdict: Verdict, miss: f64) {
         if self.tells_nothing(verdict) {
             return;
         }
@@ -177,9 +265,20 @@ impl Search {
         self.steps = if is_first { 0 } else { self.steps + 1 };
         match verdict {
             Verdict::Kept => self.kept = self.kept.max(rate),
-            // There are still fewer at a lower rate; and a server that sends too much does so at any.
-            Verdict::TooFew | Verdict::Surplus => self.steps = DOWN_MAX,
+            // There are still fewer at a lower rate.
+            Verdict::TooFew if self.kept == 0.0 => self.hopeless = Some(Why::TooFew),
+            Verdict::Surplus => self.hopeless = Some(Why::Surplus),
             _ => self.failed = self.failed.min(rate),
+        }
+        if self.kept == 0.0 && verdict != Verdict::Doubtful {
+            let before = self.missed.replace((rate, verdict, miss));
+            let is_no_better = before.is_some_and(|(higher, ended, missed)| {
+                // What another such step could win would not be enough.
+                rate <= higher * DOWN && verdict == ended && miss >= missed * NO_BETTER && miss > 1.0 - NO_BETTER
+            });
+            if is_no_better {
+                self.hopeless.get_or_insert(Why::NoBetter);
+            }
         }
     }
 
@@ -213,7 +312,8 @@ mod tests {
         let verdict = |rate: f64, limit: f64| if rate <= limit { Verdict::Kept } else { Verdict::TooSlow };
         for runs in 0..100 {
             match search.next() {
-                Next::Step(rate) => search.step(rate, verdict(rate, limit)),
+                // The lower the rate, the less it misses.
+                Next::Step(rate) => search.step(rate, verdict(rate, limit), rate),
                 Next::Confirm(rate) => search.confirm(rate, verdict(rate, confirmed)),
                 end => return (end, runs),
             }
@@ -237,22 +337,99 @@ mod tests {
         let (end, _) = search(100_000.0, 80_000.0, 70_000.0);
         let Next::Found(rate) = end else { panic!("{end:?}") };
         assert!(rate <= 70_000.0 && rate > 60_000.0);
-        assert_eq!(search(100_000.0, 80_000.0, 0.0).0, Next::NotFound);
-        assert_eq!(search(100_000.0, 0.0, 0.0).0, Next::NotFound);
+        assert_eq!(search(100_000.0, 80_000.0, 0.0).0, Next::NotFound(Why::NotConfirmed));
+        assert_eq!(search(100_000.0, 0.0, 0.0), (Next::NotFound(Why::Lowest), DOWN_MAX));
     }
 
     #[test]
     fn a_rate_with_hardly_a_message_is_not_searched_for() {
         let mut search = Search::new(10.0);
-        search.step(5.0, Verdict::TooFew);
-        assert_eq!(search.next(), Next::NotFound);
+        search.step(5.0, Verdict::TooFew, 0.0);
+        assert_eq!(search.next(), Next::NotFound(Why::TooFew));
+    }
+
+    /// What comes after two steps down that ended so, each with what it missed the objective by.
+    fn after(first: (Verdict, f64), second: (Verdict, f64)) -> Next {
+        let mut search = Search::new(100_000.0);
+        search.step(50_000.0, first.0, first.1);
+        assert_eq!(search.next(), Next::Step(12_500.0));
+        search.step(12_500.0, second.0, second.1);
+        search.next()
+    }
+
+    #[test]
+    fn where_a_far_lower_rate_is_no_better_the_search_ends() {
+        let (slow, errors, behind) = (Verdict::TooSlow, Verdict::Errors, Verdict::FellBehind);
+        let end = Next::NotFound(Why::NoBetter);
+        assert_eq!(after((slow, 4.0), (slow, 4.1)), end);
+        assert_eq!(after((slow, 4.0), (slow, 3.7)), end);
+        assert_eq!(after((errors, 0.5), (errors, 0.5)), end);
+        assert_eq!(after((behind, 0.3), (behind, 0.3)), end);
+        let on = Next::Step(3_125.0);
+        assert_eq!(after((slow, 4.0), (slow, 3.0)), on, "the rate matters");
+        assert_eq!(after((slow, 0.1), (slow, 0.09)), on, "it is close enough for luck");
+        assert_eq!(after((behind, 0.5), (slow, 4.0)), on, "the one was overload");
+        assert_eq!(after((errors, 0.5), (slow, 4.0)), on);
+        assert_eq!(after((slow, 4.0), (Verdict::Kept, 0.0)), Next::Step(31_250.0));
+    }
+
+    #[test]
+    fn steps_up_end_no_search() {
+        let mut search = Search::new(100_000.0);
+        search.step(50_000.0, Verdict::Kept, 0.0);
+        search.step(75_000.0, Verdict::TooSlow, 4.0);
+        search.step(62_500.0, Verdict::TooSlow, 4.0);
+        assert_eq!(search.next(), Next::Step(56_250.0));
+        search.step(56_250.0, Verdict::TooFew, 0.0);
+        assert!(matches!(search.next(), Next::Step(_)), "it is not kept, and no more");
+    }
+
+    /// A run of a second in which so many messages took so many milliseconds each.
+    fn outcome(messages: u64, millis: u64) -> Outcome {
+        let mut outcome = crate::load::outcome::tests::outcome();
+        outcome.latency.reset();
+        outcome.latency.record_n(millis * 1_000_000, messages).unwrap();
+        (outcome.messages, outcome.replies_in_time, outcome.due, outcome.sent) =
+            (messages, messages, messages, messages);
+        (outcome.duration, outcome.generator_cpu) = (Duration::from_secs(1), Duration::from_millis(1));
+        outcome
+    }
+
+    const FAST: Objective = Objective { quantile: 0.5, latency: Duration::from_millis(4) };
+
+    #[test]
+    fn one_message_that_takes_too_long_alone_ends_the_search_before_it_begins() {
+        let next = |messages, millis, in_flight| Search::below(&outcome(messages, millis), in_flight, FAST).next();
+        assert_eq!(next(200, 5, 1), Next::NotFound(Why::OneAlone));
+        assert_eq!(next(200, 5, 2), Next::Step(100.0), "they wait for each other");
+        assert_eq!(next(200, 3, 1), Next::Step(100.0));
+        assert_eq!(next(9, 5, 1), Next::Step(4.5), "too few to tell");
+    }
+
+    #[test]
+    fn a_run_is_judged_by_what_was_answered_and_how_soon() {
+        let judged = |rate, outcome: &Outcome| {
+            let verdict = FAST.judge(rate, outcome);
+            (verdict, FAST.miss(rate, verdict, outcome))
+        };
+        assert_eq!(judged(20.0, &outcome(20, 3)), (Verdict::Kept, 0.0));
+        assert_eq!(judged(20.0, &outcome(19, 3)), (Verdict::Kept, 0.0), "the last one was on its way");
+        assert_eq!(judged(20.0, &outcome(18, 3)).0, Verdict::FellBehind);
+        let (verdict, miss) = judged(20.0, &outcome(20, 12));
+        assert!(verdict == Verdict::TooSlow && (miss - 2.0).abs() < 0.01, "{miss}");
+        let lossy = Outcome { lost: Some(5), ..outcome(20, 3) };
+        assert_eq!(judged(20.0, &lossy), (Verdict::Errors, 0.25));
+        assert_eq!(judged(9.0, &outcome(9, 3)).0, Verdict::TooFew);
+        let late = |late| Outcome { late, ..outcome(20, 3) };
+        assert_eq!(judged(20.0, &late(1)).0, Verdict::Kept, "one late message of twenty is chance");
+        assert_eq!(judged(20.0, &late(3)).0, Verdict::Doubtful);
     }
 
     #[test]
     fn a_server_that_sends_more_than_it_is_asked_for_is_not_searched() {
         let mut search = Search::new(1_000.0);
-        search.step(500.0, Verdict::Surplus);
-        assert_eq!(search.next(), Next::NotFound);
+        search.step(500.0, Verdict::Surplus, 0.0);
+        assert_eq!(search.next(), Next::NotFound(Why::Surplus));
     }
 
     #[test]
@@ -260,13 +437,13 @@ mod tests {
         let mut search = Search::new(1_000.0);
         for _ in 0..DOUBTS_MAX {
             assert_eq!(search.next(), Next::Step(500.0));
-            search.step(500.0, Verdict::Doubtful);
+            search.step(500.0, Verdict::Doubtful, 0.0);
         }
         assert_eq!(search.next(), Next::Step(500.0));
-        search.step(500.0, Verdict::Kept);
+        search.step(500.0, Verdict::Kept, 0.0);
         assert_eq!(search.next(), Next::Step(750.0));
         for _ in 0..=DOUBTS_MAX {
-            search.step(750.0, Verdict::Doubtful);
+            search.step(750.0, Verdict::Doubtful, 0.0);
         }
         assert_eq!(search.next(), Next::Step(625.0), "at some time it is taken for what it says");
     }

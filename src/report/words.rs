@@ -132,7 +132,12 @@ pub(super) fn objective(report: &Report) -> Option<(String, Vec<String>)> {
         Some(rate) => format!("Highest rate that keeps {percentile} within {limit}: {} messages/s.", human::rate(rate)),
         None => format!("No rate was found that keeps {percentile} within {limit}."),
     };
-    let mut sentences: Vec<String> = found.steps.iter().map(|step| shortened(&step.to_string(), 200)).collect();
+    let mut sentences: Vec<String> = Vec::new();
+    if found.rate.is_none() {
+        sentences.extend(found.closed_loop.as_ref().map(ToString::to_string));
+    }
+    sentences.extend(found.steps.iter().map(|step| shortened(&step.to_string(), 200)));
+    sentences.extend(found.reason.as_ref().map(|reason| shortened(reason, 200)));
     sentences.extend(found.generator_limit().map(|rate| {
         format!(
             "At {} messages/s this program was too slow for its schedule, or its machine too busy: the server may do more.",

@@ -67,6 +67,20 @@ fn a_person_is_told_that_the_run_is_invalid_and_why() {
 }
 
 #[test]
+fn ten_messages_show_nothing_and_that_is_said() {
+    let server = Server::start(&[]);
+    // In 90 ms one message is due at the most: it is late, and the run is what it was.
+    let loading = Loading::start(&server.url("tcp"), &["-R10", "-d1s"]);
+    let measured = stop_generator(&server, loading, Duration::from_millis(90));
+    if measured.count("late") <= 1 {
+        assert_eq!((&measured.report["valid"], measured.ran.code), (&true.into(), Some(0)), "{}", measured.shown());
+    }
+    let ran = run(&mut cooee(&["load", "--warmup=0s", "-R10", "-d1s", &server.url("tcp")]), b"");
+    let said = said(&ran);
+    assert!(said.contains("10 messages are too few to tell") || said.contains("INVALID"), "{said}");
+}
+
+#[test]
 fn waiting_for_a_free_connection_is_the_servers_and_not_late() {
     // One connection, and far more due than it can carry: every message waits for its turn.
     let server = Server::start(&[]);

@@ -346,7 +346,7 @@ mod tests {
         assert_eq!(verdicts(Metric::P50, reversed)[1], Some(Verdict::Doubtful));
         let comparison = comparison(servers());
         assert!(comparison.is_doubtful());
-        let remark = "round 3: the generator used 99 % of its core and the server was not busy";
+        let remark = "round 3: the generator used 99 % of its core and the server was not seen to be busy";
         assert_eq!(comparison.remarks(), [("fast", remark.to_owned())]);
     }
 

@@ -157,7 +157,7 @@ pub fn doubt_in_words(doubt: Doubt) -> String {
             )
         }
         Doubt::Saturated(share) => {
-            format!("the generator used {:.0} % of its core and the server was not busy", share * 100.0)
+            format!("the generator used {:.0} % of its core and the server was not seen to be busy", share * 100.0)
         }
         Doubt::Surplus(surplus) => {
             format!("{} bytes came that no message waited for, so latencies are too short", surplus.bytes)

@@ -20,10 +20,12 @@ pub mod merge;
 pub mod objective;
 pub mod page;
 mod pictures;
+mod rate_limit;
 pub mod run_page;
 #[cfg(test)]
 #[path = "../../tests/support/runs.rs"]
 mod runs;
+mod shortfall;
 pub mod table;
 pub mod text;
 pub mod visible;

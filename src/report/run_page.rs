@@ -147,6 +147,7 @@ fn replies(report: &Report) -> Markup {
                 }
             }
         }
+        @for sentence in words::untold(report) { p { (sentence) } }
     }
 }
 

@@ -156,6 +156,7 @@ fn errors(report: &Report) -> Vec<String> {
         lines.push(format!("  {} {}", human::count(count), shortened(kind, WIDTH / 2)));
         lines.extend(wrapped(advice::error(kind), 4));
     }
+    lines.extend(words::untold(report).iter().flat_map(|sentence| wrapped(sentence, 0)));
     lines
 }
 
@@ -221,6 +222,20 @@ mod tests {
         let place = |words: &str| text.find(words).unwrap();
         assert!(place("INVALID") < place("throughput"), "before the figures");
         assert!(place("no-descriptor") < place("reset"), "in the order of the kinds");
+    }
+
+    #[test]
+    fn a_run_too_small_to_tell_says_so() {
+        let said = |sent, late, duration_s| text(&Report { sent, late, duration_s, ..runs::stopped_server() });
+        for (sent, late) in [(10, 0), (10, 1), (99, 0), (300, 4)] {
+            let text = said(sent, late, 10.0);
+            assert!(text.contains(&format!("\n{sent} messages are too few to tell")), "{late} of {sent}: {text}");
+        }
+        for (sent, late) in [(10, 2), (100, 1), (300, 3), (10_000, 100)] {
+            assert!(!said(sent, late, 10.0).contains("too few to tell"), "{late} of {sent}");
+        }
+        assert!(said(10_000, 0, 0.05).contains("\n50.0 ms are too short to tell"));
+        assert!(!said(10_000, 0, 10.0).contains("too short"));
     }
 
     #[test]

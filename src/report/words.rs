@@ -1,15 +1,15 @@
 //! The sentences of a report, which the text and the page have in common.
 
+use std::collections::BTreeMap;
+
+use crate::load::chance;
 use crate::load::outcome::Outcome;
 use crate::report::latencies::{self, NAMES, PERCENTILES};
 use crate::report::visible::shortened;
-use crate::report::{Loop, Report, advice, human};
+use crate::report::{Loop, Report, advice, human, shortfall};
 
 /// How many bytes of a wrong reply are told.
 const REPLY_MAX: usize = 120;
-
-/// The part of an open loop's messages that a server answers in time if it keeps up: the last ones are still on their way at the end.
-const KEPT_UP: f64 = 0.98;
 
 /// How many messages there were. Most often all that were due were sent.
 pub(super) fn messages(report: &Report) -> String {
@@ -17,10 +17,27 @@ pub(super) fn messages(report: &Report) -> String {
     format!("{due}{} sent, {} answered", human::count(report.sent), human::count(report.messages))
 }
 
-/// How many messages of an open loop were due a second.
-fn due_per_second(report: &Report) -> Option<f64> {
-    let whole = report.pace == Loop::Open && !report.interrupted && report.duration_s > 0.0;
-    whole.then(|| report.due as f64 / report.duration_s)
+/// What a run was asked to do by this flag.
+fn option<'a>(report: &'a Report, flag: &str) -> Option<&'a String> {
+    report.conditions.first()?.options.get(flag)
+}
+
+/// What a flag says that is a time, in seconds; 0 where it says nothing.
+pub(super) fn option_seconds(report: &Report, flag: &str) -> f64 {
+    let time = option(report, flag).and_then(|text| humantime::parse_duration(text).ok());
+    time.map_or(0.0, |time| time.as_secs_f64())
+}
+
+/// Room for messages in flight on all connections together.
+pub(super) fn places(report: &Report) -> u64 {
+    let pipeline = option(report, "pipeline").and_then(|text| text.parse().ok()).unwrap_or(1);
+    report.connections.saturating_mul(pipeline)
+}
+
+/// Connections that a run was asked for.
+pub(super) fn wanted_connections(report: &Report) -> u64 {
+    let wanted = |flags: &BTreeMap<String, String>| flags.get("connections").and_then(|text| text.parse().ok());
+    report.conditions.iter().filter_map(|conditions| wanted(&conditions.options)).fold(0, u64::saturating_add)
 }
 
 /// What a run was, in a line.
@@ -33,9 +50,9 @@ pub(super) fn headline(report: &Report) -> String {
         0 | 1 => String::new(),
         count => format!(", merged from {count} runs"),
     };
-    let option = |flag| report.conditions.first().and_then(|conditions| conditions.options.get(flag));
-    let renewed = if option("churn").is_some() { ", a new one for each message" } else { "" };
-    let awake = option("busy-poll").map_or(String::new(), |time| format!(", busy poll {}", shortened(time, 20)));
+    let renewed = if option(report, "churn").is_some() { ", a new one for each message" } else { "" };
+    let awake =
+        option(report, "busy-poll").map_or(String::new(), |time| format!(", busy poll {}", shortened(time, 20)));
     let until = if report.ends_with_first_bytes() { ", time to first bytes" } else { "" };
     let duration = human::seconds(report.duration_s);
     format!(
@@ -84,19 +101,7 @@ pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
         );
         warnings.push(("RESTED: the throughput is not the server's.", vec![sentence]));
     }
-    // What was lost did not wait.
-    let lost = report.lost.unwrap_or(0) as f64 / report.duration_s.max(1e-9);
-    if let Some(due) =
-        due_per_second(report).filter(|due| report.messages > 0 && report.messages_per_s + lost < due * KEPT_UP)
-    {
-        let sentence = format!(
-            "{} messages/s were due and {} were answered in time. The others waited, so the latencies say for how long this went on \
-             and not how fast the server is.",
-            human::rate(due),
-            human::rate(report.messages_per_s)
-        );
-        warnings.push(("FELL BEHIND: the server did not keep up with the rate.", vec![sentence]));
-    }
+    warnings.extend(shortfall::warning(report));
     if report.interrupted {
         let sentence =
             format!("It ended after {}, and these are the figures until then.", human::seconds(report.duration_s));
@@ -217,6 +222,28 @@ pub(super) fn latency_notes(report: &Report) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// What the run is too small to tell of this program itself. A doubt would be no more certain than the opposite.
+pub(super) fn untold(report: &Report) -> Vec<String> {
+    let mut untold = Vec::new();
+    let is_shown = chance::shows_more(report.late, report.sent, Outcome::LATE_MAX);
+    let allowed = report.sent as f64 * Outcome::LATE_MAX;
+    if report.pace == Loop::Open && report.sent > 0 && !is_shown && (allowed < 1.0 || report.late as f64 > allowed) {
+        untold.push(format!(
+            "{} messages are too few to tell whether this program kept its schedule (at most {} may leave late): a longer run \
+             does.",
+            human::count(report.sent),
+            human::share(Outcome::LATE_MAX)
+        ));
+    }
+    if report.sent > 0 && report.duration_s < Outcome::CORE_TELLS_FROM.as_secs_f64() {
+        untold.push(format!(
+            "{} are too short to tell whether this program was the bottleneck: a longer run does.",
+            human::seconds(report.duration_s)
+        ));
+    }
+    untold
 }
 
 /// The errors that occurred, in the order in which they are told.

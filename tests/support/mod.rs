@@ -50,6 +50,7 @@ pub use process::{
 };
 pub use python::python;
 pub use server::{Server, Summary};
+pub use splitmix::Splitmix;
 pub use udp::{ask, can_forge, got_nothing, receive, udp_client, udp_client_at};
 pub use wall_clock::WallClock;
 

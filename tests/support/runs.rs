@@ -193,7 +193,8 @@ pub fn troubled() -> Report {
         got: b"\x1b[31m<script>alert(1)</script>\xff".to_vec(),
     });
     let objective = Objective { quantile: 0.99, latency: Duration::from_millis(2) };
-    let mut found = Found::new(objective);
+    let mut found = Found::after(&outcome, 50, objective);
+    found.reason = Some("The lowest rate that was tried did not keep it either.".to_owned());
     found.steps.push(Step::new(1_000.0, true, objective.judge(1_000.0, &outcome), objective, &outcome));
     Report { objective: Some(found), ..report(&outcome) }
 }
@@ -215,6 +216,31 @@ pub fn first_bytes() -> Report {
         .collect();
     let outcome = outcome(false, Duration::from_secs(10), &exchanges);
     report(&Outcome { first_bytes: true, surplus: Some(Surplus { times: 3, bytes: 120 }), corrupt: None, ..outcome })
+}
+
+/// An open loop of 2,000 datagrams a second with these replies in each stretch, after 40 µs each. The other messages were lost: how many,
+/// and over how many sockets, is for the caller to say.
+pub fn datagrams(replies: &[u64]) -> Report {
+    let exchanges: Vec<Exchange> = (0..)
+        .zip(replies)
+        .flat_map(|(stretch, count)| {
+            let due = INTERVAL * stretch + Duration::from_millis(10);
+            std::iter::repeat_n(Exchange { due, sent: due, answered: due + Duration::from_micros(40) }, *count as usize)
+        })
+        .collect();
+    let duration = INTERVAL * replies.len() as u32;
+    let mut outcome = outcome(true, duration, &exchanges);
+    // A silence at the end is a part of the course too.
+    let empty = Interval { start: Duration::ZERO, length: INTERVAL, replies: 0, errors: 0, p50: 0, p99: 0, max: 0 };
+    let known = outcome.intervals.len();
+    outcome
+        .intervals
+        .extend((known..replies.len()).map(|stretch| Interval { start: INTERVAL * stretch as u32, ..empty.clone() }));
+    outcome.due = 200 * replies.len() as u64;
+    let mut conditions = conditions();
+    let options = Options { datagrams: true, timeout: Duration::from_secs(1), ..options() };
+    conditions.options = Conditions::here([], &options, UNIX_EPOCH).options;
+    Report::new(&outcome, "udp://192.0.2.1:9000", conditions)
 }
 
 /// A run against a port where nobody listens.

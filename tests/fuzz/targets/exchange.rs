@@ -110,6 +110,7 @@ fn in_parts(exchange: &Exchange, connection: usize, number: u64, cuts: Cuts, cam
             }
             Checked::Whole(length) => return Checked::Whole(received + length),
             Checked::Wrong(at) => return Checked::Wrong(received + at),
+            Checked::TooLong => panic!("a reply whose text is known has its length"),
         }
     }
     Checked::Part(received)

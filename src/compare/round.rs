@@ -82,6 +82,9 @@ impl Round {
         if outcome.messages == 0 || rate == 0.0 {
             return Err(match errors_in_words(&outcome.errors) {
                 words if words.is_empty() => "no message was answered in the measured time".to_owned(),
+                words if outcome.errors.keys().all(is_own_limit) => {
+                    format!("not the server's fault, but this program's, which could not connect: {words}")
+                }
                 words => format!("no message was answered in the measured time: {words}"),
             });
         }
@@ -163,6 +166,11 @@ pub fn doubt_in_words(doubt: Doubt) -> String {
             format!("{} bytes came that no message waited for, so latencies are too short", surplus.bytes)
         }
     }
+}
+
+/// Whether an error tells of this machine's limits, and of no server.
+fn is_own_limit(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NoPort | ErrorKind::NoDescriptor | ErrorKind::NoMemory)
 }
 
 fn errors_in_words(errors: &BTreeMap<ErrorKind, u64>) -> String {
@@ -281,6 +289,9 @@ pub(super) mod tests {
             Round::of(1, &none, &UNKNOWN, 1).unwrap_err(),
             "no message was answered in the measured time: reset 3"
         );
+        none.errors = [(ErrorKind::NoPort, 20)].into();
+        let reason = Round::of(1, &none, &UNKNOWN, 1).unwrap_err();
+        assert!(reason.contains("not the server's fault") && reason.ends_with("no-port 20"), "{reason}");
         let mut wrong = outcome(20_000);
         wrong.mismatch = Some(Mismatch {
             connection: 2,

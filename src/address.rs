@@ -61,6 +61,15 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
 
+/// What counts as one source where sources are counted: an IPv4 address, or an IPv6 /64, of which one host can use every address
+/// (RFC 4291, 2.5.4). A number of its own for each.
+pub fn source_network(ip: IpAddr) -> u64 {
+    match canonical(ip) {
+        IpAddr::V4(ip) => u64::from(u32::from(ip)),
+        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
+    }
+}
+
 impl fmt::Display for Peer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -73,5 +82,21 @@ impl fmt::Display for Peer<'_> {
             Peer::Connected => f.write_str("the peer"),
             Peer::Unknown => f.write_str("somebody"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one_source() {
+        let network = |ip: &str| source_network(ip.parse().unwrap());
+        assert_eq!(network("2001:db8:0:1::1"), network("2001:db8:0:1:ffff::2"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        let mut networks = ["192.0.2.1", "192.0.2.2", "2001:db8:0:1::1", "2001:db8:0:2::1"].map(network).to_vec();
+        networks.sort_unstable();
+        networks.dedup();
+        assert_eq!(networks.len(), 4, "others are sources of their own");
     }
 }

@@ -38,7 +38,8 @@ pub struct Limits {
     pub busy_poll: Option<Duration>,
 }
 
-/// Replies a second that a datagram socket sends to one source address; an IPv6 /64 counts as one.
+/// Replies a second that a datagram socket sends to one source address. All addresses of an IPv6 /64 together get at most five times as
+/// many ([`ReplyRate`](crate::net::reply_rate::ReplyRate)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatagramRate {
     /// Unlimited for sources on this machine's loopback, so many for every other.

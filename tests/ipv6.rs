@@ -8,8 +8,9 @@ mod support;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, ToSocketAddrs, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use support::{
     Client, FAR, FAR6, Hosts, Link, NEAR, PATIENCE, Server, ask, close, cooee, got_nothing, measured, noise, receive,
@@ -241,18 +242,26 @@ fn the_client_tries_the_addresses_of_a_name_in_turn() {
     server.stop();
 }
 
-#[test]
-fn the_addresses_of_one_network_share_one_rate() {
-    const PORTION: u64 = 50;
-    // Where one host has every address of a /64, it has the rate of one (RFC 4291, 2.5.4); that of an IPv4 address is another.
-    let Some(link) = Link::start() else { return };
-    let own: Vec<IpAddr> = (0x10..0x18).map(|last| Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, last, last).into()).collect();
-    for ip in &own {
+/// Clients at the near end, each with an address of its own in one /64.
+fn neighbours(link: &Link, count: u16) -> Vec<UdpSocket> {
+    let own = (0x10..0x10 + count).map(|last| Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, last, last).into());
+    let clients = own.map(|ip: IpAddr| {
         link.near.sh(&format!("ip -6 addr add {ip}/64 dev cable nodad"));
-    }
+        link.near.within(|| udp_client_at((ip, 0).into()))
+    });
+    clients.collect()
+}
+
+#[test]
+fn the_addresses_of_one_network_share_one_rate_but_for_a_share_of_each() {
+    const PORTION: u64 = 50;
+    // The rate of 200 is a pool of 180, which the first four clients use up, and a share of 20, which is each client's own.
+    const AT_LEAST: u64 = 180 + 5 * 20;
+    const AT_MOST: f64 = 180.0 + 8.0 * 20.0;
+    let Some(link) = Link::start() else { return };
     let server = link.serve(&["--rcvbuf", "1M", "udp://[::]:9000"]);
+    let clients = neighbours(&link, 8);
     let began = Instant::now();
-    let clients: Vec<UdpSocket> = own.iter().map(|ip| link.near.within(|| udp_client_at((*ip, 0).into()))).collect();
     for (number, client) in (1..).zip(&clients) {
         for _ in 0..PORTION {
             client.send_to(b"x", (FAR6, 9000)).unwrap();
@@ -260,14 +269,57 @@ fn the_addresses_of_one_network_share_one_rate() {
         server.wait_summary("a portion", |summary| summary.get("messages_in") == number * PORTION);
     }
     let summary = server.summary();
-    let (sent, most) = (PORTION * clients.len() as u64, 200.0 * (1.0 + began.elapsed().as_secs_f64()));
+    let (sent, most) = (PORTION * clients.len() as u64, AT_MOST * (1.0 + began.elapsed().as_secs_f64()));
     let replied = summary.get("bytes_out");
     assert_eq!(replied + summary.get("over-rate"), sent);
-    assert!(replied >= 200 && replied as f64 <= most, "{replied} replies, where 200 to {most} are due");
+    assert!(replied >= AT_LEAST && replied as f64 <= most, "{replied} replies, where {AT_LEAST} to {most} are due");
     let client4 = link.near.within(|| udp_client_at((NEAR, 0).into()));
     assert_eq!(ask(&client4, (FAR, 9000).into(), b"me too"), b"me too");
     server.stop();
     measured("17", &format!("8 addresses of one /64: {replied} replies to {sent} datagrams at once (<= {most:.0})"));
+}
+
+#[test]
+fn a_greedy_neighbour_in_the_same_network_costs_nobody_an_answer() {
+    const ASKED: u64 = 60;
+    let Some(link) = Link::start() else { return };
+    let server = link.serve(&["--rcvbuf", "1M", "udp://[::]:9000"]);
+    let [greedy, polite]: [UdpSocket; 2] = neighbours(&link, 2).try_into().unwrap();
+    let done = AtomicBool::new(false);
+    let (greedy_sent, time) = thread::scope(|scope| {
+        let greed = scope.spawn(|| {
+            let (began, mut sent) = (Instant::now(), 0);
+            while !done.load(Ordering::Relaxed) {
+                // 400 a second, whatever the machine does meanwhile.
+                while sent < (began.elapsed().as_secs_f64() * 400.0) as u64 {
+                    // Its own buffer is full of answers: as far as the server knows, it reads.
+                    greedy.send_to(b"greedy", (FAR6, 9000)).unwrap();
+                    sent += 1;
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+            (sent, began.elapsed().as_secs_f64())
+        });
+        server.wait_summary("the rate to be used up", |summary| summary.get("over-rate") > 0);
+        for number in 0..ASKED {
+            // Ten a second, by a clock of its own.
+            thread::sleep(Duration::from_millis(100));
+            assert_eq!(ask(&polite, (FAR6, 9000).into(), &number.to_be_bytes()), number.to_be_bytes());
+        }
+        done.store(true, Ordering::Relaxed);
+        greed.join().unwrap()
+    });
+    let summary = server.drain();
+    let replied = summary.get("messages_out") - ASKED;
+    let unanswered = summary.get("messages_in") - ASKED - replied;
+    assert_eq!(summary.get("dropped"), unanswered, "only the greedy one goes without");
+    assert!(replied as f64 <= 200.0 * (1.0 + time) + 1.0, "{replied} replies to the greedy one in {time:.1} s");
+    let found = format!(
+        "a neighbour in the same /64 asks {:.0} times a second: {ASKED} of {ASKED} answered, the neighbour {:.0} a second (<= 200)",
+        greedy_sent as f64 / time,
+        replied as f64 / time
+    );
+    measured("17", &found);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod acceptor;
 pub mod arena;
 pub mod bind;
+pub mod buckets;
 pub mod connection;
 pub mod datagram;
 pub mod datagram_batch;

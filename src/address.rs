@@ -19,6 +19,20 @@ impl Address {
     pub fn is_of_family(&self, source: &IpAddr) -> bool {
         matches!(self, Address::Ip(address) if address.is_ipv4() == source.is_ipv4())
     }
+
+    /// The IP address and port; none of a Unix socket.
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Ip(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+
+    /// Whether `name` is this path, byte for byte: the kernel tells a name as it was bound, in one spelling of many.
+    pub fn is_named(&self, name: &UnixAddress) -> bool {
+        let Address::Unix(path) = self else { return false };
+        name.as_pathname().is_some_and(|name| name.as_os_str() == path.as_os_str())
+    }
 }
 
 impl From<SocketAddr> for Address {

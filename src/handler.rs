@@ -38,7 +38,8 @@ pub trait Handler {
         cx.finish(CloseReason::PeerClosed);
     }
 
-    /// A datagram arrived. At most one datagram leaves in answer: all that `cx.reply` was given.
+    /// A datagram arrived. At most one datagram leaves in answer: all that `cx.reply` was given. [`Context::finish`] says that it is
+    /// the last of a conversation, of which the same sender gets only a few.
     fn datagram(&mut self, session: &mut Self::Session, bytes: &[u8], cx: &mut Context<'_>) {
         let _ = (session, bytes, cx);
     }

@@ -16,6 +16,8 @@ pub enum Dropped {
     Guarded,
     /// A reply over the rate that one source address gets.
     OverRate,
+    /// A reply to the same datagram as ten thousand before.
+    Repeated,
     /// A reply that the socket could not take at once.
     WouldBlock,
     /// A datagram, or a reply, larger than the socket can carry.
@@ -25,9 +27,9 @@ pub enum Dropped {
 }
 
 impl Dropped {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
     const NAMES: [&str; Dropped::COUNT] =
-        ["stale-events", "unnamed-peer", "guarded", "over-rate", "would-block", "too-long", "send-failed"];
+        ["stale-events", "unnamed-peer", "guarded", "over-rate", "repeated", "would-block", "too-long", "send-failed"];
 }
 
 impl fmt::Display for Dropped {

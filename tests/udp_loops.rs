@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{
-    FAR, FAR6, Link, NEAR, NEAR6, Server, Summary, attempt, can_forge, cpu_time, in_full, measured, serve_in,
-    wait_until,
+    FAR, FAR6, Link, NEAR, NEAR6, PATIENCE, Server, Summary, attempt, can_forge, cpu_time, holds_within, in_full,
+    is_full, measured, serve_in, wait_until,
 };
 
 /// Replies a second to one source, and how many it may save up.
@@ -165,8 +165,8 @@ fn a_server_outside_loopback_does_not_answer_itself() {
     measured("17", &format!("itself: {} of {0} balls stay where they fell (all)", endpoints.len()));
 }
 
-/// Where a ball is under way for more than a 200th of a second, the bucket has filled up again when it comes back: it lives as long as
-/// the servers do. What all of them together can cost is bounded all the same.
+/// Where a ball is under way for more than a 200th of a second, the bucket has filled up again when it comes back: it flies until each
+/// server has answered it 10,000 times. What all of them together can cost meanwhile is bounded by the rate.
 #[test]
 fn on_a_long_way_a_ball_flies_on_and_all_of_them_together_keep_to_the_rate() {
     let Some(link) = Link::long(Duration::from_millis(5), Duration::ZERO) else { return };
@@ -194,6 +194,48 @@ fn on_a_long_way_a_ball_flies_on_and_all_of_them_together_keep_to_the_rate() {
     if allowed {
         measured("17", &found);
     }
+}
+
+/// Throws a ball between two servers a round trip of 10 ms apart, and waits until it is gone. None where that is not allowed.
+fn flight(settings: &str, ball: &[u8], patience: Duration) -> Option<[Summary; 2]> {
+    let link = Link::long(Duration::from_millis(5), Duration::ZERO)?;
+    let near = serve_in(&link.near, &[&format!("udp://10.77.0.1:9000?{settings}")]);
+    let far = link.serve(&[&format!("udp://10.77.0.2:9000?{settings}")]);
+    if !link.near.within(|| can_forge(at(NEAR, 9000), at(FAR, 9000), ball)) {
+        return None;
+    }
+    let servers = [near, far];
+    let is_gone = || servers.iter().any(|server| server.summary().get("repeated") == 1);
+    assert!(holds_within(patience, is_gone), "it still flies after {patience:?}");
+    Some(servers.map(Server::drain))
+}
+
+#[test]
+fn on_a_long_way_a_good_bye_ends_after_a_few() {
+    for settings in ["mode=ack&bye=close", "mode=discard&bye=close"] {
+        let Some(summaries) = flight(settings, b"bye", PATIENCE) else { return };
+        let answered: u64 = summaries.iter().map(replies).sum();
+        assert_eq!(answered, 20, "{summaries:?}");
+        measured("17", &format!("bye to bye ({settings}), a round trip of 10 ms: {answered} replies, then none"));
+    }
+}
+
+/// In full alone: it takes a hundredth of a second 10,000 times.
+#[test]
+fn on_a_long_way_a_ball_ends_after_ten_thousand_rounds() {
+    const PATIENT: Duration = Duration::from_secs(400);
+    if !is_full() {
+        return;
+    }
+    let began = Instant::now();
+    let Some(summaries) = flight("mode=echo", b"ping", PATIENT) else { return };
+    let answered: u64 = summaries.iter().map(replies).sum();
+    // Time forgives one answer a second.
+    let most = 20_000 + 2 * began.elapsed().as_secs();
+    assert!((20_000..=most).contains(&answered), "{summaries:?}");
+    let found =
+        format!("echo to echo, a round trip of 10 ms: {answered} replies in {:.0?}, then none", began.elapsed());
+    measured("17", &found);
 }
 
 #[test]

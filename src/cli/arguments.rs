@@ -147,8 +147,8 @@ pub(crate) struct ServeArguments {
     /// How long a drain may take after SIGTERM
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration, help_heading = "Limits")]
     drain_timeout: Duration,
-    /// UDP replies a second to one source address, wherever it is, and at most five times as many to one IPv6 /64; 0 is unlimited [default: 200, and
-    /// unlimited on loopback]
+    /// UDP replies a second to one source address, wherever it is, and at most five times as many to one IPv6 /64; 0 is unlimited
+    /// [default: 200, and unlimited on loopback]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     udp_rate: Option<u32>,
     /// Stay awake for so long after each event, which takes a core and answers sooner; 0 is off [default: off]

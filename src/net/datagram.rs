@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use log::Level;
 
+use crate::address::Address;
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler};
@@ -17,7 +18,7 @@ use crate::net::datagram_batch::{Answer, DatagramBatch, Queue, Received};
 use crate::net::datagram_socket::{DatagramSocket, receive_one};
 use crate::net::drive::{Drive, Offered};
 use crate::net::next::Next;
-use crate::net::reply_guard::ReplyGuard;
+use crate::net::reply_guard::Question;
 use crate::net::route::Route;
 use crate::net::shared::Shared;
 use crate::net::shortage::is_shortage;
@@ -38,7 +39,7 @@ pub struct Datagram<D, S> {
     socket: D,
     standing: Standing<S>,
     latch: Latch,
-    guard: ReplyGuard,
+    own: Option<Address>,
     ticking: bool,
     wake_at: Option<Tick>,
     /// As with an acceptor: until it is driven again, at the latest at the retry deadline, an event only merges into the latch.
@@ -64,12 +65,12 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     }
 
     fn standing(socket: D, standing: Standing<S>) -> Self {
-        let guard = ReplyGuard::new(socket.local());
+        let own = socket.own();
         Datagram {
             socket,
             standing,
             latch: Latch::default(),
-            guard,
+            own,
             ticking: false,
             wake_at: None,
             retrying: false,
@@ -77,6 +78,11 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             finished: None,
             is_busy: false,
         }
+    }
+
+    /// Where it is bound, if it answers strangers.
+    pub fn own(&self) -> Option<&Address> {
+        self.own.as_ref()
     }
 
     /// The socket, to register it.
@@ -224,12 +230,15 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
                 drive.shared.metrics.count_drop(Dropped::TooLong);
                 continue;
             }
-            self.ask(&received.route, received.range.clone(), drive, &ask);
+            let ends = self.ask(&received.route, received.range.clone(), drive, &ask);
             if !drive.outgoing.answered {
                 continue;
             }
             let answer = Answer::new(number, std::mem::take(drive.outgoing), &mut drive.shared.arena);
-            match self.guard.admit(&received.route, &mut drive.shared.reply_rate, drive.shared.now) {
+            let Shared { arena, reply_guard, now, .. } = &mut *drive.shared;
+            let bytes = &arena.bytes()[received.range.clone()];
+            let question = Question { bytes, route: &received.route, here: self.own.as_ref(), ends };
+            match reply_guard.admit(&question, *now) {
                 Ok(()) => batch.answers.push(answer),
                 Err(kind) => tell_dropped(kind, &answer, &received.route, drive),
             }
@@ -271,14 +280,14 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         drive.shared.arena.composed.truncate(composed);
     }
 
-    /// Calls the handler; what it answers is left in the drive.
+    /// Calls the handler; what it answers is left in the drive. Returns whether that ends the conversation.
     fn ask<H: Handler<Session = S>>(
         &mut self,
         route: &Route,
         received: Range<usize>,
         drive: &mut Drive<'_, H>,
         ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
-    ) {
+    ) -> bool {
         *drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
         let standing = &mut self.standing;
         let ((), wishes) =
@@ -291,6 +300,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         if wishes.wake_at.is_some() {
             self.wake_at = wishes.wake_at;
         }
+        wishes.finish.is_some()
     }
 }
 
@@ -320,7 +330,6 @@ fn is_too_long(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::net::SocketAddr;
     use std::time::Duration;
 
     use nix::errno::Errno;
@@ -348,7 +357,7 @@ mod tests {
             receive_one(self, buffer, received)
         }
 
-        fn local(&self) -> Option<SocketAddr> {
+        fn own(&self) -> Option<Address> {
             None
         }
 

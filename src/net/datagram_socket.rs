@@ -3,7 +3,6 @@
 //! They are registered READABLE alone: with WRITABLE every reply that leaves would wake the loop for nothing.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 
@@ -11,6 +10,7 @@ use mio::net::UdpSocket;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
 
+use crate::address::Address;
 use crate::limits::Limits;
 use crate::net::datagram_batch::{Queue, Received};
 use crate::net::route::Route;
@@ -28,8 +28,8 @@ pub trait DatagramSocket {
     /// first. An error came before any datagram.
     fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue>;
 
-    /// The IP address that it is bound to; none for a Unix socket. A reply must never go there.
-    fn local(&self) -> Option<SocketAddr>;
+    /// The address that it answers from; none where it has one peer alone. A reply must never go there.
+    fn own(&self) -> Option<Address>;
 
     /// Sends one datagram back along `route`, whole or not at all.
     fn send(&mut self, bytes: &[u8], route: &Route) -> io::Result<()>;
@@ -109,11 +109,15 @@ impl DatagramSocket for DatagramEndpoint {
         }
     }
 
-    fn local(&self) -> Option<SocketAddr> {
+    fn own(&self) -> Option<Address> {
         match self {
-            DatagramEndpoint::Udp(socket) | DatagramEndpoint::UdpConnected(socket) => socket.local_addr().ok(),
-            DatagramEndpoint::UdpWildcard(socket) => socket.local(),
-            DatagramEndpoint::Unix(..) | DatagramEndpoint::UnixConnected(..) => None,
+            DatagramEndpoint::Udp(socket) => socket.local_addr().ok().map(Address::Ip),
+            DatagramEndpoint::UdpWildcard(socket) => socket.local().map(Address::Ip),
+            // As the kernel has it: that is how others are told.
+            DatagramEndpoint::Unix(_, socket) => {
+                Some(Address::Unix(socket.local_addr().ok()?.as_pathname()?.to_owned()))
+            }
+            DatagramEndpoint::UdpConnected(_) | DatagramEndpoint::UnixConnected(..) => None,
         }
     }
 

@@ -13,6 +13,7 @@ pub mod drive;
 #[cfg(target_os = "linux")]
 mod ip_address;
 pub mod listener;
+pub mod loop_guard;
 pub mod next;
 pub mod reply_guard;
 pub mod reply_rate;

@@ -31,6 +31,7 @@ const SHARE: u32 = 10;
 const RESERVE: u32 = 4;
 
 /// Who may still be answered: one for all sockets of a reactor, so that more endpoints draw no more replies.
+#[derive(Debug)]
 pub struct ReplyRate {
     /// None where replies are unlimited.
     tables: Option<Tables>,
@@ -38,6 +39,7 @@ pub struct ReplyRate {
 }
 
 /// Three tables; the last two are made when a pool is empty for the first time.
+#[derive(Debug)]
 struct Tables {
     /// By network.
     pools: Buckets,

@@ -7,7 +7,7 @@ use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::net::arena::Arena;
 use crate::net::datagram_batch::DatagramBatch;
-use crate::net::reply_rate::ReplyRate;
+use crate::net::reply_guard::ReplyGuard;
 
 /// What all sources of a reactor share while they are driven.
 pub struct Shared {
@@ -21,8 +21,8 @@ pub struct Shared {
     pub datagrams: DatagramBatch,
     /// Memory that connections own for queued bytes, in bytes.
     pub queued: usize,
-    /// How many replies to datagrams each source still gets.
-    pub reply_rate: ReplyRate,
+    /// Which datagrams may be answered.
+    pub reply_guard: ReplyGuard,
     /// What handlers asked of the reactor.
     pub orders: Orders,
     /// The counters.
@@ -36,7 +36,7 @@ impl Shared {
     pub fn new(limits: Limits) -> Shared {
         Shared {
             now: Tick::START,
-            reply_rate: ReplyRate::new(limits.datagram_rate),
+            reply_guard: ReplyGuard::new(limits.datagram_rate),
             limits,
             arena: Arena::new(),
             datagrams: DatagramBatch::default(),

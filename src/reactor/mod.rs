@@ -116,8 +116,12 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Receives datagrams from `socket`, with its session.
     pub fn receive(&mut self, socket: K::Datagram, session: H::Session) -> io::Result<Key> {
-        let key = self.sources.insert(Source::Datagram(Box::new(Datagram::new(socket, session))));
-        self.register(key)
+        let datagram = Datagram::new(socket, session);
+        let own = datagram.own().cloned();
+        let key = self.sources.insert(Source::Datagram(Box::new(datagram)));
+        let key = self.register(key)?;
+        own.into_iter().for_each(|own| self.shared.reply_guard.add(own));
+        Ok(key)
     }
 
     /// Takes a stream over as it is, with its session. It counts for no limit, and a drain leaves it alone.
@@ -352,10 +356,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let orders = &mut self.shared.orders;
         match place.source {
             Source::Acceptor(_) => log::debug!("{key} listens no more"),
-            Source::Datagram(datagram) => match datagram.into_standing() {
-                Standing::Served(session) => handler.close(session, reason, orders),
-                Standing::Tagged(tag) => handler.connect_failed(tag as usize, reason, orders),
-            },
+            Source::Datagram(datagram) => {
+                datagram.own().into_iter().for_each(|own| self.shared.reply_guard.remove(own));
+                match datagram.into_standing() {
+                    Standing::Served(session) => handler.close(session, reason, orders),
+                    Standing::Tagged(tag) => handler.connect_failed(tag as usize, reason, orders),
+                }
+            }
             Source::Connection(connection) => {
                 let origin = connection.origin();
                 self.shared.queued -= connection.held_bytes();

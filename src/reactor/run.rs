@@ -202,7 +202,7 @@ mod tests {
             Ok(Queue::Empty)
         }
 
-        fn local(&self) -> Option<SocketAddr> {
+        fn own(&self) -> Option<Address> {
             None
         }
 

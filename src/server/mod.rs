@@ -153,6 +153,7 @@ impl Handler for Server {
         // A `bye` is answered in discard mode too.
         if says_bye(service, bytes, cx) {
             cx.reply.send(BYE);
+            cx.finish(CloseReason::Ended);
         } else {
             service.mode.answer_datagram(bytes.len(), &mut cx.reply);
         }

@@ -162,7 +162,7 @@ pub struct SimulatedDatagram {
 }
 
 impl DatagramSocket for SimulatedDatagram {
-    fn local(&self) -> Option<SocketAddr> {
+    fn own(&self) -> Option<Address> {
         None
     }
 

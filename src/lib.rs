@@ -32,6 +32,7 @@
 //! | the rest | small values that everything stands on: keys, latches, buffers, replies, moments, counters |
 
 pub mod address;
+pub mod aligned_bytes;
 pub mod buffer;
 pub mod candidates;
 #[cfg(feature = "cli")]

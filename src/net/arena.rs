@@ -1,19 +1,23 @@
 //! The arena: where bytes lie from the read until the write of the same group.
 
+use crate::aligned_bytes::AlignedBytes;
 use crate::limits::Limits;
 
 /// The scratch memory of one group of sources: what was read, and what was composed in answer.
 ///
 /// ```text
-///   bytes:     [ read by #1 | read by #2 | ... | free ..................... )
-///              0                              used                  2 x READ_MAX
+///   bytes:     [ read by #1 | pad | read by #2 | pad | ... | free ........ )
+///              0: a page    a line                          used   2 x READ_MAX
 ///   composed:  [ answers of #1 | answers of #2 | ... )
 /// ```
+///
+/// Each source's reads begin on a cache line, because the kernel copies faster to there. Between two reads of one source there is no
+/// pad: echoes that lie side by side leave in one write.
 ///
 /// It belongs to the reactor, not to a connection: bytes live here from the read until the write of the same group, and only
 /// what a socket refuses moves to memory of the connection's own.
 pub struct Arena {
-    bytes: Box<[u8]>,
+    bytes: AlignedBytes,
     used: usize,
     /// The composed answers of the group.
     pub composed: Vec<u8>,
@@ -28,12 +32,17 @@ impl Arena {
 
     /// An empty arena.
     pub fn new() -> Arena {
-        Arena { bytes: vec![0; Arena::SIZE].into_boxed_slice(), used: 0, composed: Vec::new() }
+        Arena { bytes: AlignedBytes::zeroed(Arena::SIZE), used: 0, composed: Vec::new() }
     }
 
-    /// Whether another read of the largest size fits.
+    /// Whether another source's read of the largest size fits. That size is a whole number of lines, so the pad in front of it fits too.
     pub fn has_room(&self) -> bool {
         self.used + Limits::READ_MAX <= self.bytes.len() && self.composed.len() < Limits::READ_MAX
+    }
+
+    /// Another source reads now: what it reads begins on a line of its own.
+    pub fn begin_source(&mut self) {
+        self.used = self.used.next_multiple_of(AlignedBytes::LINE);
     }
 
     /// The free space, at most `size` of it.
@@ -93,6 +102,43 @@ mod tests {
         arena.release_from(10);
         assert!(arena.has_room());
         assert_eq!(arena.keep(1), 10);
+    }
+
+    /// Where a read of the next source, or the next read of the same one, would be copied to.
+    fn address(arena: &mut Arena) -> usize {
+        arena.space(1).as_ptr().addr()
+    }
+
+    #[test]
+    fn a_source_begins_on_a_line_the_first_on_a_page_and_its_reads_lie_side_by_side() {
+        let mut arena = Arena::new();
+        for group in 0..2 {
+            arena.begin_source();
+            assert_eq!(address(&mut arena) % AlignedBytes::PAGE, 0, "group {group}");
+            for length in [0, 1, 63, 64, 65, 4_000] {
+                let start = arena.keep(length);
+                assert_eq!(arena.keep(7), start + length, "a second read of the same source");
+                arena.begin_source();
+                assert_eq!(address(&mut arena) % AlignedBytes::LINE, 0, "behind {length} bytes");
+                assert!(arena.keep(0) < start + length + 7 + AlignedBytes::LINE, "no line is skipped");
+            }
+            arena.reset();
+        }
+    }
+
+    #[test]
+    fn room_for_a_source_is_room_behind_the_pad() {
+        for used in Limits::READ_MAX - AlignedBytes::LINE..=Limits::READ_MAX {
+            let mut arena = Arena::new();
+            arena.keep(used);
+            assert!(arena.has_room());
+            arena.begin_source();
+            assert_eq!(
+                arena.space(Limits::READ_MAX).len(),
+                Limits::READ_MAX,
+                "the pad behind {used} bytes took room away"
+            );
+        }
     }
 
     #[test]

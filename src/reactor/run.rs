@@ -58,6 +58,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             let Some(&key) = waiting.next() else { return };
             let Some(place) = self.sources.get_mut(key) else { continue };
             place.listed = false;
+            self.shared.arena.begin_source();
             match &mut place.source {
                 Source::Connection(connection) => {
                     let member = self.group.enter(key);
@@ -150,6 +151,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::address::Address;
+    use crate::aligned_bytes::AlignedBytes;
     use crate::clock::Tick;
     use crate::handler::{Context, Handler};
     use crate::key::Key;
@@ -162,12 +164,28 @@ mod tests {
     use crate::reactor::{Kernel, Reactor};
     use crate::readiness::Readiness;
 
-    /// A stream with more to read than any read takes, whose peer takes everything.
-    struct Abundant;
+    /// A stream whose peer takes everything.
+    enum Abundant {
+        /// There is more to read than any read takes.
+        Endless,
+        /// There are so many bytes to read, once.
+        Some(usize),
+        Nothing,
+    }
 
     impl Stream for Abundant {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            Ok(buffer.len())
+            match std::mem::replace(self, Abundant::Nothing) {
+                Abundant::Endless => {
+                    *self = Abundant::Endless;
+                    Ok(buffer.len())
+                }
+                Abundant::Some(count) => {
+                    assert!(begins_on_a_line(buffer));
+                    Ok(count)
+                }
+                Abundant::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+            }
         }
 
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -187,12 +205,17 @@ mod tests {
         }
     }
 
+    fn begins_on_a_line(buffer: &[u8]) -> bool {
+        buffer.as_ptr().addr().is_multiple_of(AlignedBytes::LINE)
+    }
+
     /// A socket with datagrams, which insists on room for the longest one.
     struct Measuring;
 
     impl DatagramSocket for Measuring {
         fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
             assert!(buffer.len() > 65_527, "{} bytes are no room for the longest datagram", buffer.len());
+            assert!(begins_on_a_line(buffer));
             Ok((1, Route::Connected))
         }
 
@@ -260,7 +283,7 @@ mod tests {
         }
 
         fn connect(&mut self, _: &Address, _: Option<IpAddr>) -> io::Result<Abundant> {
-            Ok(Abundant)
+            Ok(Abundant::Endless)
         }
 
         fn connect_datagram(&mut self, _: &Address, _: Option<IpAddr>) -> io::Result<Measuring> {
@@ -293,12 +316,24 @@ mod tests {
         for streams in 0..5 {
             let mut reactor = Reactor::with_kernel(Telling::default(), Limits::default());
             for _ in 0..streams {
-                reactor.attach(Abundant, ()).unwrap();
+                reactor.attach(Abundant::Endless, ()).unwrap();
             }
             reactor.receive(Measuring, ()).unwrap();
             let mut echo = Echo::default();
             reactor.turn(&mut echo).unwrap();
             assert!(echo.datagrams > 0);
         }
+    }
+
+    #[test]
+    fn whoever_reads_behind_another_in_a_group_begins_on_a_line() {
+        let mut reactor = Reactor::with_kernel(Telling::default(), Limits::default());
+        for length in [1, 63, 64, 65, 4_000] {
+            reactor.attach(Abundant::Some(length), ()).unwrap();
+        }
+        reactor.receive(Measuring, ()).unwrap();
+        let mut echo = Echo::default();
+        reactor.turn(&mut echo).unwrap();
+        assert!(echo.datagrams > 0, "the datagram socket came last");
     }
 }

@@ -56,12 +56,14 @@ fn criterion(unit: Unit) -> Criterion<Unit> {
 
 fn scenarios(servers: &Servers) -> Vec<Scenario> {
     let tcp = |name, options| Scenario::new(name, servers.tcp(), &options);
+    let large = |name, options| Scenario::new(name, servers.tcp_large(), &options);
     vec![
         tcp("1 connection, 64 B", echo(1, 64, 1)),
         tcp("50 connections, 64 B", echo(50, 64, 1)),
         tcp("1,000 connections, 64 B", echo(1_000, 64, 1)),
         tcp("50 connections, 1 KiB", echo(50, 1024, 1)),
-        tcp("8 connections, 64 KiB, 4 in flight", echo(8, 64 * 1024, 4)),
+        large("50 connections, 16 KiB", echo(50, 16 * 1024, 1)),
+        large("8 connections, 64 KiB, 4 in flight", echo(8, 64 * 1024, 4)),
         tcp("50 connections, 64 B, 16 in flight", echo(50, 64, 16)),
         tcp("connect, 64 B, close, 50 at once", Options { churn: true, ..echo(50, 64, 1) }),
         acks(),

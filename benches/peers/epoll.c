@@ -42,7 +42,8 @@ int main(int argc, char **argv) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     address.sin_port = htons(argc > 1 ? atoi(argv[1]) : 7000);
     size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : 64 * 1024;
-    char *buffer = malloc(size);
+    // On a page: a large block of malloc's begins 16 bytes behind one, and the kernel copies more slowly to there.
+    char *buffer = aligned_alloc(4096, (size + 4095) / 4096 * 4096);
     struct rlimit files;
     signal(SIGPIPE, SIG_IGN);
     getrlimit(RLIMIT_NOFILE, &files);

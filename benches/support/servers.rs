@@ -34,6 +34,13 @@ impl Servers {
         servers
     }
 
+    /// The same for large messages, where a read of 64 KiB is what limits: first the loop with as large a buffer as our server reads into.
+    /// Only beside that one does it show what a copy costs.
+    pub fn tcp_large(&self) -> Vec<ServerCommand> {
+        let bare = self.c_program("epoll.c").map(|program| server("epoll.c-256KiB", program, "{port} 262144"));
+        bare.into_iter().chain(self.tcp()).collect()
+    }
+
     /// Those that echo datagrams.
     pub fn udp(&self) -> Vec<ServerCommand> {
         let mut servers = self.c_peer("mmsg.c");
@@ -48,8 +55,11 @@ impl Servers {
     }
 
     fn c_peer(&self, name: &str) -> Vec<ServerCommand> {
-        let program = self.c.iter().find(|program| program.file_name().is_some_and(|file| file == name));
-        program.map(|program| server(name, program, "{port}")).into_iter().collect()
+        self.c_program(name).map(|program| server(name, program, "{port}")).into_iter().collect()
+    }
+
+    fn c_program(&self, name: &str) -> Option<&Path> {
+        self.c.iter().find(|program| program.file_name().is_some_and(|file| file == name)).map(PathBuf::as_path)
     }
 }
 

@@ -23,7 +23,7 @@ use cooee::net::bind::{SocketOptions, listen_tcp};
 use cooee::reactor::Reactor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Client, PATIENCE, Server, ask, children, receive, skip, udp_client};
+use support::{Client, PATIENCE, Server, ask, can_trace, children, receive, udp_client};
 
 /// Echoes what it is offered, and asks for a turn now and then, so that no turn waits for ever.
 struct Echo;
@@ -143,8 +143,7 @@ fn traced(server: &Server) -> Pid {
 
 /// How often the built server at `url` makes each system call while `serve` is done to it; none where there is no `strace`.
 fn system_calls(url: &str, serve: impl FnOnce(&Server)) -> Option<BTreeMap<String, u64>> {
-    if !Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|ran| ran.status.success()) {
-        skip("strace is not installed, or may not trace here");
+    if !can_trace() {
         return None;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -17,6 +17,7 @@ use crate::net::datagram_socket::DatagramEndpoint;
 use crate::net::listener::ListeningSocket;
 use crate::net::standard_stream::StandardOutput;
 use crate::net::stream::Socket;
+use crate::net::unix_socket::refuses_descriptors;
 use crate::reactor::Reactor;
 use crate::server::service::Service;
 use crate::server::{Server, Session};
@@ -61,6 +62,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let mut openings = Vec::new();
     for plan in &plans {
         openings.append(&mut open(plan)?);
+    }
+    if plans.iter().any(|plan| matches!(plan.place, Place::Path(_))) && !refuses_descriptors() {
+        warn_of_descriptors();
     }
 
     let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));
@@ -212,6 +216,14 @@ fn warn_of_exposure(service: &Service, address: SocketAddr) {
         "anybody there can hold connections and send bytes, up to the limits"
     };
     log::warn!("{} is open to {who}: {what}; there is no authentication and no encryption", service.name);
+}
+
+/// Says what whoever may connect to a Unix socket can do on a system that passes descriptors whether they are wanted or not.
+fn warn_of_descriptors() {
+    log::warn!(
+        "this kernel cannot refuse descriptors that are sent to a Unix socket (SO_PASSRIGHTS, Linux 6.16): whoever may connect can \
+         make every client wait. What protects is the mode of the socket's file and of its folder: let only those connect whom you trust"
+    );
 }
 
 /// Prints one line an endpoint. A standard output that is closed or full is no reason not to serve.

@@ -11,6 +11,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::address::Address;
 use crate::load::options::{Body, Expect, Options};
+use crate::net::unix_socket::unix_socket;
 use crate::protocol::escape::Escaped;
 use crate::protocol::framing::Framing;
 use crate::reply::{Outgoing, Reply};
@@ -127,12 +128,13 @@ impl Question {
     /// A non-blocking socket that is connected or about to be.
     fn connect(&self, address: &Address) -> io::Result<Socket> {
         let kind = if self.is_datagram { Type::DGRAM } else { Type::STREAM };
-        let (domain, peer) = match address {
-            Address::Ip(address) => (Domain::for_address(*address), SockAddr::from(*address)),
-            Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+        let (socket, peer) = match address {
+            Address::Ip(address) => {
+                (Socket::new(Domain::for_address(*address), kind.nonblocking(), None)?, SockAddr::from(*address))
+            }
+            Address::Unix(path) => (unix_socket(kind)?, SockAddr::unix(path)?),
         };
-        let socket = Socket::new(domain, kind.nonblocking(), None)?;
-        if domain == Domain::UNIX && self.is_datagram {
+        if peer.is_unix() && self.is_datagram {
             // A name, so that it can be answered (`unix(7)`, autobind).
             socket.bind(&SockAddr::unix("")?)?;
         }

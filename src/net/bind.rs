@@ -15,6 +15,7 @@ use crate::net::defer_accept::defer_accept;
 use crate::net::listener::ListeningSocket;
 use crate::net::stream;
 use crate::net::unix_path::{UnixPath, make_room};
+use crate::net::unix_socket::unix_socket;
 use crate::net::wildcard_socket::WildcardSocket;
 
 /// The options of sockets that listen or receive (`socket(7)`, `tcp(7)`).
@@ -135,20 +136,20 @@ fn set_buffers(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
 
 /// Listens for Unix stream connections at `path`; the socket of a dead server is taken over.
 pub fn listen_unix(path: &Path, options: &SocketOptions) -> io::Result<ListeningSocket> {
-    let (socket, path) = unix_socket(path, Type::STREAM, options)?;
+    let (socket, path) = bound_unix_socket(path, Type::STREAM, options)?;
     socket.listen(options.backlog)?;
     Ok(ListeningSocket::Unix(path, UnixListener::from_std(socket.into())))
 }
 
 /// Receives Unix datagrams at `path`; the socket of a dead server is taken over.
 pub fn bind_unix_datagram(path: &Path, options: &SocketOptions) -> io::Result<DatagramEndpoint> {
-    let (socket, path) = unix_socket(path, Type::DGRAM, options)?;
+    let (socket, path) = bound_unix_socket(path, Type::DGRAM, options)?;
     Ok(DatagramEndpoint::Unix(path, UnixDatagram::from(socket)))
 }
 
-fn unix_socket(path: &Path, kind: Type, options: &SocketOptions) -> io::Result<(Socket, UnixPath)> {
+fn bound_unix_socket(path: &Path, kind: Type, options: &SocketOptions) -> io::Result<(Socket, UnixPath)> {
     let address = SockAddr::unix(path)?;
-    let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
+    let socket = unix_socket(kind)?;
     set_buffers(&socket, options)?;
     make_room(path, kind)?;
     socket.bind(&address)?;
@@ -167,7 +168,11 @@ pub fn connect(to: &Address, from: Option<IpAddr>) -> io::Result<stream::Socket>
             stream.set_nodelay(true)?;
             Ok(stream::Socket::Tcp(stream))
         }
-        Address::Unix(path) => Ok(stream::Socket::Unix(UnixStream::connect(path)?)),
+        Address::Unix(path) => {
+            let socket = unix_socket(Type::STREAM)?;
+            begin_to_connect(&socket, &SockAddr::unix(path)?)?;
+            Ok(stream::Socket::Unix(UnixStream::from_std(socket.into())))
+        }
     }
 }
 
@@ -178,9 +183,14 @@ fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     #[cfg(target_os = "linux")]
     let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true);
     socket.bind(&SocketAddr::new(from, 0).into())?;
-    match socket.connect(&to.into()) {
+    begin_to_connect(&socket, &to.into())?;
+    Ok(TcpStream::from_std(socket.into()))
+}
+
+fn begin_to_connect(socket: &Socket, to: &SockAddr) -> io::Result<()> {
+    match socket.connect(to) {
         Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => Err(error),
-        _ => Ok(TcpStream::from_std(socket.into())),
+        _ => Ok(()),
     }
 }
 
@@ -207,7 +217,7 @@ pub fn connect_udp(peer: SocketAddr, from: Option<IpAddr>) -> io::Result<Datagra
 /// name is an abstract one: it is gone with the socket, however the process ends.
 #[cfg(target_os = "linux")]
 pub fn connect_unix_datagram(peer: &Path) -> io::Result<DatagramEndpoint> {
-    let socket = Socket::new(Domain::UNIX, Type::DGRAM.nonblocking(), None)?;
+    let socket = unix_socket(Type::DGRAM)?;
     // The family alone, and no name: that is how one is asked for.
     socket.bind(&SockAddr::unix("")?)?;
     let socket = UnixDatagram::from(socket);
@@ -220,7 +230,7 @@ pub fn connect_unix_datagram(peer: &Path) -> io::Result<DatagramEndpoint> {
 #[cfg(not(target_os = "linux"))]
 pub fn connect_unix_datagram(peer: &Path) -> io::Result<DatagramEndpoint> {
     let own = std::env::temp_dir().join(format!("cooee-send-{}.sock", std::process::id()));
-    let (socket, path) = unix_socket(&own, Type::DGRAM, &SocketOptions::default())?;
+    let (socket, path) = bound_unix_socket(&own, Type::DGRAM, &SocketOptions::default())?;
     let socket = UnixDatagram::from(socket);
     socket.connect(peer)?;
     Ok(DatagramEndpoint::UnixConnected(Some(path), socket))

@@ -25,4 +25,5 @@ pub mod stream;
 #[cfg(target_os = "linux")]
 mod udp_batch;
 pub mod unix_path;
+pub mod unix_socket;
 pub mod wildcard_socket;

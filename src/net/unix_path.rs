@@ -5,7 +5,9 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{SockAddr, Type};
+
+use crate::net::unix_socket::unix_socket;
 
 /// A path that one of our sockets is bound to. Dropping it removes the file, if that is still the one we made.
 #[derive(Debug)]
@@ -49,10 +51,8 @@ pub fn make_room(path: &Path, kind: Type) -> io::Result<()> {
             "a file that is not a socket is there; it is left alone",
         ));
     }
-    let probe = Socket::new(Domain::UNIX, kind, None)?;
     // A server with a full backlog would let a blocking probe wait.
-    probe.set_nonblocking(true)?;
-    match probe.connect(&SockAddr::unix(path)?) {
+    match unix_socket(kind)?.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         // It answers, its backlog is full, or it is a socket of another type: somebody lives there.

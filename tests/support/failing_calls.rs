@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::{Collected, PATIENCE, Process, skip, wait_until};
+use super::{Collected, PATIENCE, Process, can_trace, skip, wait_until};
 
 /// What lets the calls of a running process fail.
 pub struct Tracer(Process);
@@ -32,8 +32,7 @@ impl FailingCalls {
     /// Each of `faults` is what `strace -e inject=` takes: `recvfrom:error=EINTR:when=3+5` is the third call and every fifth after it.
     /// None, with a word about it, where nothing can be traced.
     pub fn new(faults: &[impl ToString]) -> Option<FailingCalls> {
-        if !Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|ran| ran.status.success()) {
-            skip("strace is not installed, or may not trace here");
+        if !can_trace() {
             return None;
         }
         let faults = faults.iter().map(ToString::to_string).collect();

@@ -12,6 +12,7 @@ mod faulty_peer;
 mod faulty_server;
 mod full;
 mod hosts;
+mod lingering;
 mod link;
 mod load;
 mod message;
@@ -24,6 +25,7 @@ mod process;
 mod python;
 mod server;
 mod splitmix;
+mod trace;
 mod udp;
 mod wall_clock;
 
@@ -37,6 +39,7 @@ pub use faulty_peer::{faulty, is_gone, pids};
 pub use faulty_server::{FaultyServer, take};
 pub use full::{attempt, in_full, in_rhythm, is_full, measured};
 pub use hosts::Hosts;
+pub use lingering::Lingering;
 pub use link::{Carried, FAR, FAR6, Link, NEAR, NEAR6, serve_in};
 pub use load::{Loading, Measured, load, load_command};
 pub use message::{acknowledged, len32};
@@ -51,6 +54,7 @@ pub use process::{
 pub use python::python;
 pub use server::{Server, Summary};
 pub use splitmix::Splitmix;
+pub use trace::{Call, Tracing, calls_of_loops, can_trace, read_trace};
 pub use udp::{ask, can_forge, got_nothing, receive, udp_client, udp_client_at};
 pub use wall_clock::WallClock;
 

@@ -4,6 +4,11 @@
     python3 tests/reliability.py                 # all, and nothing else should run on the machine
     python3 tests/reliability.py half_close udp  # the files whose names contain one of these words
     SHORT=1 python3 tests/reliability.py         # every day's length, to see that everything works
+    TRACED=1 python3 tests/reliability.py        # the same under strace: whether a call of a loop waits, but for the poll
+
+Under strace everything is many times slower, so a figure that is missed tells nothing there, and none is printed: the traces are judged by
+`tests/system_calls.rs`, and a file whose traces show a call that took long is run up to three times, for the machine may have been busy:
+a call that waits does so each time.
 
 Prints a row for each figure, in the order of the faults, and what failed or was skipped. Exits with 1 where something failed.
 """
@@ -12,9 +17,12 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TESTS = os.path.join(ROOT, "tests")
+# They use strace themselves, and a process has one tracer.
+TRACERS = ("cost", "failing_calls", "system_calls")
 BUILT = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 
 
@@ -28,9 +36,9 @@ def files(words):
                 yield name.removesuffix(".rs")
 
 
-def run(name, environment):
-    """Runs one test file to its end, and returns its lines."""
-    command = ["cargo", "test", "--quiet", "--locked", "--test", name, "--", "--nocapture", "--test-threads=1"]
+def run(name, environment, *words):
+    """Runs one test file to its end, or its tests with one of these words, and returns its lines."""
+    command = ["cargo", "test", "--quiet", "--locked", "--test", name, "--", "--nocapture", "--test-threads=1", *words]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -41,6 +49,40 @@ def run(name, environment):
     return process.wait(), lines
 
 
+def waits(name, environment):
+    """Runs one test file with its programs under strace: the names of the calls that took long each time, and the lines of the judge."""
+    blocked, lines = None, []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as traces:
+            # Some tests have the program run as somebody else.
+            os.chmod(traces, 0o777)
+            traced = {"TRACED": environment["COOEE"], "COOEE": os.path.join(TESTS, "support", "traced"), "TRACES": traces}
+            run(name, environment | traced)
+            if not os.listdir(traces):
+                return set(), ["it starts no program of ours"]
+            code, lines = run("system_calls", environment | {"TRACES": traces}, "traces")
+        if code:
+            return {"unknown"}, lines
+        found = {match[1] for line in lines if (match := re.search(r"blocked: (\w+)", line))}
+        blocked = found if blocked is None else blocked & found
+        if not blocked:
+            break
+    return blocked, lines
+
+
+def judge(names, environment):
+    """Judges the calls of all loops of these test files."""
+    failed = False
+    for name in names:
+        if name in TRACERS:
+            continue
+        blocked, lines = waits(name, environment)
+        failed |= bool(blocked)
+        told = [line for line in lines if "but the waits" in line or "it starts" in line]
+        print(f"tests/{name}.rs: {'NOT KEPT: ' + ', '.join(sorted(blocked)) if blocked else ' '.join(told)}", flush=True)
+    sys.exit(1 if failed else 0)
+
+
 def order(row):
     number, letter = re.match(r"(\d+)(.*)", row[0]).groups()
     return int(number), letter
@@ -48,8 +90,10 @@ def order(row):
 
 def main():
     subprocess.run(["cargo", "build", "--locked", "--release"], cwd=ROOT, check=True)
-    full = {} if os.environ.get("SHORT") else {"FULL": "1"}
+    full = {} if os.environ.get("SHORT") or os.environ.get("TRACED") else {"FULL": "1"}
     environment = os.environ | full | {"COOEE": os.path.join(BUILT, "release", "cooee")}
+    if os.environ.get("TRACED"):
+        judge(files(sys.argv[1:]), environment)
     rows, failed, skipped = [], [], []
     for name in files(sys.argv[1:]):
         code, lines = run(name, environment)

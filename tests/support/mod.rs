@@ -54,7 +54,7 @@ pub use process::{
 pub use python::python;
 pub use server::{Server, Summary};
 pub use splitmix::Splitmix;
-pub use trace::{Call, Tracing, calls_of_loops, can_trace, read_trace};
+pub use trace::{Call, calls_of_loops, can_trace, read_trace, traced};
 pub use udp::{ask, can_forge, got_nothing, receive, udp_client, udp_client_at};
 pub use wall_clock::WallClock;
 

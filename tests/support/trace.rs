@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -77,26 +77,13 @@ pub fn can_trace() -> bool {
     works
 }
 
-/// Prepares commands whose system calls are written to a file of `folder`.
-pub struct Tracing<'a> {
-    folder: &'a Path,
-    options: &'a [&'a str],
-}
-
-impl<'a> Tracing<'a> {
-    /// `options` are what `strace` is told besides, such as `--inject=`.
-    pub fn new(folder: &'a Path, options: &'a [&'a str]) -> Tracing<'a> {
-        Tracing { folder, options }
-    }
-
-    /// The same command under `strace`, and where its trace will be. The process is the test's own child, and the tracer is not.
-    pub fn under(&self, name: &str, command: &Command) -> (Command, PathBuf) {
-        let trace = self.folder.join(name);
-        let mut traced = Command::new("strace");
-        traced.args(["-D", "-f", "-T", "-s0", "-o"]).arg(&trace).args(self.options);
-        traced.arg(command.get_program()).args(command.get_args()).env_remove("RUST_LOG");
-        (traced, trace)
-    }
+/// The same command under `strace`, which is told `options` besides, such as `--inject=`; its calls are written to `trace`. The process is
+/// the test's own child.
+pub fn traced(command: &Command, trace: &Path, options: &str) -> Command {
+    let mut traced = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/traced"));
+    traced.args(command.get_args()).env_remove("RUST_LOG");
+    traced.env("TRACED", command.get_program()).env("TRACE", trace).env("STRACE", options);
+    traced
 }
 
 /// The calls of the loops of a trace whose process has ended.

@@ -51,6 +51,13 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Gives back the memory that pending bytes do not need.
+    pub fn squeeze(&mut self) {
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        self.bytes.shrink_to_fit();
+    }
+
     /// Drops the oldest `count` pending bytes; the memory goes with the last of them.
     pub fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.len(), "more was consumed than was pending");
@@ -93,6 +100,18 @@ mod tests {
         assert!(buffer.capacity() >= 10_000);
         buffer.consume(10_000);
         assert_eq!(buffer.capacity(), 0);
+    }
+
+    #[test]
+    fn squeezing_leaves_what_is_pending() {
+        let mut buffer = Buffer::default();
+        buffer.push(&[7; 10_000]);
+        buffer.push(b"rest");
+        buffer.consume(10_000);
+        buffer.squeeze();
+        assert_eq!((buffer.pending(), buffer.capacity()), (&b"rest"[..], 4));
+        buffer.push(b"more");
+        assert_eq!(buffer.pending(), b"restmore");
     }
 
     #[test]

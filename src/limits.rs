@@ -23,7 +23,8 @@ pub struct Limits {
     /// Bytes owed to one peer at which nothing more is read from it: the high-water mark of back-pressure. What one read
     /// brought may be owed beyond it.
     pub write_limit: usize,
-    /// Bytes owed or kept for all connections together at which connections that owe bytes stop reading.
+    /// Bytes owed or kept for all connections together. At two thirds of it, owed, those who owe are not read any more; at the third that is left,
+    /// kept of incomplete messages, those that cost the most are closed (see [`Room`](crate::net::room::Room)).
     pub queue_limit: usize,
     /// Bytes read from one connection a turn, so that a firehose waits for its turn like a ping does.
     pub read_budget: usize,
@@ -55,7 +56,7 @@ impl Limits {
     /// 64 KiB messages at about four fifths of the CPU time of a 64 KiB one, and small ones at the same cost.
     pub const READ_MAX: usize = 256 * 1024;
 
-    /// The most that a read takes while the queue limit is reached. A connection that owes nothing still reads then, so that
+    /// The most that a read takes while a part of the queue limit is reached. A connection that owes nothing still reads then, so that
     /// well-behaved clients notice nothing, but each can add no more than this.
     pub const LEAN_READ: usize = 4 * 1024;
 }

@@ -19,6 +19,7 @@ use cooee::limits::Limits;
 use cooee::net::connection::Connection;
 use cooee::net::drive::Drive;
 use cooee::net::next::{Condition, Next};
+use cooee::net::room::{Room, Share};
 use cooee::net::shared::Shared;
 use cooee::net::stream::{ConnectProgress, Stream};
 use cooee::readiness::Readiness;
@@ -278,7 +279,7 @@ fn the_next_message_has_its_own_time() {
 #[test]
 fn a_message_gets_its_time_back_after_a_wait_for_room_in_all_queues() {
     let mut bench = Bench::new(triples);
-    bench.shared.limits.queue_limit = 1;
+    bench.shared.room = Room::new(1);
     bench.sends(b"abcd").next_write_fails(io::ErrorKind::WouldBlock);
     assert_eq!(bench.turn(Readiness::READABLE), Next::Wait(Condition::QueueRoom));
     // It is not read, so nobody can say that the message is late.
@@ -332,26 +333,79 @@ fn little_is_read_while_all_queues_are_full() {
     let mut bench = Bench::new(|bytes, _| bytes.len());
     assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
     assert_eq!(bench.script.borrow().space, Limits::READ_MAX);
-    bench.shared.queued = bench.shared.limits.queue_limit;
+    bench.shared.room.exchange(Share::Nothing, Share::Owed(bench.shared.limits.queue_limit));
     assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
     assert_eq!(bench.script.borrow().space, Limits::LEAN_READ, "others keep what fills the queues");
 }
 
 #[test]
-fn a_long_incomplete_message_ends_its_connection_while_all_queues_are_full() {
+fn who_makes_room_for_others_ends_its_side_and_holds_nothing() {
     let mut bench = Bench::new(|_, _| 0);
-    bench.shared.limits.queue_limit = 1;
-    // One lean read is kept: whoever sends small messages is not closed for what others keep.
-    bench.sends(&[b'a'; Limits::LEAN_READ]);
-    for _ in 0..2 {
-        assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
-        assert!(!bench.script.borrow().is_shut);
-    }
-    bench.sends(b"b").sends(b"c");
-    bench.turn(Readiness::READABLE);
+    bench.sends(&[b'a'; 5_000]);
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    assert!(bench.shared.room.kept() >= 5_000);
+    bench.connection.make_room(Key::new(0, 1), &mut bench.shared);
+    assert_eq!(bench.shared.room.kept(), 0, "there is room at once");
+    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
     assert!(bench.script.borrow().is_shut);
     bench.sends(b"");
     assert_eq!(bench.turn(Readiness::READABLE), Next::Done(CloseReason::QueueLimit));
+}
+
+#[test]
+fn an_incomplete_message_costs_its_memory_times_its_age() {
+    let mut bench = Bench::new(triples);
+    assert_eq!(bench.connection.rent(bench.shared.now), None, "it keeps nothing");
+    bench.sends(b"ab");
+    bench.turn(Readiness::READABLE);
+    let at_first = bench.connection.rent(bench.shared.now).unwrap();
+    let after = |seconds| bench.connection.rent(Tick::at(Duration::from_secs(seconds))).unwrap();
+    assert_eq!((after(1), after(2)), (1_001 * at_first, 2_001 * at_first));
+    // A whole message, and the next one is new.
+    bench.at(2).sends(b"cde");
+    bench.turn(Readiness::READABLE);
+    let Share::Kept(bytes) = bench.connection.share() else { panic!("it keeps two bytes") };
+    assert_eq!(bench.connection.rent(bench.shared.now), Some(bytes as u64));
+}
+
+#[test]
+fn who_does_not_read_has_no_share_in_the_room_of_messages() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"abcd").next_write_fails(io::ErrorKind::WouldBlock);
+    bench.turn(Readiness::READABLE);
+    // Three bytes are owed, and one is kept of a message that has begun.
+    assert!(matches!(bench.connection.share(), Share::Owed(_)));
+    assert_eq!(bench.connection.rent(bench.shared.now), None);
+    // It takes them.
+    bench.turn(Readiness::WRITABLE);
+    assert!(matches!(bench.connection.share(), Share::Kept(_)));
+    // Six bytes are owed, the limit: a whole message is held back, and waits for the peer too.
+    let mut bench = Bench::new(triples);
+    bench.sends(b"abcdefghi").next_write_fails(io::ErrorKind::WouldBlock);
+    bench.turn(Readiness::READABLE);
+    assert!(matches!(bench.connection.share(), Share::Owed(_)));
+    assert_eq!(bench.shared.room.kept(), 0);
+}
+
+#[test]
+fn a_message_of_a_connection_that_this_side_opened_is_nobodys_room() {
+    let mut bench = Bench::over(|_, _| 0, |stream| Connection::attached(stream, (), Tick::START));
+    bench.sends(&[b'a'; 5_000]);
+    bench.turn(Readiness::READABLE);
+    assert_eq!((bench.connection.rent(bench.shared.now), bench.shared.room.kept()), (None, 0));
+    assert!(bench.shared.room.owed() >= 5_000);
+}
+
+#[test]
+fn memory_that_is_reserved_is_given_back() {
+    let mut bench = Bench::new(|bytes, _| bytes.len().saturating_sub(10).min(100_000));
+    bench.sends(b"begun").sends(&[b'a'; 100_000]);
+    bench.turn(Readiness::READABLE);
+    let Share::Kept(before) = bench.connection.share() else { panic!("it keeps something") };
+    bench.connection.squeeze(&mut bench.shared);
+    let Share::Kept(after) = bench.connection.share() else { panic!("it keeps something") };
+    assert!(before > 100_000 && after < 500, "{before} bytes, then {after}");
+    assert_eq!(bench.shared.room.kept(), after);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use cooee::limits::Limits;
 use cooee::net::connection::Connection;
 use cooee::net::drive::Drive;
 use cooee::net::next::{Condition, Next};
+use cooee::net::room::Room;
 use cooee::net::shared::Shared;
 use cooee::net::stream::{ConnectProgress, Stream};
 use cooee::readiness::Readiness;
@@ -417,7 +418,7 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
         finished: false,
     };
     let mut connection = Connection::accepted(ScriptedStream(wire.clone()), None, 0, false, Tick::START);
-    shared.queued = 0;
+    shared.room = Room::new(case.queue_limit);
     // The reactor lists a newcomer.
     let mut is_listed = true;
     let mut end = None;
@@ -447,7 +448,7 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
                 false
             }
             // The list of the condition moves to the ready list when it clears.
-            Next::Wait(Condition::QueueRoom) => shared.queued <= case.queue_limit / 4 * 3,
+            Next::Wait(Condition::QueueRoom) => shared.room.owed() <= (case.queue_limit - case.queue_limit / 3) / 4 * 3,
             Next::RetryAt(moment) => {
                 connection.deadline_passed(moment, &shared.limits);
                 assert!(!connection.keeps_the_invariant(shared), "there is something to try again");

@@ -85,7 +85,7 @@ fn limits_of(rng: &mut Splitmix) -> Limits {
         linger_timeout: millis(2, 20, rng),
         drain_timeout: millis(20, 200, rng),
         write_limit: rng.pick(&[1, 64, 1_000, 64 * 1024]),
-        queue_limit: rng.pick(&[1, 2_000, 1024 * 1024]),
+        queue_limit: rng.pick(&[600, 6_000, 1024 * 1024]),
         read_budget: rng.pick(&[1, 100, 5_000, Limits::READ_MAX]),
         group: rng.pick(&[1, 2, 32]),
         datagram_rate: DatagramRate::Unlimited,
@@ -138,8 +138,9 @@ impl Simulation {
     fn turn(&mut self) -> Turn {
         let turn = self.reactor.turn(&mut self.server).expect("the poll does not fail");
         assert!(self.reactor.keeps_the_invariant(), "a source off the ready list is ready for something that it wants");
-        let (world, metrics) = (self.world.borrow(), self.reactor.metrics());
+        let (mut world, metrics) = (self.world.borrow_mut(), self.reactor.metrics());
         world.check_owed();
+        world.check_kept();
         assert_eq!(
             (metrics.bytes_in, metrics.bytes_out),
             world.bytes(),
@@ -271,6 +272,7 @@ fn simulate_all(seeds: std::ops::Range<u64>) {
         CloseReason::IdleTimeout,
         CloseReason::IncompleteTimeout,
         CloseReason::HalfClosedTimeout,
+        CloseReason::QueueLimit,
         CloseReason::Refused,
         CloseReason::ConnectRefused,
         CloseReason::ConnectTimeout,

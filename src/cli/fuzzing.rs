@@ -61,13 +61,15 @@ pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Understoo
 
 fn services(arguments: &ServeArguments) -> Result<Understood, Failure> {
     let defaults = arguments.settings();
+    let limits = Box::new(arguments.limits(arguments.max_connections.unwrap_or(1)));
     let plans = arguments.endpoints.iter().map(|text| serve::plan(text, &defaults));
     let services = plans.map(|plan| {
-        let settings = plan?.settings;
+        let plan = plan?;
+        serve::fits(&plan, &limits)?;
+        let settings = plan.settings;
         let service = settings.service(String::new()).map_err(Failure::Runtime)?;
         Ok((settings, service))
     });
-    let limits = Box::new(arguments.limits(arguments.max_connections.unwrap_or(1)));
     Ok(Understood::Serve(services.collect::<Result<_, _>>()?, limits))
 }
 

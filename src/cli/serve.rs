@@ -12,12 +12,15 @@ use crate::cli::descriptors;
 use crate::cli::endpoint::{Endpoint, Place, Transport, url_of_path};
 use crate::cli::failure::Failure;
 use crate::cli::settings::Settings;
+use crate::limits::Limits;
 use crate::net::bind;
 use crate::net::datagram_socket::DatagramEndpoint;
 use crate::net::listener::ListeningSocket;
+use crate::net::room::Room;
 use crate::net::standard_stream::StandardOutput;
 use crate::net::stream::Socket;
 use crate::net::unix_socket::refuses_descriptors;
+use crate::protocol::framing::Framing;
 use crate::reactor::Reactor;
 use crate::server::service::Service;
 use crate::server::{Server, Session};
@@ -59,6 +62,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let listening = plans.iter().map(|plan| plan.transports.len() * plan.addresses.len().max(1)).sum();
     let max_connections = descriptors::connection_limit(arguments.max_connections, listening)?;
 
+    let limits = arguments.limits(max_connections);
+    plans.iter().try_for_each(|plan| fits(plan, &limits))?;
+
     let mut openings = Vec::new();
     for plan in &plans {
         openings.append(&mut open(plan)?);
@@ -68,7 +74,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     }
 
     let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));
-    let mut reactor = Reactor::new(arguments.limits(max_connections)).map_err(cannot_start)?;
+    let mut reactor = Reactor::new(limits).map_err(cannot_start)?;
     let mut services = Vec::new();
     let mut announcements = Vec::new();
     for (tag, Opening { bound, service, exposed }) in openings.into_iter().enumerate() {
@@ -110,6 +116,29 @@ pub(super) fn plan(text: &str, defaults: &Settings) -> Result<Plan, Failure> {
     settings.service(String::new()).map_err(wrong)?;
     let transports = endpoint.transport.map_or_else(|| vec![Transport::Tcp, Transport::Udp], |one| vec![one]);
     Ok(Plan { text: text.to_owned(), transports, place: endpoint.place, addresses: Vec::new(), settings })
+}
+
+/// What an incomplete message takes beside its own bytes: the length before it, and what holds it, in bytes.
+const AROUND_A_MESSAGE: usize = 1024;
+
+/// Checks that the longest message of an endpoint can be received at all, be its sender the only client.
+pub(super) fn fits(plan: &Plan, limits: &Limits) -> Result<(), Failure> {
+    let frames = plan.transports.iter().any(|transport| matches!(transport, Transport::Tcp | Transport::Unix));
+    if !frames || plan.settings.framing == Framing::Chunk {
+        return Ok(());
+    }
+    let (longest, queue) = (plan.settings.max_frame, limits.queue_limit);
+    let room = Room::for_one_message(queue);
+    if longest.saturating_add(AROUND_A_MESSAGE) <= room {
+        return Ok(());
+    }
+    let needed = longest.saturating_add(AROUND_A_MESSAGE).saturating_mul(4);
+    Err(Failure::Usage(format!(
+        "endpoint '{}': --max-frame {longest} does not fit: unfinished messages may hold a quarter of the queue limit of {queue} bytes, which is \
+         {room}, and {AROUND_A_MESSAGE} of that stand around each; set --queue-limit to at least {needed}, or --max-frame to at most {}",
+        plan.text.escape_debug(),
+        room.saturating_sub(AROUND_A_MESSAGE),
+    )))
 }
 
 /// Looks the host of an endpoint up, which may take its time: so it is done before the loop, and never in it.

@@ -17,6 +17,7 @@ pub mod loop_guard;
 pub mod next;
 pub mod reply_guard;
 pub mod reply_rate;
+pub mod room;
 pub mod route;
 pub mod shared;
 mod shortage;

@@ -23,6 +23,6 @@ pub enum Next {
 pub enum Condition {
     /// Fewer connections than the limit.
     ConnectionSlot,
-    /// Fewer queued bytes than the bound.
+    /// Fewer bytes owed to peers that do not read than the bound.
     QueueRoom,
 }

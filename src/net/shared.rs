@@ -8,6 +8,7 @@ use crate::metrics::Metrics;
 use crate::net::arena::Arena;
 use crate::net::datagram_batch::DatagramBatch;
 use crate::net::reply_guard::ReplyGuard;
+use crate::net::room::Room;
 
 /// What all sources of a reactor share while they are driven.
 pub struct Shared {
@@ -19,10 +20,10 @@ pub struct Shared {
     pub arena: Arena,
     /// The datagrams that a socket has just received.
     pub datagrams: DatagramBatch,
-    /// Memory that connections own for queued bytes, in bytes.
-    pub queued: usize,
     /// Which datagrams may be answered.
     pub reply_guard: ReplyGuard,
+    /// The memory of all queues, and what is left of it.
+    pub room: Room,
     /// What handlers asked of the reactor.
     pub orders: Orders,
     /// The counters.
@@ -37,18 +38,13 @@ impl Shared {
         Shared {
             now: Tick::START,
             reply_guard: ReplyGuard::new(limits.datagram_rate),
+            room: Room::new(limits.queue_limit),
             limits,
             arena: Arena::new(),
             datagrams: DatagramBatch::default(),
-            queued: 0,
             orders: Orders::default(),
             metrics: Metrics::default(),
             log_limit: LogLimit::default(),
         }
-    }
-
-    /// Whether the bound on all queued bytes is reached.
-    pub fn queue_is_full(&self) -> bool {
-        self.queued >= self.limits.queue_limit
     }
 }

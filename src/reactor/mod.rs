@@ -8,6 +8,7 @@ mod accept;
 mod course;
 mod fine_timer;
 mod kernel;
+mod make_room;
 pub mod ready_list;
 mod run;
 mod source;
@@ -34,6 +35,7 @@ use crate::metrics::{Dropped, Metrics};
 use crate::net::acceptor::Acceptor;
 use crate::net::connection::{Connection, Origin, Standing};
 use crate::net::datagram::Datagram;
+use crate::net::room::Share;
 use crate::net::shared::Shared;
 use crate::reactor::course::Course;
 use crate::reactor::ready_list::ReadyList;
@@ -365,7 +367,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             }
             Source::Connection(connection) => {
                 let origin = connection.origin();
-                self.shared.queued -= connection.held_bytes();
+                self.shared.room.exchange(connection.share(), Share::Nothing);
                 if origin != Origin::Attached {
                     log::debug!("{key} closed {}: {reason}", connection.peer());
                     self.shared.metrics.count_close(reason);
@@ -393,15 +395,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         self.connections < self.shared.limits.max_connections || self.refused < accept::REFUSED_MAX
     }
 
-    /// Whether connections that owe bytes may read again. The low-water mark is three quarters of the bound, so that one freed byte
-    /// does not wake everybody for nothing.
-    fn has_room(&self) -> bool {
-        self.shared.queued <= self.shared.limits.queue_limit / 4 * 3
-    }
-
     /// Moves the lists of the conditions that have cleared to the ready list.
     fn wake_waiting(&mut self) {
-        let (slot_is_free, room) = (self.has_slot(), self.has_room());
+        let (slot_is_free, room) = (self.has_slot(), self.shared.room.owes_little());
         for (clear, list) in [(slot_is_free, &mut self.awaiting_slot), (room, &mut self.awaiting_room)] {
             if clear {
                 for key in std::mem::take(list) {
@@ -417,10 +413,14 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Whether every source keeps the latch invariant (see the crate's documentation), and what is counted of connections and of the
     /// bytes that they hold is what is there. A test asks after every turn.
     pub fn keeps_the_invariant(&self) -> bool {
-        let (mut connections, mut refused, mut queued) = (0, 0, 0);
+        let (mut connections, mut refused, mut owed, mut kept) = (0, 0, 0, 0);
         for (_, place) in self.sources.iter() {
             if let Source::Connection(connection) = &place.source {
-                queued += connection.held_bytes();
+                match connection.share() {
+                    Share::Nothing => {}
+                    Share::Owed(bytes) => owed += bytes,
+                    Share::Kept(bytes) => kept += bytes,
+                }
                 match connection.origin() {
                     Origin::Refused => refused += 1,
                     Origin::Accepted | Origin::Connected => connections += 1,
@@ -428,11 +428,16 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 }
             }
         }
-        if (connections, refused, queued) != (self.connections, self.refused, self.shared.queued) {
+        let room = &self.shared.room;
+        if (connections, refused, owed, kept) != (self.connections, self.refused, room.owed(), room.kept()) {
             return false;
         }
-        // This repeats the low-water mark instead of asking `has_room`: a fault there must not hide itself.
-        let is_full = self.shared.queued > self.shared.limits.queue_limit / 4 * 3;
+        // This repeats the bounds instead of asking the room: a fault there must not hide itself.
+        let limit = self.shared.limits.queue_limit;
+        let is_full = owed > (limit - limit / 3) / 4 * 3;
+        if kept > limit / 3 {
+            return false;
+        }
         let waits = |key: &Key| {
             (self.awaiting_slot.contains(key) && !self.has_slot()) || (self.awaiting_room.contains(key) && is_full)
         };

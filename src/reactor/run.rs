@@ -98,6 +98,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
         members.clear();
         self.group.members = members;
+        if self.shared.room.keeps_too_much() {
+            self.make_room();
+        }
         if !self.awaiting_room.is_empty() {
             self.wake_waiting();
         }
@@ -128,13 +131,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 Condition::ConnectionSlot => drop(self.awaiting_slot.insert(key)),
                 Condition::QueueRoom => {
                     self.awaiting_room.insert(key);
-                    let queued = self.shared.queued;
+                    let owed = self.shared.room.owed();
                     self.shared.log_limit.log(
                         LogKind::QueueLimit,
                         Level::Warn,
                         self.shared.now,
                         format_args!(
-                            "{queued} bytes are owed to clients that do not read: they are not read from until they do"
+                            "{owed} bytes are owed to clients that do not read: they are not read from until they do"
                         ),
                     );
                 }

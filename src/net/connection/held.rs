@@ -2,6 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::clock::Tick;
+use crate::net::room::{Room, Share};
 
 #[derive(Debug, Default)]
 struct Queues {
@@ -13,8 +14,8 @@ struct Queues {
     incomplete_since: Option<Tick>,
     /// When the handler wants to be called even if nothing arrives.
     wake_at: Option<Tick>,
-    /// What of this the sum of all connections knows, in bytes.
-    accounted: usize,
+    /// What the room of all connections knows of this.
+    accounted: Share,
 }
 
 impl Queues {
@@ -43,14 +44,30 @@ impl Held {
         self.0.as_ref().map_or(0, |queues| queues.bytes())
     }
 
-    /// Brings `sum`, the bytes that all connections hold, up to date, and gives memory back that nothing needs.
-    pub(super) fn account(&mut self, sum: &mut usize) {
+    /// What it counts as: what is owed, or, where it `can_be_closed` for it, an incomplete message.
+    pub(super) fn share(&self, can_be_closed: bool) -> Share {
+        match self.bytes() {
+            0 => Share::Nothing,
+            bytes if !can_be_closed || self.owed() > 0 => Share::Owed(bytes),
+            bytes => Share::Kept(bytes),
+        }
+    }
+
+    /// Brings `room`, what all connections hold, up to date, and gives memory back that nothing needs.
+    pub(super) fn account(&mut self, can_be_closed: bool, room: &mut Room) {
+        let share = self.share(can_be_closed);
         let Some(queues) = &mut self.0 else { return };
-        let bytes = queues.bytes();
-        *sum = *sum + bytes - queues.accounted;
-        queues.accounted = bytes;
-        if bytes == 0 && queues.wake_at.is_none() {
+        room.exchange(queues.accounted, share);
+        queues.accounted = share;
+        if share == Share::Nothing && queues.wake_at.is_none() {
             self.0 = None;
+        }
+    }
+
+    /// Gives back what the inbox does not need.
+    pub(super) fn squeeze(&mut self) {
+        if let Some(queues) = &mut self.0 {
+            queues.inbox.squeeze();
         }
     }
 
@@ -148,30 +165,34 @@ mod tests {
         inbox.push(b"kept");
         held.keep_inbox(inbox, Tick::START);
         assert_eq!(held.bytes(), size_of::<Queues>() + 2 * one);
-        let mut sum = 100;
-        held.account(&mut sum);
-        assert_eq!(sum, 100 + held.bytes());
+        let mut room = Room::new(1_000_000);
+        held.account(true, &mut room);
+        assert_eq!((room.owed(), room.kept()), (held.bytes(), 0), "who owes has no claim on the room of messages");
         let outbox = held.take_outbox();
         assert_eq!(outbox.pending(), b"owed");
         held.put_back(outbox, 4);
         assert_eq!((held.owed(), held.incomplete_since()), (0, Some(Tick::START)));
+        held.account(false, &mut room);
+        assert_eq!((room.owed(), room.kept()), (held.bytes(), 0), "what is held back waits for the peer to read");
+        held.account(true, &mut room);
+        assert_eq!((room.owed(), room.kept()), (0, held.bytes()));
         assert_eq!(held.take_inbox().pending(), b"kept");
         assert_eq!((held.bytes(), held.incomplete_since()), (0, None));
-        held.account(&mut sum);
-        assert_eq!(sum, 100);
+        held.account(true, &mut room);
+        assert_eq!((room.owed(), room.kept()), (0, 0));
         assert!(held.is_empty());
     }
 
     #[test]
     fn a_wake_up_keeps_its_place_and_counts_as_no_bytes() {
-        let (mut held, mut sum) = (Held::default(), 0);
+        let (mut held, mut room) = (Held::default(), Room::new(1_000));
         held.set_wake_at(None);
         assert!(held.is_empty());
         held.set_wake_at(Some(Tick::START));
-        held.account(&mut sum);
-        assert_eq!((held.wake_at(), sum), (Some(Tick::START), 0));
+        held.account(true, &mut room);
+        assert_eq!((held.wake_at(), room.owed() + room.kept()), (Some(Tick::START), 0));
         held.set_wake_at(None);
-        held.account(&mut sum);
+        held.account(true, &mut room);
         assert!(held.is_empty());
     }
 

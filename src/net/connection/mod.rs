@@ -8,6 +8,7 @@ mod held;
 mod offer;
 mod phase;
 mod receive;
+mod rent;
 mod send;
 mod settle;
 mod standing;
@@ -24,6 +25,7 @@ use crate::close_reason::CloseReason;
 use crate::limits::Limits;
 use crate::net::connection::flags::Flags;
 use crate::net::connection::held::Held;
+use crate::net::room::Share;
 use crate::net::stream::Stream;
 use crate::readiness::{Latch, Readiness};
 
@@ -104,6 +106,11 @@ impl<T: Stream, S> Connection<T, S> {
     /// Ends it: the stream closes here, and what its handler knows it by is handed back.
     pub fn into_standing(self) -> Standing<S> {
         self.standing
+    }
+
+    /// What its queues own beyond its slab entry, and which part of the room that is.
+    pub fn share(&self) -> Share {
+        self.held.share(self.can_be_closed_for_room())
     }
 
     /// Memory that its queues own beyond its slab entry, in bytes.

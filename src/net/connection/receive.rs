@@ -2,19 +2,15 @@
 
 use std::io;
 
-use log::Level;
-
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::Handler;
 use crate::key::Key;
 use crate::limits::Limits;
-use crate::log_limit::LogKind;
 use crate::net::connection::Connection;
 use crate::net::connection::flags::Flags;
 use crate::net::connection::phase::{Origin, Phase};
 use crate::net::drive::Drive;
-use crate::net::shared::Shared;
 use crate::net::shortage::is_shortage;
 use crate::net::stream::{ConnectProgress, Stream};
 
@@ -32,7 +28,7 @@ impl<T: Stream, S> Connection<T, S> {
             log::debug!("{key} is connected to {}", self.peer());
         }
         // Nothing but the latch decides on the first read of a calm connection.
-        let mut is_plain = self.is_calm() && !drive.shared.queue_is_full();
+        let mut is_plain = self.is_calm() && !drive.shared.room.is_full();
         if !is_plain {
             self.call_before_reading(drive);
         }
@@ -98,14 +94,11 @@ impl<T: Stream, S> Connection<T, S> {
         if !self.may_read(owed, drive.shared) {
             return 0;
         }
-        if self.keeps_too_much(drive.shared) {
-            self.give_up_on_message(drive);
-        }
         let mut size = Limits::READ_MAX;
         if owed > 0 && self.owes_answers() {
             size = size.min(drive.shared.limits.write_limit - owed);
         }
-        if drive.shared.queue_is_full() {
+        if drive.shared.room.is_full() {
             size = size.min(Limits::LEAN_READ);
         }
         size
@@ -132,15 +125,5 @@ impl<T: Stream, S> Connection<T, S> {
             self.reason = Some(reason);
         }
         self.flags.insert(Flags::OVER);
-    }
-
-    #[cold]
-    fn give_up_on_message<H>(&mut self, drive: &mut Drive<'_, H>) {
-        let Shared { limits, log_limit, now, .. } = &mut *drive.shared;
-        let (key, limit) = (drive.key, limits.queue_limit);
-        let line =
-            format_args!("{key} is closed: its message is incomplete, and all queues together hold {limit} bytes");
-        log_limit.log(LogKind::QueueLimit, Level::Warn, *now, line);
-        self.end_this_side(CloseReason::QueueLimit, *now);
     }
 }

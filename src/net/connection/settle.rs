@@ -20,7 +20,7 @@ impl<T: Stream, S> Connection<T, S> {
         if self.flags.contains(Flags::DRAINING) {
             self.settle_drain(shared.now);
         }
-        self.held.account(&mut shared.queued);
+        self.account(shared);
         let waits = self.note_waiting(shared);
         let read_ended = self.flags.contains(Flags::READ_ENDED);
         let broken = self.flags.contains(Flags::BROKEN);
@@ -63,6 +63,11 @@ impl<T: Stream, S> Connection<T, S> {
         } else {
             Next::Idle
         }
+    }
+
+    /// Tells the room of all connections what this one holds.
+    pub(super) fn account(&mut self, shared: &mut Shared) {
+        self.held.account(self.can_be_closed_for_room(), &mut shared.room);
     }
 
     /// Whether it waits for room. After a wait its peer has its time again to finish a message.

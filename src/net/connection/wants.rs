@@ -66,17 +66,9 @@ impl<T: Stream, S> Connection<T, S> {
         !self.flags.intersects(Flags::BROKEN | Flags::RETRYING) && (self.phase == Phase::Connecting || self.owed() > 0)
     }
 
-    /// At the bound on all queued bytes, whoever owes some of them stops reading until there is room.
+    /// Once the part of the room that is for them is full, those who owe stop reading until there is some again.
     pub(super) fn waits_for_room(&self, owed: usize, shared: &Shared) -> bool {
-        owed > 0 && self.owes_answers() && shared.queue_is_full()
-    }
-
-    /// Whether it keeps more of an incomplete message than one lean read while the bound on all queued bytes is reached.
-    ///
-    /// It cannot wait for room: messages that all wait for each other's would wait for ever. Clients with small messages, and
-    /// those that were offered all they sent, notice nothing.
-    pub(super) fn keeps_too_much(&self, shared: &Shared) -> bool {
-        self.held.kept() > Limits::LEAN_READ && self.owes_answers() && shared.queue_is_full()
+        owed > 0 && self.owes_answers() && shared.room.owes_too_much()
     }
 
     /// Whether there is something to do without another event.

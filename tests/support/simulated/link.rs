@@ -100,6 +100,8 @@ pub struct Link {
     pub reason: Option<CloseReason>,
 
     // For the checks.
+    /// Bytes of an incomplete message after the last turn.
+    pub kept: usize,
     pub accepted_at: Option<u64>,
     pub read_at: u64,
     pub written_at: u64,
@@ -148,6 +150,7 @@ impl Link {
             taken: 0,
             answered: 0,
             reason: None,
+            kept: 0,
             accepted_at: None,
             read_at: 0,
             written_at: 0,

@@ -1,0 +1,147 @@
+//! The room that the queues of all connections share, and how it is divided.
+//!
+//! ```text
+//!   --queue-limit
+//!   |<------------- two thirds: owed ------------->|<-- one third: kept -->|
+//!   | peers that do not take what they are owed:   | peers in the middle   |
+//!   | at the bound they are not read               | of a message: at the  |
+//!   |                                              | bound some are closed |
+//! ```
+//!
+//! Whoever does not read could otherwise take the room of those who are in the middle of a message. Each part has a low-water mark at three
+//! quarters of it, so that one freed byte does not wake everybody, and one look at all connections makes room for many messages.
+
+/// What a connection's queues count as. The whole connection counts with one part: who owes anything has no claim on the room of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Share {
+    /// It has no memory in queues.
+    #[default]
+    Nothing,
+    /// In bytes. The peer has to read before this gets less: its answers wait for it, and so may messages that are not answered yet. What this
+    /// side keeps for connections of its own counts here too: nobody is closed for it.
+    Owed(usize),
+    /// In bytes. An incomplete message of a client that owes no reading.
+    Kept(usize),
+}
+
+/// The memory of all queues, by part, in bytes.
+///
+/// Invariant: each sum is that of the [`Share`]s that were moved into it.
+#[derive(Clone, Debug)]
+pub struct Room {
+    owed: usize,
+    kept: usize,
+    owed_limit: usize,
+    kept_limit: usize,
+    kept_low_water: usize,
+}
+
+impl Room {
+    /// What of a queue limit all incomplete messages together may leave occupied once some were closed: so one that fits, fits alone.
+    pub const fn for_one_message(queue_limit: usize) -> usize {
+        queue_limit / 4
+    }
+
+    /// Empty room of `queue_limit` bytes.
+    pub fn new(queue_limit: usize) -> Room {
+        let kept_limit = queue_limit / 3;
+        Room {
+            owed: 0,
+            kept: 0,
+            owed_limit: queue_limit - kept_limit,
+            kept_limit,
+            kept_low_water: Room::for_one_message(queue_limit),
+        }
+    }
+
+    /// A connection's share was `before` and is `now`.
+    pub fn exchange(&mut self, before: Share, now: Share) {
+        match before {
+            Share::Nothing => {}
+            Share::Owed(bytes) => self.owed -= bytes,
+            Share::Kept(bytes) => self.kept -= bytes,
+        }
+        match now {
+            Share::Nothing => {}
+            Share::Owed(bytes) => self.owed += bytes,
+            Share::Kept(bytes) => self.kept += bytes,
+        }
+    }
+
+    /// The memory of peers that do not read, in bytes.
+    pub fn owed(&self) -> usize {
+        self.owed
+    }
+
+    /// The memory of incomplete messages, in bytes.
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Whether a part is full: then everybody is read in small pieces.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.owes_too_much() || self.keeps_too_much()
+    }
+
+    /// Whether the part of those who owe is full: then they are not read.
+    #[inline]
+    pub fn owes_too_much(&self) -> bool {
+        self.owed >= self.owed_limit
+    }
+
+    /// Whether those who owe may be read again.
+    pub fn owes_little(&self) -> bool {
+        self.owed <= self.owed_limit / 4 * 3
+    }
+
+    /// Whether so much is kept that somebody has to be closed.
+    #[inline]
+    pub fn keeps_too_much(&self) -> bool {
+        self.kept > self.kept_limit
+    }
+
+    /// Whether enough was closed.
+    pub fn keeps_little(&self) -> bool {
+        self.kept <= self.kept_low_water
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_part_leaves_the_other_alone() {
+        let mut room = Room::new(1200);
+        room.exchange(Share::Nothing, Share::Owed(799));
+        assert!(!room.owes_too_much() && !room.is_full());
+        room.exchange(Share::Owed(799), Share::Owed(800));
+        assert!(room.owes_too_much() && room.is_full() && !room.keeps_too_much());
+        room.exchange(Share::Nothing, Share::Kept(400));
+        assert!(!room.keeps_too_much(), "the third that is for messages is not touched by what is owed");
+        room.exchange(Share::Kept(400), Share::Kept(401));
+        assert!(room.keeps_too_much());
+        room.exchange(Share::Owed(800), Share::Nothing);
+        assert!(!room.owes_too_much() && room.is_full());
+        assert_eq!((room.owed(), room.kept()), (0, 401));
+    }
+
+    #[test]
+    fn low_water_is_three_quarters_of_a_part() {
+        let mut room = Room::new(1200);
+        room.exchange(Share::Nothing, Share::Owed(601));
+        room.exchange(Share::Nothing, Share::Kept(301));
+        assert!(!room.owes_little() && !room.keeps_little());
+        room.exchange(Share::Owed(601), Share::Owed(600));
+        room.exchange(Share::Kept(301), Share::Kept(300));
+        assert!(room.owes_little() && room.keeps_little());
+        assert_eq!(Room::for_one_message(1200), 300);
+    }
+
+    #[test]
+    fn the_smallest_room_asks_nobody_to_go_for_nothing() {
+        let none = Room::new(0);
+        assert!(none.is_full() && !none.keeps_too_much() && none.keeps_little());
+    }
+}

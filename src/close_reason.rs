@@ -5,6 +5,15 @@ use std::io;
 
 use nix::errno::Errno;
 
+/// What becomes of the bytes that a peer has not taken when its connection closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// The kernel goes on offering what it has, and then the FIN.
+    Polite,
+    /// They are dropped at once, and a RST tells the peer that something is missing.
+    AtOnce,
+}
+
 /// Why a connection ended. Every connection has exactly one reason; the summary counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
@@ -71,6 +80,32 @@ impl CloseReason {
             io::ErrorKind::NotFound => CloseReason::ConnectRefused,
             io::ErrorKind::TimedOut => CloseReason::ConnectTimeout,
             _ => CloseReason::of_error(error),
+        }
+    }
+
+    /// What becomes of the bytes that the peer has not taken. Where it has taken all, every end is polite.
+    pub fn parting(self) -> Parting {
+        match self {
+            // It took nothing for its whole time: so it has had what the kernel could still do for it.
+            CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => Parting::AtOnce,
+            // The reply is cut whatever is done. A FIN would pass for its end, and nobody is left who could look after the kernel's queue.
+            CloseReason::DrainTimeout | CloseReason::Aborted => Parting::AtOnce,
+            // Everything was written: what is under way belongs to a peer that may be slow.
+            CloseReason::PeerClosed | CloseReason::Ended | CloseReason::Drained => Parting::Polite,
+            // The peer broke a rule, and is owed what it had asked for before; that was flushed.
+            CloseReason::FrameTooLong
+            | CloseReason::FrameTruncated
+            | CloseReason::QueueLimit
+            | CloseReason::IncompleteTimeout => Parting::Polite,
+            // A few words that should arrive.
+            CloseReason::Refused => Parting::Polite,
+            // There is no peer: none any more, or none yet.
+            CloseReason::Reset
+            | CloseReason::ConnectRefused
+            | CloseReason::ConnectTimeout
+            | CloseReason::SelfConnect
+            | CloseReason::NoDescriptor
+            | CloseReason::Failed(_) => Parting::Polite,
         }
     }
 

@@ -39,6 +39,9 @@ struct Script {
     writes: VecDeque<io::Result<usize>>,
     sent: Vec<u8>,
     is_shut: bool,
+    /// What the kernel says that it holds for the peer.
+    held_by_kernel: u32,
+    is_abandoned: bool,
     /// How much the last read would have taken.
     space: usize,
     /// Whether a short read proves that nothing more is there, as on TCP. Elsewhere it takes a `WouldBlock` to clear the latch.
@@ -78,6 +81,14 @@ impl Stream for Scripted {
 
     fn connect_progress(&mut self) -> io::Result<ConnectProgress> {
         Ok(ConnectProgress::Pending)
+    }
+
+    fn held_by_kernel(&self) -> u32 {
+        self.0.borrow().held_by_kernel
+    }
+
+    fn abandon(&mut self) {
+        self.0.borrow_mut().is_abandoned = true;
     }
 
     fn short_read_drains(&self) -> bool {
@@ -455,6 +466,81 @@ fn sending_is_no_sign_of_life_of_a_peer_that_takes_nothing() {
     bench.at(50).sends(b"de").next_write_fails(io::ErrorKind::WouldBlock);
     assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
     assert_eq!(bench.expires_at(60), Next::Done(CloseReason::IdleTimeout));
+}
+
+#[test]
+fn a_peer_that_takes_nothing_of_what_is_owed_is_given_up_when_its_time_is_up() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"abc").next_write_fails(io::ErrorKind::WouldBlock);
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    bench.next_write_fails(io::ErrorKind::WouldBlock);
+    let next = bench.expires_at(60);
+    assert_eq!(next, Next::Done(CloseReason::IdleTimeout));
+    assert!(bench.connection.is_given_up(CloseReason::IdleTimeout));
+    // A drain that has no more time cuts what is owed, and says so.
+    assert!(bench.connection.is_given_up(CloseReason::DrainTimeout));
+    assert!(!bench.connection.is_given_up(CloseReason::Drained));
+}
+
+#[test]
+fn a_silent_peer_that_has_taken_everything_is_left_politely() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"abc");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    assert_eq!(bench.expires_at(60), Next::Done(CloseReason::IdleTimeout));
+    assert!(!bench.connection.is_given_up(CloseReason::IdleTimeout));
+}
+
+#[test]
+fn what_the_kernel_holds_for_a_silent_peer_has_a_last_while() {
+    // The kernel holds as much as before, less, nothing.
+    for (held_at_last, is_given_up) in [(500, true), (499, false), (0, false)] {
+        let mut bench = Bench::new(triples);
+        bench.sends(b"abc");
+        assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+        bench.script.borrow_mut().held_by_kernel = 500;
+        assert_eq!(bench.expires_at(60), Next::Idle, "it may be slow");
+        assert!(bench.script.borrow().is_shut, "it is told that this was all");
+        bench.script.borrow_mut().held_by_kernel = held_at_last;
+        let linger = bench.shared.limits.linger_timeout.as_secs();
+        assert_eq!(bench.expires_at(60 + linger), Next::Done(CloseReason::IdleTimeout));
+        assert_eq!(bench.connection.is_given_up(CloseReason::IdleTimeout), is_given_up, "{held_at_last}");
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_take_its_last_reply_has_the_time_of_lingering_twice() {
+    let mut bench = Bench::new(|bytes, cx| {
+        cx.reply.send(b"bye");
+        cx.finish(CloseReason::Ended);
+        bytes.len()
+    });
+    bench.sends(b"bye");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    bench.script.borrow_mut().held_by_kernel = 3;
+    let linger = bench.shared.limits.linger_timeout.as_secs();
+    assert_eq!(bench.expires_at(linger), Next::Idle);
+    assert_eq!(bench.expires_at(2 * linger), Next::Done(CloseReason::Ended));
+    assert!(bench.connection.is_given_up(CloseReason::Ended));
+}
+
+#[test]
+fn who_is_late_with_a_message_gets_what_it_is_owed_for_others() {
+    let mut bench = Bench::new(triples);
+    bench.sends(b"abc").sends(b"d").next_write_fails(io::ErrorKind::WouldBlock);
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    // The peer takes a byte at a time, and so it is not silent.
+    bench.at(50).script.borrow_mut().writes.extend([Ok(1), Err(io::ErrorKind::WouldBlock.into())]);
+    assert_eq!(bench.turn(Readiness::WRITABLE), Next::Idle);
+    bench.next_write_fails(io::ErrorKind::WouldBlock);
+    assert_eq!(bench.expires_at(60), Next::Idle);
+    assert!(!bench.script.borrow().is_shut);
+    assert_eq!(bench.turn(Readiness::WRITABLE), Next::Idle);
+    assert_eq!(bench.script.borrow().sent, b"bc", "the rest of it");
+    assert!(bench.script.borrow().is_shut);
+    bench.sends(b"");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Done(CloseReason::IncompleteTimeout));
+    assert!(!bench.connection.is_given_up(CloseReason::IncompleteTimeout));
 }
 
 #[test]

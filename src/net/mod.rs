@@ -19,6 +19,7 @@ pub mod reply_guard;
 pub mod reply_rate;
 pub mod room;
 pub mod route;
+mod send_queue;
 pub mod shared;
 mod shortage;
 pub mod standard_stream;

@@ -5,10 +5,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token, event};
+use socket2::SockRef;
 
+use crate::net::send_queue;
 use crate::net::standard_stream::{StandardInput, StandardOutput};
 
 /// How far the establishment of a connection has come.
@@ -36,6 +39,14 @@ pub trait Stream {
 
     /// Asks how a connect that was begun has gone.
     fn connect_progress(&mut self) -> io::Result<ConnectProgress>;
+
+    /// The memory, in bytes, that the kernel holds for what was written, or shut, and the peer has not acknowledged. 0 where the system does not tell,
+    /// and on streams that need no acknowledgement.
+    fn held_by_kernel(&self) -> u32;
+
+    /// Gives the peer up: closing drops what it has not taken, and sends a RST (SO_LINGER of 0, `socket(7)`). Otherwise the kernel goes on
+    /// offering it for minutes, and holds memory for a socket that is nobody's (FIN-WAIT-1, `tcp_orphan_retries` in `tcp(7)`).
+    fn abandon(&mut self);
 
     /// Whether a read shorter than its buffer proves that nothing more is there.
     ///
@@ -100,6 +111,21 @@ impl Stream for Socket {
             Ok(peer) => Ok(ConnectProgress::Established(Some(peer))),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(ConnectProgress::Pending),
             Err(error) => Err(error),
+        }
+    }
+
+    fn held_by_kernel(&self) -> u32 {
+        match self {
+            Socket::Tcp(stream) => send_queue::held_by_kernel(stream),
+            // What was written lies with the peer already.
+            Socket::Unix(_) | Socket::Input(_) | Socket::Output(_) => 0,
+        }
+    }
+
+    fn abandon(&mut self) {
+        if let Socket::Tcp(stream) = self {
+            // Where it fails, the socket has no peer any more (EINVAL), and there is nobody to give up.
+            let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
         }
     }
 

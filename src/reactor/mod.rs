@@ -365,8 +365,11 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     Standing::Tagged(tag) => handler.connect_failed(tag as usize, reason, orders),
                 }
             }
-            Source::Connection(connection) => {
+            Source::Connection(mut connection) => {
                 let origin = connection.origin();
+                if connection.is_given_up(reason) {
+                    connection.abandon();
+                }
                 self.shared.room.exchange(connection.share(), Share::Nothing);
                 if origin != Origin::Attached {
                     log::debug!("{key} closed {}: {reason}", connection.peer());

@@ -203,6 +203,12 @@ mod tests {
             Ok(ConnectProgress::Pending)
         }
 
+        fn held_by_kernel(&self) -> u32 {
+            0
+        }
+
+        fn abandon(&mut self) {}
+
         fn short_read_drains(&self) -> bool {
             false
         }

@@ -32,5 +32,7 @@ bitflags! {
         const AWAITING_ROOM = 1 << 11;
         /// The kernel lacked memory for a call: until the retry deadline, or an event, it wants nothing.
         const RETRYING = 1 << 12;
+        /// Its time was up, and then the peer had a last while to take what the kernel held, and took nothing.
+        const STUCK = 1 << 13;
     }
 }

@@ -14,6 +14,8 @@ struct Queues {
     incomplete_since: Option<Tick>,
     /// When the handler wants to be called even if nothing arrives.
     wake_at: Option<Tick>,
+    /// What the kernel held for the peer when its time was up first: it has a last while to take some of it.
+    last_seen: Option<u32>,
     /// What the room of all connections knows of this.
     accounted: Share,
 }
@@ -59,7 +61,7 @@ impl Held {
         let Some(queues) = &mut self.0 else { return };
         room.exchange(queues.accounted, share);
         queues.accounted = share;
-        if share == Share::Nothing && queues.wake_at.is_none() {
+        if share == Share::Nothing && queues.wake_at.is_none() && queues.last_seen.is_none() {
             self.0 = None;
         }
     }
@@ -81,6 +83,16 @@ impl Held {
         if moment.is_some() || self.0.is_some() {
             self.0.get_or_insert_default().wake_at = moment;
         }
+    }
+
+    /// What the kernel held for the peer, in bytes, when its time was up first.
+    pub(super) fn last_seen(&self) -> Option<u32> {
+        self.0.as_ref().and_then(|queues| queues.last_seen)
+    }
+
+    /// The peer's time is up, and the kernel holds `bytes` for it.
+    pub(super) fn set_last_seen(&mut self, bytes: u32) {
+        self.0.get_or_insert_default().last_seen = Some(bytes);
     }
 
     /// How many bytes the peer is owed.

@@ -1,11 +1,11 @@
 //! The decision: what should happen next with a connection that has been driven.
 
 use crate::clock::Tick;
-use crate::close_reason::CloseReason;
+use crate::close_reason::{CloseReason, Parting};
 use crate::net::acceptor::RETRY;
 use crate::net::connection::Connection;
 use crate::net::connection::flags::Flags;
-use crate::net::connection::phase::Phase;
+use crate::net::connection::phase::{Origin, Phase};
 use crate::net::next::{Condition, Next};
 use crate::net::shared::Shared;
 use crate::net::stream::Stream;
@@ -33,11 +33,7 @@ impl<T: Stream, S> Connection<T, S> {
             self.flags.remove(Flags::HALF_CLOSING);
         }
         if self.phase == Phase::Flushing && self.owed() == 0 && !broken && !read_ended {
-            // The peer may have gone already (ENOTCONN): then the next read tells.
-            let _ = self.stream.shutdown_write();
-            log::trace!("the last byte has left: now FIN, and what still comes is dropped");
-            self.phase = Phase::Lingering;
-            self.progress = shared.now;
+            self.begin_to_linger(shared.now);
         }
         let flushed = self.phase == Phase::Lingering || (self.phase == Phase::Flushing && self.owed() == 0);
         if flushed && read_ended {
@@ -52,7 +48,10 @@ impl<T: Stream, S> Connection<T, S> {
             && let Some((moment, reason)) = self.time_limit(&shared.limits)
             && moment <= shared.now
         {
-            return Next::Done(reason);
+            if let Some(reason) = self.run_out(reason, shared.now) {
+                return Next::Done(reason);
+            }
+            self.account(shared);
         }
         if self.flags.contains(Flags::RETRYING) {
             Next::RetryAt(shared.now.after(RETRY))
@@ -63,6 +62,63 @@ impl<T: Stream, S> Connection<T, S> {
         } else {
             Next::Idle
         }
+    }
+
+    fn begin_to_linger(&mut self, now: Tick) {
+        // The peer may have gone already (ENOTCONN): then the next read tells.
+        let _ = self.stream.shutdown_write();
+        log::trace!("the last byte has left: now FIN, and what still comes is dropped");
+        self.phase = Phase::Lingering;
+        self.progress = now;
+    }
+
+    /// Its time is up: why it is over, or none where the peer has a last while.
+    ///
+    /// What was written may still lie in the kernel, for a peer with a shut window or for one that is only slow. That shows when nobody has
+    /// added to it for a while: so a FIN goes, and after the time of lingering it is asked once more.
+    #[cold]
+    fn run_out(&mut self, reason: CloseReason, now: Tick) -> Option<CloseReason> {
+        if self.origin != Origin::Accepted || self.flags.intersects(Flags::BROKEN | Flags::READ_ENDED) {
+            return Some(reason);
+        }
+        if self.owed() > 0 {
+            if self.phase == Phase::Open && reason.parting() == Parting::Polite {
+                // It was late with a message and not with reading: what it is owed for others is delivered first.
+                self.end_this_side(reason, now);
+                return None;
+            }
+            return Some(reason);
+        }
+        let held = self.stream.held_by_kernel();
+        match self.held.last_seen() {
+            _ if held == 0 => Some(reason),
+            Some(before) => {
+                self.flags.set(Flags::STUCK, held >= before);
+                Some(reason)
+            }
+            None => {
+                self.held.set_last_seen(held);
+                if self.phase == Phase::Lingering {
+                    self.progress = now;
+                } else {
+                    self.end_this_side(reason, now);
+                    self.begin_to_linger(now);
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether a peer that loses its connection for `reason` has not taken something, and has had its time for that.
+    pub fn is_given_up(&self, reason: CloseReason) -> bool {
+        let is_owed = self.owed() > 0 && reason.parting() == Parting::AtOnce;
+        matches!(self.origin, Origin::Accepted | Origin::Refused) && (is_owed || self.flags.contains(Flags::STUCK))
+    }
+
+    /// Gives the peer up: nothing of what the kernel holds for it outlives the connection.
+    #[cold]
+    pub fn abandon(&mut self) {
+        self.stream.abandon();
     }
 
     /// Tells the room of all connections what this one holds.

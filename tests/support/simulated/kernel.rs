@@ -109,6 +109,14 @@ impl Stream for SimulatedStream {
         })
     }
 
+    fn held_by_kernel(&self) -> u32 {
+        self.world.borrow_mut().held_by_kernel(self.link)
+    }
+
+    fn abandon(&mut self) {
+        self.world.borrow_mut().abandon(self.link);
+    }
+
     fn short_read_drains(&self) -> bool {
         self.world.borrow().links[self.link].is_tcp
     }

@@ -73,9 +73,17 @@ pub struct Link {
     /// A write has failed.
     pub broken: bool,
     pub shut_at: Option<u64>,
+    /// How often its write side was shut: a handler may half-close it first.
+    pub shuts: usize,
+    /// When bytes had moved last, at that time.
+    pub quiet_at_shut: u64,
     pub closed_at: Option<u64>,
     /// What was under way when the connection was closed with unread input is lost.
     pub destroyed: bool,
+    /// The connection has given the peer up.
+    pub abandoned: bool,
+    /// When the peer took something last.
+    pub delivered_at: u64,
 
     // The peer.
     pub to_send: usize,
@@ -134,8 +142,12 @@ impl Link {
             write_blocked: false,
             broken: false,
             shut_at: None,
+            shuts: 0,
+            quiet_at_shut: 0,
             closed_at: None,
             destroyed: false,
+            abandoned: false,
+            delivered_at: 0,
             to_send: 0,
             is_deaf: false,
             is_mute: false,

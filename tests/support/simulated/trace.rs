@@ -71,6 +71,9 @@ pub enum Happening {
         link: usize,
         kind: io::ErrorKind,
     },
+    Abandoned {
+        link: usize,
+    },
     Shut {
         link: usize,
     },

@@ -257,7 +257,24 @@ impl World {
             assert_eq!(link.owed(), 0, "link {position}: shut before the peer has got what it is owed");
         }
         link.shut_at = Some(self.now);
+        link.shuts += 1;
+        link.quiet_at_shut = link.read_at.max(link.written_at);
         self.rouse(position);
+    }
+
+    /// What it holds for the peer of a stream, as far as the peer must acknowledge it: the bytes, and a FIN behind them.
+    pub fn held_by_kernel(&mut self, position: usize) -> u32 {
+        self.has_worked = true;
+        let link = &self.links[position];
+        let fin = usize::from(link.shut_at.is_some() && link.under_way() > 0);
+        if link.is_tcp && !link.reset { (link.under_way() + fin) as u32 } else { 0 }
+    }
+
+    /// A peer is given up: what it has not taken is lost when the stream is closed.
+    pub fn abandon(&mut self, position: usize) {
+        self.trace.note(Happening::Abandoned { link: position });
+        self.check_abandon(position);
+        self.links[position].abandoned = true;
     }
 
     /// Closes a stream.
@@ -267,7 +284,7 @@ impl World {
         let link = &mut self.links[position];
         link.closed_at = Some(self.now);
         // Closing with unread input sends a RST, which destroys what is on its way.
-        link.destroyed = link.unread() > 0;
+        link.destroyed = link.unread() > 0 || link.abandoned;
         let key = link.key;
         self.unwatch(key);
         self.rouse(position);

@@ -105,28 +105,44 @@ impl World {
                 assert_eq!(link.unread(), 0, "link {position}: what came before the RST was not read");
             }
             CloseReason::IdleTimeout => {
-                patience(
-                    opened_at.max(link.read_at).max(link.written_at),
-                    self.limits.idle_timeout.expect("there is one"),
-                );
+                let idle_timeout = self.limits.idle_timeout.expect("there is one");
+                let is_ended = link.shuts > usize::from(link.half_closed);
+                if is_ended {
+                    // Its time was up when its side was ended, and it had a last while to take what the kernel held.
+                    let shut_at = link.shut_at.expect("it was shut");
+                    let was_silent = shut_at >= opened_at.max(link.quiet_at_shut) + idle_timeout.as_micros() as u64;
+                    assert!(was_silent, "link {position}: shut as idle too early");
+                    if link.read_ended_at.is_none() {
+                        patience(shut_at, self.limits.linger_timeout);
+                    }
+                } else {
+                    patience(opened_at.max(link.read_at).max(link.written_at), idle_timeout);
+                }
                 self.check_silence(position);
-                let is_read = link.owed() == 0 && !link.paused && !link.broken;
+                let is_read = link.owed() == 0 && !link.paused && !link.broken && !is_ended;
                 assert!(!(is_read && link.is_readable()), "link {position}: closed as idle with unread input");
+                self.check_given_up(position);
             }
             CloseReason::IncompleteTimeout => {
                 patience(opened_at, self.limits.idle_timeout.expect("there is one"));
                 let kept = link.received - link.taken;
                 assert!(kept > 0, "link {position}: nothing was incomplete");
-                assert!(link.role != Role::Twice || kept < 3, "link {position}: a whole message was kept");
+                // What came after its side was ended was read and dropped.
+                let has_ended = link.shut_at.or(link.read_ended_at).is_some();
+                let is_partial = link.role != Role::Twice || kept < 3 || has_ended;
+                assert!(is_partial, "link {position}: a whole message was kept");
             }
             CloseReason::HalfClosedTimeout => {
                 let ended_at = link.read_ended_at.into_iter().chain(link.finished_at).chain(self.drained_at).min();
-                let began = ended_at.expect("one side has ended").max(link.written_at);
+                // With no end, a message was late, and what was owed before it is not taken either.
+                let began = ended_at.unwrap_or(opened_at).max(link.written_at);
                 patience(began, self.limits.half_closed_timeout);
                 self.check_silence(position);
+                self.check_given_up(position);
             }
             CloseReason::DrainTimeout => {
                 patience(self.drained_at.expect("a drain began"), self.limits.drain_timeout);
+                self.check_given_up(position);
             }
             CloseReason::QueueLimit => {
                 assert!(link.received > link.taken, "link {position}: it kept nothing that it could be closed for");
@@ -135,6 +151,29 @@ impl World {
             CloseReason::Aborted => {}
             other => panic!("link {position}: closed as {other}"),
         }
+    }
+
+    /// A peer is given up only when it has taken nothing for its whole time, or when the reactor stops and its reply is cut.
+    pub(super) fn check_abandon(&self, position: usize) {
+        let link = &self.links[position];
+        assert!(link.accepted_at.is_some(), "link {position}: given up, but this side has asked for it");
+        if self.drained_at.is_some() && link.owed() > 0 {
+            return;
+        }
+        self.check_silence(position);
+        assert!(link.owed() + link.under_way() > 0, "link {position}: given up although it has taken everything");
+        // Linger's is the shortest of the times that a peer can be given up after.
+        let times = [Some(self.limits.linger_timeout), Some(self.limits.half_closed_timeout), self.limits.idle_timeout];
+        let shortest = times.into_iter().flatten().min().expect("there are some").as_micros() as u64;
+        let silent = self.now - link.delivered_at.max(link.written_at);
+        assert!(silent >= shortest, "link {position}: given up although it reads");
+    }
+
+    /// A connection was closed because its peer took nothing of what it was owed: then the kernel does not go on.
+    fn check_given_up(&self, position: usize) {
+        let link = &self.links[position];
+        let asked = matches!(link.role, Role::Client(_));
+        assert!(asked || link.owed() == 0 || link.broken || link.abandoned, "link {position}: left to the kernel");
     }
 
     /// While something is owed, a connection gives up on a peer only when there is no space.

@@ -36,6 +36,7 @@ impl World {
         if under_way > 0 && !link.is_deaf && !link.destroyed {
             let count = if is_calm { under_way } else { rng.between(1, under_way) };
             link.delivered += count;
+            link.delivered_at = self.now;
             self.trace.note(Happening::PeerGot { link: position, count });
             // The kernel waits until a third of the buffer is free (tcp(7): so that writers are not woken for every byte).
             let space = link.outbound_capacity - link.under_way();

@@ -41,6 +41,8 @@ pub enum CloseReason {
     FrameTruncated,
     /// The connection limit was reached: the newcomer was told so and closed.
     Refused,
+    /// The newcomer's source had as many connections as one source may have: it was told so and closed.
+    RefusedSource,
     /// Nobody listens there (`ECONNREFUSED`, or a Unix path without a server).
     ConnectRefused,
     /// The connection was not established in time.
@@ -57,7 +59,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// How many reasons the summary tells apart.
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = 19;
 
     /// The reason that an I/O error amounts to.
     pub fn of_error(error: &io::Error) -> CloseReason {
@@ -98,7 +100,7 @@ impl CloseReason {
             | CloseReason::QueueLimit
             | CloseReason::IncompleteTimeout => Parting::Polite,
             // A few words that should arrive.
-            CloseReason::Refused => Parting::Polite,
+            CloseReason::Refused | CloseReason::RefusedSource => Parting::Polite,
             // There is no peer: none any more, or none yet.
             CloseReason::Reset
             | CloseReason::ConnectRefused
@@ -130,6 +132,7 @@ impl CloseReason {
             CloseReason::Failed(_) => 15,
             CloseReason::QueueLimit => 16,
             CloseReason::NoDescriptor => 17,
+            CloseReason::RefusedSource => 18,
         }
     }
 
@@ -154,6 +157,7 @@ impl CloseReason {
             "failed",
             "queue-limit",
             "no-descriptor",
+            "refused-at-source-limit",
         ];
         NAMES[index]
     }

@@ -56,9 +56,10 @@ pub trait Handler {
         let _ = (session, cx);
     }
 
-    /// The newcomer comes over the connection limit: what is sent here is its farewell.
-    fn refuse(&mut self, tag: usize, cx: &mut Context<'_>) {
-        let _ = (tag, cx);
+    /// The newcomer comes over the connection limit ([`CloseReason::Refused`]), or over that of its source
+    /// ([`CloseReason::RefusedSource`]): what is sent here is its farewell.
+    fn refuse(&mut self, tag: usize, reason: CloseReason, cx: &mut Context<'_>) {
+        let _ = (tag, reason, cx);
     }
 
     /// A connection or a datagram socket ended.

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections that are served at once; newcomers over it are refused.
     pub max_connections: usize,
+    /// Connections that are served at once for one source: an IPv4 address, or an IPv6 /64. None: as many as there may be. Unix sockets
+    /// have no source.
+    pub max_connections_per_source: Option<usize>,
     /// How long a connection may be silent in both directions; how long a peer may take nothing of what it is owed, whatever it sends; and
     /// how long a message may stay incomplete. None: for ever.
     pub idle_timeout: Option<Duration>,
@@ -18,6 +21,10 @@ pub struct Limits {
     ///
     /// Closing with unread input sends a RST, which destroys the reply in flight; a peer that never closes is not waited for longer.
     pub linger_timeout: Duration,
+    /// The same for a newcomer that was refused, and how long it may take to be told. Few are told at a time, and others wait for that: so
+    /// it is just long enough for a request that was sent at once to be read and dropped. What arrives later is answered with a RST, which finds the
+    /// farewell with the peer already.
+    pub refusal_timeout: Duration,
     /// How long a drain may take in all.
     pub drain_timeout: Duration,
     /// Bytes owed to one peer at which nothing more is read from it: the high-water mark of back-pressure. What one read
@@ -65,10 +72,12 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             max_connections: 10_000,
+            max_connections_per_source: None,
             idle_timeout: Some(Duration::from_secs(300)),
             half_closed_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             linger_timeout: Duration::from_secs(5),
+            refusal_timeout: Duration::from_millis(20),
             drain_timeout: Duration::from_secs(10),
             write_limit: 64 * 1024,
             queue_limit: 128 * 1024 * 1024,

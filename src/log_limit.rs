@@ -16,6 +16,8 @@ pub enum LogKind {
     AcceptFailed,
     /// A newcomer was refused at the connection limit.
     Refused,
+    /// A newcomer was refused because its source has so many connections.
+    RefusedSource,
     /// A peer broke the framing: too long a message, or a truncated one.
     BadFrame,
     /// A datagram could not be received or answered.
@@ -27,9 +29,10 @@ pub enum LogKind {
 }
 
 impl LogKind {
-    const ALL: [LogKind; 6] = [
+    const ALL: [LogKind; 7] = [
         LogKind::AcceptFailed,
         LogKind::Refused,
+        LogKind::RefusedSource,
         LogKind::BadFrame,
         LogKind::Datagram,
         LogKind::QueueLimit,
@@ -40,6 +43,7 @@ impl LogKind {
         match self {
             LogKind::AcceptFailed => "accept failed",
             LogKind::Refused => "refused at the connection limit",
+            LogKind::RefusedSource => "refused at the limit of one source",
             LogKind::BadFrame => "bad frame",
             LogKind::Datagram => "datagram dropped",
             LogKind::QueueLimit => "queue limit reached",
@@ -51,7 +55,7 @@ impl LogKind {
     fn burst(self) -> u32 {
         match self {
             LogKind::AcceptFailed | LogKind::Refused | LogKind::QueueLimit | LogKind::Bye => 1,
-            LogKind::BadFrame | LogKind::Datagram => 5,
+            LogKind::RefusedSource | LogKind::BadFrame | LogKind::Datagram => 5,
         }
     }
 }

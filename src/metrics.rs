@@ -141,6 +141,6 @@ mod tests {
     #[test]
     fn every_kind_of_drop_has_a_name() {
         assert_eq!(Dropped::SendFailed as usize + 1, Dropped::COUNT);
-        assert_eq!(CloseReason::NoDescriptor.index() + 1, CloseReason::COUNT);
+        assert_eq!(CloseReason::RefusedSource.index() + 1, CloseReason::COUNT);
     }
 }

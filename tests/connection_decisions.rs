@@ -152,7 +152,7 @@ struct Bench {
 
 impl Bench {
     fn new(receive: fn(&[u8], &mut Context<'_>) -> usize) -> Bench {
-        Bench::over(receive, |stream| Connection::accepted(stream, None, 0, false, Tick::START))
+        Bench::over(receive, |stream| Connection::accepted(stream, None, 0, None, Tick::START))
     }
 
     fn over(

@@ -425,7 +425,7 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
         answered: 0,
         finished: false,
     };
-    let mut connection = Connection::accepted(ScriptedStream(wire.clone()), None, 0, false, Tick::START);
+    let mut connection = Connection::accepted(ScriptedStream(wire.clone()), None, 0, None, Tick::START);
     shared.room = Room::new(case.queue_limit);
     // The reactor lists a newcomer.
     let mut is_listed = true;

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
 use support::{
-    Client, FAR, FAR6, Hosts, Link, NEAR, PATIENCE, Server, ask, close, cooee, got_nothing, measured, noise, receive,
-    run, send, skip, udp_client, udp_client_at, wait_until,
+    Client, FAR, FAR6, Hosts, Link, NEAR, Network, PATIENCE, Server, ask, close, cooee, got_nothing, measured, noise,
+    receive, run, send, serve_in, skip, udp_client, udp_client_at, wait_until,
 };
 
 /// The longest UDP payload over IPv6: its length field counts 8 bytes of header, and no IP header (RFC 8200, 3).
@@ -352,4 +353,33 @@ fn an_ipv6_socket_that_speaks_ipv4_is_answered_over_ipv4() {
     let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), server.address_of("udp").port());
     assert_eq!(ask(&client, mapped, b"both"), b"both");
     server.stop();
+}
+
+/// One host can use every address of a /64.
+#[test]
+fn a_network_of_64_bits_is_one_source_of_connections() {
+    if !has_ipv6() {
+        return;
+    }
+    let Some(network) = Network::empty() else { return };
+    let addresses = ["fd77::1", "fd77::2", "fd77:0:0:1::1"];
+    for address in addresses {
+        network.sh(&format!("ip -6 addr add {address}/64 dev lo nodad"));
+    }
+    let server = serve_in(&network, &["--max-connections-per-source=1", "tcp://[::]:0"]);
+    let port = server.address().port();
+    let connect = |source: &str| {
+        let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(source.parse().unwrap(), 0).into()).unwrap();
+        let to = SocketAddr::new(addresses[0].parse().unwrap(), port);
+        socket.connect_timeout(&to.into(), PATIENCE).unwrap();
+        Client::over(std::net::TcpStream::from(socket))
+    };
+    network.within(|| {
+        let mut first = connect(addresses[0]);
+        first.echo(b"served");
+        assert_eq!(connect(addresses[1]).rest(), b"", "its neighbour in the same network");
+        connect(addresses[2]).echo(b"another network");
+        first.echo(b"still here");
+    });
 }

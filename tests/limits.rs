@@ -8,13 +8,19 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Client, PATIENCE, Server, acknowledged, cooee, holds_within, run, wait_until};
+use socket2::{Domain, Socket, Type};
+use support::{
+    Client, PATIENCE, Server, acknowledged, cooee, holds_within, in_full, raise_descriptor_limit, run, wait_until,
+};
 
 const REFUSAL: &[u8] = b"too many connections, try again later\n";
+const SOURCE_REFUSAL: &[u8] = b"too many connections from your address, close one first\n";
 
 fn acknowledged_line(message: &[u8]) -> Vec<u8> {
     [&acknowledged(message)[..], b"\n"].concat()
@@ -68,29 +74,97 @@ fn a_newcomer_over_the_limit_is_told_and_closed_and_nobody_else_notices() {
     assert!(log.contains("suppressed "), "what was not logged is told as a number:\n{log}");
 }
 
+/// Each of them had 5 s once, and few have a place at a time: the last of 4,096 was told after 640 s.
 #[test]
-fn a_free_slot_goes_to_the_next_in_line_although_refused_newcomers_stay() {
-    let server = Server::start(&["--max-connections=1"]);
+fn newcomers_over_the_limit_are_told_soon_although_none_of_them_closes() {
+    raise_descriptor_limit();
+    let count = in_full(600, 4_096);
+    let server = Server::start(&["--max-connections=1", "--mode=ack", "--framing=line"]);
     let mut first = server.connect();
-    first.echo(b"first");
-    // More than can be refused at once, and none of them closes: the rest waits in the backlog.
-    let mut stubborn: Vec<Client> = (0..40).map(|_| server.connect()).collect();
-    for client in &mut stubborn[..30] {
-        assert_eq!(client.rest(), b"", "told, and not reset");
-    }
-    drop(first);
+    first.ask(b"first\n", &acknowledged_line(b"first"));
     let start = Instant::now();
-    let mut served = 0;
-    for client in &mut stubborn[30..] {
-        client.send(b"served?");
-        let mut bytes = [0; 7];
-        served += usize::from(client.stream.read_exact(&mut bytes).is_ok());
-        if served > 0 {
-            break;
+    let mut stubborn: Vec<Client> = (0..count).map(|_| server.connect()).collect();
+    for (number, client) in stubborn.iter_mut().enumerate() {
+        // Half of them have asked for something, which is read and dropped: unread, it would make the FIN a RST.
+        if number % 2 == 0 {
+            client.send(b"hello?\n");
         }
+        assert_eq!(client.rest(), REFUSAL, "newcomer {number}");
     }
-    assert_eq!(served, 1, "one slot was free");
-    assert!(start.elapsed() < Duration::from_secs(2), "it took {:?}", start.elapsed());
+    let took = start.elapsed();
+    let sum = server.wait_summary("they are closed for good", |summary| summary.get("active") == 1);
+    assert_eq!(sum.get("refused-at-limit"), count as u64);
+    let most = Duration::from_millis(10 * count as u64);
+    assert!(took < most, "the last of {count} was told after {took:?}");
+    println!("{count} newcomers over the limit that stay: all were told within {:.2} s", took.as_secs_f64());
+    // The slot is free for the next in line.
+    drop(first);
+    wait_until("a newcomer is served again", || {
+        let mut client = server.connect();
+        client.send(b"now?\n");
+        client.shutdown();
+        client.rest() == acknowledged_line(b"now?")
+    });
+}
+
+/// The connection is gone by then, so that what comes is answered with a RST. The farewell has arrived before that.
+#[test]
+fn a_farewell_is_there_for_a_client_that_speaks_after_it_was_closed() {
+    let server = Server::start(&["--max-connections=0", "--mode=ack", "--framing=line"]);
+    let mut client = server.connect();
+    server.wait_summary("it is closed", |summary| summary.get("refused-at-limit") == 1);
+    client.send(b"hello?\n");
+    client.expect(REFUSAL);
+}
+
+/// A client that comes from this address of loopback.
+fn client_from(source: &str, server: &Server) -> Client {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(source.parse().unwrap(), 0).into()).unwrap();
+    socket.connect_timeout(&server.address().into(), PATIENCE).unwrap();
+    Client::over(socket.into())
+}
+
+/// A byte now and then keeps a connection: so one host could hold every place, for a thousand bytes a second.
+#[test]
+fn one_source_has_its_share_of_the_places_and_no_more() {
+    let server =
+        Server::start(&["--max-connections=20", "--max-connections-per-source=5", "--mode=ack", "--framing=line"]);
+    let asks = |client: &mut Client| client.ask(b"hi\n", &acknowledged_line(b"hi"));
+    let mut held: Vec<Client> = (0..5).map(|_| client_from("127.0.0.2", &server)).collect();
+    held.iter_mut().for_each(asks);
+    // More than can be told at once, so some of them only see an end.
+    let newcomers: Vec<Client> = (0..100).map(|_| client_from("127.0.0.2", &server)).collect();
+    let mut told = 0;
+    for mut newcomer in newcomers {
+        let farewell = newcomer.rest();
+        assert!([&b""[..], SOURCE_REFUSAL].contains(&&farewell[..]), "{}", farewell.escape_ascii());
+        told += usize::from(!farewell.is_empty());
+    }
+    assert!(told >= 32, "{told} were told why");
+    let sum = server.wait_summary("they are gone", |summary| summary.get("active") == 5);
+    assert_eq!((sum.get("refused-at-source-limit"), sum.get("refused-at-limit")), (100, 0));
+    server.wait_log("127.0.0.2 has 5 connections");
+    // Others are served, and so are those who have a place.
+    let mut others: Vec<Client> = (3..6).map(|host| client_from(&format!("127.0.0.{host}"), &server)).collect();
+    others.iter_mut().chain(&mut held).for_each(asks);
+    // A place that is given back can be taken.
+    assert_eq!(held.pop().unwrap().finish(), b"");
+    wait_until("the source is served again", || {
+        let mut client = client_from("127.0.0.2", &server);
+        client.send(b"now?\n");
+        client.shutdown();
+        client.rest() == acknowledged_line(b"now?")
+    });
+}
+
+#[test]
+fn clients_of_a_unix_socket_have_no_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cooee.sock");
+    let _server = Server::start(&["--max-connections-per-source=1", &format!("unix://{}", path.display())]);
+    let mut clients: Vec<_> = (0..3).map(|_| Client::over(UnixStream::connect(&path).unwrap())).collect();
+    clients.iter_mut().for_each(|client| client.echo(b"served"));
 }
 
 #[test]

@@ -79,10 +79,12 @@ fn limits_of(rng: &mut Splitmix) -> Limits {
     let millis = |low: usize, high: usize, rng: &mut Splitmix| Duration::from_millis(rng.between(low, high) as u64);
     Limits {
         max_connections: rng.pick(&[3, 10, 1_000]),
+        max_connections_per_source: rng.pick(&[None, None, Some(1), Some(3)]),
         idle_timeout: rng.percent(50).then(|| millis(5, 40, rng)),
         half_closed_timeout: millis(5, 40, rng),
         connect_timeout: millis(2, 10, rng),
         linger_timeout: millis(2, 20, rng),
+        refusal_timeout: millis(2, 20, rng),
         drain_timeout: millis(20, 200, rng),
         write_limit: rng.pick(&[1, 64, 1_000, 64 * 1024]),
         queue_limit: rng.pick(&[600, 6_000, 1024 * 1024]),
@@ -155,6 +157,9 @@ impl Simulation {
         );
         let (served, refused) = world.accepted_now();
         assert!(served <= self.max_connections, "{served} connections are served");
+        if let Some(most) = world.limits.max_connections_per_source {
+            assert!(world.served_for_one_source() <= most, "{most} connections of one source are served");
+        }
         assert!(refused <= REFUSED_MAX, "{refused} newcomers are being refused");
         turn
     }
@@ -274,6 +279,7 @@ fn simulate_all(seeds: std::ops::Range<u64>) {
         CloseReason::HalfClosedTimeout,
         CloseReason::QueueLimit,
         CloseReason::Refused,
+        CloseReason::RefusedSource,
         CloseReason::ConnectRefused,
         CloseReason::ConnectTimeout,
         CloseReason::SelfConnect,

@@ -129,6 +129,9 @@ pub(crate) struct ServeArguments {
     /// Connections at once [default: what the descriptor limit allows, less 64]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) max_connections: Option<usize>,
+    /// TCP connections at once from one source: an IPv4 address, or an IPv6 /64; 0 is unlimited
+    #[arg(long, value_name = "N", default_value = "0", help_heading = "Limits")]
+    max_connections_per_source: usize,
     /// Close a connection that is silent, or leaves a message unfinished, for so long; 0 is never
     #[arg(long, value_name = "TIME", default_value = "300s", value_parser = units::duration, help_heading = "Limits")]
     idle_timeout: Duration,
@@ -183,6 +186,7 @@ impl ServeArguments {
     pub(crate) fn limits(&self, max_connections: usize) -> Limits {
         Limits {
             max_connections,
+            max_connections_per_source: Some(self.max_connections_per_source).filter(|most| *most > 0),
             idle_timeout: Some(self.idle_timeout).filter(|timeout| !timeout.is_zero()),
             half_closed_timeout: self.half_closed_timeout,
             write_limit: self.write_limit,

@@ -78,10 +78,12 @@ fn limits(options: &Options) -> Limits {
     let in_flight = options.pipeline.saturating_mul(options.body.length().saturating_add(FRAME));
     Limits {
         max_connections: usize::MAX,
+        max_connections_per_source: None,
         idle_timeout: None,
         half_closed_timeout: LINGER,
         // With churn and unknown replies the lane itself has waited for so long.
         linger_timeout: if options.churn && options.expect == Expect::Any { Duration::ZERO } else { LINGER },
+        refusal_timeout: Duration::ZERO,
         connect_timeout: options.connect_timeout,
         drain_timeout: Duration::ZERO,
         write_limit: in_flight.max(64 * 1024),

@@ -1,7 +1,10 @@
 //! Accepting: a listener's batch, the connection limit, and the newcomers.
 
+use std::net::SocketAddr;
+
 use log::Level;
 
+use crate::address::{canonical, source_network};
 use crate::close_reason::CloseReason;
 use crate::handler::Handler;
 use crate::key::Key;
@@ -14,7 +17,7 @@ use crate::reactor::kernel::Kernel;
 use crate::reactor::source::Source;
 use crate::reactor::sources::Place;
 
-/// Newcomers over the connection limit that are told so at once. Their descriptors come out of the reserve that the limit leaves.
+/// Newcomers over a limit of connections that are told so at once. Their descriptors come out of the reserve that the limit leaves.
 pub(super) const REFUSED_MAX: usize = 32;
 
 impl<H: Handler, K: Kernel> Reactor<H, K> {
@@ -22,21 +25,22 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     pub(super) fn accept_batch(&mut self, key: Key) -> Next {
         let now = self.shared.now;
         for _ in 0..acceptor::BATCH {
-            let at_limit = self.connections >= self.shared.limits.max_connections;
+            let has_slot = self.has_slot();
             let Some(Place { source: Source::Acceptor(acceptor), .. }) = self.sources.get_mut(key) else {
                 return Next::Idle;
             };
-            if at_limit && self.refused >= REFUSED_MAX && acceptor.is_ready() {
+            if !has_slot && acceptor.is_ready() {
                 return Next::Wait(Condition::ConnectionSlot);
             }
             let (tag, draining) = (acceptor.tag(), acceptor.is_draining());
             match acceptor.accept() {
                 Accepted::Connection(stream, peer) => {
-                    let mut connection = Connection::accepted(stream, peer, tag, at_limit, now);
+                    let refused = self.refusal(peer);
+                    let mut connection = Connection::accepted(stream, peer, tag, refused, now);
                     if draining {
                         connection.drain();
                     }
-                    self.admit(connection, at_limit);
+                    self.admit(connection, refused);
                 }
                 Accepted::Again => {}
                 Accepted::Drained if draining => {
@@ -58,22 +62,38 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         Next::More
     }
 
-    /// Takes a newcomer in. It runs in the next turn, like everybody who was not on the list when this one began.
-    fn admit(&mut self, connection: Connection<K::Stream, H::Session>, at_limit: bool) {
-        let key = self.sources.insert(Source::Connection(connection));
-        self.shared.metrics.accepted += 1;
-        if at_limit {
-            self.refused += 1;
-            let limit = self.shared.limits.max_connections;
-            self.shared.log_limit.log(
-                LogKind::Refused,
-                Level::Warn,
-                self.shared.now,
-                format_args!("the limit of {limit} connections is reached: newcomers are refused"),
-            );
-        } else {
-            self.connections += 1;
+    /// Why a newcomer from `peer` is not served, if it is not.
+    fn refusal(&mut self, peer: Option<SocketAddr>) -> Option<CloseReason> {
+        let (now, limits) = (self.shared.now, &self.shared.limits);
+        let limit = limits.max_connections;
+        if self.census.served() >= limit {
+            let line = format_args!("the limit of {limit} connections is reached: newcomers are refused");
+            self.shared.log_limit.log(LogKind::Refused, Level::Warn, now, line);
+            return Some(CloseReason::Refused);
         }
+        let (limit, source) = (limits.max_connections_per_source?, peer?.ip());
+        if self.census.of_source(source_network(source)) >= limit {
+            let line =
+                format_args!("the source of {} has {limit} connections: further ones are refused", canonical(source));
+            self.shared.log_limit.log(LogKind::RefusedSource, Level::Warn, now, line);
+            return Some(CloseReason::RefusedSource);
+        }
+        None
+    }
+
+    /// Takes a newcomer in. It runs in the next turn, like everybody who was not on the list when this one began.
+    fn admit(&mut self, connection: Connection<K::Stream, H::Session>, refused: Option<CloseReason>) {
+        self.shared.metrics.accepted += 1;
+        if let Some(reason) = refused
+            && self.census.refused() >= REFUSED_MAX
+        {
+            // It has no place where it could be told, and may not make others wait for one: whose source is over its limit chooses how often.
+            self.shared.metrics.count_close(reason);
+            return;
+        }
+        let (origin, source) = (connection.origin(), connection.source());
+        let key = self.sources.insert(Source::Connection(connection));
+        self.census.enter(origin, source);
         match self.register(key) {
             Ok(key) => {
                 if let Some(Place { source: Source::Connection(connection), .. }) = self.sources.get_mut(key) {
@@ -81,25 +101,18 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 }
                 self.list(key);
             }
-            Err(error) => self.forget(at_limit, &error),
+            Err(error) => {
+                // The kernel would not watch it (ENOMEM, ENOSPC): it is gone already, and no handler has heard of it.
+                self.census.leave(origin, source);
+                self.shared.metrics.count_close(CloseReason::of_error(&error));
+                self.shared.metrics.accept_errors += 1;
+                self.shared.log_limit.log(
+                    LogKind::AcceptFailed,
+                    Level::Warn,
+                    self.shared.now,
+                    format_args!("cannot watch an accepted connection: {error}"),
+                );
+            }
         }
-    }
-
-    /// The kernel would not watch a newcomer (ENOMEM, ENOSPC): it is gone already, and no handler has heard of it.
-    fn forget(&mut self, at_limit: bool, error: &std::io::Error) {
-        let reason = CloseReason::of_error(error);
-        self.shared.metrics.count_close(reason);
-        self.shared.metrics.accept_errors += 1;
-        if at_limit {
-            self.refused -= 1;
-        } else {
-            self.connections -= 1;
-        }
-        self.shared.log_limit.log(
-            LogKind::AcceptFailed,
-            Level::Warn,
-            self.shared.now,
-            format_args!("cannot watch an accepted connection: {error}"),
-        );
     }
 }

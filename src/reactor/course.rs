@@ -47,7 +47,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             place.source.drain();
             self.ready.push(key, &mut place.listed);
         }
-        log::debug!("draining {} connections", self.connections);
+        log::debug!("draining {} connections", self.census.served());
     }
 
     fn only_attached_left(&self) -> bool {

@@ -5,6 +5,7 @@
 //! for the next.
 
 mod accept;
+mod census;
 mod course;
 mod fine_timer;
 mod kernel;
@@ -37,6 +38,7 @@ use crate::net::connection::{Connection, Origin, Standing};
 use crate::net::datagram::Datagram;
 use crate::net::room::Share;
 use crate::net::shared::Shared;
+use crate::reactor::census::Census;
 use crate::reactor::course::Course;
 use crate::reactor::ready_list::ReadyList;
 use crate::reactor::run::Group;
@@ -62,10 +64,7 @@ pub struct Reactor<H: Handler, K: Kernel = Mio> {
     timers: Timers,
     shared: Shared,
     course: Course,
-    /// Connections that count for the limit.
-    connections: usize,
-    /// Newcomers over the limit that are being told so.
-    refused: usize,
+    census: Census,
     /// Listeners that wait for a connection slot.
     awaiting_slot: BTreeSet<Key>,
     /// Connections that wait for room in the queues.
@@ -97,10 +96,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             sources: Sources::default(),
             ready: ReadyList::default(),
             timers: Timers::default(),
+            census: Census::new(limits.max_connections_per_source.is_some()),
             shared: Shared::new(limits),
             course: Course::Serving,
-            connections: 0,
-            refused: 0,
             awaiting_slot: BTreeSet::new(),
             awaiting_room: BTreeSet::new(),
             events: Vec::new(),
@@ -151,7 +149,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let connection = Connection::connecting(stream, peer, connect.tag, self.shared.now);
         let key = self.sources.insert(Source::Connection(connection));
         let key = self.register(key)?;
-        self.connections += 1;
+        self.census.enter(Origin::Connected, None);
         self.shared.metrics.connected += 1;
         self.list(key);
         Ok(key)
@@ -220,7 +218,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         self.follow_orders(handler);
         let turn = self.take_course(handler);
         // Looking at every source costs too much in a large test.
-        debug_assert!(self.connections > 64 || self.keeps_the_invariant(), "a source was left without a wake-up");
+        debug_assert!(self.census.served() > 64 || self.keeps_the_invariant(), "a source was left without a wake-up");
         Ok(turn)
     }
 
@@ -375,11 +373,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     log::debug!("{key} closed {}: {reason}", connection.peer());
                     self.shared.metrics.count_close(reason);
                 }
-                match origin {
-                    Origin::Refused => self.refused -= 1,
-                    Origin::Accepted | Origin::Connected => self.connections -= 1,
-                    Origin::Attached => {}
-                }
+                self.census.leave(origin, connection.source());
                 // The descriptor is free before anybody who waited for one is listed.
                 match connection.into_standing() {
                     Standing::Served(session) => handler.close(session, reason, orders),
@@ -395,7 +389,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Whether a newcomer can be served, or at least refused.
     fn has_slot(&self) -> bool {
-        self.connections < self.shared.limits.max_connections || self.refused < accept::REFUSED_MAX
+        self.census.served() < self.shared.limits.max_connections || self.census.refused() < accept::REFUSED_MAX
     }
 
     /// Moves the lists of the conditions that have cleared to the ready list.
@@ -416,7 +410,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Whether every source keeps the latch invariant (see the crate's documentation), and what is counted of connections and of the
     /// bytes that they hold is what is there. A test asks after every turn.
     pub fn keeps_the_invariant(&self) -> bool {
-        let (mut connections, mut refused, mut owed, mut kept) = (0, 0, 0, 0);
+        let (mut owed, mut kept) = (0, 0);
+        let mut census = Census::new(self.shared.limits.max_connections_per_source.is_some());
         for (_, place) in self.sources.iter() {
             if let Source::Connection(connection) = &place.source {
                 match connection.share() {
@@ -424,15 +419,11 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     Share::Owed(bytes) => owed += bytes,
                     Share::Kept(bytes) => kept += bytes,
                 }
-                match connection.origin() {
-                    Origin::Refused => refused += 1,
-                    Origin::Accepted | Origin::Connected => connections += 1,
-                    Origin::Attached => {}
-                }
+                census.enter(connection.origin(), connection.source());
             }
         }
         let room = &self.shared.room;
-        if (connections, refused, owed, kept) != (self.connections, self.refused, room.owed(), room.kept()) {
+        if census != self.census || (owed, kept) != (room.owed(), room.kept()) {
             return false;
         }
         // This repeats the bounds instead of asking the room: a fault there must not hide itself.

@@ -15,6 +15,9 @@ use crate::server::service::Service;
 /// What a newcomer over the connection limit is told in ack mode.
 const REFUSAL: &[u8] = b"too many connections, try again later";
 
+/// What a newcomer is told in ack mode whose source has all the connections that it may have.
+const SOURCE_REFUSAL: &[u8] = b"too many connections from your address, close one first";
+
 /// What the server remembers of one source.
 #[derive(Clone, Copy, Debug)]
 pub enum Session {
@@ -159,9 +162,10 @@ impl Handler for Server {
         }
     }
 
-    fn refuse(&mut self, tag: usize, cx: &mut Context<'_>) {
+    fn refuse(&mut self, tag: usize, reason: CloseReason, cx: &mut Context<'_>) {
         if let Some(Service { mode: Mode::Ack(_), rules, .. }) = self.services.get(tag) {
-            rules.framing.whole(REFUSAL, &mut cx.reply);
+            let text = if reason == CloseReason::RefusedSource { SOURCE_REFUSAL } else { REFUSAL };
+            rules.framing.whole(text, &mut cx.reply);
         }
     }
 }

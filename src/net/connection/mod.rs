@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 pub use phase::{Origin, Phase};
 pub use standing::Standing;
 
-use crate::address::Peer;
+use crate::address::{Peer, source_network};
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::limits::Limits;
@@ -52,10 +52,11 @@ pub struct Connection<T, S> {
 impl<T: Stream, S> Connection<T, S> {
     /// A connection that a listener accepted, with the peer's address as `accept` gave it.
     ///
-    /// It is assumed writable, for it has sent nothing; whether it is readable the kernel tells.
-    pub fn accepted(stream: T, peer: Option<SocketAddr>, tag: usize, refused: bool, now: Tick) -> Self {
-        let origin = if refused { Origin::Refused } else { Origin::Accepted };
-        Connection { peer, ..Connection::new(stream, Phase::Open, origin, Readiness::WRITABLE, tag, now) }
+    /// It is assumed writable, for it has sent nothing; whether it is readable the kernel tells. One that is `refused` is told why, and closed.
+    pub fn accepted(stream: T, peer: Option<SocketAddr>, tag: usize, refused: Option<CloseReason>, now: Tick) -> Self {
+        let origin = if refused.is_some() { Origin::Refused } else { Origin::Accepted };
+        let new = Connection::new(stream, Phase::Open, origin, Readiness::WRITABLE, tag, now);
+        Connection { peer, reason: refused, ..new }
     }
 
     /// A connection that is being established to `peer`, where that has an IP address: writable readiness tells that the kernel is done with it.
@@ -101,6 +102,12 @@ impl<T: Stream, S> Connection<T, S> {
     /// Who is at the other end.
     pub fn peer(&self) -> Peer<'_> {
         Peer::of(self.peer.as_ref())
+    }
+
+    /// Which source its connections are counted for; none where it is not a client that is served over IP.
+    pub fn source(&self) -> Option<u64> {
+        let peer = self.peer.filter(|_| self.origin == Origin::Accepted)?;
+        Some(source_network(peer.ip()))
     }
 
     /// Ends it: the stream closes here, and what its handler knows it by is handed back.

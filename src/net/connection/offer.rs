@@ -39,12 +39,12 @@ impl<T: Stream, S> Connection<T, S> {
 
     fn open<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let Standing::Tagged(tag) = self.standing else { return };
-        let (tag, origin) = (tag as usize, self.origin);
+        let (tag, origin, reason) = (tag as usize, self.origin, self.end());
         let (session, wishes) =
             drive.call((self.peer(), self.latch.peer_ends()), 0, Offered::Kept(&[]), |handler, _, cx| match origin {
                 Origin::Refused => {
-                    handler.refuse(tag, cx);
-                    cx.finish(CloseReason::Refused);
+                    handler.refuse(tag, reason, cx);
+                    cx.finish(reason);
                     None
                 }
                 _ => Some(handler.open(tag, cx)),

@@ -5,7 +5,7 @@
 pub enum Origin {
     /// A listener accepted it.
     Accepted,
-    /// A listener accepted it over the connection limit: it is told so and closed.
+    /// A listener accepted it over a limit of connections: it is told so and closed.
     Refused,
     /// A handler asked for it.
     Connected,

@@ -88,6 +88,9 @@ impl<T: Stream, S> Connection<T, S> {
         if self.origin == Origin::Attached {
             return None;
         }
+        if self.origin == Origin::Refused {
+            return Some((self.progress.after(limits.refusal_timeout), self.end()));
+        }
         match self.phase {
             Phase::Connecting => Some((self.progress.after(limits.connect_timeout), CloseReason::ConnectTimeout)),
             Phase::Open if self.flags.contains(Flags::READ_ENDED) => {

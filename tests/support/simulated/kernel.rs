@@ -25,15 +25,27 @@ use super::world::World;
 /// The machine, as the kernel, its sockets and the handler share it.
 pub type SharedWorld = Rc<RefCell<World>>;
 
-/// Writes a number as an address: so that the handler knows which link it serves, and where a connect should go.
+/// How many peers have one IP address, more or less: that of every fourth number.
+const SOURCES: usize = 4;
+
+/// How many ports a peer's address has.
+const PORTS: usize = 20_000;
+
+/// Writes a number as an address: so that the handler knows which link it serves, and where a connect should go. Peers share a few IP addresses.
 pub fn address_of(number: usize) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + number as u32), 40_000))
+    let (source, rest) = (number % SOURCES, number / SOURCES);
+    let ip = 0x0a00_0000 + rest / PORTS * SOURCES + source;
+    SocketAddr::from((Ipv4Addr::from(ip as u32), (40_000 + rest % PORTS) as u16))
 }
 
 /// The number that was written as an address.
 pub fn number_of(address: SocketAddr) -> usize {
     match address {
-        SocketAddr::V4(address) => u32::from(*address.ip()) as usize - 0x0a00_0000,
+        SocketAddr::V4(address) => {
+            let ip = u32::from(*address.ip()) as usize - 0x0a00_0000;
+            let rest = ip / SOURCES * PORTS + usize::from(address.port()) - 40_000;
+            rest * SOURCES + ip % SOURCES
+        }
         SocketAddr::V6(_) => panic!("the simulation uses IPv4"),
     }
 }

@@ -350,7 +350,7 @@ impl Handler for Server {
         self.go_on(session, cx);
     }
 
-    fn refuse(&mut self, _: usize, cx: &mut Context<'_>) {
+    fn refuse(&mut self, _: usize, reason: CloseReason, cx: &mut Context<'_>) {
         self.give_orders(cx.orders);
         let Peer::Ip(&address) = cx.peer else { panic!("every peer has an address") };
         let link = number_of(address);
@@ -359,6 +359,8 @@ impl Handler for Server {
             world.trace.note(Happening::Refused { link });
             let now = world.now();
             world.links[link].refused_at = Some(now);
+            let at_limit = reason == CloseReason::Refused;
+            assert!(at_limit || world.limits.max_connections_per_source.is_some(), "its source has no limit");
         }
         self.answer(link, cx, |_, cx| cx.reply.send(FAREWELL));
     }

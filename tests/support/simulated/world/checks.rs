@@ -1,11 +1,13 @@
 //! What must hold after each turn, at each close, and at the end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cooee::close_reason::CloseReason;
 
 use super::World;
 use crate::support::service::Service;
+use crate::support::simulated::kernel::address_of;
 use crate::support::simulated::link::{Link, Role};
 use crate::support::simulated::trace::Happening;
 
@@ -16,6 +18,17 @@ impl World {
             || self.links.iter().filter(|link| link.closed_at.is_none() && !matches!(link.role, Role::Client(_)));
         let served = open().filter(|link| link.opened_at.is_some()).count();
         (served, open().filter(|link| link.refused_at.is_some()).count())
+    }
+
+    /// The most connections that are served for peers of one IP address.
+    pub fn served_for_one_source(&self) -> usize {
+        let mut counts = BTreeMap::new();
+        let is_served =
+            |link: &&Link| link.closed_at.is_none() && link.accepted_at.is_some() && link.opened_at.is_some();
+        for link in self.links.iter().filter(is_served) {
+            *counts.entry(address_of(link.name).ip()).or_insert(0) += 1;
+        }
+        counts.into_values().max().unwrap_or(0)
     }
 
     /// Bytes that were read and that were written, of streams and datagrams.
@@ -186,7 +199,7 @@ impl World {
     /// The handler is not told why a newcomer over the limit was closed: it got its farewell, or it did not take it in time.
     pub(super) fn check_refused_close(&self, position: usize, refused_at: u64) {
         let link = &self.links[position];
-        let has_waited = self.now - refused_at >= self.limits.half_closed_timeout.as_micros() as u64;
+        let has_waited = self.now - refused_at >= self.limits.refusal_timeout.as_micros() as u64;
         if link.owed() > 0 && has_waited && !link.reset {
             self.check_silence(position);
         } else {
@@ -204,7 +217,9 @@ impl World {
         if link.read_ended_at.is_none() {
             let shut_at = link.shut_at.expect("its side was ended");
             let lingered = self.now - shut_at;
-            let has_lingered = lingered >= self.limits.linger_timeout.as_micros() as u64;
+            let is_refused = link.refused_at.is_some();
+            let time = if is_refused { self.limits.refusal_timeout } else { self.limits.linger_timeout };
+            let has_lingered = lingered >= time.as_micros() as u64;
             assert!(has_lingered, "link {position}: closed without lingering: unread input would reset it");
         }
     }

@@ -141,7 +141,7 @@ pub(crate) struct ServeArguments {
     /// Bytes owed to a peer at which nothing more is read from it
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = units::positive_size, help_heading = "Limits")]
     write_limit: usize,
-    /// Bytes owed or kept in all at which connections that owe stop reading
+    /// Bytes in all queues: two thirds for what is owed, then who owes is not read; a third for unfinished messages, then some are closed
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = units::positive_size, help_heading = "Limits")]
     queue_limit: usize,
     /// Bytes read from one connection a turn

@@ -79,6 +79,7 @@ fn check_service((settings, service): &(Settings, Service)) {
 }
 
 fn check_limits(limits: &Limits) {
+    assert!(limits.max_connections_per_source != Some(0), "0 is unlimited");
     assert!(limits.write_limit > 0 && limits.queue_limit > 0 && limits.read_budget > 0);
     assert!(limits.idle_timeout != Some(Duration::ZERO) && limits.busy_poll != Some(Duration::ZERO));
     for wait in [limits.half_closed_timeout, limits.drain_timeout].into_iter().chain(limits.idle_timeout) {

@@ -35,7 +35,8 @@ fn serve(network: &Network, args: &[&str], endpoints: usize) -> Server {
     Server::start_command(&mut network.enter(&cooee(&[&["serve"], args].concat())), endpoints)
 }
 
-/// Clients that send this much, if it is taken, and read nothing.
+/// Clients that send this much, if it is taken, and read nothing. What the server has not read would make every close a RST, so it is no more than
+/// the server reads.
 fn stuck(address: SocketAddr, bytes: &[u8]) -> Vec<Client> {
     let one = |_| {
         let mut client = Client::connect_with_small_buffer(address);
@@ -67,7 +68,7 @@ fn nothing_is_left_in_the_kernel_for_peers_that_were_given_up() {
     let (echo, ack) = (server.addresses()[0], server.addresses()[1]);
     network.within(|| {
         // Owed by the server, and owed by the kernel alone.
-        let mut clients = stuck(echo, &[b'o'; 500_000]);
+        let mut clients = stuck(echo, &[b'o'; 60_000]);
         clients.extend(stuck(echo, &[b'k'; 9_000]));
         // The same behind an end of the peer's side, and behind one of the server's.
         let half_closed = stuck(echo, &[b'h'; 60_000]);
@@ -91,7 +92,7 @@ fn nothing_is_left_in_the_kernel_when_a_drain_has_no_more_time() {
         let mut server = serve(&network, &["--drain-timeout", timeout, "tcp://127.0.0.1:0"], 1);
         let address = server.address();
         network.within(|| {
-            let clients = stuck(address, &[b'o'; 500_000]);
+            let clients = stuck(address, &[b'o'; 60_000]);
             server.wait_summary("all are there", |summary| summary.get("accepted") == clients.len() as u64);
             for _ in 0..signals {
                 server.signal(Signal::SIGTERM);

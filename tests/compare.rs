@@ -228,7 +228,7 @@ fn check_interrupt(signal: Signal) {
     wait_until("the second server runs", || pids(&file).len() >= 2);
     process.signal(signal);
     let ran = finish(process);
-    assert_eq!(ran.code, Some(130), "{signal}: {ran:?}");
+    assert_eq!(ran.code, Some(128 + signal as i32), "{signal}: {ran:?}");
     let json: Value = serde_json::from_slice(&ran.stdout).unwrap();
     assert_eq!(json["interrupted"], true);
     assert!(!json["servers"][0]["rounds"].as_array().unwrap().is_empty(), "{json}");
@@ -253,7 +253,7 @@ fn an_interrupt_while_a_server_starts_ends_it_too() {
     let server = children(process.id())[0];
     process.signal(SIGTERM);
     let ran = finish(process);
-    assert_eq!(ran.code, Some(130), "{ran:?}");
+    assert_eq!(ran.code, Some(143), "{ran:?}");
     assert!(ran.printed().contains("it was interrupted"), "{ran:?}");
     assert!(is_gone(server));
 }

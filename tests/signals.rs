@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal::{self, SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1};
+use nix::sys::signal::Signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1, SIGXCPU};
 use socket2::{Domain, Socket, Type};
 use support::{Client, Noise, PATIENCE, Server, acknowledged, attempt, in_full, measured, wait_until};
 
@@ -109,6 +109,36 @@ fn either_signal_drains() {
         assert_eq!(server.exit_code(), Some(0), "{signal}");
         server.wait_log(&format!("signal {}: draining", signal as i32));
     }
+}
+
+#[test]
+fn sighup_without_a_terminal_is_told_and_changes_nothing() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    server.signal(SIGHUP);
+    server.wait_log("signal 1: nothing to do");
+    client.echo(b"it goes on");
+    drop(client);
+    server.stop();
+}
+
+#[test]
+fn only_somebody_who_asks_twice_cuts_a_drain_short() {
+    let mut server = Server::start(&["--drain-timeout=1h"]);
+    let mut client = server.connect();
+    client.echo(b"hi");
+    for times in 1..=3 {
+        server.signal(SIGXCPU);
+        server.wait_logged("signal 24: draining", times);
+    }
+    assert_eq!(client.rest(), b"");
+    server.signal(SIGTERM);
+    server.wait_log("signal 15: draining; a second one ends at once");
+    server.signal(SIGHUP);
+    server.wait_log("signal 1: nothing to do");
+    assert!(server.is_alive());
+    server.signal(SIGINT);
+    assert_eq!(server.exit_code(), Some(130), "{}", server.log());
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use signal_hook::consts::SIGQUIT;
+
 use crate::address::Address;
 use crate::cli::compare_arguments::{CompareArguments, Processors};
 use crate::cli::descriptors;
@@ -17,6 +19,7 @@ use crate::cli::interrupt::Interrupt;
 use crate::cli::load_arguments::Target;
 use crate::cli::progress::Progress;
 use crate::cli::report_arguments::{STANDARD, is_standard, to};
+use crate::cli::signals::Inherited;
 use crate::compare::command::ServerCommand;
 use crate::compare::comparison::Comparison;
 use crate::compare::listen_address::Family;
@@ -32,16 +35,17 @@ use crate::report::visible::visible;
 /// Some figures tell of this program and not of the servers.
 const DOUBTFUL: u8 = 3;
 
-/// As a shell tells of a program that SIGINT ended.
-const INTERRUPTED: u8 = 130;
-
 /// Compares, and prints the result.
 pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
     let began = SystemTime::now();
     let mut plan = plan(arguments)?;
     arguments.output().check()?;
     arguments.output().check_files()?;
-    let mut interrupt = Interrupt::catch().map_err(|error| runtime("cannot catch signals", &error))?;
+    // SIGQUIT from the terminal reaches this program alone, and would leave the servers running.
+    let start = Inherited::read();
+    let interrupt = Interrupt::catch(&[SIGQUIT], &start);
+    let mut interrupt = interrupt.map_err(|error| runtime("cannot catch signals", &error))?;
+    start.keep_from_children().map_err(|error| runtime("cannot catch signals", &error))?;
     // Told before this thread is pinned: it is the machine's processors that count.
     let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
     let conditions = Conditions::here(command, &plan.options, began);
@@ -51,6 +55,8 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
 
     let servers = compare::run(&plan, &mut run_load, &mut interrupt);
     let servers = servers.map_err(|error| runtime("cannot compare", &error))?;
+    let ended_by = interrupt.caught();
+    interrupt.runs_are_over().map_err(|error| runtime("cannot catch signals", &error))?;
     let comparison = Comparison {
         conditions,
         transport: arguments.transport.to_string(),
@@ -58,12 +64,12 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
         rounds: plan.rounds,
         idle_connections: if plan.options.datagrams { 0 } else { plan.idle_connections },
         silent_connections: plan.silent_connections,
-        is_interrupted: interrupt.is_caught(),
+        is_interrupted: ended_by.is_some(),
         servers,
     };
     drop(plan);
     tell(arguments, &comparison)?;
-    Ok(exit_code(&comparison))
+    Ok(exit_code(&comparison, ended_by))
 }
 
 /// Runs load, with its line on a terminal.
@@ -151,9 +157,10 @@ fn runtime(what: &str, error: &dyn std::fmt::Display) -> Failure {
     Failure::Runtime(format!("{what}: {error}"))
 }
 
-fn exit_code(comparison: &Comparison) -> ExitCode {
-    if comparison.is_interrupted {
-        ExitCode::from(INTERRUPTED)
+fn exit_code(comparison: &Comparison, ended_by: Option<i32>) -> ExitCode {
+    if let Some(signal) = ended_by {
+        // As a shell tells of a program that a signal ended.
+        ExitCode::from(128 + signal as u8)
     } else if comparison.failures().next().is_some() {
         ExitCode::FAILURE
     } else if comparison.is_doubtful() {
@@ -165,6 +172,6 @@ fn exit_code(comparison: &Comparison) -> ExitCode {
 
 impl compare::Interrupt for Interrupt {
     fn is_caught(&mut self) -> bool {
-        Interrupt::is_caught(self)
+        self.caught().is_some()
     }
 }

@@ -1,72 +1,58 @@
-//! SIGINT, SIGTERM and SIGHUP as bytes of a stream, for whatever runs at the time.
+//! Signals that end what runs at the time: the run of load or the comparison, whose result is told all the same.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// The signals that ask a program to end.
-const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+use crate::cli::signals::{self, Inherited, Signals};
+
+/// The signals of somebody who waits for the end. The second of them ends the program where it writes the result; the system's, such as
+/// SIGHUP, come twice without anybody being impatient.
+const ASKING: [i32; 2] = [SIGINT, SIGTERM];
 
 /// Signals that ask the program to end what it does. They are caught once, however many runs there are.
 pub(crate) struct Interrupt {
-    reader: UnixStream,
-    caught: bool,
+    signals: Signals,
+    /// The first one that came.
+    caught: Option<i32>,
     /// The next signal ends the program, as if nobody had caught it.
     ends_program: Arc<AtomicBool>,
+    asking: Vec<i32>,
 }
 
 impl Interrupt {
-    /// Catches the signals from now on.
-    pub(crate) fn catch() -> io::Result<Interrupt> {
-        let (reader, writer) = UnixStream::pair()?;
-        reader.set_nonblocking(true)?;
+    /// Catches the signals that end a program, and `others`, from now on.
+    pub(crate) fn catch(others: &[i32], start: &Inherited) -> io::Result<Interrupt> {
+        signals::never_stop_at_output()?;
+        let asking: Vec<i32> = ASKING.into_iter().filter(|signal| start.is_default(*signal)).collect();
         let ends_program = Arc::new(AtomicBool::new(false));
-        for signal in SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)) {
-            flag::register_conditional_default(signal, ends_program.clone())?;
-            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+        for signal in &asking {
+            flag::register_conditional_default(*signal, ends_program.clone())?;
         }
-        Ok(Interrupt { reader, caught: false, ends_program })
+        let signals = Signals::catch(signals::ending().chain(others.iter().copied()), start)?;
+        Ok(Interrupt { signals, caught: None, ends_program, asking })
     }
 
     /// The last run is over. What is left is to write the result, and that waits for as long as a reader likes: so the second signal from
     /// now on ends the program. One more may be the second of two that were meant for the run.
     pub(crate) fn runs_are_over(&self) -> io::Result<()> {
-        for signal in SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)) {
-            flag::register(signal, self.ends_program.clone())?;
-        }
-        Ok(())
+        self.asking.iter().try_for_each(|signal| flag::register(*signal, self.ends_program.clone()).map(drop))
     }
 
-    /// A stream for one run: a byte on it means that a signal came. What the run reads, [`Interrupt::is_caught`] does not see.
+    /// A stream for one run: a byte on it means that a signal came.
     pub(crate) fn stream(&self) -> io::Result<UnixStream> {
-        self.reader.try_clone()
+        self.signals.stream()
     }
 
-    /// A run has read a signal from its stream.
-    pub(crate) fn note(&mut self) {
-        self.caught = true;
-    }
-
-    /// Whether a signal came: between two runs, or in one that said so.
-    pub(crate) fn is_caught(&mut self) -> bool {
-        self.caught |= matches!((&self.reader).read(&mut [0; 16]), Ok(1..));
+    /// The first signal that came: between two runs, or in one.
+    pub(crate) fn caught(&mut self) -> Option<i32> {
+        if self.caught.is_none() {
+            self.caught = self.signals.next();
+        }
         self.caught
     }
-}
-
-/// Whether whoever started this program has it ignore a signal, as `nohup` does with SIGHUP (`proc_pid_status(5)`, `SigIgn`).
-#[cfg(target_os = "linux")]
-fn is_ignored(signal: i32) -> bool {
-    let status = procfs::process::Process::myself().and_then(|process| process.status());
-    signal == SIGHUP && status.is_ok_and(|status| status.sigign >> (signal - 1) & 1 == 1)
-}
-
-/// Other systems do not tell, and a signal that is asked for ends the run.
-#[cfg(not(target_os = "linux"))]
-fn is_ignored(_signal: i32) -> bool {
-    false
 }

@@ -13,6 +13,7 @@ use crate::cli::interrupt::Interrupt;
 use crate::cli::load_arguments::Target;
 use crate::cli::progress::Progress;
 use crate::cli::server_meter::ServerMeter;
+use crate::cli::signals::Inherited;
 use crate::load;
 use crate::load::options::{End, Options, Pace};
 use crate::load::outcome::Outcome;
@@ -56,7 +57,8 @@ fn measure(command: &LoadCommand) -> Result<Report, Failure> {
     check_sources(&options)?;
     command.output.check_files()?;
     descriptors::raise_limit();
-    let interrupt = Interrupt::catch().map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
+    let interrupt = Interrupt::catch(&[], &Inherited::read())
+        .map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
     let server = ServerMeter::find(&target.addresses, options.datagrams);
     let mut runs = Runs { target, server, interrupt };
     let report = match command.slo {
@@ -119,9 +121,6 @@ impl Runs {
         progress.finish();
         let mut outcome = outcome.map_err(failed)?;
         self.server.finish(&mut outcome);
-        if outcome.interrupted {
-            self.interrupt.note();
-        }
         Ok(outcome)
     }
 
@@ -153,7 +152,7 @@ impl Runs {
         let mut search = Search::below(&closed, in_flight, objective);
         let mut found = Found::after(&closed, in_flight, objective);
         let mut last = self.report_of(&closed, &short, began);
-        while last.messages > 0 && !self.interrupt.is_caught() {
+        while last.messages > 0 && self.interrupt.caught().is_none() {
             let (rate, confirms) = match search.next() {
                 Next::Step(rate) => (rate, false),
                 Next::Confirm(rate) => (rate, true),

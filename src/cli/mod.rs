@@ -21,6 +21,7 @@ mod send;
 mod serve;
 mod server_meter;
 pub mod settings;
+mod signals;
 mod units;
 
 use std::env;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::arguments::{Arguments, Command};
+use crate::cli::failure::Failure;
 use crate::report::visible::visible;
 
 /// The same error about arguments that can be shown: clap quotes them as they are. (What is not UTF-8 it does not quote.)
@@ -40,7 +42,8 @@ fn without_power(error: clap::Error) -> clap::Error {
 /// Parses the arguments, does what they say, and tells how it went.
 pub fn run() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| without_power(error).exit());
-    let result = logger::start(&arguments.log).and_then(|()| match &arguments.command {
+    let prepared = signals::prepare().map_err(|error| Failure::Runtime(format!("cannot set signals: {error}")));
+    let result = prepared.and_then(|()| logger::start(&arguments.log)).and_then(|()| match &arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Load(arguments) => load::run(arguments),

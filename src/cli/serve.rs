@@ -1,17 +1,18 @@
 //! `cooee serve`: checks everything, binds everything, then turns the reactor until it has drained.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::cli::arguments::ServeArguments;
 use crate::cli::descriptors;
 use crate::cli::endpoint::{Endpoint, Place, Transport, url_of_path};
 use crate::cli::failure::Failure;
 use crate::cli::settings::Settings;
+use crate::cli::signals::{self, Inherited, Signals};
 use crate::limits::Limits;
 use crate::net::bind;
 use crate::net::datagram_socket::DatagramEndpoint;
@@ -23,7 +24,7 @@ use crate::net::unix_socket::refuses_descriptors;
 use crate::protocol::framing::Framing;
 use crate::reactor::Reactor;
 use crate::server::service::Service;
-use crate::server::{Server, Session};
+use crate::server::{OnSignal, Server, Session};
 
 /// How often a free port is sought that is free for TCP and UDP alike, and on every address of a host.
 const PORT_TRIES: usize = 32;
@@ -65,6 +66,10 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let limits = arguments.limits(max_connections);
     plans.iter().try_for_each(|plan| fits(plan, &limits))?;
 
+    let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));
+    // Caught before anything is bound: what ends this program from now on removes the files of its sockets.
+    signals::never_stop_at_output().map_err(cannot_start)?;
+    let signals = Signals::catch(signals::ending(), &Inherited::read()).map_err(cannot_start)?;
     let mut openings = Vec::new();
     for plan in &plans {
         openings.append(&mut open(plan)?);
@@ -73,7 +78,6 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         warn_of_descriptors();
     }
 
-    let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));
     let mut reactor = Reactor::new(limits).map_err(cannot_start)?;
     let mut services = Vec::new();
     let mut announcements = Vec::new();
@@ -90,10 +94,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         services.push(service);
     }
     let mut server = Server::new(services);
-    server.report_at(SIGUSR1);
-    for signal in [SIGINT, SIGTERM, SIGUSR1] {
-        watch_signal(signal, &mut reactor).map_err(cannot_start)?;
-    }
+    watch(signals, &mut server, &mut reactor).map_err(cannot_start)?;
     announce(&announcements);
 
     reactor.run(&mut server).map_err(|error| Failure::Runtime(format!("the event loop failed: {error}")))?;
@@ -267,11 +268,22 @@ fn announce(lines: &[String]) {
     }
 }
 
-/// Turns a signal into bytes of a pipe, which the reactor watches like everything else.
-fn watch_signal(signal: i32, reactor: &mut Reactor<Server>) -> io::Result<()> {
-    let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
-    reader.set_nonblocking(true)?;
-    signal_hook::low_level::pipe::register(signal, writer)?;
-    let reader = Socket::Unix(mio::net::UnixStream::from_std(reader));
-    reactor.attach(reader, Session::Signal(signal)).map(drop)
+/// Has the server told of signals by a stream, which the reactor watches like everything else.
+fn watch(mut signals: Signals, server: &mut Server, reactor: &mut Reactor<Server>) -> io::Result<()> {
+    let stream = Socket::Unix(mio::net::UnixStream::from_std(signals.stream()?));
+    let has_terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+    server.at_signals(Box::new(move || signals.next().map(|signal| (signal, on_signal(signal, has_terminal)))));
+    reactor.attach(stream, Session::Signals).map(drop)
+}
+
+/// What the server does at a signal. `has_terminal` tells whether it was started with a terminal: then SIGHUP says that this is gone.
+fn on_signal(signal: i32, has_terminal: bool) -> OnSignal {
+    match signal {
+        SIGINT | SIGTERM => OnSignal::Ask,
+        SIGUSR1 => OnSignal::Summary,
+        SIGHUP if !has_terminal => {
+            OnSignal::GoOn("nothing to do: no standard stream was a terminal at the start (SIGTERM drains)")
+        }
+        _ => OnSignal::Drain,
+    }
 }

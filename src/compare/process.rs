@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
@@ -42,14 +42,19 @@ impl ServerProcess {
     pub fn start(words: &[String], folder: &Path) -> io::Result<ServerProcess> {
         let output = Output::new(folder)?;
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let leader = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             // Ctrl-C reaches the terminal's group alone: it ends this program, which then stops the server.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(output.handle()?)
-            .stderr(output.handle()?)
-            .spawn()?;
+            .stderr(output.handle()?);
+        // A child inherits what is blocked (`sigprocmask(2)`), and a server for which SIGTERM is would have to be killed each time.
+        let blocked = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+        let leader = command.spawn();
+        blocked.thread_set_mask()?;
+        let leader = leader?;
         let group = Group(Pid::from_raw(leader.id() as i32));
         Ok(ServerProcess { leader, group, is_stopped: false, output })
     }

@@ -33,15 +33,31 @@ pub enum Session {
         /// How much of an incomplete message has been looked at.
         scanned: u32,
     },
-    /// A pipe into which the system writes a byte for each signal of this number.
-    Signal(i32),
+    /// A stream on which a byte says that signals have come; which, the server [asks](Server::at_signals).
+    Signals,
 }
+
+/// What a server does at a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnSignal {
+    /// It drains, and ends at once when this is asked for again.
+    Ask,
+    /// It drains, however often the signal comes: the system sends it, and repeats it, without being impatient.
+    Drain,
+    /// It logs the summary.
+    Summary,
+    /// It goes on, and logs why.
+    GoOn(&'static str),
+}
+
+/// Tells, at each call, the number of a signal that has come and what is to be done; none when it has told all.
+pub type SignalQueue = Box<dyn FnMut() -> Option<(i32, OnSignal)>>;
 
 /// A handler that echoes, acknowledges or discards.
 pub struct Server {
     services: Vec<Service>,
-    report_signal: Option<i32>,
-    draining: bool,
+    signals: SignalQueue,
+    is_asked_to_end: bool,
     killed_by: Option<i32>,
 }
 
@@ -53,12 +69,12 @@ impl Server {
     ///
     /// When somebody connects to a listener, or sends to a datagram socket, whose service is not in the list.
     pub fn new(services: Vec<Service>) -> Server {
-        Server { services, report_signal: None, draining: false, killed_by: None }
+        Server { services, signals: Box::new(|| None), is_asked_to_end: false, killed_by: None }
     }
 
-    /// The signal at which the summary is logged; every other drains, and a second one ends at once.
-    pub fn report_at(&mut self, signal: i32) {
-        self.report_signal = Some(signal);
+    /// What tells of signals, once a byte has come on the stream with [`Session::Signals`].
+    pub fn at_signals(&mut self, signals: SignalQueue) {
+        self.signals = signals;
     }
 
     /// The session of a datagram socket of the service with this number.
@@ -71,16 +87,23 @@ impl Server {
         self.killed_by
     }
 
-    fn signal(&mut self, signal: i32, cx: &mut Context<'_>) {
-        if self.report_signal == Some(signal) {
-            log::info!("{}", cx.metrics);
-        } else if self.draining {
-            self.killed_by = Some(signal);
-            cx.orders.stop(Stop::AtOnce);
-        } else {
-            log::info!("signal {signal}: draining; a second one ends at once");
-            self.draining = true;
-            cx.orders.stop(Stop::Drain);
+    fn signal(&mut self, signal: i32, action: OnSignal, cx: &mut Context<'_>) {
+        match action {
+            OnSignal::Summary => log::info!("{}", cx.metrics),
+            OnSignal::GoOn(reason) => log::info!("signal {signal}: {reason}"),
+            OnSignal::Ask if self.is_asked_to_end => {
+                self.killed_by = Some(signal);
+                cx.orders.stop(Stop::AtOnce);
+            }
+            OnSignal::Ask => {
+                log::info!("signal {signal}: draining; a second one ends at once");
+                self.is_asked_to_end = true;
+                cx.orders.stop(Stop::Drain);
+            }
+            OnSignal::Drain => {
+                log::info!("signal {signal}: draining");
+                cx.orders.stop(Stop::Drain);
+            }
         }
     }
 
@@ -130,10 +153,9 @@ impl Handler for Server {
             Session::Client { service, scanned } => {
                 return Server::converse(&self.services[usize::from(*service)], scanned, bytes, false, cx);
             }
-            Session::Signal(signal) => {
-                let signal = *signal;
-                for _ in bytes {
-                    self.signal(signal, cx);
+            Session::Signals => {
+                while let Some((signal, action)) = (self.signals)() {
+                    self.signal(signal, action, cx);
                 }
             }
         }

@@ -1,0 +1,143 @@
+//! Signals as bytes of a stream and a list of numbers: which are caught, and what is set before anything runs.
+//!
+//! Whoever starts a program can have it ignore a signal (`nohup` does that with SIGHUP, a shell without job control with the SIGINT of what
+//! it starts in the background), and a library that is loaded before it (a profiler, say) can want one for itself. Both were decided by
+//! somebody who knew more, so a signal that is not at its default at the start is left as it is.
+//!
+//! What each command does at each signal is told in `docs/signals.md`.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use nix::libc;
+use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{FORBIDDEN, SIGPIPE, SIGXFSZ};
+use signal_hook::flag;
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
+
+/// The signals that end a program by default (`signal(7)`), and that say that it is to end, not that it is broken. So these end it in
+/// good order; SIGQUIT and the faults (SIGSEGV and the like) end it at once, and leave a core dump to whoever wants one.
+pub(crate) fn ending() -> impl Iterator<Item = i32> {
+    use libc::{SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU};
+    let everywhere = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXCPU];
+    #[cfg(target_os = "linux")]
+    let others = [libc::SIGPWR, libc::SIGSTKFLT];
+    #[cfg(not(target_os = "linux"))]
+    let others = [];
+    everywhere.into_iter().chain(others).chain(real_time())
+}
+
+/// The real-time signals, except the first ones, which the C library keeps for itself and lets nobody catch (`signal(7)`).
+#[cfg(target_os = "linux")]
+fn real_time() -> impl Iterator<Item = i32> {
+    libc::SIGRTMIN()..=libc::SIGRTMAX()
+}
+
+/// Other systems' C libraries do not tell which they are.
+#[cfg(not(target_os = "linux"))]
+fn real_time() -> impl Iterator<Item = i32> {
+    std::iter::empty()
+}
+
+/// Signals that were caught.
+pub(crate) struct Signals {
+    delivery: SignalDelivery<UnixStream, SignalOnly>,
+}
+
+impl Signals {
+    /// Catches `signals` from now on, except those that are not at their default at the start.
+    pub(crate) fn catch(signals: impl IntoIterator<Item = i32>, start: &Inherited) -> io::Result<Signals> {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        let signals = signals.into_iter().filter(|signal| start.is_default(*signal));
+        Ok(Signals { delivery: SignalDelivery::with_pipe(reader, writer, SignalOnly, signals)? })
+    }
+
+    /// A stream on which a byte says that a signal has come.
+    pub(crate) fn stream(&self) -> io::Result<UnixStream> {
+        self.delivery.get_read().try_clone()
+    }
+
+    /// A signal that has come, whether its byte was read or not. One that came twice before it was asked for is told once.
+    pub(crate) fn next(&mut self) -> Option<i32> {
+        self.delivery.pending().next()
+    }
+}
+
+/// What this program does with signals because of whoever started it: two sets of signals, as bits (`proc_pid_status(5)`).
+pub(crate) struct Inherited {
+    ignored: u64,
+    caught: u64,
+}
+
+impl Inherited {
+    /// Reads it; to be called before anything is caught. Where the system does not tell, every signal counts as being at its default.
+    pub(crate) fn read() -> Inherited {
+        #[cfg(target_os = "linux")]
+        if let Ok(status) = procfs::process::Process::myself().and_then(|process| process.status()) {
+            return Inherited { ignored: status.sigign, caught: status.sigcgt };
+        }
+        Inherited { ignored: 0, caught: 0 }
+    }
+
+    /// Whether nobody has decided anything on this signal.
+    pub(crate) fn is_default(&self, signal: i32) -> bool {
+        !holds(self.ignored | self.caught, signal)
+    }
+
+    /// Has the signals that this program ignores be ignored by it alone. A child inherits what is ignored, and not what is caught
+    /// (`execve(2)`), so they are caught, and nothing is done. SIGCHLD is among them: while it is ignored no child's end can be waited
+    /// for.
+    pub(crate) fn keep_from_children(&self) -> io::Result<()> {
+        // SIGPIPE is the standard library's, at this program's start and at a child's.
+        let is_ours = |signal: &i32| holds(self.ignored, *signal) && *signal != SIGPIPE && !FORBIDDEN.contains(signal);
+        (1..32)
+            .chain(real_time())
+            .filter(is_ours)
+            .try_for_each(|signal| flag::register(signal, Arc::default()).map(drop))
+    }
+}
+
+/// Whether a set holds a signal.
+fn holds(set: u64, signal: i32) -> bool {
+    set >> (signal - 1) & 1 == 1
+}
+
+/// What holds for every command, before it does anything: no signal is blocked, for one that whoever started this program had blocked would
+/// never arrive (and who does not want it to arrive has it ignored); and a file that has reached its limit of size (SIGXFSZ,
+/// `setrlimit(2)`) refuses to be written, instead of ending a server because of its log.
+pub(crate) fn prepare() -> io::Result<()> {
+    SigSet::empty().thread_set_mask()?;
+    if Inherited::read().is_default(SIGXFSZ) {
+        flag::register(SIGXFSZ, Arc::default())?;
+    }
+    Ok(())
+}
+
+/// A line to a terminal that stops who writes to it in the background (`stty tostop`) stops this program no more: a server that stands still
+/// because of its log serves nobody, and load that stands still is wrong. A child inherits that (`sigprocmask(2)`).
+pub(crate) fn never_stop_at_output() -> io::Result<()> {
+    Ok(SigSet::from(Signal::SIGTTOU).thread_block()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_has_decided_on_is_left_alone() {
+        let set = |signal: i32| 1 << (signal - 1);
+        let start = Inherited { ignored: set(libc::SIGHUP) | set(64), caught: set(libc::SIGPROF) };
+        let left: Vec<i32> = (1..=64).filter(|signal| !start.is_default(*signal)).collect();
+        assert_eq!(left, [libc::SIGHUP, libc::SIGPROF, 64]);
+    }
+
+    #[test]
+    fn a_fault_is_never_caught() {
+        for signal in [libc::SIGSEGV, libc::SIGABRT, libc::SIGQUIT, libc::SIGKILL, libc::SIGPIPE] {
+            assert!(ending().all(|ending| ending != signal), "{signal}");
+        }
+    }
+}

@@ -102,7 +102,7 @@ fn help_tells_the_defaults() {
         "[default: 4096]",
         "[default: 300s]",
         "[default: 30s]",
-        "[default: 128MiB]",
+        "[default: 128MiB, or a quarter",
         "[default: 10s]",
     ] {
         assert!(help.contains(&word.replace(' ', "")), "{word}:\n{help}");

@@ -8,14 +8,10 @@
 
 mod support;
 
-use std::io::{ErrorKind, Write};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
 use support::{
-    Client, PATIENCE, Probe, Server, attempt, holds_within, in_full, measured, raise_descriptor_limit, tcp_memory,
-    wait_until,
+    PATIENCE, Probe, Server, StuckReaders, attempt, holds_within, in_full, measured, raise_descriptor_limit, tcp_memory,
 };
 
 /// The server's resident memory: the bound of all queues, 128 MiB, and what it needs for itself.
@@ -27,33 +23,6 @@ const KERNEL_MOST: usize = 1024 * 1024 * 1024;
 /// In full this is [`KERNEL_MOST`] for all of them.
 const KERNEL_MOST_EACH: usize = KERNEL_MOST / 5_000;
 
-/// Has every client send until none can; each sends whatever the server takes in the end.
-fn fill(clients: &mut [Client]) {
-    let piece = [b'x'; 4096];
-    let mut quiet = 0;
-    wait_until("nobody takes any more", || {
-        let mut taken = 0;
-        for client in &mut *clients {
-            loop {
-                match client.stream.write(&piece) {
-                    Ok(count) => taken += count,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => panic!("a client cannot send: {error}"),
-                }
-            }
-        }
-        quiet = if taken == 0 { quiet + 1 } else { 0 };
-        quiet == 50
-    });
-}
-
-fn connect(address: SocketAddr) -> Client {
-    let client = Client::connect_with_small_buffer(address);
-    SockRef::from(&client.stream).set_send_buffer_size(4096).unwrap();
-    client.stream.set_nonblocking(true).unwrap();
-    client
-}
-
 fn scenario() -> Result<String, String> {
     let stuck = in_full(300, 5_000);
     let idle_timeout = in_full(Duration::from_secs(3), Duration::from_secs(15));
@@ -62,8 +31,7 @@ fn scenario() -> Result<String, String> {
     let probe = Probe::calm(&server.url("tcp"), in_full(Duration::from_secs(1), Duration::from_secs(5)));
     let before = tcp_memory();
     let probing = probe.start(time);
-    let mut clients: Vec<Client> = (0..stuck).map(|_| connect(server.address())).collect();
-    fill(&mut clients);
+    let _readers = StuckReaders::fill(server.address(), stuck);
     let start = Instant::now();
     let (resident, kernel) = (server.resident_bytes(), tcp_memory().saturating_sub(before));
     let all_closed = || server.logged("idle-timeout") >= stuck;

@@ -126,7 +126,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, help_heading = "For each endpoint")]
     reuse_port: bool,
 
-    /// Connections at once [default: what the descriptor limit allows, less 64]
+    /// Connections at once [default: what the descriptor limit allows, less 64, and half of the smallest limit of memory holds]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) max_connections: Option<usize>,
     /// TCP connections at once from one source: an IPv4 address, or an IPv6 /64; 0 is unlimited
@@ -142,8 +142,9 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = units::positive_size, help_heading = "Limits")]
     write_limit: usize,
     /// Bytes in all queues: two thirds for what is owed, then who owes is not read; a third for unfinished messages, then some are closed
-    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = units::positive_size, help_heading = "Limits")]
-    queue_limit: usize,
+    /// [default: 128MiB, or a quarter of the smallest limit of memory]
+    #[arg(long, value_name = "SIZE", value_parser = units::positive_size, help_heading = "Limits")]
+    pub(crate) queue_limit: Option<usize>,
     /// Bytes read from one connection a turn
     #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = units::positive_size, help_heading = "Limits")]
     read_budget: usize,
@@ -182,15 +183,15 @@ impl ServeArguments {
         }
     }
 
-    /// The limits, but for that of the connections, which the descriptors decide.
-    pub(crate) fn limits(&self, max_connections: usize) -> Limits {
+    /// The limits, but for that of the connections, which the descriptors decide, and that of the queues, which memory does.
+    pub(crate) fn limits(&self, max_connections: usize, queue_limit: usize) -> Limits {
         Limits {
             max_connections,
             max_connections_per_source: Some(self.max_connections_per_source).filter(|most| *most > 0),
+            queue_limit,
             idle_timeout: Some(self.idle_timeout).filter(|timeout| !timeout.is_zero()),
             half_closed_timeout: self.half_closed_timeout,
             write_limit: self.write_limit,
-            queue_limit: self.queue_limit,
             read_budget: self.read_budget,
             drain_timeout: self.drain_timeout,
             datagram_rate: match self.udp_rate {

@@ -17,6 +17,7 @@ use crate::cli::endpoint::Transport;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::load_arguments::Target;
+use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
 use crate::cli::report_arguments::{STANDARD, is_standard, to};
 use crate::cli::signals::Inherited;
@@ -104,6 +105,7 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     // Its addresses are not used: each process has its own.
     let target = Target { text: String::new(), transport: arguments.transport, addresses: vec![address] };
     let options = arguments.load.options(&target)?;
+    memory_limit::warn_of_load(MemoryLimit::smallest().as_ref(), &options);
     let possible = descriptors::connection_limit(None, 0)?;
     let silent = arguments.silent_connections;
     if silent > 0 && options.datagrams {

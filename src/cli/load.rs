@@ -11,6 +11,7 @@ use crate::cli::descriptors;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::load_arguments::Target;
+use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
 use crate::cli::server_meter::ServerMeter;
 use crate::cli::signals::Inherited;
@@ -54,6 +55,7 @@ fn command_line() -> impl Iterator<Item = String> {
 fn measure(command: &LoadCommand) -> Result<Report, Failure> {
     let target = Target::find(&command.endpoint)?;
     let options = command.load.options(&target)?;
+    memory_limit::warn_of_load(MemoryLimit::smallest().as_ref(), &options);
     check_sources(&options)?;
     command.output.check_files()?;
     descriptors::raise_limit();

@@ -14,6 +14,9 @@ mod interrupt;
 mod load;
 mod load_arguments;
 mod logger;
+#[cfg(target_os = "linux")]
+mod memory_group;
+mod memory_limit;
 mod progress;
 mod report;
 mod report_arguments;

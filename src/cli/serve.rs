@@ -11,6 +11,7 @@ use crate::cli::arguments::ServeArguments;
 use crate::cli::descriptors;
 use crate::cli::endpoint::{Endpoint, Place, Transport, url_of_path};
 use crate::cli::failure::Failure;
+use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::settings::Settings;
 use crate::cli::signals::{self, Inherited, Signals};
 use crate::limits::Limits;
@@ -61,9 +62,12 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         look_up(plan)?;
     }
     let listening = plans.iter().map(|plan| plan.transports.len() * plan.addresses.len().max(1)).sum();
-    let max_connections = descriptors::connection_limit(arguments.max_connections, listening)?;
+    let possible = descriptors::connection_limit(arguments.max_connections, listening)?;
+    let memory = MemoryLimit::smallest();
+    let max_connections = memory_limit::max_connections(memory.as_ref(), arguments.max_connections, possible);
+    let queue_limit = memory_limit::queue_limit(memory.as_ref(), arguments.queue_limit);
 
-    let limits = arguments.limits(max_connections);
+    let limits = arguments.limits(max_connections, queue_limit);
     plans.iter().try_for_each(|plan| fits(plan, &limits))?;
 
     let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));

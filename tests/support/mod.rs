@@ -25,6 +25,7 @@ mod process;
 mod python;
 mod server;
 mod splitmix;
+mod stuck_readers;
 mod trace;
 mod udp;
 mod wall_clock;
@@ -54,6 +55,7 @@ pub use process::{
 pub use python::python;
 pub use server::{Server, Summary};
 pub use splitmix::Splitmix;
+pub use stuck_readers::StuckReaders;
 pub use trace::{Call, calls_of_loops, can_trace, read_trace, traced};
 pub use udp::{ask, can_forge, got_nothing, receive, udp_client, udp_client_at};
 pub use wall_clock::WallClock;

@@ -69,7 +69,8 @@ impl RateLimit {
         // Where most parts have all that was due, the rate is this program's own, and what was lost was lost in the others.
         let due = report.due as f64 / report.duration_s * stretch * length as f64;
         let is_less = median(&parts) + (median(&parts) * scatter).sqrt() < due;
-        if !shows(&bursts(&replies)) && !(is_less && shows(&parts)) {
+        let is_held = shows(&bursts(&replies)) || (is_less && shows(&parts));
+        if !is_held {
             return None;
         }
         let rate = report.messages_per_s;

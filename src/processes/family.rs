@@ -40,3 +40,36 @@ impl Family {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use procfs::process::Process;
+
+    use super::*;
+
+    #[test]
+    fn whoever_was_started_belongs_to_it_even_in_a_group_of_its_own() {
+        // All end by themselves when the pipe closes.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec 3<&0; setsid sh -c 'read line' <&3 & sh -c 'read line' <&3 & wait"]);
+        let mut shell = shell.stdin(Stdio::piped()).process_group(0).spawn().unwrap();
+        let leader = Member::of(&Process::new(shell.id() as i32).unwrap().stat().unwrap());
+        let own = std::process::id() as i32;
+        for family in [Family::Of(vec![leader]), Family::Group(Pid::from_raw(leader.id))] {
+            let start = Instant::now();
+            while family.members().len() != 3 {
+                assert!(start.elapsed() < Duration::from_secs(20), "{:?}", family.members());
+                thread::sleep(Duration::from_millis(5));
+            }
+            assert!(family.members().contains(&leader) && family.members().iter().all(|member| member.id != own));
+        }
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert_eq!(Family::Of(vec![leader]).members(), []);
+    }
+}

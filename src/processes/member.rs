@@ -23,3 +23,15 @@ impl Member {
         (stat.starttime == self.start).then_some(stat)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_process_with_the_same_id_is_not_taken_for_it() {
+        let this = Member::of(&Process::myself().unwrap().stat().unwrap());
+        assert_eq!(this.stat().map(|stat| stat.pid), Some(this.id));
+        assert!(Member { start: this.start + 1, ..this }.stat().is_none());
+    }
+}

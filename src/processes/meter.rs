@@ -61,6 +61,7 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt;
     use std::process::{Child, Command};
     use std::thread;
     use std::time::{Duration, Instant};
@@ -74,13 +75,17 @@ mod tests {
 
     impl Burner {
         fn start() -> Burner {
-            use std::os::unix::process::CommandExt;
-            // Whatever becomes of the test, this ends by itself.
-            let script = "ulimit -t 20; while :; do :; done";
-            Burner(Command::new("sh").args(["-c", script]).process_group(0).spawn().unwrap())
+            Burner::start_in(0)
         }
 
-        /// Waits until it has used this much since `moment`.
+        /// In the process group of this leader.
+        fn start_in(leader: i32) -> Burner {
+            // Whatever becomes of the test, this ends by itself.
+            let script = "ulimit -t 20; while :; do :; done";
+            Burner(Command::new("sh").args(["-c", script]).process_group(leader).spawn().unwrap())
+        }
+
+        /// Waits until its group has used this much from now on.
         fn burn(&self, time: Duration) {
             let members = self.group().members();
             let before = CpuReading::of(&members);
@@ -142,5 +147,17 @@ mod tests {
         burner.burn(Duration::from_millis(100));
         assert!(meter.finish().unwrap().cpu >= Duration::from_millis(80));
         assert_eq!(Meter::new(burner.group()).finish(), None, "nothing was measured");
+    }
+    #[test]
+    fn whoever_began_within_the_measured_time_counts() {
+        let leader = Burner(Command::new("sleep").arg("60").process_group(0).spawn().unwrap());
+        let mut meter = Meter::new(leader.group());
+        meter.watch(Stage::Measuring);
+        let late = Burner::start_in(leader.0.id() as i32);
+        leader.burn(Duration::from_millis(100));
+        meter.watch(Stage::Waiting);
+        let used = meter.finish().unwrap();
+        assert!(used.cpu >= Duration::from_millis(80), "{used:?}");
+        drop(late);
     }
 }

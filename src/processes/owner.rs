@@ -61,8 +61,59 @@ fn inodes_of(path: &Path) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixListener;
+    use std::process::{Child, Command};
 
     use super::*;
+
+    /// A process that holds a socket, and nothing else of it.
+    struct Holder(Child);
+
+    impl Holder {
+        fn of(socket: impl Into<OwnedFd>) -> Holder {
+            Holder(Command::new("sleep").arg("60").stdin(socket.into()).spawn().unwrap())
+        }
+
+        fn member(&self) -> Member {
+            Member::of(&Process::new(self.0.id() as i32).unwrap().stat().unwrap())
+        }
+    }
+
+    impl Drop for Holder {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn whoever_holds_the_socket_serves_there() {
+        let tcp = TcpListener::bind(("127.0.0.2", 0)).unwrap();
+        let everywhere = TcpListener::bind(("0.0.0.0", 0)).unwrap();
+        let udp = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let client = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        client.connect(udp.local_addr().unwrap()).unwrap();
+        let ends = [&tcp, &everywhere].map(|listener| listener.local_addr().unwrap());
+        let [udp_end, client_end] = [&udp, &client].map(|socket| socket.local_addr().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let unix = UnixListener::bind(&path).unwrap();
+        let holders = [Holder::of(tcp), Holder::of(everywhere), Holder::of(udp), Holder::of(unix)];
+        let [tcp, everywhere, udp, unix] = holders.each_ref().map(|holder| vec![holder.member()]);
+
+        let at = |ip: [u8; 4], end: SocketAddr| Address::Ip(SocketAddr::new(ip.into(), end.port()));
+        assert_eq!(owners(&Address::Ip(ends[0]), false), tcp);
+        assert_eq!(owners(&at([127, 0, 0, 1], ends[0]), false), [], "another address");
+        assert_eq!(owners(&at([127, 0, 0, 1], ends[1]), false), everywhere);
+        assert_eq!(owners(&at([192, 0, 2, 1], ends[1]), false), [], "another machine's");
+        assert_eq!(owners(&Address::Ip(udp_end), true), udp);
+        assert_eq!(owners(&Address::Ip(udp_end), false), []);
+        let _client = Holder::of(client);
+        assert_eq!(owners(&Address::Ip(client_end), true), [], "a client's");
+        assert_eq!(owners(&Address::Unix(path), false), unix);
+        assert_eq!(owners(&Address::Unix(folder.path().join("nothing")), false), []);
+    }
 
     #[test]
     fn a_socket_of_this_machine_is_found_and_another_machines_is_not() {

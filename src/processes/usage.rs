@@ -146,6 +146,46 @@ mod tests {
     }
 
     #[test]
+    fn two_ticks_a_process_are_the_resolution() {
+        let start = Instant::now();
+        let of = |processes: i32, ticks: u64, threads: u64| {
+            let at = start + Duration::from_secs(ticks.min(1));
+            let ticks = (0..processes).map(|id| (member(id), if id == 0 { ticks } else { 0 })).collect();
+            CpuReading { at, ticks, threads: HashMap::from([((member(0), 1), threads)]) }
+        };
+        let used = |processes, ticks| {
+            let used = of(processes, ticks, TICK).since(&of(processes, 0, 0)).cpu;
+            used.as_nanos() as u64 / TICK
+        };
+        assert_eq!((used(1, 3), used(1, 4)), (1, 4));
+        assert_eq!((used(2, 5), used(2, 6)), (1, 6));
+    }
+
+    #[test]
+    fn a_share_is_of_the_time_that_passed() {
+        let used = CpuUse { cpu: Duration::from_secs(3), wall: Duration::from_secs(2) };
+        assert!((used.share() - 1.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn memory_is_the_processs_own_and_what_it_shares() {
+        let script = "import mmap, sys\nheld = b'x' * (16 << 20)\nshared = mmap.mmap(-1, 8 << 20)\nshared.write(b'x' * (8 << 20))\n\
+                      print(flush=True)\nsys.stdin.read()";
+        let python = std::process::Command::new("python3")
+            .args(["-c", script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let Ok(mut python) = python else { return eprintln!("skipped: python3 is missing") };
+        std::io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        let stat = Process::new(python.id() as i32).unwrap().stat().unwrap();
+        let held = memory(&[Member::of(&stat)]).unwrap() >> 20;
+        assert!((24..64).contains(&held), "{held} MiB");
+        drop(python.stdin.take());
+        python.wait().unwrap();
+    }
+
+    #[test]
     fn nothing_is_read_of_whoever_has_ended() {
         let gone = Member { id: std::process::id() as i32, start: 1 };
         assert!(CpuReading::of(&[gone]).ticks.is_empty());

@@ -389,4 +389,33 @@ mod tests {
         assert_eq!(standings[0], Standing { summary: None, ratio: None, verdict: None });
         assert_eq!((standings[1].ratio, standings[1].verdict), (None, Some(Verdict::TooFewRounds)));
     }
+    #[test]
+    fn little_that_others_take_is_not_told() {
+        let mut quiet = server("quiet", &FAST);
+        quiet.rounds[1].others = Some((0.05, OTHERS_MAX));
+        assert_eq!(comparison(vec![quiet]).disturbance(), None);
+    }
+
+    #[test]
+    fn what_nobody_measured_is_not_there_and_what_nobody_doubts_is_no_doubt() {
+        let comparison = comparison(vec![server("none", &[]), server("slow", &SLOW)]);
+        assert!(comparison.has(Metric::P50) && !comparison.is_doubtful());
+        assert!(!crate::compare::samples::comparison(vec![server("none", &[])]).has(Metric::P50));
+    }
+
+    #[test]
+    fn the_facts_tell_what_was_beside_the_load_where_something_was() {
+        let mut comparison = comparison(vec![server("one", &SLOW)]);
+        let names =
+            |comparison: &Comparison| -> Vec<String> { comparison.facts().into_iter().map(|(name, _)| name).collect() };
+        assert_eq!(names(&comparison), ["load", "machine", "pinned", "memory", "command", "began"]);
+        (comparison.idle_connections, comparison.silent_connections) = (0, 7);
+        assert_eq!(names(&comparison), ["load", "machine", "pinned", "beside", "command", "began"]);
+        let facts = comparison.facts();
+        let fact = |name: &str| facts.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert_eq!(fact("pinned"), Some("server on processor 0, generator on 1"));
+        assert_eq!(fact("beside"), Some("7 connections that were open and silent while load ran"));
+        assert_eq!(fact("command"), Some("cooee compare"));
+        assert!(fact("load").unwrap().starts_with("tcp, "));
+    }
 }

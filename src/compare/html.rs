@@ -112,3 +112,47 @@ fn facts(comparison: &Comparison) -> Vec<(String, String)> {
     let servers = comparison.servers.iter().map(|server| (server.name.clone(), server.command.clone()));
     comparison.facts().into_iter().chain(servers).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::comparison::Failure;
+    use crate::compare::samples::{comparison, server};
+
+    #[test]
+    fn the_page_tells_what_was_measured_and_what_went_wrong() {
+        let rates = [100.0, 110.0, 105.0, 102.0, 103.0];
+        let mut failed = server("failed", &[200.0, 210.0]);
+        failed.failure = Some(Failure { round: 3, reason: "it ended".to_owned(), output: vec!["<oh no>".to_owned()] });
+        let mut comparison = comparison(vec![server("one", &rates), server("other", &rates), failed]);
+        comparison.is_interrupted = true;
+        comparison.servers[1].rounds[2].others = Some((0.5, 0.0));
+        comparison.servers[1].rounds[3].lost = 7;
+        let page = render(&comparison);
+        for words in [
+            "one, other, failed",
+            "failed in round 3",
+            "it ended",
+            "&lt;oh no&gt;",
+            "Interrupted",
+            "the machine was not quiet",
+            "other, round 4: 7 datagrams were lost",
+            "latency, median",
+            "no difference shown",
+            "too few rounds",
+            "other {port}",
+            "server on processor 0",
+        ] {
+            assert!(page.contains(words), "'{words}' is not in:\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_whisker_is_drawn_where_there_are_several_rounds() {
+        let whiskers = |rates: &[f64]| {
+            let chart = chart(&comparison(vec![server("one", rates)]), Metric::P50).into_string();
+            chart.matches(r##"stroke="#010101" stroke-width="2""##).count()
+        };
+        assert_eq!((whiskers(&[5.0]), whiskers(&[5.0, 6.0])), (0, 6), "three strokes in each of two pictures");
+    }
+}

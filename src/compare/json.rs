@@ -292,4 +292,16 @@ mod tests {
             assert!(is_told, "{field}");
         }
     }
+    #[test]
+    fn times_are_microseconds_and_memory_is_bytes() {
+        let value: Value =
+            serde_json::from_str(&render(&comparison(vec![server("one", &[100.0, 200.0])])).unwrap()).unwrap();
+        let summary = &value["servers"][0]["summary"];
+        for (figure, min, max) in [("p50_us", 250e3, 500e3), ("cpu_us_per_message", 5e3, 10e3)] {
+            let near =
+                |field: &str, expected: f64| (summary[figure][field].as_f64().unwrap() / expected - 1.0).abs() < 1e-9;
+            assert!(near("min", min) && near("max", max) && near("median", (min + max) / 2.0), "{}", summary[figure]);
+        }
+        assert_eq!(summary["memory_per_idle_connection"]["median"], 130.0);
+    }
 }

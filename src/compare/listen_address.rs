@@ -126,4 +126,21 @@ mod tests {
         assert_eq!(place.address, Address::Unix("/run/private/3.sock".into()));
         assert_eq!(place.fill("unix://{path}?x={port}"), "unix:///run/private/3.sock?x={port}");
     }
+    #[test]
+    fn a_port_is_sought_among_those_that_few_have() {
+        let ports: Vec<u16> = (0..20).map(|_| free_port().unwrap()).collect();
+        assert!(ports.iter().all(|port| PORTS.contains(port) && is_free(*port)), "{ports:?}");
+        assert!(ports.iter().any(|port| *port != ports[0]), "several comparisons would have the same one");
+        let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+        let clients = client_ports();
+        assert_eq!(format!("{}\t{}\n", clients.start, clients.end - 1), text);
+    }
+
+    #[test]
+    fn a_port_is_taken_that_is_so_on_ipv6_alone() {
+        let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+            return eprintln!("skipped: there is no IPv6");
+        };
+        assert!(!is_free(listener.local_addr().unwrap().port()));
+    }
 }

@@ -179,4 +179,14 @@ mod tests {
         drop(pinning);
         assert_eq!(sched_getaffinity(SELF).unwrap(), before);
     }
+    #[test]
+    fn the_kernel_says_who_shares_a_core() {
+        let allowed = sched_getaffinity(SELF).unwrap();
+        let mut allowed = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu) == Ok(true));
+        let cpu = allowed.next().unwrap();
+        assert!(siblings(cpu).contains(&cpu));
+        assert_eq!(siblings(100_000), [100_000], "where it does not");
+        let pinning = Pinning::new(None, None).unwrap();
+        assert_eq!(pinning.is_some(), allowed.next().is_some(), "each gets one where there are two");
+    }
 }

@@ -44,3 +44,34 @@ impl Plan {
         self.pinning.as_ref().map_or_else(all, |pinning| pinning.server.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::samples::options;
+
+    #[test]
+    fn a_thousand_connections_may_take_as_long_as_a_start() {
+        let plan = |start_timeout: Duration| Plan {
+            servers: Vec::new(),
+            rounds: 1,
+            family: Family::Port,
+            options: options(),
+            idle_connections: 0,
+            silent_connections: 0,
+            start_timeout,
+            pinning: None,
+        };
+        let seconds = |timeout: u64, connections: usize| {
+            let left = plan(Duration::from_secs(timeout)).deadline_for(connections) - Instant::now();
+            left.as_secs_f64().round() as u64
+        };
+        for (connections, expected) in [(0, 100), (1, 100), (1_000, 100), (1_001, 200), (10_000, 1_000)] {
+            assert_eq!(seconds(100, connections), expected, "{connections}");
+        }
+        assert_eq!(seconds(u64::MAX, 5), LONGEST.as_secs(), "a clock can tell it");
+        assert_eq!(LONGEST, Duration::from_secs(86_400));
+        let all = std::thread::available_parallelism().unwrap().get();
+        assert_eq!(plan(Duration::ZERO).server_processors(), all, "nothing is pinned");
+    }
+}

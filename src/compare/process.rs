@@ -101,11 +101,14 @@ impl ServerProcess {
     fn are_gone(&self, known: &mut Vec<Member>, patience: Duration) -> bool {
         let start = Instant::now();
         loop {
+            // Whoever has ended has started all that it ever will, so these are looked for after that: or one that was started just before
+            // the end would be missed.
+            let has_ended = self.ending().is_some();
+            known.retain(|member| member.stat().is_some_and(|stat| !matches!(stat.state, 'Z' | 'X')));
             known.extend(self.group.members());
             known.sort_unstable();
             known.dedup();
-            known.retain(|member| member.stat().is_some_and(|stat| !matches!(stat.state, 'Z' | 'X')));
-            if known.is_empty() && self.ending().is_some() {
+            if known.is_empty() && has_ended {
                 return true;
             }
             if start.elapsed() > patience {
@@ -179,8 +182,10 @@ mod tests {
         let mut process = start("trap '' TERM; sleep 1000 & sleep 1000 & echo ready; wait; sleep 1000");
         let members = process.group().members();
         assert_eq!(members.len(), 3, "{members:?}");
+        let began = Instant::now();
         process.stop();
         assert!(members.iter().all(|member| member.stat().is_none_or(|stat| stat.state == 'Z')));
+        assert!(began.elapsed() >= GRACE && began.elapsed() < 5 * GRACE, "{:?}", began.elapsed());
     }
 
     #[test]
@@ -211,5 +216,19 @@ mod tests {
         let members = process.group().members();
         drop(process);
         assert!(members[0].stat().is_none());
+    }
+    #[test]
+    fn one_that_takes_a_while_to_end_is_let_do_so() {
+        let mut process = start("trap 'sleep 0.5; echo done; exit' TERM; echo ready; while :; do sleep 0.01; done");
+        process.stop();
+        assert_eq!(process.output.last_lines().last().unwrap(), "done");
+    }
+
+    #[test]
+    fn one_that_was_started_meanwhile_is_waited_for_too() {
+        let mut process = start("trap 'sleep 0.3 & exit' TERM; echo ready; while :; do sleep 0.01; done");
+        let group = process.group();
+        process.stop();
+        assert_eq!(group.members(), []);
     }
 }

@@ -105,4 +105,17 @@ mod tests {
         assert!((later.since(&earlier) - 1.5).abs() < 1e-9);
         assert!(BusyReading::of(&[]).is_some_and(|reading| reading.ticks == 0));
     }
+    #[test]
+    fn a_busy_processor_is_seen_to_be_busy() {
+        let Some(pinning) = Pinning::new(None, None).unwrap() else { return };
+        let mut meter = BusyMeter::new(Some(&pinning));
+        meter.watch(Stage::WarmingUp);
+        let start = Instant::now();
+        // This thread is on the generator's processor, and keeps it busy: itself or whoever takes turns with it.
+        while start.elapsed() < Duration::from_millis(300) {}
+        meter.watch(Stage::Measuring);
+        let (server, generator) = meter.finish().unwrap();
+        assert!((0.7..1.3).contains(&generator) && (0.0..1.3).contains(&server), "{server}, {generator}");
+        assert_eq!(BusyMeter::new(None).finish(), None);
+    }
 }

@@ -179,3 +179,32 @@ fn shown(bytes: &[u8]) -> String {
     let cut = if bytes.len() > SHOWN { "..." } else { "" };
     format!("{}{cut}", Escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)])))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::samples::options;
+
+    fn question(message: &str, is_datagram: bool) -> Question {
+        let options = Options { body: Body::Text(message.into()), datagrams: is_datagram, ..options() };
+        Question::of(&options)
+    }
+
+    #[test]
+    fn a_reply_may_come_in_pieces_and_a_datagrams_may_not() {
+        let stream = question("hello", false);
+        assert_eq!((stream.judge(b""), stream.judge(b"hel"), stream.judge(b"hello")), (Ok(false), Ok(false), Ok(true)));
+        let datagram = question("hello", true);
+        assert_eq!(datagram.judge(b"hello"), Ok(true));
+        for (question, wrong) in [(&stream, "help"), (&stream, "hello?"), (&datagram, "hel"), (&datagram, "")] {
+            let Err(Refusal::Wrong(reason)) = question.judge(wrong.as_bytes()) else { panic!("{wrong} is taken") };
+            assert_eq!(reason, format!("it answers wrong: '{wrong}' came, and not 'hello'"));
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_reply_is_short() {
+        assert_eq!(shown(&[b'x'; 60]), "x".repeat(60));
+        assert_eq!(shown(&[b'x'; 61]), "x".repeat(60) + "...");
+    }
+}

@@ -309,4 +309,18 @@ pub(super) mod tests {
         corrupt.corrupt = Some(1);
         assert!(Round::of(1, &corrupt, &UNKNOWN, 1).is_err());
     }
+    #[test]
+    fn replies_that_all_came_too_late_are_no_figures() {
+        let late = Outcome { replies_in_time: 0, ..outcome(5) };
+        let reason = Round::of(1, &late, &UNKNOWN, 1).unwrap_err();
+        assert_eq!(reason, "no message was answered in the measured time");
+    }
+
+    #[test]
+    fn what_was_lost_and_what_went_wrong_is_remarked() {
+        let mut bad = Outcome { lost: Some(3), ..outcome(20_000) };
+        bad.errors.insert(ErrorKind::Reset, 2);
+        let round = Round::of(1, &bad, &UNKNOWN, 1).unwrap();
+        assert_eq!(round.remark().unwrap(), "3 datagrams were lost; errors: reset 2");
+    }
 }

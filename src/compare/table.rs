@@ -153,6 +153,7 @@ mod tests {
     use super::*;
     use crate::compare::comparison::{Failure, Repeat, Repeated};
     use crate::compare::samples::{comparison, server};
+    use crate::load::outcome::Doubt;
 
     #[test]
     fn every_line_fits_into_100_columns() {
@@ -208,5 +209,30 @@ mod tests {
         let long = "y".repeat(FACT + 5);
         assert_eq!(wrapped(&format!("a b {long} c")), ["a b", &"y".repeat(FACT), "yyyyy c"]);
         assert_eq!(wrapped(""), [""]);
+    }
+    #[test]
+    fn what_has_to_be_known_is_told_below_and_nothing_where_there_is_nothing() {
+        let mut comparison = comparison(vec![server("one", &[5.0; 3]), server("other", &[6.0; 3])]);
+        comparison.servers[1].rounds[1].others = Some((0.0, 0.5));
+        comparison.servers[1].rounds[2].lost = 7;
+        let text = render(&comparison);
+        for words in ["too few rounds: with", "the machine was not quiet", "other, round 3: 7 datagrams"] {
+            assert!(text.contains(&format!("* {words}")), "'{words}' is not in:\n{text}");
+        }
+        comparison.servers.truncate(1);
+        comparison.rounds = 3;
+        let text = render(&comparison);
+        assert!(text.contains("rounds     3, each"), "{text}");
+        assert!(!text.contains("* ") && !text.ends_with("\n\n"), "{text}");
+        comparison.servers[0].rounds[0].doubts.push(Doubt::Saturated(1.0));
+        comparison.servers.push(server("other", &[6.0; 3]));
+        assert!(render(&comparison).contains("* doubtful: in some round"));
+    }
+
+    #[test]
+    fn a_line_is_filled_to_its_last_column() {
+        let word = |length| "z".repeat(length);
+        assert_eq!(wrapped(&format!("{} {}", word(80), word(FACT - 81))).len(), 1);
+        assert_eq!(wrapped(&format!("{} {}", word(80), word(FACT - 80))).len(), 2);
     }
 }

@@ -221,6 +221,7 @@ mod tests {
     fn a_reply_is_a_line_however_it_is_framed() {
         let mut chunk = printer(Framing::Chunk, false, false);
         assert_eq!(chunk.stream("a数".as_bytes(), false), Ok(4));
+        assert_eq!(chunk.stream(b"", false), Ok(0));
         assert_eq!(chunk.stream(b"b\xe6", false), Ok(1));
         assert_eq!(chunk.stream(b"\xe6", true), Ok(1));
         assert_eq!(chunk.text, "a数b\u{fffd}\n".as_bytes(), "reads are no replies");
@@ -244,7 +245,8 @@ mod tests {
     fn raw_is_printed_as_it_is_and_a_terminal_is_spared() {
         let mut raw = printer(Framing::Line, true, false);
         assert_eq!(raw.stream(b"\xff\x1b", false), Ok(2));
-        assert_eq!(raw.text, b"\xff\x1b");
+        raw.datagram(b"\0");
+        assert_eq!((&raw.text[..], raw.received()), (&b"\xff\x1b\0"[..], 1));
         let mut escaped = printer(Framing::Chunk, false, true);
         assert_eq!(escaped.stream(b"\x1b[2J", false), Ok(4));
         escaped.end_reply();
@@ -283,5 +285,18 @@ mod tests {
         assert_eq!(printer.flush(at(2), 4, 3 * second, 2 * second), Flush::Pending(Some(at(3))));
         assert_eq!(printer.flush(at(3), 3, 3 * second, 2 * second), Flush::Late);
         assert_eq!(printer.flush(at(3), 0, 3 * second, 2 * second), Flush::Done);
+    }
+    #[test]
+    fn a_person_is_asked_once_what_was_printed_has_left() {
+        let mut printer = printer(Framing::Chunk, false, false);
+        let hand_over = |printer: &mut Printer| {
+            printer.hand_over(&mut Reply::new(&[], None, &mut Vec::new(), &mut Outgoing::default(), 0, 10))
+        };
+        printer.stream(b"hi", false).unwrap();
+        assert!(!hand_over(&mut printer));
+        printer.stream(b"hi", false).unwrap();
+        printer.ask();
+        assert!(hand_over(&mut printer) && printer.prompt_due, "in the next turn");
+        assert!(!hand_over(&mut printer) && !printer.prompt_due);
     }
 }

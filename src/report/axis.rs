@@ -121,7 +121,8 @@ fn log(values: impl Iterator<Item = f64>, wanted: usize) -> (f64, f64, Vec<f64>)
     let fine = all(&[1.0, 2.0, 5.0]);
     let first = fine.iter().rposition(|tick| *tick <= low * 1.000_001).unwrap_or(0);
     let last = fine.iter().position(|tick| *tick >= high * 0.999_999).unwrap_or(fine.len() - 1);
-    let (from, to) = (fine[first], fine[last.max(first + 1).min(fine.len() - 1)]);
+    // The last tenfold is not below any value, so behind every first tick there is another.
+    let (from, to) = (fine[first], fine[last.max(first + 1)]);
     let within = |ticks: Vec<f64>| -> Vec<f64> {
         let ticks = ticks.into_iter().filter(|tick| (from * 0.999_999..=to * 1.000_001).contains(tick));
         ticks.map(f64::log10).collect()
@@ -132,7 +133,7 @@ fn log(values: impl Iterator<Item = f64>, wanted: usize) -> (f64, f64, Vec<f64>)
         let every = tenfolds.len().div_ceil(wanted).max(1);
         tenfolds.into_iter().step_by(every).collect()
     });
-    (from.log10(), to.log10().max(from.log10() + 1e-3), ticks)
+    (from.log10(), to.log10(), ticks)
 }
 
 fn percentiles(largest: f64, wanted: usize) -> (f64, f64, Vec<f64>) {
@@ -182,6 +183,7 @@ mod tests {
     #[test]
     fn linear_ticks_are_round_and_enclose_the_values() {
         assert_eq!(ticks(Scale::Linear, &[3.0, 9.7], 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(ticks(Scale::Linear, &[10.0], 5).len(), 6, "the last one is the value");
         assert_eq!(ticks(Scale::Linear, &[], 4), [0.0, 0.5, 1.0]);
         assert_eq!(ticks(Scale::Linear, &[0.0], 4), [0.0, 0.5, 1.0]);
     }
@@ -192,6 +194,7 @@ mod tests {
         let end = |last: f64| Coordinate::new(&axis, [last].into_iter(), 5).ending_at(last);
         assert_eq!((end(9.95).high, end(9.95).ticks.len()), (10.0, 6));
         assert_eq!((end(10.05).high, end(10.05).ticks.len()), (10.05, 3));
+        assert_eq!(end(0.55).high, 0.55);
         assert_eq!(end(0.0).high, 1.0);
     }
 
@@ -200,7 +203,10 @@ mod tests {
         assert_eq!(ticks(Scale::Log, &[120.0, 900.0], 6), [100.0, 200.0, 500.0, 1000.0]);
         assert_eq!(ticks(Scale::Log, &[50.0, 2e6], 6), [100.0, 1e3, 1e4, 1e5, 1e6]);
         assert_eq!(ticks(Scale::Log, &[90.0, 3e5], 5), [100.0, 1e3, 1e4, 1e5]);
+        assert_eq!(ticks(Scale::Log, &[100.0, 1_000.0], 6), [100.0, 200.0, 500.0, 1_000.0]);
+        assert_eq!(ticks(Scale::Log, &[0.5, 1.0], 6), [0.5, 1.0]);
         assert_eq!(ticks(Scale::Log, &[7.0, 7.0], 6), [5.0, 10.0]);
+        assert_eq!(ticks(Scale::Log, &[5.0, 5.0], 6), [5.0, 10.0]);
         assert_eq!(ticks(Scale::Log, &[0.0, -1.0], 6), [1.0, 2.0, 5.0, 10.0]);
     }
 
@@ -208,6 +214,17 @@ mod tests {
     fn percentile_ticks_are_nines() {
         assert_eq!(ticks(Scale::Percentile, &[0.0, 99.99], 6), [0.0, 90.0, 99.0, 99.9, 99.99]);
         assert_eq!(ticks(Scale::Percentile, &[0.0, 100.0], 5).len(), 5);
+        assert_eq!(ticks(Scale::Percentile, &[0.0, 99.999], 5), [0.0, 99.0, 99.99], "every other one");
+        assert!((nines(100.0) - NINES_MAX).abs() < 1e-9 && NINES_MAX == 12.0);
+    }
+
+    #[test]
+    fn an_axis_tells_its_lowest_value() {
+        let first = |scale, values: [f64; 2]| {
+            Coordinate::new(&Axis { label: String::new(), scale, tick: human::rate_tick }, values.into_iter(), 5)
+                .first()
+        };
+        assert_eq!((first(Scale::Linear, [3.0, 5.0]), first(Scale::Log, [120.0, 900.0])), (0.0, 100.0));
     }
 
     #[test]

@@ -144,6 +144,7 @@ mod tests {
 
     #[test]
     fn nothing_and_nonsense_can_be_drawn_too() {
+        assert_eq!((finite(7.0), finite(f64::NAN), finite(f64::INFINITY)), (7.0, 0.0, 0.0));
         for bars in [vec![], vec![bar("a", f64::NAN, Some((f64::INFINITY, -1.0)))], vec![bar("b", 0.0, None); 500]] {
             assert!(chart(bars).figure().into_string().contains("</svg>"));
         }
@@ -154,5 +155,34 @@ mod tests {
         let chart = chart(vec![bar(&format!("\u{202e}{}", "x".repeat(500)), 1.0, None)]);
         let label = chart.label(&chart.bars[0]);
         assert!(label.len() < 60 && label.starts_with("\\u{202e}x"), "{label}");
+    }
+    /// A number in the first element that begins with `<name` behind `start`, and where that is.
+    fn attribute(svg: &str, start: usize, element: &str, name: &str) -> (f64, usize) {
+        let place = start + svg[start..].find(&format!("<{element} ")).unwrap();
+        let value = svg[place..].split(&format!(" {name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+        (value.unwrap().parse().unwrap(), place)
+    }
+
+    #[test]
+    fn bars_lie_below_each_other_below_their_names_and_are_as_long_as_their_values() {
+        let svg = chart(vec![bar("one", 100_000.0, None), bar("two", 50_000.0, None)]).draw(chart::SIZES[0]).unwrap();
+        assert_eq!(attribute(&svg, 0, "svg", "height").0, f64::from(2 * SLOT + 56));
+        let bars: Vec<usize> = svg.match_indices(r##"fill="#100001""##).map(|(place, _)| place).collect();
+        let [one, two] = bars[..] else { panic!("{svg}") };
+        let [one, two] = [one, two].map(|place| svg[..place].rfind("<rect ").unwrap());
+        let width = |place| attribute(&svg, place, "rect", "width").0;
+        assert!((width(one) / width(two) - 2.0).abs() < 0.02 && width(one) > 600.0, "{svg}");
+        let names = ["one: 100,000", "two: 50,000"].map(|name| svg[..svg.find(name).unwrap()].rfind("<text ").unwrap());
+        let y = |place, element| attribute(&svg, place, element, "y").0;
+        let places = [y(names[0], "text"), y(one, "rect"), y(names[1], "text"), y(two, "rect")];
+        assert!(places.is_sorted() && places[2] > places[1] + 10.0 && places[3] < 100.0, "{places:?}");
+        assert!(svg.contains("messages/s") && svg.contains("20k") && !svg.contains("10k"), "{svg}");
+    }
+
+    #[test]
+    fn what_is_left_out_is_told() {
+        let note = |bars: usize| chart(vec![bar("b", 1.0, None); bars]).figure().into_string();
+        assert!(!note(40).contains("are shown"));
+        assert!(note(41).contains("The first 40 of 41 are shown."));
     }
 }

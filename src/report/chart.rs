@@ -97,8 +97,6 @@ impl LineChart {
                 .axis_desc_style(words)
                 .x_desc(&self.x.label)
                 .y_desc(&self.y.label)
-                .x_labels(size.x_ticks + 1)
-                .y_labels(size.y_ticks + 1)
                 .draw()?;
             for series in &self.series {
                 let color = series.ink.color();
@@ -215,6 +213,8 @@ mod tests {
         let svg = chart(vec![series(points.to_vec())]).draw(SIZES[0]).unwrap();
         assert_eq!(svg.matches(r##"stroke="#100001" stroke-width="2""##).count(), 1, "{svg}");
         assert_eq!(svg.matches("<circle").count(), 1);
+        assert_eq!(svg.matches("<polygon").count(), 2, "below each stretch");
+        assert!(svg.contains(r#"font-size="13"#), "{svg}");
         assert!(svg.contains("1 ms"), "{svg}");
     }
 

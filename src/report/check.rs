@@ -142,3 +142,23 @@ impl Report {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::runs;
+
+    /// Why a report of a closed loop is refused that was changed so.
+    fn refusal(change: impl FnOnce(&mut Report)) -> String {
+        let mut report = runs::closed();
+        change(&mut report);
+        report.check().err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_report_has_the_conditions_of_one_run_or_of_some() {
+        let conditions = |count: usize| refusal(|report| report.conditions = vec![runs::conditions(); count]);
+        assert!(conditions(0).contains("has 0 conditions") && conditions(10_001).contains("has 10001 conditions"));
+        assert_eq!((conditions(1), conditions(10_000)), (String::new(), String::new()));
+    }
+}

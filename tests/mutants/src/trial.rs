@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -49,18 +50,22 @@ pub fn tests(program: &Program, prefix: &str) -> Result<Vec<Test>, Box<dyn Error
 }
 
 impl Test {
+    fn is_beside(&self) -> bool {
+        self.name.starts_with("lib::")
+    }
+
     /// Runs it without a mutant, unless that has been done: how long it takes, and what it comes by. False where it fails by itself.
     pub fn note(&mut self, work: &Path, mutants: &[Mutant]) -> Result<bool, Box<dyn Error>> {
         let file = work.join("notes").join(self.name.replace("::", "."));
         let built = fs::metadata(&self.program)?.modified()?;
-        let is_new = |noted: SystemTime| noted > built || !self.name.starts_with("lib::");
+        let is_new = |noted: SystemTime| noted > built || !self.is_beside();
         if !fs::metadata(&file).and_then(|noted| noted.modified()).is_ok_and(is_new) {
             let folder = file.with_added_extension("numbers");
             let _ = fs::remove_dir_all(&folder);
             fs::create_dir_all(&folder)?;
             let start = Instant::now();
             let note = [("COOEE_MUTANT", "note".as_ref()), ("COOEE_MUTANT_FOLDER", folder.as_os_str())];
-            if self.run_with(&note, Duration::from_secs(120))? != End::Passed {
+            if run_with(&[self], &note, Duration::from_secs(120))? != End::Passed {
                 return Ok(false);
             }
             let mut lines = vec![start.elapsed().as_millis().to_string()];
@@ -78,40 +83,42 @@ impl Test {
         self.comes_by = keys.lines().map(str::to_owned).collect();
         Ok(true)
     }
+}
 
-    pub fn run(&self, mutant: usize) -> Result<End, Box<dyn Error>> {
-        let number = mutant.to_string();
-        self.run_with(&[("COOEE_MUTANT", number.as_ref())], Duration::from_secs(30) + 8 * self.takes)
-    }
+/// Runs tests of one program with a mutant on, one after the other.
+fn run_together(tests: &[&Test], mutant: usize) -> Result<End, Box<dyn Error>> {
+    let number = mutant.to_string();
+    let takes: Duration = tests.iter().map(|test| test.takes).sum();
+    run_with(tests, &[("COOEE_MUTANT", number.as_ref())], Duration::from_secs(30) + 8 * takes)
+}
 
-    fn run_with(&self, variables: &[(&str, &std::ffi::OsStr)], patience: Duration) -> Result<End, Box<dyn Error>> {
-        static RUNS: AtomicU64 = AtomicU64::new(0);
-        let mark = format!("{}.{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
-        let mut command = Command::new(&self.program);
-        command.args(["--exact", &self.filter, "--test-threads=1"]).envs(variables.iter().copied());
-        command.env("COOEE_MUTANT_RUN", &mark).process_group(0);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let start = Instant::now();
-        let end = loop {
-            match child.try_wait()? {
-                Some(status) if status.success() => return Ok(End::Passed),
-                Some(_) => break End::Failed,
-                None if start.elapsed() > patience => break End::TimedOut,
-                None => thread::sleep(Duration::from_millis(3)),
-            }
-        };
-        // Nothing stays of a test that went wrong: neither itself nor what it has started, known by a variable of their own.
-        let mark = format!("COOEE_MUTANT_RUN={mark}\0");
-        for process in fs::read_dir("/proc")?.flatten() {
-            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-            if environment.windows(mark.len()).any(|part| part == mark.as_bytes()) {
-                let _ =
-                    Command::new("kill").args(["-KILL", "--"]).arg(process.file_name()).stderr(Stdio::null()).status();
-            }
+fn run_with(tests: &[&Test], variables: &[(&str, &OsStr)], patience: Duration) -> Result<End, Box<dyn Error>> {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let mark = format!("{}.{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+    let mut command = Command::new(&tests[0].program);
+    command.args(["--exact", "--test-threads=1"]).args(tests.iter().map(|test| &test.filter));
+    command.envs(variables.iter().copied());
+    command.env("COOEE_MUTANT_RUN", &mark).process_group(0);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let start = Instant::now();
+    let end = loop {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(End::Passed),
+            Some(_) => break End::Failed,
+            None if start.elapsed() > patience => break End::TimedOut,
+            None => thread::sleep(Duration::from_millis(3)),
         }
-        let _ = child.wait();
-        Ok(end)
+    };
+    // Nothing stays of a test that went wrong: neither itself nor what it has started, known by a variable of their own.
+    let mark = format!("COOEE_MUTANT_RUN={mark}\0");
+    for process in fs::read_dir("/proc")?.flatten() {
+        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+        if environment.windows(mark.len()).any(|part| part == mark.as_bytes()) {
+            let _ = Command::new("kill").args(["-KILL", "--"]).arg(process.file_name()).stderr(Stdio::null()).status();
+        }
     }
+    let _ = child.wait();
+    Ok(end)
 }
 
 /// What came of a mutant, and the test that says so.
@@ -142,18 +149,13 @@ pub fn run(
     let work = || {
         while let Some((number, mutant)) = next() {
             let tests = by_key.get(mutant.key.as_str()).map_or(&[][..], Vec::as_slice);
-            let mut verdict = (if tests.is_empty() { "unreached" } else { "missed" }, String::new());
-            for test in tests {
-                let run = || test.run(number).map_err(|error| format!("{}: {error}", test.name));
-                let mut end = run()?;
-                if end == End::Failed {
-                    end = run()?;
-                }
-                if end != End::Passed {
-                    verdict = (if end == End::Failed { "caught" } else { "timed out" }, test.name.clone());
-                    break;
-                }
-            }
+            let found = failing(tests, number).map_err(|error| format!("{}: {error}", mutant.key))?;
+            let verdict = match found {
+                Some((End::TimedOut, by)) => ("timed out", by),
+                Some((_, by)) => ("caught", by),
+                None if tests.is_empty() => ("unreached", String::new()),
+                None => ("missed", String::new()),
+            };
             say(Verdict { key: mutant.key.clone(), verdict: verdict.0, by: verdict.1 });
         }
         Ok::<(), String>(())
@@ -163,4 +165,21 @@ pub fn run(
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a panic".to_owned())?)
     })?;
     Ok(())
+}
+
+/// The first test that a mutant makes fail, again and again.
+fn failing(tests: &[&Test], mutant: usize) -> Result<Option<(End, String)>, Box<dyn Error>> {
+    // Those beside the code are so short that their program takes longer to start.
+    let (beside, others): (Vec<&Test>, Vec<&Test>) = tests.iter().partition(|test| test.is_beside());
+    let is_one = !beside.is_empty() && run_together(&beside, mutant)? != End::Passed;
+    for test in beside.into_iter().filter(|_| is_one).chain(others) {
+        let mut end = run_together(&[test], mutant)?;
+        if end == End::Failed && !test.is_beside() {
+            end = run_together(&[test], mutant)?;
+        }
+        if end != End::Passed {
+            return Ok(Some((end, test.name.clone())));
+        }
+    }
+    Ok(None)
 }

@@ -307,4 +307,21 @@ mod tests {
         dialer.connected();
         assert_eq!(dial(&mut dialer, Moment(1), &mut orders), 199);
     }
+
+    #[test]
+    fn a_connection_waits_for_its_moment_and_while_all_are_held() {
+        let (mut dialer, _) = dialer(|_| {});
+        let ms = |millis| Moment::default().after(Duration::from_millis(millis));
+        assert!(dialer.is_idle());
+        dialer.add(7, ms(10));
+        assert!(!dialer.is_idle());
+        assert_eq!((dialer.take(ms(9)), dialer.due()), (None, Some(ms(10))));
+        dialer.hold(ms(20));
+        assert_eq!((dialer.take(ms(19)), dialer.due()), (None, Some(ms(20))));
+        let lane = |taken: Option<(usize, Duration)>| taken.map(|(lane, _)| lane);
+        assert_eq!(lane(dialer.take(ms(20))), Some(7));
+        dialer.add(8, ms(20));
+        assert_eq!(lane(dialer.take(ms(20))), Some(8), "at its moment");
+        assert_eq!((dialer.queue_full(ms(30)), dialer.queue_full(ms(33))), (Duration::ZERO, Duration::from_millis(3)));
+    }
 }

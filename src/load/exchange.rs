@@ -417,4 +417,32 @@ mod tests {
     fn noise_holds_nothing_that_a_server_takes_for_a_sign() {
         assert!(noise(10_000).iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()));
     }
+    #[test]
+    fn an_acknowledgement_is_known_in_every_split() {
+        let ack = Ack::new(DEFAULT_FORMAT, Charset::UTF_8).unwrap();
+        let exchange = exchange(|options| (options.expect, options.body) = (Expect::Ack(ack), Body::Noise(20)));
+        let reply = exchange.expected(3, 7, 0, 1_000);
+        assert_eq!(reply.len(), exchange.reply_length());
+        for split in 0..reply.len() {
+            assert_eq!(exchange.check(3, 7, split, &reply[split..]), Checked::Whole(reply.len() - split), "{split}");
+        }
+    }
+
+    #[test]
+    fn there_is_a_message_at_every_place_of_the_table() {
+        let exchange = exchange(|options| options.body = Body::Noise(100));
+        assert!((0..PLACES as u64).all(|number| sent(&exchange, 5, number).len() == 100));
+    }
+
+    #[test]
+    fn a_text_has_no_number_and_an_empty_datagram_is_sent() {
+        let of = |text: &str| exchange(|options| (options.datagrams, options.body) = (true, Body::Text(text.into())));
+        assert!(!of("twenty letters of it").is_numbered() && of("a").is_checked());
+        assert_eq!(sent(&of("twenty letters of it"), 1, 5), b"twenty letters of it");
+        let (mut composed, mut outgoing) = (Vec::new(), Outgoing::default());
+        of("").send(0, 0, &mut Reply::new(b"", None, &mut composed, &mut outgoing, 0, usize::MAX));
+        assert!(outgoing.answered && composed.is_empty());
+        assert!(exchange(|options| options.datagrams = true).is_numbered(), "64 bytes of noise do");
+        assert!(!exchange(|options| options.expect = Expect::Any).is_checked());
+    }
 }

@@ -333,4 +333,12 @@ mod tests {
         assert_eq!(lane.next_number(), 1);
         assert_eq!(lane.arrive(1), Arrival::Unknown);
     }
+    #[test]
+    fn the_oldest_is_answered_first() {
+        let mut lane = lane(3);
+        assert_eq!((lane.in_flight(), lane.next_number()), (3, 3));
+        assert_eq!(lane.answer_oldest().map(|flight| flight.number), Some(0));
+        assert_eq!(lane.answer_oldest().map(|flight| flight.number), Some(1));
+        assert_eq!(lane.in_flight(), 1);
+    }
 }

@@ -55,8 +55,16 @@ mod tests {
         // The reply frees the place at once, and the next messages in the queue were due in the stall too.
         assert!(lateness.is_late(ms(101), ms(300), ms(300)));
         assert!(lateness.is_late(ms(250), ms(301), ms(301)));
+        assert!(!lateness.is_late(ms(299), ms(300), ms(300)), "a millisecond is allowed here too");
         assert!(!lateness.is_late(ms(301), ms(301), ms(301)));
         assert!(!lateness.is_late(ms(310), ms(320), ms(320)), "it became due after the stall");
         assert!(!lateness.is_late(ms(90), ms(320), ms(320)), "it became due before the stall, and had no room");
+    }
+    #[test]
+    fn a_stall_that_begins_where_another_ends_is_the_same_one() {
+        let mut lateness = Lateness::default();
+        assert!(lateness.is_late(ms(100), ms(100), ms(300)));
+        assert!(lateness.is_late(ms(300), ms(300), ms(400)));
+        assert!(lateness.is_late(ms(200), ms(400), ms(400)));
     }
 }

@@ -269,4 +269,39 @@ pub(crate) mod tests {
         }
         assert_eq!(fault(|options| (options.pipeline, options.connections) = (100, 19_000)), "");
     }
+    #[test]
+    fn what_is_just_allowed_is_allowed() {
+        let ack = || Expect::Ack(Ack::new("{}", Charset::UTF_8).unwrap());
+        let text = |options: &mut Options, text: &str, framing| {
+            (options.body, options.rules.framing) = (Body::Text(text.into()), framing);
+        };
+        let changes: [&dyn Fn(&mut Options); 13] = [
+            &|options| options.sources = vec!["127.0.0.2".parse().unwrap()],
+            &|options| (options.connections, options.pipeline) = (1_000_000, 10),
+            &|options| options.body = Body::Noise(256 << 20),
+            &|options| (options.body, options.pipeline) = (Body::Noise(64 << 20), 4),
+            &|options| {
+                (options.churn, options.connect_rate) = (true, Some(10.0));
+                options.pace = Pace::Open(Schedule::steady(10.0));
+            },
+            &|options| options.churn = true,
+            &|options| options.datagrams = true,
+            &|options| options.expect = Expect::Any,
+            &|options| (options.expect, options.body) = (ack(), Body::Noise(chunk::MAX)),
+            &|options| options.body = Body::Noise(2 * chunk::MAX),
+            &|options| text(options, "", Framing::Line),
+            &|options| text(options, "no break", Framing::Line),
+            &|options| {
+                text(options, "a\nb", Framing::Line);
+                options.datagrams = true;
+            },
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            assert_eq!(fault(change), "", "{number}");
+        }
+        assert!(fault(|options| text(options, "a\nb", Framing::Line)).contains("line break"));
+        assert_eq!(fault(|options| text(options, "a\nb", Framing::Chunk)), "");
+        assert!(fault(|options| options.connections = 1_000_001).starts_with("--connections"));
+        assert_eq!(options().rules.max_frame, 64 << 10);
+    }
 }

@@ -462,4 +462,27 @@ pub(super) mod tests {
         assert_eq!(shares(polling(seconds(11))), (1.0, 0.0, Some(1.1)), "other programs had the core meanwhile");
         assert_eq!(shares(outcome()), (0.5, 0.5, None), "who sleeps is busy while awake");
     }
+    #[test]
+    fn every_end_has_its_kind() {
+        use std::io::ErrorKind::{AddrNotAvailable, NotFound, OutOfMemory};
+        for (reason, name) in [
+            (CloseReason::ConnectRefused, "refused"),
+            (CloseReason::ConnectTimeout, "connect-timeout"),
+            (CloseReason::SelfConnect, "self-connect"),
+            (CloseReason::NoDescriptor, "no-descriptor"),
+            (CloseReason::Reset, "reset"),
+            (CloseReason::FrameTooLong, "too-long"),
+            (CloseReason::PeerClosed, "closed"),
+            (CloseReason::Failed(AddrNotAvailable), "no-port"),
+            (CloseReason::Failed(OutOfMemory), "no-memory"),
+            (CloseReason::Failed(NotFound), "entity-not-found"),
+        ] {
+            assert_eq!(ErrorKind::of(reason).name(), name);
+        }
+    }
+    #[test]
+    fn rates_are_over_the_measured_time() {
+        let run = Outcome { replies_in_time: 20, reply_bytes_in_time: 640, ..outcome() };
+        assert_eq!((run.messages_per_second(), run.bytes_per_second(), run.has_wrong_reply()), (2.0, 64.0, false));
+    }
 }

@@ -191,7 +191,12 @@ mod tests {
         let asked = |pacer: &mut Pacer, seconds| pacer.take(Moment(seconds * SECOND));
         assert_eq!(asked(&mut pacer, 1), Some(Ticket { due: Moment(SECOND), measured: false }));
         assert_eq!(asked(&mut pacer, 2), Some(Ticket { due: Moment(2 * SECOND), measured: true }));
+        assert_eq!(pacer.stops_at(), Moment(4 * SECOND));
         assert!(!pacer.is_exhausted(Moment(4 * SECOND - 1)));
+        let last = asked(&mut pacer, 3).unwrap();
+        pacer.give_back(last);
+        assert!(!pacer.is_exhausted(Moment(4 * SECOND)), "that one may still be sent");
+        assert_eq!(asked(&mut pacer, 4), Some(last));
         assert_eq!(asked(&mut pacer, 4), None);
         assert!(pacer.is_exhausted(Moment(4 * SECOND)));
     }
@@ -263,6 +268,7 @@ mod tests {
     fn a_number_of_messages_is_over_when_the_last_one_is_due_and_not_when_it_is_promised() {
         let mut pacer = pacer(Pace::Open(Schedule::steady(1.0)), End::Messages(3), 0);
         assert_eq!(tickets(&mut pacer, Moment(SECOND)).len(), 3, "due after 0, 1 and 2 seconds");
+        assert_eq!((pacer.measured(), pacer.unsent()), (3, 0));
         assert!(!pacer.is_exhausted(Moment(3 * SECOND - 1)));
         assert!(pacer.is_exhausted(Moment(3 * SECOND)));
     }
@@ -273,6 +279,15 @@ mod tests {
         let ticket = pacer.take(Moment(SECOND)).unwrap();
         pacer.stop(Moment(SECOND));
         pacer.give_back(ticket);
+        assert_eq!(pacer.unsent(), 0);
         assert_eq!(pacer.take(Moment(SECOND)), None);
+    }
+    #[test]
+    fn a_ticket_of_the_warm_up_that_comes_back_is_the_next_within_it() {
+        let mut pacer = pacer(Pace::Open(Schedule::steady(10.0)), End::After(Duration::from_secs(1)), 1);
+        let first = pacer.take(Moment(SECOND)).unwrap();
+        pacer.give_back(first);
+        assert_eq!(pacer.unsent(), 10, "it is none of the measured ones");
+        assert_eq!(pacer.take(Moment(2 * SECOND - 1)), Some(first));
     }
 }

@@ -253,4 +253,30 @@ mod tests {
         let end = intervals.last().map(|interval| interval.start + interval.length);
         assert_eq!(end, Some(Duration::from_secs(3_600)));
     }
+    #[test]
+    fn the_measured_time_has_its_beginning_and_not_its_end() {
+        let mut recorder = Recorder::new(Duration::from_secs(1), false);
+        recorder.measure(at(1_000), at(2_000));
+        for moment in [999, 1_000, 1_999, 2_000] {
+            recorder.reply(&flight(moment, moment, moment != 999), 10, at(moment));
+        }
+        assert_eq!((recorder.replies, recorder.replies_in_time, recorder.latency.len()), (4, 2, 3));
+    }
+
+    #[test]
+    fn each_reply_and_each_error_is_in_its_own_interval() {
+        let mut recorder = Recorder::new(Duration::from_millis(100), false);
+        recorder.measure(at(1_000), at(2_000));
+        recorder.error(ErrorKind::Reset, 0, at(1_005));
+        assert!(recorder.errors.is_empty());
+        recorder.error(ErrorKind::Reset, 2, at(900));
+        recorder.error(ErrorKind::Reset, 3, at(1_010));
+        recorder.error(ErrorKind::Closed, 1, at(1_010));
+        recorder.reply(&flight(1_010, 1_010, true), 10, at(1_010));
+        recorder.reply(&flight(1_250, 1_250, true), 10, at(1_250));
+        assert_eq!(recorder.error_count(), 6);
+        let course: Vec<(u64, u64)> =
+            recorder.intervals(at(1_500)).iter().map(|interval| (interval.replies, interval.errors)).collect();
+        assert_eq!(course, [(1, 4), (0, 0), (1, 0), (0, 0), (0, 0)]);
+    }
 }

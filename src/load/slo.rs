@@ -305,6 +305,8 @@ impl Search {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::outcome::ErrorKind;
+    use crate::load::outcome::tests::outcome;
 
     /// Searches where every rate up to `limit` is kept, and a run of full length up to `confirmed`.
     fn search(capacity: f64, limit: f64, confirmed: f64) -> (Next, u32) {
@@ -454,5 +456,28 @@ mod tests {
         assert_eq!(objective.to_string(), "p999 within 2ms");
         assert_eq!(Objective::quantile("p95"), Some(0.95));
         assert_eq!(Objective::quantile("p98"), None);
+    }
+    #[test]
+    fn a_run_is_judged_by_what_went_wrong_then_by_its_rate_and_then_by_its_latency() {
+        let objective = Objective { quantile: 0.99, latency: Duration::from_nanos(500) };
+        let run = |messages: u64, latency: u64| {
+            let mut run = outcome();
+            (run.messages, run.replies_in_time) = (messages, messages);
+            run.latency.reset();
+            run.latency.record_n(latency, messages).unwrap();
+            run
+        };
+        // Within ten seconds.
+        let verdict = |rate: f64, run: Outcome| objective.judge(rate, &run);
+        assert_eq!(verdict(100.0, run(1_000, 500)), Verdict::Kept);
+        assert_eq!(verdict(100.0, run(1_000, 501)), Verdict::TooSlow);
+        assert_eq!(verdict(100.0, run(990, 500)), Verdict::Kept, "the last ones are on their way");
+        assert_eq!(verdict(100.0, run(989, 501)), Verdict::FellBehind);
+        assert_eq!((verdict(1.0, run(10, 500)), verdict(0.9, run(9, 500))), (Verdict::Kept, Verdict::TooFew));
+        assert_eq!(verdict(100.0, Outcome { lost: Some(1), ..run(1_000, 500) }), Verdict::Errors);
+        let errors = |count| [(ErrorKind::Reset, count)].into();
+        assert_eq!(verdict(100.0, Outcome { errors: errors(0), ..run(1_000, 500) }), Verdict::Kept);
+        assert_eq!(verdict(100.0, Outcome { errors: errors(1), ..run(1_000, 500) }), Verdict::Errors);
+        assert_eq!(verdict(100.0, Outcome { late: 999, lost: Some(1), ..run(1_000, 500) }), Verdict::Doubtful);
     }
 }

@@ -36,7 +36,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::ledger::Ledger;
 use crate::mutator::Mutant;
-use crate::tree::Tree;
+use crate::tree::{Program, Tree};
 use crate::trial::Test;
 
 /// A part of the code, and its own tests: those beside the code, and files below `tests/`.
@@ -110,6 +110,9 @@ struct Arguments {
     module: Vec<String>,
     #[arg(long, value_enum, default_value = "quick")]
     stage: Stage,
+    /// One of the modules' files of tests; several times for several. All, where there is none.
+    #[arg(long)]
+    test: Vec<String>,
     /// So many of them, taken at random.
     #[arg(long)]
     sample: Option<usize>,
@@ -152,7 +155,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let here = chosen.iter().filter(|(_, mutant)| mutant.file.starts_with(&format!("src/{}/", module.folder)));
         let pending =
             here.filter(|(_, mutant)| ledger.is_pending(slow, arguments.again, &mutant.key)).copied().collect();
-        let tests = tests_of(module, slow, &tree, &mutants, &work)?;
+        let files = if slow { module.slow } else { module.quick };
+        let is_asked = |file: &&str| arguments.test.is_empty() || arguments.test.iter().any(|it| it == file);
+        let files: Vec<&str> = files.iter().copied().filter(is_asked).collect();
+        // Without a name, cargo builds everything.
+        let programs = if slow && files.is_empty() { Vec::new() } else { tree.build(&files, !slow)? };
+        let tests = tests_of(module, programs, &mutants, &work)?;
         trial::run(pending, &tests, arguments.jobs, until, &|verdict| ledger.note(slow, &verdict))?;
     }
     ledger = Ledger::open(&work, &mutants, &refused)?;
@@ -164,13 +172,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The tests of a module that pass by themselves.
 fn tests_of(
     module: &Module,
-    slow: bool,
-    tree: &Tree,
+    programs: Vec<Program>,
     mutants: &[Mutant],
     work: &Path,
 ) -> Result<Vec<Test>, Box<dyn Error>> {
     let mut own = Vec::new();
-    for program in tree.build(if slow { module.slow } else { module.quick }, !slow)? {
+    for program in programs {
         let prefix = if program.name == "lib" { format!("{}::", module.folder) } else { String::new() };
         for mut test in trial::tests(&program, &prefix)? {
             if test.note(work, mutants)? || test.note(work, mutants)? {

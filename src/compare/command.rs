@@ -131,7 +131,8 @@ mod tests {
     fn a_program_is_sought_where_the_system_would_seek_it() {
         assert_eq!(parse("sh -c {port}").unwrap().find_program(), Ok(()));
         assert_eq!(parse("/bin/sh -c {port}").unwrap().find_program(), Ok(()));
-        for text in ["no-such-program-here {port}", "/tmp {port}", "./no/such {port}"] {
+        // A folder is none, and neither is what may not be executed.
+        for text in ["no-such-program-here {port}", "/tmp {port}", "./no/such {port}", "/etc/passwd {port}"] {
             assert!(parse(text).unwrap().find_program().unwrap_err().contains("no program"), "{text}");
         }
     }

@@ -484,5 +484,8 @@ pub(super) mod tests {
     fn rates_are_over_the_measured_time() {
         let run = Outcome { replies_in_time: 20, reply_bytes_in_time: 640, ..outcome() };
         assert_eq!((run.messages_per_second(), run.bytes_per_second(), run.has_wrong_reply()), (2.0, 64.0, false));
+        let (expected, got) = (b"a".to_vec(), b"b".to_vec());
+        let mismatch = Some(Mismatch { connection: 0, message: 0, offset: 0, expected, got });
+        assert!(Outcome { mismatch, ..run }.has_wrong_reply());
     }
 }

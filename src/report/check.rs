@@ -161,4 +161,55 @@ mod tests {
         assert!(conditions(0).contains("has 0 conditions") && conditions(10_001).contains("has 10001 conditions"));
         assert_eq!((conditions(1), conditions(10_000)), (String::new(), String::new()));
     }
+    /// The same of a merged report, whose rates are not what its counts give.
+    fn refusal_merged(change: impl FnOnce(&mut Report)) -> String {
+        refusal(|report| {
+            report.conditions = vec![runs::conditions(); 2];
+            change(report);
+        })
+    }
+
+    #[test]
+    fn counts_are_such_as_somebody_may_have_counted() {
+        assert_eq!(refusal_merged(|report| report.reply_bytes = 1 << 53), "");
+        assert!(refusal_merged(|report| report.reply_bytes = (1 << 53) + 1).contains("nobody has"));
+        let kinds =
+            |count: usize| refusal(|report| report.errors = (0..count).map(|number| (number.to_string(), 0)).collect());
+        assert_eq!(kinds(1_000), "");
+        assert!(kinds(1_001).contains("1001 kinds"));
+        assert!(refusal(|report| report.sent = report.due + 1).starts_with("sent is"));
+        assert_eq!(refusal(|report| report.late = report.sent), "");
+        assert!(refusal(|report| report.late = report.sent + 1).starts_with("late is"));
+    }
+
+    #[test]
+    fn rates_are_what_the_counts_give() {
+        for part in [0.998, 1.002] {
+            assert!(refusal(|report| report.messages_per_s *= part).starts_with("messages_per_s is"));
+            assert!(refusal(|report| report.bytes_per_s *= part).starts_with("bytes_per_s is"));
+            assert_eq!(refusal_merged(|report| report.bytes_per_s *= part), "");
+        }
+        assert_eq!(refusal(|report| report.messages_per_s *= 1.0005), "");
+        assert_eq!(refusal(|report| (report.duration_s, report.messages_per_s) = (0.0, 7.0)), "", "there is no time");
+        for wrong in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(refusal(|report| report.generator_cpu_s = wrong).starts_with("generator_cpu_s is"));
+        }
+        assert_eq!(refusal_merged(|report| report.duration_s = 1e9), "");
+        assert!(refusal_merged(|report| report.duration_s = 1.1e9).starts_with("duration_s is"));
+    }
+
+    #[test]
+    fn intervals_are_stretches_of_time_in_their_order() {
+        let interval =
+            |change: fn(&mut crate::report::interval::Interval)| refusal(|report| change(&mut report.intervals[3]));
+        assert_eq!(interval(|interval| interval.p50_us = None), "");
+        assert!(interval(|interval| interval.start_s = -0.1).contains("time that is none"));
+        assert!(interval(|interval| interval.length_s = f64::NAN).contains("time that is none"));
+        assert!(interval(|interval| interval.max_us = Some(-1.0)).contains("time that is none"));
+        assert!(interval(|interval| interval.p99_us = Some(f64::INFINITY)).contains("time that is none"));
+        assert!(interval(|interval| interval.start_s = 1.0).contains("not in order"));
+        assert!(interval(|interval| interval.replies = (1 << 53) + 1).contains("what nobody can"));
+        assert!(interval(|interval| interval.errors = (1 << 53) + 1).contains("what nobody can"));
+        assert_eq!(interval(|interval| (interval.replies, interval.errors) = (1 << 53, 1 << 53)), "");
+    }
 }

@@ -181,4 +181,26 @@ mod tests {
         let polling = Options { busy_poll: Some(Duration::from_millis(1)), ..runs::options() };
         assert_eq!(Conditions::here([], &polling, began).options["busy-poll"], "1ms");
     }
+    #[test]
+    fn each_flag_that_was_given_is_told() {
+        use crate::load::schedule::Schedule;
+        let told = |change: &dyn Fn(&mut Options), flag: &str| {
+            let mut options = runs::options();
+            change(&mut options);
+            Conditions::here([], &options, SystemTime::UNIX_EPOCH).options.get(flag).cloned()
+        };
+        let some = |value: &str| Some(value.to_owned());
+        assert_eq!(told(&|_| {}, "framing"), some("chunk"));
+        assert_eq!(told(&|options| options.datagrams = true, "framing"), None);
+        assert_eq!(told(&|options| options.body = Body::Text(b"hi".to_vec()), "message"), some("hi"));
+        assert_eq!(told(&|_| {}, "ramp"), None);
+        let ramp = Schedule { from: 1.0, to: 9.0, ramp: Duration::from_secs(3) };
+        assert_eq!(told(&|options| options.pace = Pace::Open(ramp), "ramp"), some("1:9/3s"));
+        assert_eq!(told(&|options| options.pace = Pace::Closed, "rate"), None);
+        assert_eq!((told(&|_| {}, "churn"), told(&|options| options.churn = true, "churn")), (None, some("true")));
+        assert_eq!(told(&|options| options.connect_rate = Some(5.0), "connect-rate"), some("5"));
+        let sources = || ["127.0.0.2", "127.0.0.3"].map(|source| source.parse().unwrap()).to_vec();
+        assert_eq!(told(&|_| {}, "source"), None);
+        assert_eq!(told(&|options| options.sources = sources(), "source"), some("127.0.0.2,127.0.0.3"));
+    }
 }

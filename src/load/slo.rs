@@ -306,7 +306,6 @@ impl Search {
 mod tests {
     use super::*;
     use crate::load::outcome::ErrorKind;
-    use crate::load::outcome::tests::outcome;
 
     /// Searches where every rate up to `limit` is kept, and a run of full length up to `confirmed`.
     fn search(capacity: f64, limit: f64, confirmed: f64) -> (Next, u32) {
@@ -457,11 +456,12 @@ mod tests {
         assert_eq!(Objective::quantile("p95"), Some(0.95));
         assert_eq!(Objective::quantile("p98"), None);
     }
+
     #[test]
     fn a_run_is_judged_by_what_went_wrong_then_by_its_rate_and_then_by_its_latency() {
         let objective = Objective { quantile: 0.99, latency: Duration::from_nanos(500) };
         let run = |messages: u64, latency: u64| {
-            let mut run = outcome();
+            let mut run = crate::load::outcome::tests::outcome();
             (run.messages, run.replies_in_time) = (messages, messages);
             run.latency.reset();
             run.latency.record_n(latency, messages).unwrap();
@@ -472,7 +472,7 @@ mod tests {
         assert_eq!(verdict(100.0, run(1_000, 500)), Verdict::Kept);
         assert_eq!(verdict(100.0, run(1_000, 501)), Verdict::TooSlow);
         assert_eq!(verdict(100.0, run(990, 500)), Verdict::Kept, "the last ones are on their way");
-        assert_eq!(verdict(100.0, run(989, 501)), Verdict::FellBehind);
+        assert_eq!(verdict(100.0, run(988, 501)), Verdict::FellBehind);
         assert_eq!((verdict(1.0, run(10, 500)), verdict(0.9, run(9, 500))), (Verdict::Kept, Verdict::TooFew));
         assert_eq!(verdict(100.0, Outcome { lost: Some(1), ..run(1_000, 500) }), Verdict::Errors);
         let errors = |count| [(ErrorKind::Reset, count)].into();

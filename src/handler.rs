@@ -98,7 +98,7 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// Ends this side: what is owed is flushed, then the write side is shut. What the peer still sends is read and dropped. A datagram
-    /// socket closes, once what was sent in this call has left.
+    /// socket with one peer closes, once what was sent in this call has left; one that answers strangers serves them on.
     pub fn finish(&mut self, reason: CloseReason) {
         self.wishes.finish.get_or_insert(reason);
     }

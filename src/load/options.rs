@@ -302,6 +302,6 @@ pub(crate) mod tests {
         assert!(fault(|options| text(options, "a\nb", Framing::Line)).contains("line break"));
         assert_eq!(fault(|options| text(options, "a\nb", Framing::Chunk)), "");
         assert!(fault(|options| options.connections = 1_000_001).starts_with("--connections"));
-        assert_eq!(options().rules.max_frame, 64 << 10);
+        assert_eq!(options().rules.max_frame, 1 << 20);
     }
 }

@@ -45,7 +45,7 @@ pub struct Datagram<D, S> {
     /// As with an acceptor: until it is driven again, at the latest at the retry deadline, an event only merges into the latch.
     retrying: bool,
     draining: bool,
-    /// The handler has ended it, for this reason.
+    /// The handler has ended it, for this reason: a socket that has one peer alone.
     finished: Option<CloseReason>,
     /// The last turn took more than one: then the next begins with a batch. Preparing one costs more than the call that it saves
     /// where a single datagram waits.
@@ -296,7 +296,10 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
                 // Nothing was received yet: the first call is the tick that it was made with.
                 Standing::Tagged(tag) => *standing = Standing::Served(handler.open(*tag as usize, cx)),
             });
-        self.finished = self.finished.or(wishes.finish);
+        // Among strangers it is the end of one conversation, and the socket serves the others.
+        if self.own.is_none() {
+            self.finished = self.finished.or(wishes.finish);
+        }
         if wishes.wake_at.is_some() {
             self.wake_at = wishes.wake_at;
         }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -94,6 +94,21 @@ pub fn close<T>(sockets: T) {
     drop(sockets);
 }
 
+static DEFAULT_SIGNALS: Once = Once::new();
+
+/// Catches what this process ignores: what is caught is at its default in a child (`execve(2)`), what is ignored stays ignored. A script that runs
+/// the tests in the background has them ignore SIGINT, and so would every program that they start.
+fn give_children_default_signals() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2] {
+        if ignored >> (signal as i32 - 1) & 1 == 1 {
+            signal_hook::flag::register(signal as i32, Arc::default()).expect("the signal can be caught");
+        }
+    }
+}
+
 /// A child process that does not outlive the test.
 pub struct Process {
     child: Child,
@@ -106,6 +121,7 @@ impl Process {
 
     /// The same for a program that may be missing.
     pub fn try_spawn(command: &mut Command) -> io::Result<Process> {
+        DEFAULT_SIGNALS.call_once(give_children_default_signals);
         let _one_at_a_time = FORK.lock().unwrap_or_else(PoisonError::into_inner);
         command.spawn().map(|child| Process { child })
     }

@@ -110,14 +110,13 @@ fn server_in(folder: &Path) -> (Command, PathBuf, PathBuf) {
 
 /// Checks that a server drained for its whole time: what it logged, and its socket's file.
 #[track_caller]
-fn check_drained(socket: &Path, log: &Path) -> String {
+fn check_drained(socket: &Path, log: &Path) {
     let text = || fs::read_to_string(log).unwrap_or_default();
     wait_until("the server has told its summary", || text().contains("accepted="));
     let text = text();
     assert!(text.contains("signal 1: draining"), "{text}");
     assert!(text.contains("drain-timeout=1") && !text.contains("aborted"), "it was cut short: {text}");
     wait_until("the socket's file is removed", || !socket.exists());
-    text
 }
 
 #[test]
@@ -130,11 +129,9 @@ fn a_server_whose_terminal_closes_drains_although_the_shell_and_the_kernel_both_
         let mut client = connect(&socket);
         echo(&mut client, "hi");
         let mut shell = terminal.close();
-        let told = check_drained(&socket, &log);
+        // Where both came before the server looked, it is told of one (`signal(7)`: a standard signal is pending once).
+        check_drained(&socket, &log);
         assert!(shell.exit_within(PATIENCE).is_some(), "the shell is gone");
-        if background.is_empty() {
-            assert!(told.matches("signal 1: draining").count() >= 2, "nobody came twice: {told}");
-        }
     }
 }
 

@@ -9,7 +9,6 @@
 mod support;
 
 use std::io::Write;
-use std::thread;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -122,9 +121,11 @@ fn a_reset_is_an_error_and_the_pause_after_it_is_too_short_to_be_noticed() {
         let server = ends_after(50, End::Reset);
         let measured = load(&server.url(), &[&["-n500"], rate].concat());
         assert_all_accounted(&measured);
-        assert!(measured.errors("reset") >= 7, "{}", measured.shown());
+        let resets = measured.errors("reset");
+        assert!(resets >= 7, "{}", measured.shown());
         assert_eq!(measured.count("ended"), 0, "{}", measured.shown());
-        assert!(measured.latency("p99") < 0.05, "{}", measured.shown());
+        // Half a millisecond each, and what a busy machine adds.
+        assert!(measured.number("rested_s") < 0.02 * resets as f64, "{}", measured.shown());
     }
 }
 
@@ -149,22 +150,30 @@ fn what_messages_wait_for_this_program_is_told_as_that_and_makes_the_run_doubtfu
 }
 
 #[test]
-fn a_message_that_a_broken_connection_was_to_send_is_sent_in_time_by_another() {
-    // One connection serves. The other one breaks each time when it has a message to send next, and is paused for: a quarter of the
-    // messages, of which there is one each 200 ms, would wait until it is there again.
-    let server = FaultyServer::start(|number, stream| {
-        if number == 0 {
+fn a_message_that_a_broken_connection_was_to_send_is_sent_by_one_that_sleeps() {
+    // A message is due each 200 ms. The second connection answers the first one, and ends while it waits for the third; it is never of use
+    // again. The first connection sleeps until the fourth is due.
+    let serve = || {
+        FaultyServer::start(|number, stream| {
+            if number == 1 {
+                stream.set_read_timeout(Some(Duration::from_millis(300)))?;
+            }
+            if number > 1 {
+                return Ok(());
+            }
             loop {
                 let message = take(stream, LENGTH)?;
                 stream.write_all(&message)?;
             }
-        }
-        thread::sleep(Duration::from_millis(240));
-        Ok(())
-    });
-    let measured = load(&server.url(), &["-c2", "-R5", "-n30"]);
-    assert!(measured.errors("closed") + measured.errors("reset") >= 5, "{}", measured.shown());
-    assert!(measured.latency("p90") < 0.05, "{}", measured.shown());
+        })
+    };
+    // A busy machine can spoil any one run.
+    let all_are_answered = |_| {
+        let server = serve();
+        let measured = load(&server.url(), &["-c2", "-R5", "-n10"]);
+        measured.errors("unanswered") == 0
+    };
+    assert!((0..3).any(all_are_answered), "a message was sent on a connection that was of no use");
 }
 
 #[test]

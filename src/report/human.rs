@@ -159,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn three_digits_count_on_both_sides_of_each_boundary() {
+        for (value, text) in [(0.001, "1.0e-3"), (0.01, "0.01"), (99.0, "99.0"), (100.0, "100"), (9_999.0, "9,999")] {
+            assert_eq!(rate(value), text);
+        }
+        assert_eq!((digits(9.995), digits(99.95), digits(999.5)), ("10.0".into(), "100".into(), "1,000".into()));
+        assert_eq!((digits(999.0), digits(2_000.0)), ("999".into(), "2,000".into()));
+        assert_eq!((rate_tick(999.5), rate_tick(1_000.0)), ("1,000".into(), "1,000".into()));
+    }
+
+    #[test]
     fn what_is_no_number_is_no_panic() {
         for value in [f64::NAN, f64::INFINITY, -1.0, -5e9, 1e300] {
             for text in [latency(value), rate(value), rate_tick(value), bytes_tick(value), share(value)] {

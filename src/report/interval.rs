@@ -48,3 +48,28 @@ impl Interval {
         self.start_s + self.length_s / 2.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_stretch_is_told_in_seconds_and_its_latencies_in_microseconds() {
+        let kept = outcome::Interval {
+            start: Duration::from_secs(3),
+            length: Duration::from_millis(500),
+            replies: 4,
+            errors: 1,
+            p50: 1_500,
+            p99: 2_000,
+            max: 3_000,
+        };
+        let told = Interval::of(&kept);
+        assert_eq!((told.start_s, told.middle(), told.per_second(told.replies)), (3.0, 3.25, Some(8.0)));
+        assert_eq!((told.p50_us, told.p99_us, told.max_us), (Some(1.5), Some(2.0), Some(3.0)));
+        assert_eq!(Interval::of(&outcome::Interval { replies: 0, ..kept }).p50_us, None);
+        assert_eq!(Interval { length_s: 0.0, ..told }.per_second(1), None);
+    }
+}

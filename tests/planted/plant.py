@@ -39,6 +39,9 @@ COPY = FOLDER / "tree"
 CORE = ["lib", "simulation", "connection_decisions", "connection_schedules", "framing_properties", "embedding"]
 CORE_FEATURES = ["--no-default-features", "--features", "load"]
 
+# What those features leave out: the tests beside this code need the others.
+NOT_CORE = ("lib::cli::", "lib::compare::", "lib::processes::", "lib::report::")
+
 # A red test is not debugged here. The dependencies keep the profile of `cargo test`, which may have built them already.
 PROFILE = ["--config", "profile.dev.package.cooee.debug=false"]
 
@@ -65,7 +68,7 @@ class Bug:
         return sorted({test.split("::")[0] for test in self.caught_by})
 
     def is_core(self):
-        return set(self.targets()) <= set(CORE)
+        return set(self.targets()) <= set(CORE) and not any(test.startswith(NOT_CORE) for test in self.caught_by)
 
     def fault(self, root):
         """Why it is no bug that could be planted; none where it is one."""
@@ -177,10 +180,10 @@ class Workshop:
         self.target = target
         self.normal_seconds = {}
 
-    def build(self, targets):
-        """Builds test programs: their paths by target, or what the compiler said."""
+    def build(self, targets, is_core):
+        """Builds test programs, with the features of the core alone or with all: their paths by target, or what the compiler said."""
         command = ["cargo", "test", "--locked", "--no-run", "--message-format=json-render-diagnostics", *PROFILE]
-        command += ["--target-dir", str(self.target)] + (CORE_FEATURES if set(targets) <= set(CORE) else [])
+        command += ["--target-dir", str(self.target)] + (CORE_FEATURES if is_core else [])
         for target in targets:
             command += ["--lib"] if target == "lib" else ["--test", target]
         code, stdout, stderr = run_group(command)
@@ -217,7 +220,9 @@ class Workshop:
         not_green = {}
         tests = sorted({test for bug in bugs for test in bug.caught_by})
         tell(f"building {len(tests)} tests of the unbroken code")
-        programs, error = self.build(sorted({target for bug in bugs for target in bug.targets()}))
+        programs, error = self.build(
+            sorted({target for bug in bugs for target in bug.targets()}), all(bug.is_core() for bug in bugs)
+        )
         if error:
             sys.exit(f"the unbroken code does not compile: {error}")
         for test in tests:
@@ -246,7 +251,7 @@ class Workshop:
             path.write_text(code)
 
     def judge(self, bug):
-        programs, error = self.build(bug.targets())
+        programs, error = self.build(bug.targets(), bug.is_core())
         if error:
             return Verdict(bug, "DOES NOT COMPILE", said=error)
         by, said = [], ""
@@ -262,7 +267,7 @@ class Workshop:
 
     def who_else(self):
         """What of all that runs without the binary notices the planted bug."""
-        programs, error = self.build(CORE)
+        programs, error = self.build(CORE, True)
         if error:
             return error
         others = [f"{target} {ran.how}: {ran.said}" for target in CORE if (ran := self.run(programs, target)).is_red()]

@@ -183,4 +183,8 @@ fn a_terminal_that_stops_the_background_does_not_stop_a_server() {
     assert!(!folder.path().join("went-on").exists(), "the terminal stops nobody: {}", terminal.shown());
     drop(client);
     wait_until("it has logged the end", || terminal.shown().contains("closed"));
+    // The shell hangs up on its jobs: nothing is left behind.
+    let mut shell = terminal.close();
+    assert!(shell.exit_within(PATIENCE).is_some(), "the shell is gone");
+    wait_until("the server has drained", || !socket.exists());
 }

@@ -67,8 +67,9 @@ pub trait Handler {
         let _ = (session, reason, orders);
     }
 
-    /// A connection or socket asked for with [`Orders::connect`] and its like was not established. Asking again at once, for as long as it fails, keeps
-    /// the loop turning without rest: [`Context::wake_after`] of another source is the place for the next try.
+    /// A connection or socket asked for with [`Orders::connect`] and its like was not established. Asking again at once, for as
+    /// long as it fails, keeps the loop turning without rest: [`Context::wake_after`] of another source is the place for the
+    /// next try.
     fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
         let _ = (tag, reason, orders);
     }

@@ -318,11 +318,6 @@ impl Outcome {
         self.reply_bytes_in_time as f64 / self.duration.as_secs_f64().max(1e-9)
     }
 
-    /// The share of the time that connections had in which this program let them wait, 0 to 1.
-    pub fn rested_share(&self) -> f64 {
-        self.share(self.rested) / self.connections.max(1) as f64
-    }
-
     /// Whether a reply was wrong.
     pub fn has_wrong_reply(&self) -> bool {
         self.mismatch.is_some()

@@ -26,7 +26,6 @@ use std::time::Duration;
 pub use kernel::{Kernel, Mio};
 pub use stop::StopHandle;
 
-use crate::address::Address;
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::{Connect, Handler, Orders};
@@ -142,11 +141,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             return Ok(key);
         }
         let stream = self.kernel.connect(&connect.to, connect.from)?;
-        let peer = match connect.to {
-            Address::Ip(peer) => Some(peer),
-            Address::Unix(_) => None,
-        };
-        let connection = Connection::connecting(stream, peer, connect.tag, self.shared.now);
+        let connection = Connection::connecting(stream, connect.to.ip(), connect.tag, self.shared.now);
         let key = self.sources.insert(Source::Connection(connection));
         let key = self.register(key)?;
         self.census.enter(Origin::Connected, None);

@@ -302,6 +302,20 @@ impl Running {
 }
 
 #[test]
+fn no_signal_that_is_blocked_is_at_its_default() {
+    // `compare` blocks nothing while it starts a server: what is not caught either would stop it then.
+    for command in ["serve", "load", "compare"] {
+        let running = Running::start(command, &[]);
+        // While one starts, nothing is blocked.
+        wait_until("SIGTTOU is blocked", || set_of(running.process.id(), "SigBlk") != 0);
+        let [blocked, caught] = ["SigBlk", "SigCgt"].map(|name| set_of(running.process.id(), name));
+        assert_eq!(blocked & !caught, 0, "{command}: blocked {blocked:#x}, caught {caught:#x}");
+        running.signal(SIGTERM);
+        running.check_end(if command == "serve" { Does::Drains } else { Does::Result }, SIGTERM);
+    }
+}
+
+#[test]
 fn a_server_that_compare_starts_inherits_neither() {
     let prefixes: [&[&str]; 2] = [&[], &INHERITED];
     let prefixes = if env_sets_signals() { &prefixes[..] } else { &prefixes[..1] };

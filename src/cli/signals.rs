@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use nix::libc;
 use nix::sys::signal::{SigSet, Signal};
-use signal_hook::consts::{FORBIDDEN, SIGPIPE, SIGXFSZ};
+use signal_hook::consts::{FORBIDDEN, SIGPIPE, SIGTTOU, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -117,8 +117,11 @@ pub(crate) fn prepare() -> io::Result<()> {
 }
 
 /// A line to a terminal that stops who writes to it in the background (`stty tostop`) stops this program no more: a server that stands still
-/// because of its log serves nobody, and load that stands still is wrong. A child inherits that (`sigprocmask(2)`).
+/// because of its log serves nobody, and load that stands still is wrong. The terminal takes the line where the signal is blocked (POSIX,
+/// 11.1.4, Terminal Access Control). The signal is caught as well: a child inherits what is blocked (`sigprocmask(2)`), so `compare` blocks
+/// nothing while it starts one, and would be stopped in that moment.
 pub(crate) fn never_stop_at_output() -> io::Result<()> {
+    flag::register(SIGTTOU, Arc::default())?;
     Ok(SigSet::from(Signal::SIGTTOU).thread_block()?)
 }
 

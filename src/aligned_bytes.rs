@@ -33,6 +33,11 @@ impl AlignedBytes {
         let start = memory.as_ptr().align_offset(AlignedBytes::PAGE);
         AlignedBytes { memory, start, length }
     }
+
+    /// The memory, and where in it the bytes begin: for an owner that counts from there, so that no access adds the one to the other.
+    pub fn into_parts(self) -> (Box<[u8]>, usize) {
+        (self.memory, self.start)
+    }
 }
 
 impl Deref for AlignedBytes {

@@ -6,8 +6,8 @@ use crate::limits::Limits;
 /// The scratch memory of one group of sources: what was read, and what was composed in answer.
 ///
 /// ```text
-///   bytes:     [ read by #1 | pad | read by #2 | pad | ... | free ........ )
-///              0: a page    a line                          used   2 x READ_MAX
+///   memory:    [ skipped | read by #1 | pad | read by #2 | pad | ... | free ........ )
+///              0         start: a page      a line                    used         end
 ///   composed:  [ answers of #1 | answers of #2 | ... )
 /// ```
 ///
@@ -17,7 +17,10 @@ use crate::limits::Limits;
 /// It belongs to the reactor, not to a connection: bytes live here from the read until the write of the same group, and only
 /// what a socket refuses moves to memory of the connection's own.
 pub struct Arena {
-    bytes: AlignedBytes,
+    /// Positions count from its beginning: `start` is the first, `end` is behind the last.
+    memory: Box<[u8]>,
+    start: usize,
+    end: usize,
     used: usize,
     /// The composed answers of the group.
     pub composed: Vec<u8>,
@@ -32,23 +35,25 @@ impl Arena {
 
     /// An empty arena.
     pub fn new() -> Arena {
-        Arena { bytes: AlignedBytes::zeroed(Arena::SIZE), used: 0, composed: Vec::new() }
+        let (memory, start) = AlignedBytes::zeroed(Arena::SIZE).into_parts();
+        Arena { memory, start, end: start + Arena::SIZE, used: start, composed: Vec::new() }
     }
 
     /// Whether another source's read of the largest size fits. That size is a whole number of lines, so the pad in front of it fits too.
     pub fn has_room(&self) -> bool {
-        self.used + Limits::READ_MAX <= self.bytes.len() && self.composed.len() < Limits::READ_MAX
+        self.used + Limits::READ_MAX <= self.end && self.composed.len() < Limits::READ_MAX
     }
 
     /// Another source reads now: what it reads begins on a line of its own.
     pub fn begin_source(&mut self) {
-        self.used = self.used.next_multiple_of(AlignedBytes::LINE);
+        // What is missing to a line: `start` begins one, and the length of a line divides the numbers of a usize.
+        self.used += self.start.wrapping_sub(self.used) % AlignedBytes::LINE;
     }
 
     /// The free space, at most `size` of it.
     pub fn space(&mut self, size: usize) -> &mut [u8] {
-        let end = self.bytes.len().min(self.used + size);
-        &mut self.bytes[self.used..end]
+        let end = self.end.min(self.used + size);
+        &mut self.memory[self.used..end]
     }
 
     /// Keeps the first `count` bytes of the space for the rest of the group, and tells where they begin.
@@ -63,19 +68,19 @@ impl Arena {
         self.used = start;
     }
 
-    /// The bytes that were read.
+    /// The memory: what was read lies where [`keep`](Arena::keep) told.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.memory
     }
 
-    /// The bytes that were read and, apart from them, the composed ones.
+    /// The memory that was read into and, apart from it, the composed bytes.
     pub fn parts(&mut self) -> (&[u8], &mut Vec<u8>) {
-        (&self.bytes, &mut self.composed)
+        (&self.memory, &mut self.composed)
     }
 
     /// Empties the arena for the next group.
     pub fn reset(&mut self) {
-        self.used = 0;
+        self.used = self.start;
         self.composed.clear();
         self.composed.shrink_to(Arena::COMPOSED_KEPT);
     }
@@ -96,12 +101,13 @@ mod tests {
         let mut arena = Arena::new();
         assert_eq!(arena.space(100).len(), 100);
         assert!(arena.has_room());
-        assert_eq!((arena.keep(Limits::READ_MAX), arena.has_room()), (0, true), "one more fits, to the byte");
-        assert_eq!((arena.keep(1), arena.has_room()), (Limits::READ_MAX, false));
+        let first = arena.keep(Limits::READ_MAX);
+        assert!(arena.has_room(), "one more fits, to the byte");
+        assert_eq!((arena.keep(1), arena.has_room()), (first + Limits::READ_MAX, false));
         assert_eq!(arena.space(Limits::READ_MAX).len(), Limits::READ_MAX - 1, "the space ends where the arena does");
-        arena.release_from(10);
+        arena.release_from(first + 10);
         assert!(arena.has_room());
-        assert_eq!(arena.keep(1), 10);
+        assert_eq!(arena.keep(1), first + 10);
     }
 
     /// Where a read of the next source, or the next read of the same one, would be copied to.
@@ -160,10 +166,10 @@ mod tests {
     fn what_is_kept_is_given_back_with_the_group() {
         let mut arena = Arena::new();
         arena.space(3).copy_from_slice(b"abc");
-        arena.keep(3);
-        assert_eq!(&arena.bytes()[..3], b"abc");
-        assert_eq!(&arena.parts().0[..3], b"abc");
+        let start = arena.keep(3);
+        assert_eq!(&arena.bytes()[start..start + 3], b"abc");
+        assert_eq!(&arena.parts().0[start..start + 3], b"abc");
         arena.reset();
-        assert_eq!(arena.keep(1), 0);
+        assert_eq!(arena.keep(1), start);
     }
 }

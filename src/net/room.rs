@@ -26,11 +26,12 @@ pub enum Share {
 
 /// The memory of all queues, by part, in bytes.
 ///
-/// Invariant: each sum is that of the [`Share`]s that were moved into it.
+/// Invariant: each sum is that of the [`Share`]s that were moved into it, and `is_full` says whether one of them is at its limit.
 #[derive(Clone, Debug)]
 pub struct Room {
     owed: usize,
     kept: usize,
+    is_full: bool,
     owed_limit: usize,
     kept_limit: usize,
     kept_low_water: usize,
@@ -45,13 +46,17 @@ impl Room {
     /// Empty room of `queue_limit` bytes.
     pub fn new(queue_limit: usize) -> Room {
         let kept_limit = queue_limit / 3;
-        Room {
+        let mut room = Room {
             owed: 0,
             kept: 0,
+            is_full: false,
             owed_limit: queue_limit - kept_limit,
             kept_limit,
             kept_low_water: Room::for_one_message(queue_limit),
-        }
+        };
+        // A limit of nothing is reached by nothing.
+        room.is_full = room.owes_too_much();
+        room
     }
 
     /// A connection's share was `before` and is `now`.
@@ -66,6 +71,7 @@ impl Room {
             Share::Owed(bytes) => self.owed += bytes,
             Share::Kept(bytes) => self.kept += bytes,
         }
+        self.is_full = self.owes_too_much() || self.keeps_too_much();
     }
 
     /// The memory of peers that do not read, in bytes.
@@ -78,10 +84,10 @@ impl Room {
         self.kept
     }
 
-    /// Whether a part is full: then everybody is read in small pieces.
+    /// Whether a part is full: then everybody is read in small pieces. It is asked for every message, and changes seldom.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.owes_too_much() || self.keeps_too_much()
+        self.is_full
     }
 
     /// Whether the part of those who owe is full: then they are not read.

@@ -16,7 +16,7 @@ pub enum Address {
 
 impl Address {
     /// Whether a socket that is bound to `source` can reach it, as far as the address family decides.
-    pub fn is_of_family(&self, source: &IpAddr) -> bool {
+    pub fn is_of_family(&self, source: &SocketAddr) -> bool {
         matches!(self, Address::Ip(address) if address.is_ipv4() == source.is_ipv4())
     }
 
@@ -32,6 +32,14 @@ impl Address {
     pub fn is_named(&self, name: &UnixAddress) -> bool {
         let Address::Unix(path) = self else { return false };
         name.as_pathname().is_some_and(|name| name.as_os_str() == path.as_os_str())
+    }
+}
+
+/// An IP address without its port, with the zone where it has one.
+pub fn without_port(address: &SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(six) if six.scope_id() > 0 => format!("{}%{}", six.ip(), six.scope_id()),
+        _ => address.ip().to_string(),
     }
 }
 

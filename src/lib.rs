@@ -55,6 +55,7 @@ pub mod processes;
 pub mod protocol;
 pub mod reactor;
 pub mod readiness;
+pub mod reason;
 pub mod rehearsal;
 pub mod reply;
 #[cfg(feature = "cli")]

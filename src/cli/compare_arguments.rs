@@ -8,6 +8,7 @@ use clap::Args;
 use crate::cli::endpoint::Transport;
 use crate::cli::load_arguments::LoadArguments;
 use crate::cli::report_arguments::OutputArguments;
+use crate::cli::suggestion::did_you_mean;
 use crate::cli::units;
 use crate::compare::pinning;
 
@@ -37,10 +38,10 @@ pub(crate) struct CompareArguments {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration)]
     pub(crate) start_timeout: Duration,
     /// Connections with which the memory of an idle one is measured; 0 does not measure it
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = units::count::<usize>)]
     pub(crate) idle_connections: usize,
     /// Connections that are open and silent while load runs, beside its own
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = units::count::<usize>)]
     pub(crate) silent_connections: usize,
     /// The processors that servers run on: 0, 0,2 or 0-3 [default: one of them, where there are two]
     #[arg(long, value_name = "LIST", value_parser = processors)]
@@ -74,5 +75,7 @@ fn processors(text: &str) -> Result<Processors, String> {
 }
 
 fn transport(text: &str) -> Result<Transport, String> {
-    Transport::named(text).ok_or_else(|| "valid ones are tcp, udp, unix and unixgram".to_owned())
+    const NAMES: [&str; 4] = ["tcp", "udp", "unix", "unixgram"];
+    let meant = || format!("valid ones are tcp, udp, unix and unixgram{}", did_you_mean(text, NAMES));
+    Transport::named(text).ok_or_else(meant)
 }

@@ -1,8 +1,8 @@
 //! The settings of one endpoint: the flags give the default for all, its query overrides them.
 
-use std::str::FromStr;
 use std::time::Duration;
 
+use crate::cli::suggestion::{did_you_mean, word};
 use crate::cli::units;
 use crate::net::bind::SocketOptions;
 use crate::protocol::ack::{self, Ack};
@@ -71,21 +71,28 @@ impl Settings {
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let wrong = |reason: String| format!("{key}={}: {reason}", value.escape_debug());
         match key {
-            "mode" => self.mode = value.parse().map_err(wrong)?,
-            "framing" => self.framing = value.parse().map_err(wrong)?,
+            "mode" => self.mode = mode(value).map_err(wrong)?,
+            "framing" => self.framing = framing(value).map_err(wrong)?,
             "max-frame" => self.max_frame = max_frame(value).map_err(wrong)?,
             "encoding" => self.encoding = value.to_owned(),
             "ack-format" => self.ack_format = value.to_owned(),
-            "bye" => self.bye = Some(Bye::from_str(value).map_err(wrong)?),
+            "bye" => self.bye = Some(bye(value).map_err(wrong)?),
             "log-messages" => self.log_messages = boolean(value).map_err(wrong)?,
             "backlog" => self.socket.backlog = backlog(value).map_err(wrong)?,
             "rcvbuf" => self.socket.receive_buffer = Some(units::buffer_size(value).map_err(wrong)?),
             "sndbuf" => self.socket.send_buffer = Some(units::buffer_size(value).map_err(wrong)?),
             "notsent-lowat" => self.socket.notsent_lowat = units::small_size(value).map_err(wrong)?,
-            "keepalive" => self.socket.keepalive = Some(seconds(value).map_err(wrong)?),
+            "keepalive" => self.socket.keepalive = Some(keepalive(value).map_err(wrong)?),
             "defer-accept" => self.socket.defer_accept = Some(seconds(value).map_err(wrong)?),
             "reuse-port" => self.socket.reuse_port = boolean(value).map_err(wrong)?,
-            _ => return Err(format!("unknown setting '{}': valid ones are {}", key.escape_debug(), KEYS.join(", "))),
+            _ => {
+                return Err(format!(
+                    "unknown setting '{}': valid ones are {}{}",
+                    key.escape_debug(),
+                    KEYS.join(", "),
+                    did_you_mean(key, KEYS)
+                ));
+            }
         }
         Ok(())
     }
@@ -109,6 +116,27 @@ impl Settings {
     }
 }
 
+/// The name of a mode.
+pub(crate) fn mode(text: &str) -> Result<ModeName, String> {
+    word(text, &["echo", "ack", "discard"])
+}
+
+/// The name of a framing.
+pub(crate) fn framing(text: &str) -> Result<Framing, String> {
+    word(text, &["chunk", "line", "len32"])
+}
+
+/// What `bye` does.
+pub(crate) fn bye(text: &str) -> Result<Bye, String> {
+    word(text, &["ignore", "close", "stop"])
+}
+
+/// A level of the log.
+pub(crate) fn log_level(text: &str) -> Result<log::LevelFilter, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    text.parse().map_err(|_| format!("valid levels are off, error, warn, info, debug and trace{}", did_you_mean(text, LEVELS)))
+}
+
 /// The longest message. A length of 32 bits must be able to say it, with an acknowledgement's words around it.
 pub(crate) fn max_frame(text: &str) -> Result<usize, String> {
     const LARGEST: usize = 1 << 30;
@@ -130,6 +158,15 @@ pub(crate) fn backlog(text: &str) -> Result<i32, String> {
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match units::duration(text)? {
         time if time < Duration::from_secs(1) => Err("it must be at least 1s".to_owned()),
+        time => Ok(time),
+    }
+}
+
+/// The silence before the kernel probes a connection (TCP_KEEPIDLE, `tcp(7)`): it counts in seconds, in 15 bits.
+pub(crate) fn keepalive(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(32_767);
+    match seconds(text)? {
+        time if time > LONGEST => Err("it can be at most 32767s, which is 9h 6m: the system counts no further".to_owned()),
         time => Ok(time),
     }
 }
@@ -173,6 +210,12 @@ mod tests {
             ("encoding", "utf-16", "not encoded"),
             ("max-frame", "0", "at least 1"),
             ("keepalive", "1ms", "at least 1s"),
+            ("keepalive", "10h", "at most 32767s"),
+            ("mdoe", "ack", "did you mean 'mode'?"),
+            ("max_frame", "1k", "did you mean 'max-frame'?"),
+            ("mode", "ehco", "did you mean 'echo'?"),
+            ("framing", "lines", "did you mean 'line'?"),
+            ("bye", "stpo", "did you mean 'stop'?"),
             ("defer-accept", "0", "at least 1s"),
             ("backlog", "0", "at least 1"),
             ("reuse-port", "perhaps", "true and false"),

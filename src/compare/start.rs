@@ -11,6 +11,7 @@ use crate::compare::plan::Plan;
 use crate::compare::process::ServerProcess;
 use crate::compare::question::{Question, Refusal};
 use crate::compare::{Halt, Interrupt};
+use crate::reason;
 use crate::report::visible::visible;
 
 /// How long to wait before a server that does not listen yet is asked again.
@@ -46,7 +47,7 @@ pub fn start(
         None => start(),
     };
     let process = process.map_err(|error| {
-        let reason = format!("'{}' cannot be started: {error}", visible(&words[0]));
+        let reason = format!("'{}' cannot be started: {}", visible(&words[0]), reason::of(&error));
         Halt::Failed { reason, output: Vec::new() }
     })?;
     let started = Started { process, address: place.address };

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
@@ -38,6 +39,8 @@ pub struct SocketOptions {
     pub defer_accept: Option<Duration>,
     /// SO_REUSEPORT: several processes share one port, and the kernel spreads connections and datagrams over them.
     pub reuse_port: bool,
+    /// IPV6_V6ONLY at `[::]`: it takes no IPv4, which is left to another socket at `0.0.0.0`. Every other IPv6 address takes none anyway.
+    pub only_v6: bool,
 }
 
 impl SocketOptions {
@@ -56,6 +59,7 @@ impl Default for SocketOptions {
             keepalive: None,
             defer_accept: None,
             reuse_port: false,
+            only_v6: false,
         }
     }
 }
@@ -101,12 +105,12 @@ pub fn bind_udp(address: SocketAddr, options: &SocketOptions) -> io::Result<(Dat
 
 /// Whether `address` is one to which many hosts listen. Only the kernel knows every broadcast address: without SO_BROADCAST it
 /// refuses to connect to one (`ip(7)`, EACCES).
-fn is_to_many(address: SocketAddr) -> bool {
+pub fn is_to_many(address: SocketAddr) -> bool {
     let refused = || {
         let probe = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
         probe
             .and_then(|probe| probe.connect(address))
-            .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+            .is_err_and(|error| error.raw_os_error() == Some(Errno::EACCES as i32))
     };
     address.ip().is_multicast() || (address.is_ipv4() && refused())
 }
@@ -114,7 +118,7 @@ fn is_to_many(address: SocketAddr) -> bool {
 fn ip_socket(address: SocketAddr, kind: Type, protocol: Protocol, options: &SocketOptions) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol))?;
     if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
+        socket.set_only_v6(options.only_v6 || !address.ip().is_unspecified())?;
     }
     if options.reuse_port {
         socket.set_reuse_port(true)?;
@@ -158,7 +162,7 @@ fn bound_unix_socket(path: &Path, kind: Type, options: &SocketOptions) -> io::Re
 
 /// Begins to connect a stream (`connect(2)` on a non-blocking socket; `EINPROGRESS` is not an error), from a local address where one
 /// is given.
-pub fn connect(to: &Address, from: Option<IpAddr>) -> io::Result<stream::Socket> {
+pub fn connect(to: &Address, from: Option<SocketAddr>) -> io::Result<stream::Socket> {
     match to {
         Address::Ip(to) => {
             let stream = match from {
@@ -176,26 +180,26 @@ pub fn connect(to: &Address, from: Option<IpAddr>) -> io::Result<stream::Socket>
     }
 }
 
-fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+fn connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     // The port is chosen by connect(2), which knows the peer, so that two connections to different peers can share one (`ip(7)`).
     // A kernel that cannot do that still connects.
     #[cfg(target_os = "linux")]
     let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true);
-    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.bind(&from.into())?;
     begin_to_connect(&socket, &to.into())?;
     Ok(TcpStream::from_std(socket.into()))
 }
 
 fn begin_to_connect(socket: &Socket, to: &SockAddr) -> io::Result<()> {
     match socket.connect(to) {
-        Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => Err(error),
+        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
         _ => Ok(()),
     }
 }
 
 /// A datagram socket towards `to`, from a local address where one is given and the address has such.
-pub fn connect_datagram(to: &Address, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
+pub fn connect_datagram(to: &Address, from: Option<SocketAddr>) -> io::Result<DatagramEndpoint> {
     match to {
         Address::Ip(to) => connect_udp(*to, from),
         Address::Unix(path) => connect_unix_datagram(path),
@@ -203,12 +207,12 @@ pub fn connect_datagram(to: &Address, from: Option<IpAddr>) -> io::Result<Datagr
 }
 
 /// A UDP socket towards `peer`, on a port that the kernel chooses; from a local address where one is given.
-pub fn connect_udp(peer: SocketAddr, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
+pub fn connect_udp(peer: SocketAddr, from: Option<SocketAddr>) -> io::Result<DatagramEndpoint> {
     let any: IpAddr = match peer {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind(SocketAddr::new(from.unwrap_or(any), 0))?;
+    let socket = UdpSocket::bind(from.unwrap_or(SocketAddr::new(any, 0)))?;
     socket.connect(peer)?;
     Ok(DatagramEndpoint::UdpConnected(socket))
 }

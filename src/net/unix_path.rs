@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use socket2::{SockAddr, Type};
 
 use crate::net::unix_socket::unix_socket;
+use crate::reason::said;
 
 /// A path that one of our sockets is bound to. Dropping it removes the file, if that is still the one we made.
 #[derive(Debug)]
@@ -46,10 +47,8 @@ pub fn make_room(path: &Path, kind: Type) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if !file.file_type().is_socket() {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "a file that is not a socket is there; it is left alone",
-        ));
+        let words = "a file that is not a socket is there; it is left alone (remove it, or choose another path)";
+        return Err(said(io::ErrorKind::AlreadyExists, words));
     }
     // A server with a full backlog would let a blocking probe wait.
     match unix_socket(kind)?.connect(&SockAddr::unix(path)?) {

@@ -20,16 +20,18 @@ pub fn owners(address: &Address, datagrams: bool) -> Vec<Member> {
     if inodes.is_empty() {
         return Vec::new();
     }
+    holders(&inodes).into_iter().filter_map(|process| Some(Member::of(&process.stat().ok()?))).collect()
+}
+
+/// The other processes that hold one of these sockets, as far as this one may look.
+pub(super) fn holders(inodes: &[u64]) -> Vec<Process> {
     let holds = |process: &Process| {
         let descriptors = process.fd().into_iter().flatten().flatten();
         descriptors.into_iter().any(|fd| matches!(fd.target, FDTarget::Socket(inode) if inodes.contains(&inode)))
     };
     let processes = all_processes().into_iter().flatten().flatten();
     let own = std::process::id() as i32;
-    processes
-        .filter(|process| process.pid != own && holds(process))
-        .filter_map(|process| Some(Member::of(&process.stat().ok()?)))
-        .collect()
+    processes.filter(|process| process.pid != own && holds(process)).collect()
 }
 
 /// Whether an address belongs to this machine: only then can a socket be bound to it.

@@ -3,15 +3,16 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::SocketAddr as UnixAddress;
-use std::path::PathBuf;
+
+use crate::unix_name::UnixName;
 
 /// Where a socket is bound, or what it connects to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// An IP address and a port.
     Ip(SocketAddr),
-    /// A path in the file system (`unix(7)`).
-    Unix(PathBuf),
+    /// The name of a Unix socket.
+    Unix(UnixName),
 }
 
 impl Address {
@@ -28,10 +29,9 @@ impl Address {
         }
     }
 
-    /// Whether `name` is this path, byte for byte: the kernel tells a name as it was bound, in one spelling of many.
+    /// Whether `name` is the name of this Unix socket.
     pub fn is_named(&self, name: &UnixAddress) -> bool {
-        let Address::Unix(path) = self else { return false };
-        name.as_pathname().is_some_and(|name| name.as_os_str() == path.as_os_str())
+        matches!(self, Address::Unix(own) if own.is(name))
     }
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Ip(address) => address.fmt(f),
-            Address::Unix(path) => path.display().fmt(f),
+            Address::Unix(name) => name.fmt(f),
         }
     }
 }

@@ -61,6 +61,7 @@ pub mod reply;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod server;
+pub mod unix_name;
 
 // What the tests beside the code share with those in `tests/` names the crate as a stranger does.
 #[cfg(test)]

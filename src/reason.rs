@@ -25,6 +25,11 @@ pub fn said(kind: io::ErrorKind, words: impl Into<Cow<'static, str>>) -> io::Err
     io::Error::new(kind, Said(words.into()))
 }
 
+/// Whether an error holds words of ours.
+pub fn is_said(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Said>())
+}
+
 /// The reason of an error, in words.
 pub fn of(error: &io::Error) -> String {
     if let Some(Said(words)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {

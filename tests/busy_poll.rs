@@ -8,7 +8,7 @@
 mod support;
 
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use cooee::address::Address;

@@ -48,7 +48,6 @@ fn plan(names: &[&str], rounds: usize) -> Plan {
     Plan {
         servers,
         rounds,
-        family: Family::Port,
         options,
         idle_connections: 0,
         silent_connections: 0,

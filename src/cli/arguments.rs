@@ -14,6 +14,7 @@ use crate::cli::units;
 use crate::limits::{DatagramRate, Limits};
 use crate::load::slo::Objective;
 use crate::net::bind::SocketOptions;
+use crate::net::file_access::FileAccess;
 use crate::protocol::ack;
 use crate::protocol::bye::Bye;
 use crate::protocol::framing::Framing;
@@ -125,6 +126,15 @@ pub(crate) struct ServeArguments {
     /// Let several processes serve one port (SO_REUSEPORT)
     #[arg(long, help_heading = "For each endpoint")]
     reuse_port: bool,
+    /// The permissions of a Unix socket's file: who may write to it may connect [default: 0777, less the umask]
+    #[arg(long, value_name = "OCTAL", value_parser = settings::file_mode, help_heading = "For each endpoint")]
+    file_mode: Option<u32>,
+    /// The user who owns a Unix socket's file, by name or number [default: who runs the server]
+    #[arg(long, value_name = "USER", value_parser = settings::user, help_heading = "For each endpoint")]
+    file_owner: Option<u32>,
+    /// The group of a Unix socket's file, by name or number [default: that of the server]
+    #[arg(long, value_name = "GROUP", value_parser = settings::group, help_heading = "For each endpoint")]
+    file_group: Option<u32>,
 
     /// Connections at once [default: what the descriptor limit allows, less 64, and half of the smallest limit of memory holds]
     #[arg(long, value_name = "N", value_parser = units::count::<usize>, help_heading = "Limits")]
@@ -180,6 +190,7 @@ impl ServeArguments {
                 defer_accept: self.defer_accept,
                 reuse_port: self.reuse_port,
                 only_v6: false,
+                file: FileAccess { mode: self.file_mode, owner: self.file_owner, group: self.file_group },
             },
         }
     }

@@ -125,7 +125,6 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     Ok(Plan {
         servers,
         rounds: arguments.rounds,
-        family,
         options,
         idle_connections: arguments.idle_connections,
         silent_connections: silent,

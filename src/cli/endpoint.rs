@@ -4,11 +4,12 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use crate::cli::suggestion::did_you_mean;
+use crate::unix_name::UnixName;
 
 /// What carries the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,8 +50,8 @@ impl fmt::Display for Transport {
 pub enum Place {
     /// A host, as an address or a name, and a port.
     Host(String, u16),
-    /// A path in the file system.
-    Path(PathBuf),
+    /// The name of a Unix socket.
+    Unix(UnixName),
 }
 
 /// A parsed endpoint URL.
@@ -73,7 +74,7 @@ impl Endpoint {
         let (address, query) = text.split_once('?').unwrap_or((text, ""));
         let (transport, rest) = scheme(address)?;
         let place = match transport {
-            Some(transport @ (Transport::Unix | Transport::UnixDatagram)) => path(rest, transport)?,
+            Some(transport @ (Transport::Unix | Transport::UnixDatagram)) => Place::Unix(unix_name(rest, transport)?),
             _ => host_and_port(rest)?,
         };
         Ok(Endpoint { transport, place, settings: settings(query)? })
@@ -122,16 +123,27 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The URL of a path, which parses back to it: in the `listening` line a space ends the URL.
-pub fn url_of_path(transport: Transport, path: &Path) -> String {
+/// The URL of a Unix socket, which parses back to it: in the `listening` line a space ends the URL.
+pub fn url_of_unix(transport: Transport, name: &UnixName) -> String {
     const NOT_ITSELF: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
-    format!("{transport}://{}", percent_encode(path.as_os_str().as_bytes(), NOT_ITSELF))
+    let (mark, bytes) = match name {
+        UnixName::Path(path) => ("", path.as_os_str().as_bytes()),
+        UnixName::Abstract(name) => ("@", name.as_slice()),
+    };
+    format!("{transport}://{mark}{}", percent_encode(bytes, NOT_ITSELF))
 }
 
-/// The longest path of a Unix socket, in bytes (`unix(7)`: 108, with a zero byte behind it).
-const PATH_MAX: usize = 107;
-
-fn path(text: &str, transport: Transport) -> Result<Place, String> {
+fn unix_name(text: &str, transport: Transport) -> Result<UnixName, String> {
+    const MAX: usize = UnixName::MAX;
+    if let Some(name) = text.strip_prefix('@') {
+        let name: Vec<u8> = percent_decode_str(name).collect();
+        return match name.len() {
+            _ if !cfg!(target_os = "linux") => Err(format!("only Linux has abstract names: {transport}:///PATH")),
+            0 => Err(format!("an abstract name is not empty: {transport}://@NAME")),
+            1..=MAX => Ok(UnixName::Abstract(name)),
+            length => Err(format!("the abstract name of a Unix socket has at most {MAX} bytes, and this one has {length}")),
+        };
+    }
     if !text.starts_with('/') {
         return Err(format!("a Unix path is absolute: {transport}:///{}", text.trim_start_matches("./").escape_debug()));
     }
@@ -139,13 +151,13 @@ fn path(text: &str, transport: Transport) -> Result<Place, String> {
     if path.contains(&0) {
         return Err("a path holds no zero byte".to_owned());
     }
-    if path.len() > PATH_MAX {
+    if path.len() > MAX {
         return Err(format!(
-            "the path of a Unix socket has at most {PATH_MAX} bytes, and this one has {}: choose a shorter one, such as /run/cooee.sock",
+            "the path of a Unix socket has at most {MAX} bytes, and this one has {}: choose a shorter one, such as /run/cooee.sock",
             path.len()
         ));
     }
-    Ok(Place::Path(PathBuf::from(std::ffi::OsString::from_vec(path))))
+    Ok(UnixName::Path(PathBuf::from(std::ffi::OsString::from_vec(path))))
 }
 
 fn host_and_port(text: &str) -> Result<Place, String> {
@@ -153,6 +165,9 @@ fn host_and_port(text: &str) -> Result<Place, String> {
     let text = text.strip_suffix('/').unwrap_or(text);
     if is_number(text) {
         return Ok(Place::Host("127.0.0.1".to_owned(), port_number(text)?));
+    }
+    if text.starts_with('@') {
+        return Err("an abstract name is a Unix socket's: unix://@NAME, unixgram://@NAME".to_owned());
     }
     if text.starts_with(['/', '.']) {
         return Err("a path is a Unix socket's: unix:///PATH, unixgram:///PATH".to_owned());
@@ -239,7 +254,7 @@ mod tests {
     #[test]
     fn paths_are_absolute_and_percent_decoded() {
         let endpoint = Endpoint::parse("unix:///tmp/a%20b%3Fc?mode=ack").unwrap();
-        assert_eq!(endpoint.place, Place::Path("/tmp/a b?c".into()));
+        assert_eq!(endpoint.place, Place::Unix("/tmp/a b?c".into()));
         assert_eq!(endpoint.settings, [("mode".to_owned(), "ack".to_owned())]);
         assert!(Endpoint::parse("unix://tmp/s").unwrap_err().contains("absolute"));
         assert!(Endpoint::parse("unixgram:///a%00b").unwrap_err().contains("zero"));
@@ -248,10 +263,12 @@ mod tests {
     #[test]
     fn the_url_of_a_path_parses_back_to_it() {
         for path in [&b"/run/s"[..], b"/a b", b"/50%20?x=y&z#!", "/数 据\n".as_bytes(), b"/\xff\x80"] {
-            let path = Path::new(std::ffi::OsStr::from_bytes(path));
-            let url = url_of_path(Transport::Unix, path);
-            assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url}");
-            assert_eq!(Endpoint::parse(&url).unwrap().place, Place::Path(path.to_owned()), "{url}");
+            let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+            for name in [UnixName::Path(path.clone()), UnixName::Abstract(path.as_os_str().as_bytes().to_vec())] {
+                let url = url_of_unix(Transport::Unix, &name);
+                assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url}");
+                assert_eq!(Endpoint::parse(&url).unwrap().place, Place::Unix(name), "{url}");
+            }
         }
     }
 
@@ -270,7 +287,7 @@ mod tests {
             Endpoint { transport, place: Place::Host(host, port), .. } => {
                 format!("{}{host}:{port}", transport.map_or(String::new(), |transport| format!("{transport}://")))
             }
-            Endpoint { transport, place: Place::Path(path), .. } => url_of_path(transport.unwrap(), &path),
+            Endpoint { transport, place: Place::Unix(name), .. } => url_of_unix(transport.unwrap(), &name),
         };
         for (short, wanted) in [
             ("9000", "127.0.0.1:9000"),
@@ -285,6 +302,7 @@ mod tests {
             ("unix:/run/x", "unix:///run/x"),
             ("unixgram:/run/x", "unixgram:///run/x"),
             ("/run/x.sock", "unix:///run/x.sock"),
+            ("unix:@x", "unix://@x"),
         ] {
             assert_eq!(long(short), wanted, "{short}");
         }
@@ -317,6 +335,8 @@ mod tests {
             ("tcp:///s.sock", "unix:///PATH"),
             ("unix:run/s", "unix:///run/s"),
             ("100000", "out of range"),
+            ("@x", "unix://@NAME"),
+            ("unix://@", "unix://@NAME"),
             ("[zz]:1", "not an IPv6 address"),
             ("tcp://user@h:1", "HOST:PORT"),
             ("[fe80::1%eth0/x]:1", "HOST:PORT"),

@@ -2,11 +2,10 @@
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::Path;
 
 use nix::errno::Errno;
 
-use crate::cli::endpoint::{Place, Transport, url_of_path};
+use crate::cli::endpoint::{Place, Transport, url_of_unix};
 use crate::cli::failure::Failure;
 use crate::cli::plan::Plan;
 use crate::net::bind::{self, SocketOptions};
@@ -14,6 +13,7 @@ use crate::net::datagram_socket::DatagramEndpoint;
 use crate::net::listener::ListeningSocket;
 use crate::reason::{self, said};
 use crate::server::service::Service;
+use crate::unix_name::UnixName;
 
 /// How often a free port is sought that is free for TCP and UDP alike, and on every address of a host.
 const PORT_TRIES: usize = 32;
@@ -28,7 +28,16 @@ pub(super) enum Bound {
 pub(super) struct Opening {
     pub(super) bound: Bound,
     pub(super) service: Service,
-    pub(super) exposed: Option<SocketAddr>,
+    pub(super) exposed: Option<Exposure>,
+}
+
+/// Who reaches a socket beside this user.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Exposure {
+    /// Whoever reaches the address, which is not a loopback one.
+    Network(SocketAddr),
+    /// Every user of this machine: an abstract name has no permissions.
+    Machine,
 }
 
 /// Where an error came from.
@@ -41,7 +50,7 @@ struct Refused {
 /// Binds every address of an endpoint.
 pub(super) fn open(plan: &Plan) -> Result<Vec<Opening>, Failure> {
     match &plan.place {
-        Place::Path(path) => Ok(vec![open_path(plan, path)?]),
+        Place::Unix(name) => Ok(vec![open_unix(plan, name)?]),
         Place::Host(_, port) => {
             let several = plan.transports.len() * plan.addresses.len() > 1;
             for _ in 0..PORT_TRIES {
@@ -96,7 +105,7 @@ fn open_addresses(plan: &Plan) -> Result<(Vec<Opening>, Vec<Refused>), Refused> 
             let service = plan.settings.service(format!("{transport}://{address}"));
             let service =
                 service.map_err(|reason| Refused { error: said(io::ErrorKind::Other, reason), transport, address })?;
-            let exposed = Some(address).filter(|address| !address.ip().to_canonical().is_loopback());
+            let exposed = Some(address).filter(|address| !address.ip().to_canonical().is_loopback()).map(Exposure::Network);
             openings.push(Opening { bound, service, exposed });
         }
     }
@@ -172,28 +181,31 @@ fn in_use(place: &str, _: SocketAddr, _: bool) -> String {
     format!("{place} is in use: address in use by another server, or by a connection (choose another)")
 }
 
-fn open_path(plan: &Plan, path: &Path) -> Result<Opening, Failure> {
-    let tell = |error: io::Error| plan.failed(&explain_path(&error, path));
+fn open_unix(plan: &Plan, name: &UnixName) -> Result<Opening, Failure> {
+    let tell = |error: io::Error| plan.failed(&explain_unix(&error, name));
     let is_datagram = plan.transports == [Transport::UnixDatagram];
     let bound = if is_datagram {
-        Bound::Datagram(bind::bind_unix_datagram(path, &plan.settings.socket).map_err(tell)?)
+        Bound::Datagram(bind::bind_unix_datagram(name, &plan.settings.socket).map_err(tell)?)
     } else {
-        Bound::Listener(bind::listen_unix(path, &plan.settings.socket).map_err(tell)?)
+        Bound::Listener(bind::listen_unix(name, &plan.settings.socket).map_err(tell)?)
     };
     let scheme = if is_datagram { Transport::UnixDatagram } else { Transport::Unix };
-    let service = plan.settings.service(url_of_path(scheme, path)).map_err(|reason| plan.failed(&reason))?;
-    Ok(Opening { bound, service, exposed: None })
+    let service = plan.settings.service(url_of_unix(scheme, name)).map_err(|reason| plan.failed(&reason))?;
+    let exposed = name.path().is_none().then_some(Exposure::Machine);
+    Ok(Opening { bound, service, exposed })
 }
 
-fn explain_path(error: &io::Error, path: &Path) -> String {
+fn explain_unix(error: &io::Error, name: &UnixName) -> String {
+    let place = format!("'{}'", name.to_string().escape_debug());
     match error.kind() {
+        _ if reason::is_said(error) => format!("{place}: {}", reason::of(error)),
         io::ErrorKind::AddrInUse => {
-            format!("{path:?} is the address of another server: address in use (stop it, or choose another)")
+            format!("{place} is the address of another server: address in use (stop it, or choose another)")
         }
         io::ErrorKind::PermissionDenied => {
-            format!("{path:?}: permission denied (its folder must be one that you can write to)")
+            format!("{place}: permission denied (its folder must be one that you can write to)")
         }
-        io::ErrorKind::NotFound => format!("the folder of {path:?} does not exist"),
-        _ => format!("{path:?}: {}", reason::of(error)),
+        io::ErrorKind::NotFound => format!("the folder of {place} does not exist"),
+        _ => format!("{place}: {}", reason::of(error)),
     }
 }

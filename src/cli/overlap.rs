@@ -24,8 +24,8 @@ fn share(known: &mut Plan, plan: &mut Plan) -> Result<(), Failure> {
         let text = known.text.escape_debug();
         Err(plan.wrong(&format!("'{text}' of the same command {what}")))
     };
-    if let (Place::Path(one), Place::Path(other)) = (&known.place, &plan.place) {
-        return if one == other { refuse(plan, known, "has this path") } else { Ok(()) };
+    if let (Place::Unix(one), Place::Unix(other)) = (&known.place, &plan.place) {
+        return if one == other { refuse(plan, known, "has this name") } else { Ok(()) };
     }
     // The kernel shares such a port out itself.
     if known.settings.socket.reuse_port && plan.settings.socket.reuse_port {
@@ -101,7 +101,7 @@ mod tests {
             ("0.0.0.0:9", "udp://127.0.0.1:9", "has udp://0.0.0.0:9 already"),
             ("[::]:9", "127.0.0.1:9", "tcp://[::]:9 takes IPv4 too, 127.0.0.1 included"),
             ("[::1]:9", "[::]:9", "has tcp://[::1]:9 already"),
-            ("unix:///a", "unixgram:///a", "has this path"),
+            ("unix:///a", "unixgram:///a", "has this name"),
         ] {
             let error = resolved(&[one, other]).unwrap_err();
             assert!(error.contains(&format!("endpoint '{other}': '{one}' of the same command")), "{error}");

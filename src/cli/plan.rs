@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use crate::cli::endpoint::{Endpoint, Place, Transport};
 use crate::cli::failure::Failure;
 use crate::cli::host;
-use crate::cli::settings::Settings;
+use crate::cli::settings::{self, Settings};
 use crate::limits::Limits;
 use crate::net::room::Room;
 use crate::protocol::framing::Framing;
+use crate::unix_name::UnixName;
 
 /// What an incomplete message takes beside its own bytes: the length before it, and what holds it, in bytes.
 const AROUND_A_MESSAGE: usize = 1024;
@@ -31,7 +32,11 @@ impl Plan {
         let wrong = |reason: String| wrong(text, &reason);
         let endpoint = Endpoint::parse(text).map_err(wrong)?;
         let mut settings = defaults.clone();
+        let has_file = matches!(endpoint.place, Place::Unix(UnixName::Path(_)));
         for (key, value) in &endpoint.settings {
+            if key.starts_with("file-") && settings::KEYS.contains(&key.as_str()) && !has_file {
+                return Err(wrong(format!("{key} is for the file of a Unix socket, and this endpoint has none: unix:///PATH")));
+            }
             settings.set(key, value).map_err(wrong)?;
         }
         // The name is not known before the port is, but whatever else could be wrong is found now.
@@ -44,6 +49,11 @@ impl Plan {
             only_v6: Vec::new(),
             settings,
         })
+    }
+
+    /// Whether it has a file: the settings of files are for these endpoints.
+    pub(super) fn has_file(&self) -> bool {
+        matches!(self.place, Place::Unix(UnixName::Path(_)))
     }
 
     /// Checks that the longest message of an endpoint can be received at all, be its sender the only client.

@@ -1,7 +1,6 @@
 //! `cooee serve`: checks everything, binds everything, then turns the reactor until it has drained.
 
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -11,7 +10,7 @@ use crate::cli::descriptors;
 use crate::cli::endpoint::Place;
 use crate::cli::failure::Failure;
 use crate::cli::memory_limit::{self, MemoryLimit};
-use crate::cli::opening::{Bound, Opening, open};
+use crate::cli::opening::{Bound, Exposure, Opening, open};
 use crate::cli::overlap;
 use crate::cli::plan::Plan;
 use crate::cli::signals::{self, Inherited, Signals};
@@ -28,6 +27,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let defaults = arguments.settings();
     let mut plans: Vec<Plan> =
         arguments.endpoints.iter().map(|text| Plan::parse(text, &defaults)).collect::<Result<_, Failure>>()?;
+    if !defaults.socket.file.is_default() && !plans.iter().any(Plan::has_file) {
+        return Err(Failure::Usage(
+            "--file-mode, --file-owner and --file-group are for the file of a Unix socket, and no endpoint has one: unix:///PATH".to_owned(),
+        ));
+    }
     plans.iter_mut().try_for_each(Plan::look_up)?;
     overlap::resolve(&mut plans)?;
     let listening = plans.iter().map(|plan| plan.transports.len() * plan.addresses.len().max(1)).sum();
@@ -47,7 +51,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     for plan in &plans {
         openings.append(&mut open(plan)?);
     }
-    if plans.iter().any(|plan| matches!(plan.place, Place::Path(_))) && !refuses_descriptors() {
+    if plans.iter().any(|plan| matches!(plan.place, Place::Unix(_))) && !refuses_descriptors() {
         warn_of_descriptors();
     }
 
@@ -79,7 +83,14 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
 }
 
 /// Says what everybody who reaches a socket outside loopback can do with it.
-fn warn_of_exposure(service: &Service, address: SocketAddr) {
+fn warn_of_exposure(service: &Service, exposure: Exposure) {
+    let Exposure::Network(address) = exposure else {
+        return log::warn!(
+            "{} is open to every user of this machine, containers that share its network included: an abstract name has no permissions, \
+             and there is no authentication (a path has them: file-mode)",
+            service.name
+        );
+    };
     let who = if address.ip().is_unspecified() { "every network of this machine" } else { "its network" };
     let what = if service.name.starts_with("udp") {
         "anybody there can have datagrams sent to an address that they forge, at the rate of --udp-rate"

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::unistd::{Group, User};
+
 use crate::cli::suggestion::{did_you_mean, word};
 use crate::cli::units;
 use crate::net::bind::SocketOptions;
@@ -49,7 +51,7 @@ impl Default for Settings {
 }
 
 /// Every key of a query, in the order in which an error lists them. Each is a flag too.
-pub const KEYS: [&str; 14] = [
+pub const KEYS: [&str; 17] = [
     "mode",
     "framing",
     "max-frame",
@@ -64,6 +66,9 @@ pub const KEYS: [&str; 14] = [
     "keepalive",
     "defer-accept",
     "reuse-port",
+    "file-mode",
+    "file-owner",
+    "file-group",
 ];
 
 impl Settings {
@@ -85,6 +90,9 @@ impl Settings {
             "keepalive" => self.socket.keepalive = Some(keepalive(value).map_err(wrong)?),
             "defer-accept" => self.socket.defer_accept = Some(seconds(value).map_err(wrong)?),
             "reuse-port" => self.socket.reuse_port = boolean(value).map_err(wrong)?,
+            "file-mode" => self.socket.file.mode = Some(file_mode(value).map_err(wrong)?),
+            "file-owner" => self.socket.file.owner = Some(user(value).map_err(wrong)?),
+            "file-group" => self.socket.file.group = Some(group(value).map_err(wrong)?),
             _ => {
                 return Err(format!(
                     "unknown setting '{}': valid ones are {}{}",
@@ -171,6 +179,29 @@ pub(crate) fn keepalive(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The permissions of a file, in octal digits as `chmod` takes them.
+pub(crate) fn file_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777 && !text.starts_with('+'));
+    mode.ok_or_else(|| "it is three octal digits, as chmod takes them: 0660, 600".to_owned())
+}
+
+/// A user, by name or number.
+pub(crate) fn user(text: &str) -> Result<u32, String> {
+    let known = || User::from_name(text).ok().flatten().map(|user| user.uid.as_raw());
+    number(text).or_else(known).ok_or_else(|| "this system has no such user: a name, or a number".to_owned())
+}
+
+/// A group, by name or number.
+pub(crate) fn group(text: &str) -> Result<u32, String> {
+    let known = || Group::from_name(text).ok().flatten().map(|group| group.gid.as_raw());
+    number(text).or_else(known).ok_or_else(|| "this system has no such group: a name, or a number".to_owned())
+}
+
+/// The number of a user or group; the highest one means "leave it" to chown(2).
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| *number != u32::MAX && !text.starts_with('+'))
+}
+
 fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "true" | "yes" | "1" => Ok(true),
@@ -211,6 +242,10 @@ mod tests {
             ("max-frame", "0", "at least 1"),
             ("keepalive", "1ms", "at least 1s"),
             ("keepalive", "10h", "at most 32767s"),
+            ("file-mode", "rw", "0660"),
+            ("file-mode", "1777", "0660"),
+            ("file-owner", "no-such-user", "no such user"),
+            ("file-group", "4294967295", "no such group"),
             ("mdoe", "ack", "did you mean 'mode'?"),
             ("max_frame", "1k", "did you mean 'max-frame'?"),
             ("mode", "ehco", "did you mean 'echo'?"),

@@ -24,7 +24,7 @@ impl Target {
         }
         let transport = endpoint.transport.unwrap_or(Transport::Tcp);
         let addresses = match endpoint.place {
-            Place::Path(path) => vec![Address::Unix(path)],
+            Place::Unix(name) => vec![Address::Unix(name)],
             Place::Host(_, 0) => {
                 return Err(wrong("port 0 is no server's: it is what a server takes a free port with".to_owned()));
             }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::address::Address;
+use crate::unix_name::UnixName;
 
 /// Ports that need no privilege and that few services have.
 const PORTS: Range<u16> = 10_000..32_768;
@@ -23,6 +24,8 @@ pub enum Family {
     Port,
     /// The path of a Unix socket.
     Path,
+    /// The abstract name of a Unix socket.
+    Name,
 }
 
 impl Family {
@@ -31,6 +34,7 @@ impl Family {
         match self {
             Family::Port => "{port}",
             Family::Path => "{path}",
+            Family::Name => "{name}",
         }
     }
 }
@@ -55,7 +59,14 @@ impl ListenAddress {
             Family::Path => {
                 let path = folder.join(format!("{number}.sock"));
                 let text = path.to_str().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
-                Ok(ListenAddress { address: Address::Unix(path), family, text })
+                Ok(ListenAddress { address: Address::Unix(path.into()), family, text })
+            }
+            Family::Name => {
+                // The folder's own name is nobody else's.
+                let folder = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+                let text = format!("cooee-{folder}-{number}");
+                let address = Address::Unix(UnixName::Abstract(text.clone().into_bytes()));
+                Ok(ListenAddress { address, family, text })
             }
         }
     }
@@ -125,6 +136,9 @@ mod tests {
         let place = ListenAddress::take(Family::Path, Path::new("/run/private"), 3).unwrap();
         assert_eq!(place.address, Address::Unix("/run/private/3.sock".into()));
         assert_eq!(place.fill("unix://{path}?x={port}"), "unix:///run/private/3.sock?x={port}");
+        let place = ListenAddress::take(Family::Name, Path::new("/run/private"), 3).unwrap();
+        assert_eq!(place.address, Address::Unix(UnixName::Abstract(b"cooee-private-3".to_vec())));
+        assert_eq!(place.fill("unix://@{name}"), "unix://@cooee-private-3");
     }
     #[test]
     fn a_port_is_sought_among_those_that_few_have() {

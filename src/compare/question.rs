@@ -133,7 +133,7 @@ impl Question {
             Address::Ip(address) => {
                 (Socket::new(Domain::for_address(*address), kind.nonblocking(), None)?, SockAddr::from(*address))
             }
-            Address::Unix(path) => (unix_socket(kind)?, SockAddr::unix(path)?),
+            Address::Unix(name) => (unix_socket(kind)?, name.socket_address()?),
         };
         if peer.is_unix() && self.is_datagram {
             // A name, so that it can be answered (`unix(7)`, autobind).

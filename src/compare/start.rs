@@ -39,7 +39,7 @@ pub fn start(
     number: usize,
     interrupt: &mut dyn Interrupt,
 ) -> Result<Started, Halt> {
-    let place = ListenAddress::take(plan.family, folder, number)?;
+    let place = ListenAddress::take(server.family, folder, number)?;
     let words = server.words(&place);
     let start = || ServerProcess::start(&words, folder);
     let process = match &plan.pinning {

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -13,11 +12,13 @@ use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use crate::address::Address;
 use crate::net::datagram_socket::DatagramEndpoint;
 use crate::net::defer_accept::defer_accept;
+use crate::net::file_access::FileAccess;
 use crate::net::listener::ListeningSocket;
 use crate::net::stream;
 use crate::net::unix_path::{UnixPath, make_room};
 use crate::net::unix_socket::unix_socket;
 use crate::net::wildcard_socket::WildcardSocket;
+use crate::unix_name::UnixName;
 
 /// The options of sockets that listen or receive (`socket(7)`, `tcp(7)`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct SocketOptions {
     pub reuse_port: bool,
     /// IPV6_V6ONLY at `[::]`: it takes no IPv4, which is left to another socket at `0.0.0.0`. Every other IPv6 address takes none anyway.
     pub only_v6: bool,
+    /// Who may connect to a Unix socket at a path.
+    pub file: FileAccess,
 }
 
 impl SocketOptions {
@@ -60,6 +63,7 @@ impl Default for SocketOptions {
             defer_accept: None,
             reuse_port: false,
             only_v6: false,
+            file: FileAccess::default(),
         }
     }
 }
@@ -138,26 +142,31 @@ fn set_buffers(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     Ok(())
 }
 
-/// Listens for Unix stream connections at `path`; the socket of a dead server is taken over.
-pub fn listen_unix(path: &Path, options: &SocketOptions) -> io::Result<ListeningSocket> {
-    let (socket, path) = bound_unix_socket(path, Type::STREAM, options)?;
+/// Listens for Unix stream connections at `name`; the file of a dead server is taken over.
+pub fn listen_unix(name: &UnixName, options: &SocketOptions) -> io::Result<ListeningSocket> {
+    let (socket, path) = bound_unix_socket(name, Type::STREAM, options)?;
     socket.listen(options.backlog)?;
     Ok(ListeningSocket::Unix(path, UnixListener::from_std(socket.into())))
 }
 
-/// Receives Unix datagrams at `path`; the socket of a dead server is taken over.
-pub fn bind_unix_datagram(path: &Path, options: &SocketOptions) -> io::Result<DatagramEndpoint> {
-    let (socket, path) = bound_unix_socket(path, Type::DGRAM, options)?;
+/// Receives Unix datagrams at `name`; the file of a dead server is taken over.
+pub fn bind_unix_datagram(name: &UnixName, options: &SocketOptions) -> io::Result<DatagramEndpoint> {
+    let (socket, path) = bound_unix_socket(name, Type::DGRAM, options)?;
     Ok(DatagramEndpoint::Unix(path, UnixDatagram::from(socket)))
 }
 
-fn bound_unix_socket(path: &Path, kind: Type, options: &SocketOptions) -> io::Result<(Socket, UnixPath)> {
-    let address = SockAddr::unix(path)?;
+/// A socket with this name, and the file that it has where that is a path.
+fn bound_unix_socket(name: &UnixName, kind: Type, options: &SocketOptions) -> io::Result<(Socket, Option<UnixPath>)> {
+    let address = name.socket_address()?;
     let socket = unix_socket(kind)?;
     set_buffers(&socket, options)?;
+    let Some(path) = name.path() else {
+        socket.bind(&address)?;
+        return Ok((socket, None));
+    };
     make_room(path, kind)?;
-    socket.bind(&address)?;
-    Ok((socket, UnixPath::of_bound(path)?))
+    let path = options.file.bind(&socket, &address, path)?;
+    Ok((socket, Some(path)))
 }
 
 /// Begins to connect a stream (`connect(2)` on a non-blocking socket; `EINPROGRESS` is not an error), from a local address where one
@@ -172,9 +181,9 @@ pub fn connect(to: &Address, from: Option<SocketAddr>) -> io::Result<stream::Soc
             stream.set_nodelay(true)?;
             Ok(stream::Socket::Tcp(stream))
         }
-        Address::Unix(path) => {
+        Address::Unix(name) => {
             let socket = unix_socket(Type::STREAM)?;
-            begin_to_connect(&socket, &SockAddr::unix(path)?)?;
+            begin_to_connect(&socket, &name.socket_address()?)?;
             Ok(stream::Socket::Unix(UnixStream::from_std(socket.into())))
         }
     }
@@ -202,7 +211,7 @@ fn begin_to_connect(socket: &Socket, to: &SockAddr) -> io::Result<()> {
 pub fn connect_datagram(to: &Address, from: Option<SocketAddr>) -> io::Result<DatagramEndpoint> {
     match to {
         Address::Ip(to) => connect_udp(*to, from),
-        Address::Unix(path) => connect_unix_datagram(path),
+        Address::Unix(name) => connect_unix_datagram(name),
     }
 }
 
@@ -220,22 +229,20 @@ pub fn connect_udp(peer: SocketAddr, from: Option<SocketAddr>) -> io::Result<Dat
 /// A Unix datagram socket towards `peer`, with a name that the kernel chooses, so that it can be answered (`unix(7)`, autobind). The
 /// name is an abstract one: it is gone with the socket, however the process ends.
 #[cfg(target_os = "linux")]
-pub fn connect_unix_datagram(peer: &Path) -> io::Result<DatagramEndpoint> {
+pub fn connect_unix_datagram(peer: &UnixName) -> io::Result<DatagramEndpoint> {
     let socket = unix_socket(Type::DGRAM)?;
     // The family alone, and no name: that is how one is asked for.
     socket.bind(&SockAddr::unix("")?)?;
-    let socket = UnixDatagram::from(socket);
-    socket.connect(peer)?;
-    Ok(DatagramEndpoint::UnixConnected(None, socket))
+    socket.connect(&peer.socket_address()?)?;
+    Ok(DatagramEndpoint::UnixConnected(None, socket.into()))
 }
 
 /// A Unix datagram socket towards `peer`, bound to a path in the temporary folder, so that it can be answered. A process that is
 /// killed leaves the file behind.
 #[cfg(not(target_os = "linux"))]
-pub fn connect_unix_datagram(peer: &Path) -> io::Result<DatagramEndpoint> {
+pub fn connect_unix_datagram(peer: &UnixName) -> io::Result<DatagramEndpoint> {
     let own = std::env::temp_dir().join(format!("cooee-send-{}.sock", std::process::id()));
-    let (socket, path) = bound_unix_socket(&own, Type::DGRAM, &SocketOptions::default())?;
-    let socket = UnixDatagram::from(socket);
-    socket.connect(peer)?;
-    Ok(DatagramEndpoint::UnixConnected(Some(path), socket))
+    let (socket, path) = bound_unix_socket(&own.into(), Type::DGRAM, &SocketOptions::default())?;
+    socket.connect(&peer.socket_address()?)?;
+    Ok(DatagramEndpoint::UnixConnected(path, socket.into()))
 }

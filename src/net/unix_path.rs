@@ -1,10 +1,19 @@
 //! The path of a Unix socket: taken over only from the dead, removed only while it is still ours.
 
-use std::fs;
+use std::fs::{self, Metadata, Permissions};
+#[cfg(target_os = "linux")]
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+#[cfg(target_os = "linux")]
+use nix::fcntl::{OFlag, open};
+#[cfg(target_os = "linux")]
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, chown};
 use socket2::{SockAddr, Type};
 
 use crate::net::unix_socket::unix_socket;
@@ -26,7 +35,33 @@ impl UnixPath {
     }
 
     fn is_ours(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok_and(|file| file.dev() == self.device && file.ino() == self.inode)
+        fs::symlink_metadata(&self.path).is_ok_and(|file| self.is(&file))
+    }
+
+    fn is(&self, file: &Metadata) -> bool {
+        file.dev() == self.device && file.ino() == self.inode
+    }
+
+    /// Gives the file an owner and a group, where they are given, and then its permissions. It is held meanwhile (O_PATH), so that nobody who
+    /// can write to the folder puts another file in its place.
+    pub(super) fn give(&self, owner: Option<Uid>, group: Option<Gid>, mode: u32) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        let (held, path) = {
+            let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let held = File::from(open(&self.path, flags, Mode::empty())?);
+            if !self.is(&held.metadata()?) {
+                return Err(said(io::ErrorKind::AlreadyExists, "somebody has put another file in its place"));
+            }
+            let path = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+            (held, path)
+        };
+        #[cfg(not(target_os = "linux"))]
+        let path = self.path.clone();
+        chown(&path, owner, group)?;
+        fs::set_permissions(&path, Permissions::from_mode(mode))?;
+        #[cfg(target_os = "linux")]
+        drop(held);
+        Ok(())
     }
 }
 

@@ -177,7 +177,9 @@ impl fmt::Display for CloseReason {
         f.write_str(CloseReason::name(self.index()))?;
         match self {
             CloseReason::Failed(kind) => write!(f, " ({})", reason::of_kind(*kind)),
-            CloseReason::System(errno) => write!(f, " ({})", reason::of(&io::Error::from_raw_os_error(i32::from(*errno)))),
+            CloseReason::System(errno) => {
+                write!(f, " ({})", reason::of(&io::Error::from_raw_os_error(i32::from(*errno))))
+            }
             _ => Ok(()),
         }
     }

@@ -98,7 +98,9 @@ mod tests {
         assert_eq!(UnixName::of(told.as_ref().unwrap()), Some(name.clone()));
         assert_eq!(name.socket_address().unwrap().as_abstract_namespace(), Some(&b"a\0b"[..]));
         let path = UnixName::from("/a");
-        assert!(path.is(&UnixAddress::from_pathname("/a").unwrap()) && !name.is(&UnixAddress::from_pathname("/a").unwrap()));
+        assert!(
+            path.is(&UnixAddress::from_pathname("/a").unwrap()) && !name.is(&UnixAddress::from_pathname("/a").unwrap())
+        );
         assert_eq!((path.to_string(), UnixName::Abstract(b"a".to_vec()).to_string()), ("/a".into(), "@a".into()));
     }
 }

@@ -141,11 +141,16 @@ fn unix_name(text: &str, transport: Transport) -> Result<UnixName, String> {
             _ if !cfg!(target_os = "linux") => Err(format!("only Linux has abstract names: {transport}:///PATH")),
             0 => Err(format!("an abstract name is not empty: {transport}://@NAME")),
             1..=MAX => Ok(UnixName::Abstract(name)),
-            length => Err(format!("the abstract name of a Unix socket has at most {MAX} bytes, and this one has {length}")),
+            length => {
+                Err(format!("the abstract name of a Unix socket has at most {MAX} bytes, and this one has {length}"))
+            }
         };
     }
     if !text.starts_with('/') {
-        return Err(format!("a Unix path is absolute: {transport}:///{}", text.trim_start_matches("./").escape_debug()));
+        return Err(format!(
+            "a Unix path is absolute: {transport}:///{}",
+            text.trim_start_matches("./").escape_debug()
+        ));
     }
     let path: Vec<u8> = percent_decode_str(text).collect();
     if path.contains(&0) {
@@ -306,7 +311,8 @@ mod tests {
         ] {
             assert_eq!(long(short), wanted, "{short}");
         }
-        for (short, right) in [(":9000", "127.0.0.1:9000"), ("*:9000", "[::1]:9000"), ("udp:*:7", "udp://127.0.0.1:7")] {
+        for (short, right) in [(":9000", "127.0.0.1:9000"), ("*:9000", "[::1]:9000"), ("udp:*:7", "udp://127.0.0.1:7")]
+        {
             let error = Endpoint::parse_server(short).unwrap_err();
             assert!(error.contains(right), "{short}: {error}");
         }

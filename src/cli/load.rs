@@ -61,8 +61,8 @@ fn measure(command: &LoadCommand) -> Result<Report, Failure> {
     check_sources(&options)?;
     command.output.check_files()?;
     descriptors::raise_limit();
-    let interrupt = Interrupt::catch(&[], &Inherited::read())
-        .map_err(|error| Failure::system("cannot catch signals", &error))?;
+    let interrupt =
+        Interrupt::catch(&[], &Inherited::read()).map_err(|error| Failure::system("cannot catch signals", &error))?;
     let server = ServerMeter::find(&target.addresses, options.datagrams);
     let mut runs = Runs { target, server, interrupt };
     let report = match command.slo {
@@ -78,12 +78,14 @@ fn check_sources(options: &Options) -> Result<(), Failure> {
     for source in &options.sources {
         let text = without_port(source);
         if is_to_many(*source) {
-            return Err(Failure::Usage(format!("--source {text}: it is an address of many hosts, and nobody can connect from it")));
+            return Err(Failure::Usage(format!(
+                "--source {text}: it is an address of many hosts, and nobody can connect from it"
+            )));
         }
         UdpSocket::bind(source).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrNotAvailable => {
-                Failure::Usage(format!("--source {text}: it is not an address of this machine ('ip address' shows them)"))
-            }
+            io::ErrorKind::AddrNotAvailable => Failure::Usage(format!(
+                "--source {text}: it is not an address of this machine ('ip address' shows them)"
+            )),
             _ => Failure::system(&format!("--source {text}"), &error),
         })?;
     }

@@ -105,7 +105,8 @@ fn open_addresses(plan: &Plan) -> Result<(Vec<Opening>, Vec<Refused>), Refused> 
             let service = plan.settings.service(format!("{transport}://{address}"));
             let service =
                 service.map_err(|reason| Refused { error: said(io::ErrorKind::Other, reason), transport, address })?;
-            let exposed = Some(address).filter(|address| !address.ip().to_canonical().is_loopback()).map(Exposure::Network);
+            let exposed =
+                Some(address).filter(|address| !address.ip().to_canonical().is_loopback()).map(Exposure::Network);
             openings.push(Opening { bound, service, exposed });
         }
     }

@@ -56,9 +56,7 @@ fn share(known: &mut Plan, plan: &mut Plan) -> Result<(), Failure> {
 
 /// Whether sockets at these two addresses would be in each other's way.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let covers = |one: SocketAddr, other: SocketAddr| {
-        one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
-    };
+    let covers = |one: SocketAddr, other: SocketAddr| one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4());
     one.port() == other.port() && one.port() != 0 && (one == other || covers(one, other) || covers(other, one))
 }
 

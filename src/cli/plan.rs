@@ -35,7 +35,9 @@ impl Plan {
         let has_file = matches!(endpoint.place, Place::Unix(UnixName::Path(_)));
         for (key, value) in &endpoint.settings {
             if key.starts_with("file-") && settings::KEYS.contains(&key.as_str()) && !has_file {
-                return Err(wrong(format!("{key} is for the file of a Unix socket, and this endpoint has none: unix:///PATH")));
+                return Err(wrong(format!(
+                    "{key} is for the file of a Unix socket, and this endpoint has none: unix:///PATH"
+                )));
             }
             settings.set(key, value).map_err(wrong)?;
         }

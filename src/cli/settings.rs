@@ -142,7 +142,8 @@ pub(crate) fn bye(text: &str) -> Result<Bye, String> {
 /// A level of the log.
 pub(crate) fn log_level(text: &str) -> Result<log::LevelFilter, String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    text.parse().map_err(|_| format!("valid levels are off, error, warn, info, debug and trace{}", did_you_mean(text, LEVELS)))
+    text.parse()
+        .map_err(|_| format!("valid levels are off, error, warn, info, debug and trace{}", did_you_mean(text, LEVELS)))
 }
 
 /// The longest message. A length of 32 bits must be able to say it, with an acknowledgement's words around it.
@@ -174,7 +175,9 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 pub(crate) fn keepalive(text: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(32_767);
     match seconds(text)? {
-        time if time > LONGEST => Err("it can be at most 32767s, which is 9h 6m: the system counts no further".to_owned()),
+        time if time > LONGEST => {
+            Err("it can be at most 32767s, which is 9h 6m: the system counts no further".to_owned())
+        }
         time => Ok(time),
     }
 }

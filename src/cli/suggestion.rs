@@ -30,7 +30,9 @@ mod tests {
     #[test]
     fn a_slip_is_understood_and_another_word_is_not() {
         let modes = || ["echo", "ack", "discard"];
-        for (typed, word) in [("ehco", "echo"), ("ECHO", "echo"), ("discrad", "discard"), ("acks", "ack"), ("akc", "ack")] {
+        for (typed, word) in
+            [("ehco", "echo"), ("ECHO", "echo"), ("discrad", "discard"), ("acks", "ack"), ("akc", "ack")]
+        {
             assert_eq!(meant(typed, modes()), Some(word), "{typed}");
         }
         for other in ["", "shout", "\u{1b}"] {

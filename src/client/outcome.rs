@@ -39,7 +39,9 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             CloseReason::Failed(kind) => f.write_str(reason::of_kind(kind)),
-            CloseReason::System(errno) => f.write_str(&reason::of(&std::io::Error::from_raw_os_error(i32::from(errno)))),
+            CloseReason::System(errno) => {
+                f.write_str(&reason::of(&std::io::Error::from_raw_os_error(i32::from(errno))))
+            }
             reason => reason.fmt(f),
         }
     }

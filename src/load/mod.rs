@@ -38,8 +38,8 @@ use crate::load::generator::{Generator, Session};
 use crate::load::options::{Expect, Options};
 use crate::load::outcome::{Outcome, Progress};
 use crate::net::stream::Socket;
-use crate::reason::said;
 use crate::reactor::{Mio, Reactor, Turn};
+use crate::reason::said;
 
 /// Runs load as `options` say, and tells `watch` a few times a second how far it has come, and whenever its stage changes.
 ///

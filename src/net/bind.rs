@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use nix::errno::Errno;
 use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;

@@ -1,8 +1,8 @@
 //! The path of a Unix socket: taken over only from the dead, removed only while it is still ours.
 
-use std::fs::{self, Metadata, Permissions};
 #[cfg(target_os = "linux")]
 use std::fs::File;
+use std::fs::{self, Metadata, Permissions};
 use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;

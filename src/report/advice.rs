@@ -37,7 +37,10 @@ pub(super) fn rank(name: &str) -> usize {
 
 /// Errors of the system that have no kind of their own, and that whoever runs load can do something about.
 const OTHERS: [(io::ErrorKind, &str); 6] = [
-    (io::ErrorKind::NotFound, "There is no such socket: the file does not exist. Is the server running, and is this its path?"),
+    (
+        io::ErrorKind::NotFound,
+        "There is no such socket: the file does not exist. Is the server running, and is this its path?",
+    ),
     (
         io::ErrorKind::PermissionDenied,
         "This user may not connect: a Unix socket is for users who may write to its file and enter its folders (the server's file-mode, \

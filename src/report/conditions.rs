@@ -200,7 +200,8 @@ mod tests {
         assert_eq!(told(&|options| options.pace = Pace::Closed, "rate"), None);
         assert_eq!((told(&|_| {}, "churn"), told(&|options| options.churn = true, "churn")), (None, some("true")));
         assert_eq!(told(&|options| options.connect_rate = Some(5.0), "connect-rate"), some("5"));
-        let sources = || ["127.0.0.2", "127.0.0.3"].map(|ip| std::net::SocketAddr::new(ip.parse().unwrap(), 0)).to_vec();
+        let sources =
+            || ["127.0.0.2", "127.0.0.3"].map(|ip| std::net::SocketAddr::new(ip.parse().unwrap(), 0)).to_vec();
         assert_eq!(told(&|_| {}, "source"), None);
         assert_eq!(told(&|options| options.sources = sources(), "source"), some("127.0.0.2,127.0.0.3"));
     }

@@ -91,7 +91,7 @@ pub fn of_kind(kind: io::ErrorKind) -> &'static str {
         Kind::IsADirectory => "is a directory",
         Kind::DirectoryNotEmpty => "the folder is not empty",
         Kind::ReadOnlyFilesystem => "the file system is read-only",
-        Kind::StorageFull => "no space is left on the device",
+        Kind::StorageFull => "no storage space is left on the device",
         Kind::QuotaExceeded => "the quota of this user is used up",
         Kind::FileTooLarge => "the file would be larger than is allowed ('ulimit -f')",
         Kind::ResourceBusy => "it is in use",

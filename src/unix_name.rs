@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use socket2::SockAddr;
 
+use crate::reason::said;
+
 /// The name of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum UnixName {
@@ -32,6 +34,13 @@ impl UnixName {
 
     /// The name as system calls take it.
     pub fn socket_address(&self) -> io::Result<SockAddr> {
+        let length = match self {
+            UnixName::Path(path) => path.as_os_str().len(),
+            UnixName::Abstract(name) => name.len(),
+        };
+        if length > UnixName::MAX {
+            return Err(said(io::ErrorKind::InvalidInput, "the name of a Unix socket has at most 107 bytes"));
+        }
         match self {
             UnixName::Path(path) => SockAddr::unix(path),
             UnixName::Abstract(name) => SockAddr::unix(OsStr::from_bytes(&[&[0], name.as_slice()].concat())),
@@ -97,6 +106,8 @@ mod tests {
         assert!(name.is(told.as_ref().unwrap()) && !name.is(&other.unwrap()));
         assert_eq!(UnixName::of(told.as_ref().unwrap()), Some(name.clone()));
         assert_eq!(name.socket_address().unwrap().as_abstract_namespace(), Some(&b"a\0b"[..]));
+        let long = UnixName::Abstract(vec![b'x'; UnixName::MAX + 1]).socket_address().unwrap_err();
+        assert!(crate::reason::of(&long).contains("at most 107 bytes"));
         let path = UnixName::from("/a");
         assert!(
             path.is(&UnixAddress::from_pathname("/a").unwrap()) && !name.is(&UnixAddress::from_pathname("/a").unwrap())

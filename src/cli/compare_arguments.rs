@@ -14,7 +14,8 @@ use crate::compare::pinning;
 
 const NOTES: &str = "\
 A COMMAND is split as a shell splits it, but no shell runs it. {port} stands where the server is told which port of 127.0.0.1 to
-listen on; with --transport unix or unixgram, {path} stands for the path of its socket. The server has to stay in the foreground.
+listen on; with --transport unix or unixgram, {path} stands for the path of its socket (@{name} for an abstract
+name). The server has to stay in the foreground.
   cooee compare --server 'cooee=cooee serve tcp://127.0.0.1:{port}' \\
                 --server 'socat=socat TCP-LISTEN:{port},fork,reuseaddr PIPE' -c 50
 Every server is stopped again, with all that it has started. Exit code 0: all were measured; 1: one failed, or this program did;

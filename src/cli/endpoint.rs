@@ -104,7 +104,7 @@ fn scheme(address: &str) -> Result<(Option<Transport>, &str), String> {
         let Some(transport) = Transport::named(&scheme.to_ascii_lowercase()) else {
             let known = Transport::ALL.map(|(name, _)| name);
             return Err(format!(
-                "unknown scheme '{}': valid ones are tcp, udp, unix and unixgram{}",
+                "unknown scheme '{}': valid ones are tcp, udp, unix and unixgram, as in tcp://127.0.0.1:9000{}",
                 scheme.escape_debug(),
                 did_you_mean(scheme, known)
             ));
@@ -147,10 +147,8 @@ fn unix_name(text: &str, transport: Transport) -> Result<UnixName, String> {
         };
     }
     if !text.starts_with('/') {
-        return Err(format!(
-            "a Unix path is absolute: {transport}:///{}",
-            text.trim_start_matches("./").escape_debug()
-        ));
+        let path = if text.is_empty() { "PATH" } else { text.trim_start_matches("./") };
+        return Err(format!("a Unix path is absolute: {transport}:///{}", path.escape_debug()));
     }
     let path: Vec<u8> = percent_decode_str(text).collect();
     if path.contains(&0) {

@@ -18,6 +18,7 @@ pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failur
     for address in found {
         let ip = address.ip().to_canonical();
         let address = if ip == address.ip() { address } else { SocketAddr::new(ip, port) };
+        let address = zone::check(address).map_err(Failure::Usage)?;
         if bind::is_to_many(address) {
             return Err(Failure::Usage(format!(
                 "{ip} is a {} address: many hosts hear what is sent there, and nobody can answer from it; give the address of one",

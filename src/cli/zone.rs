@@ -27,16 +27,22 @@ pub(crate) fn ipv6(text: &str, port: u16) -> Result<SocketAddr, String> {
     }
     let interface = match zone {
         Some(zone) => index(zone)?,
-        None if ip.is_unicast_link_local() => {
-            return Err(format!(
-                "{ip} is the address of one link, and so needs its interface: [{ip}%{}] ({})",
-                interfaces().into_iter().find(|name| name != "lo").unwrap_or_else(|| "eth0".to_owned()),
-                known()
-            ));
-        }
         None => 0,
     };
-    Ok(SocketAddrV6::new(ip, port, 0, interface).into())
+    check(SocketAddrV6::new(ip, port, 0, interface).into())
+}
+
+/// The same address; an error where it is one of a link and its interface is not known, as a name's may be.
+pub(crate) fn check(address: SocketAddr) -> Result<SocketAddr, String> {
+    match address {
+        SocketAddr::V6(six) if six.ip().is_unicast_link_local() && six.scope_id() == 0 => Err(format!(
+            "{ip} is the address of one link, and so needs its interface: [{ip}%{}] ({})",
+            interfaces().into_iter().find(|name| name != "lo").unwrap_or_else(|| "eth0".to_owned()),
+            known(),
+            ip = six.ip()
+        )),
+        _ => Ok(address),
+    }
 }
 
 /// The number of an interface that is given by its name or its number, the `%` before it escaped or not.

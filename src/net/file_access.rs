@@ -5,7 +5,6 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid};
 use socket2::{SockAddr, Socket};
 
 use crate::net::unix_path::UnixPath;
@@ -43,7 +42,7 @@ impl FileAccess {
         bound?;
         let made = UnixPath::of_bound(path)?;
         let mode = self.mode.unwrap_or(0o777 & !usual.bits());
-        made.give(self.owner.map(Uid::from_raw), self.group.map(Gid::from_raw), mode).map_err(told)?;
+        made.give(self.owner, self.group, mode).map_err(told)?;
         Ok(made)
     }
 }

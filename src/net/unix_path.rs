@@ -6,14 +6,13 @@ use std::fs::{self, Metadata, Permissions};
 use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 #[cfg(target_os = "linux")]
 use nix::fcntl::{OFlag, open};
 #[cfg(target_os = "linux")]
 use nix::sys::stat::Mode;
-use nix::unistd::{Gid, Uid, chown};
 use socket2::{SockAddr, Type};
 
 use crate::net::unix_socket::unix_socket;
@@ -44,7 +43,7 @@ impl UnixPath {
 
     /// Gives the file an owner and a group, where they are given, and then its permissions. It is held meanwhile (O_PATH), so that nobody who
     /// can write to the folder puts another file in its place.
-    pub(super) fn give(&self, owner: Option<Uid>, group: Option<Gid>, mode: u32) -> io::Result<()> {
+    pub(super) fn give(&self, owner: Option<u32>, group: Option<u32>, mode: u32) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         let (held, path) = {
             let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

@@ -261,6 +261,10 @@ fn a_name_is_served_at_the_addresses_that_the_machine_has() {
     let ended = run(&mut enter(&["send", "here.test:9000", "-m", "hi"]), b"");
     assert_eq!((ended.code, ended.printed()), (Some(0), "hi\n"), "{ended:?}");
     assert_eq!(server.stop().matches("is served without").count(), 1, "an address is told of once");
+    for command in ["send", "load"] {
+        let ended = run(&mut enter(&[command, "[::1]:9000"]), b"");
+        assert!(ended.code == Some(1) && ended.stderr.contains("IPv6 is off"), "{command}: {ended:?}");
+    }
     for (endpoint, words) in
         [("six.test:9000", "IPv6 is off"), ("[::1]:9000", "IPv6 is off"), ("192.0.2.1:9", "not an address")]
     {

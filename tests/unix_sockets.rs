@@ -581,6 +581,8 @@ fn who_may_not_connect_reads_why() {
         let Some(ran) = as_stranger(&folder, &["load", &url, "-n2"]) else { return };
         let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), ran.stderr);
         assert!(ran.code == Some(1) && said.contains("may not connect") && said.contains("file-mode"), "{ran:?}");
+        let Some(ran) = as_stranger(&folder, &["serve", &url]) else { return };
+        assert!(ran.code == Some(1) && ran.stderr.contains("whether its server lives"), "{ran:?}");
     }
     server.stop();
 }

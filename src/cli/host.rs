@@ -1,6 +1,6 @@
 //! Hosts: which addresses a name, or an address as people write it, stands for.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 use crate::cli::failure::Failure;
 use crate::cli::suggestion::did_you_mean;
@@ -30,6 +30,11 @@ pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failur
         }
     }
     Ok(addresses)
+}
+
+/// Whether this machine has no IPv6: then not even its loopback address is there.
+pub(crate) fn ipv6_is_off() -> bool {
+    UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err()
 }
 
 fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {

@@ -1,12 +1,13 @@
 //! Binding the sockets of an endpoint; what fails is told with its reason.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 
 use nix::errno::Errno;
 
 use crate::cli::endpoint::{Place, Transport, url_of_unix};
 use crate::cli::failure::Failure;
+use crate::cli::host::ipv6_is_off;
 use crate::cli::plan::Plan;
 use crate::net::bind::{self, SocketOptions};
 use crate::net::datagram_socket::DatagramEndpoint;
@@ -122,7 +123,7 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 fn why_absent(error: &io::Error, address: SocketAddr) -> String {
-    let six_is_off = address.is_ipv6() && UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err();
+    let six_is_off = address.is_ipv6() && ipv6_is_off();
     match error.kind() {
         _ if six_is_off => "IPv6 is off on this machine".to_owned(),
         io::ErrorKind::AddrNotAvailable => "it is not an address of this machine".to_owned(),

@@ -1,5 +1,7 @@
 //! The server that a client connects to: its transport and its addresses.
 
+use std::net::Ipv6Addr;
+
 use crate::address::Address;
 use crate::cli::endpoint::{Endpoint, Place, Transport};
 use crate::cli::failure::Failure;
@@ -33,6 +35,11 @@ impl Target {
                     Failure::Usage(reason) => wrong(reason),
                     Failure::Runtime(reason) => Failure::Runtime(format!("{}: {reason}", text.escape_debug())),
                 })?;
+                // The system would say that no address is available, as it does where no port is left.
+                if found.iter().all(|to| to.ip() == Ipv6Addr::LOCALHOST) && host::ipv6_is_off() {
+                    let text = text.escape_debug();
+                    return Err(Failure::Runtime(format!("{text}: IPv6 is off on this machine (127.0.0.1 is IPv4)")));
+                }
                 found.into_iter().map(Address::Ip).collect()
             }
         };

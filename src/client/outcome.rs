@@ -61,6 +61,9 @@ impl fmt::Display for Outcome {
             Outcome::Closed(CloseReason::Failed(ErrorKind::NotFound)) => {
                 f.write_str("no such socket: the file does not exist (is the server running, and is this its path?)")
             }
+            Outcome::Closed(CloseReason::Failed(ErrorKind::AddrNotAvailable)) => {
+                f.write_str("no local port is left towards this server (net.ipv4.ip_local_port_range)")
+            }
             Outcome::Closed(CloseReason::Failed(ErrorKind::PermissionDenied)) => f.write_str(
                 "permission denied: a Unix socket is for users who may write to its file and enter its folders (the server's file-mode, \
                  file-owner and file-group say who); a packet filter can refuse too",

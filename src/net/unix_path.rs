@@ -88,6 +88,11 @@ pub fn make_room(path: &Path, kind: Type) -> io::Result<()> {
     match unix_socket(kind)?.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(said(
+            error.kind(),
+            "a Unix socket is there to which this user may not connect, so nobody can tell whether its server lives (choose another path, \
+             or remove it)",
+        )),
         // It answers, its backlog is full, or it is a socket of another type: somebody lives there.
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }

@@ -182,7 +182,7 @@ fn no_failure_is_told_in_the_systems_own_words() {
         (&["send", &closed, "-m", "x"], "nobody listens there"),
         (&["load", "-n1", &nowhere_url], "does not exist"),
         (&["load", "-n1", &closed], "Nobody listens there"),
-        (&["load", "-n1", "--json", "/no/such/file", &closed], "it does not exist"),
+        (&["load", "-n1", "--json", "/no/such/file", &closed], "its folder does not exist"),
         (&["load", "-nx", &closed], "a whole number"),
         (&["report", "/no/such/file"], "it does not exist"),
         (&["report", "/"], "is a directory"),
@@ -203,6 +203,8 @@ fn no_failure_is_told_in_the_systems_own_words() {
             ));
         }
     }
+    let mut compare = cooee(&["compare", "--server", "a=cat {port}"]);
+    told.push(("compare without a temporary folder".into(), "TMPDIR", run(compare.env("TMPDIR", "/no/such"), b"")));
     let load = run(&mut with_descriptors(8, &["load", "-n1", &closed]), b"");
     told.push(("load with 8 descriptors".to_owned(), "ulimit -n", load));
     for (case, word, ran) in told {

@@ -136,5 +136,10 @@ pub(crate) fn to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<(
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::system(&format!("cannot write {}", visible(&path.to_string_lossy())), error)
+    let path = path.to_string_lossy();
+    let path = visible(&path);
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::Runtime(format!("cannot write {path}: its folder does not exist")),
+        _ => Failure::system(&format!("cannot write {path}"), error),
+    }
 }

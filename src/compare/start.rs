@@ -1,5 +1,6 @@
 //! Starting a server: it runs when it answers.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,7 +48,11 @@ pub fn start(
         None => start(),
     };
     let process = process.map_err(|error| {
-        let reason = format!("'{}' cannot be started: {}", visible(&words[0]), reason::of(&error));
+        let why = match error.kind() {
+            ErrorKind::NotFound => "there is no such program, or none that its first line names ('#!')".to_owned(),
+            _ => reason::of(&error),
+        };
+        let reason = format!("'{}' cannot be started: {why}", visible(&words[0]));
         Halt::Failed { reason, output: Vec::new() }
     })?;
     let started = Started { process, address: place.address };

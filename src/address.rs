@@ -3,20 +3,21 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::SocketAddr as UnixAddress;
-use std::path::PathBuf;
+
+use crate::unix_name::UnixName;
 
 /// Where a socket is bound, or what it connects to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// An IP address and a port.
     Ip(SocketAddr),
-    /// A path in the file system (`unix(7)`).
-    Unix(PathBuf),
+    /// The name of a Unix socket.
+    Unix(UnixName),
 }
 
 impl Address {
     /// Whether a socket that is bound to `source` can reach it, as far as the address family decides.
-    pub fn is_of_family(&self, source: &IpAddr) -> bool {
+    pub fn is_of_family(&self, source: &SocketAddr) -> bool {
         matches!(self, Address::Ip(address) if address.is_ipv4() == source.is_ipv4())
     }
 
@@ -28,10 +29,17 @@ impl Address {
         }
     }
 
-    /// Whether `name` is this path, byte for byte: the kernel tells a name as it was bound, in one spelling of many.
+    /// Whether `name` is the name of this Unix socket.
     pub fn is_named(&self, name: &UnixAddress) -> bool {
-        let Address::Unix(path) = self else { return false };
-        name.as_pathname().is_some_and(|name| name.as_os_str() == path.as_os_str())
+        matches!(self, Address::Unix(own) if own.is(name))
+    }
+}
+
+/// An IP address without its port, with the zone where it has one.
+pub fn without_port(address: &SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(six) if six.scope_id() > 0 => format!("{}%{}", six.ip(), six.scope_id()),
+        _ => address.ip().to_string(),
     }
 }
 
@@ -45,7 +53,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Ip(address) => address.fmt(f),
-            Address::Unix(path) => path.display().fmt(f),
+            Address::Unix(name) => name.fmt(f),
         }
     }
 }

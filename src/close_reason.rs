@@ -5,6 +5,8 @@ use std::io;
 
 use nix::errno::Errno;
 
+use crate::reason;
+
 /// What becomes of the bytes that a peer has not taken when its connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parting {
@@ -43,7 +45,7 @@ pub enum CloseReason {
     Refused,
     /// The newcomer's source had as many connections as one source may have: it was told so and closed.
     RefusedSource,
-    /// Nobody listens there (`ECONNREFUSED`, or a Unix path without a server).
+    /// Nobody listens there (`ECONNREFUSED`).
     ConnectRefused,
     /// The connection was not established in time.
     ConnectTimeout,
@@ -55,6 +57,8 @@ pub enum CloseReason {
     NoDescriptor,
     /// Another error of the system, by its kind.
     Failed(io::ErrorKind),
+    /// Another error of the system that has no kind, by its number (`errno(3)`). A connection keeps it, so it is small.
+    System(u8),
 }
 
 impl CloseReason {
@@ -69,7 +73,12 @@ impl CloseReason {
             ConnectionRefused => CloseReason::ConnectRefused,
             // The standard library has no kind for it, and it is the same lack: of the kernel's memory, for sockets.
             _ if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => CloseReason::Failed(OutOfMemory),
-            kind => CloseReason::Failed(kind),
+            kind => match error.raw_os_error().map(Errno::from_raw) {
+                Some(errno) if reason::is_unknown(kind) => {
+                    u8::try_from(errno as i32).map_or(CloseReason::Failed(kind), CloseReason::System)
+                }
+                _ => CloseReason::Failed(kind),
+            },
         }
     }
 
@@ -79,7 +88,6 @@ impl CloseReason {
             return CloseReason::NoDescriptor;
         }
         match error.kind() {
-            io::ErrorKind::NotFound => CloseReason::ConnectRefused,
             io::ErrorKind::TimedOut => CloseReason::ConnectTimeout,
             _ => CloseReason::of_error(error),
         }
@@ -107,7 +115,8 @@ impl CloseReason {
             | CloseReason::ConnectTimeout
             | CloseReason::SelfConnect
             | CloseReason::NoDescriptor
-            | CloseReason::Failed(_) => Parting::Polite,
+            | CloseReason::Failed(_)
+            | CloseReason::System(_) => Parting::Polite,
         }
     }
 
@@ -129,7 +138,7 @@ impl CloseReason {
             CloseReason::ConnectTimeout => 12,
             CloseReason::SelfConnect => 13,
             CloseReason::Aborted => 14,
-            CloseReason::Failed(_) => 15,
+            CloseReason::Failed(_) | CloseReason::System(_) => 15,
             CloseReason::QueueLimit => 16,
             CloseReason::NoDescriptor => 17,
             CloseReason::RefusedSource => 18,
@@ -167,7 +176,10 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(CloseReason::name(self.index()))?;
         match self {
-            CloseReason::Failed(kind) => write!(f, " ({kind})"),
+            CloseReason::Failed(kind) => write!(f, " ({})", reason::of_kind(*kind)),
+            CloseReason::System(errno) => {
+                write!(f, " ({})", reason::of(&io::Error::from_raw_os_error(i32::from(*errno))))
+            }
             _ => Ok(()),
         }
     }

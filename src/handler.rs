@@ -3,7 +3,7 @@
 //! A [`Handler`] is offered bytes and says what to send. It never sees a socket, never waits and never asks for the time: so it
 //! is tested by calling it and comparing bytes. The server and the client are handlers.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::{Address, Peer};
@@ -147,7 +147,7 @@ pub enum Stop {
 #[derive(Clone, Debug)]
 pub(crate) struct Connect {
     pub(crate) to: Address,
-    pub(crate) from: Option<IpAddr>,
+    pub(crate) from: Option<SocketAddr>,
     pub(crate) tag: usize,
     pub(crate) datagrams: bool,
 }
@@ -174,13 +174,13 @@ impl Orders {
     }
 
     /// The same from a local address: a client that needs more connections to one server than one address has ports takes several.
-    pub fn connect_from(&mut self, source: IpAddr, address: Address, tag: usize) {
+    pub fn connect_from(&mut self, source: SocketAddr, address: Address, tag: usize) {
         self.connects.push(Connect { to: address, from: Some(source), tag, datagrams: false });
     }
 
     /// Opens a datagram socket with one peer, from a local address where one is given. [`Handler::open`] tells that it is there, and
     /// nothing of the peer: whether anybody lives there only an answer tells, or a [`Handler::fault`].
-    pub fn connect_datagram(&mut self, source: Option<IpAddr>, address: Address, tag: usize) {
+    pub fn connect_datagram(&mut self, source: Option<SocketAddr>, address: Address, tag: usize) {
         self.connects.push(Connect { to: address, from: source, tag, datagrams: true });
     }
 

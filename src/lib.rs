@@ -55,11 +55,13 @@ pub mod processes;
 pub mod protocol;
 pub mod reactor;
 pub mod readiness;
+pub mod reason;
 pub mod rehearsal;
 pub mod reply;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod server;
+pub mod unix_name;
 
 // What the tests beside the code share with those in `tests/` names the crate as a stranger does.
 #[cfg(test)]

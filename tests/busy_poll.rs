@@ -8,7 +8,7 @@
 mod support;
 
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use cooee::address::Address;
@@ -64,11 +64,11 @@ impl Kernel for Clocked {
         self.mio.add_datagram(socket, key)
     }
 
-    fn connect(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<Socket> {
+    fn connect(&mut self, to: &Address, from: Option<SocketAddr>) -> io::Result<Socket> {
         self.mio.connect(to, from)
     }
 
-    fn connect_datagram(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
+    fn connect_datagram(&mut self, to: &Address, from: Option<SocketAddr>) -> io::Result<DatagramEndpoint> {
         self.mio.connect_datagram(to, from)
     }
 }

@@ -8,6 +8,7 @@
 mod support;
 
 use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 
 use support::{Client, Ran, Server, acknowledged, cooee, run};
 
@@ -26,6 +27,31 @@ fn wrong_usage_says_what_is_right() {
     let utf16 = "can be decoded but not encoded";
     let table: &[(&[&str], &[&str])] = &[
         (&["http://127.0.0.1:0"], &["'http'", "tcp, udp, unix and unixgram"]),
+        (&["tpc://127.0.0.1:0"], &["did you mean 'tcp'?"]),
+        (&["localhost"], &["port is missing: localhost:9000"]),
+        (&["tcp://::1:9000"], &["in brackets, before its port: [::1]:9000"]),
+        (&["./a.sock"], &["unix:///PATH"]),
+        (&["unix:a.sock"], &["unix:///a.sock"]),
+        (&["tcp://[fe80::1]:0"], &["needs its interface", "[fe80::1%"]),
+        (&["tcp://[fe80::1%nope]:0"], &["no interface 'nope'", "lo"]),
+        (&["udp://224.0.0.1:0"], &["multicast", "the address of one"]),
+        (&["[ff02::1%lo]:0"], &["multicast"]),
+        (&["255.255.255.255:0"], &["broadcast"]),
+        (&["udp://127.255.255.255:0"], &["broadcast"]),
+        (&["127.0.0.1:9", "tcp://127.0.0.1:9"], &["'127.0.0.1:9' of the same command has tcp://127.0.0.1:9"]),
+        (&["[::]:9", "127.0.0.1:9"], &["takes IPv4 too"]),
+        (&["tcp://127.0.0.1:0?mdoe=ack"], &["did you mean 'mode'?"]),
+        (&["tcp://127.0.0.1:0?mode=akc"], &["did you mean 'ack'?"]),
+        (&["tcp://127.0.0.1:0?file-mode=0600"], &["file-mode", "the file of a Unix socket"]),
+        (&["unix://@name?file-owner=0"], &["file-owner", "the file of a Unix socket"]),
+        (&["unix:///s?file-mode=u=rw"], &["octal digits"]),
+        (&["unix:///s?file-group=no-such-group"], &["no such group"]),
+        (&["--file-mode=0600"], &["no endpoint has one"]),
+        (&["--mode=discrad"], &["did you mean 'discard'?"]),
+        (&["--framing=lines"], &["did you mean 'line'?"]),
+        (&["--log-level=inof"], &["did you mean 'info'?"]),
+        (&["--mod=ack"], &["'--mode'"]),
+        (&["--keepalive=10h"], &["at most 32767s"]),
         (&["127.0.0.1"], &["port is missing", "127.0.0.1:9000"]),
         (&["tcp://127.0.0.1:70000"], &["70000", "0 to 65535"]),
         (&["tcp://127.0.0.1:http"], &["'http' is not a port"]),
@@ -51,7 +77,7 @@ fn wrong_usage_says_what_is_right() {
         (&["--busy-poll=1ns"], &["at least 1us, or 0"]),
         (&["--write-limit=lots"], &["64KiB"]),
         (&["--backlog=0"], &["at least 1"]),
-        (&["--max-connections=many"], &["many"]),
+        (&["--max-connections=many"], &["many", "a whole number"]),
         (&["--no-such-flag"], &["--no-such-flag", "--help"]),
         (&["-v", "-q"], &["cannot be used with"]),
     ];
@@ -60,6 +86,136 @@ fn wrong_usage_says_what_is_right() {
         assert_eq!(ran.code, Some(2), "{args:?}: {ran:?}");
         for word in *words {
             assert!(ran.stderr.contains(word), "{args:?} is not answered with '{word}': {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn clients_are_told_the_form_to_use() {
+    for command in ["send", "load"] {
+        for (endpoint, words) in [
+            (":9000", &["for servers", "127.0.0.1:9000 or [::1]:9000"][..]),
+            ("udp:*:9000", &["udp://127.0.0.1:9000"]),
+            ("tcp://127.0.0.1:0", &["port 0"]),
+            ("udp://224.0.0.1:9", &["multicast"]),
+            ("255.255.255.255:9", &["broadcast"]),
+            ("[fe80::1]:9", &["needs its interface"]),
+            ("ucp://127.0.0.1:9", &["did you mean 'udp'?"]),
+            ("127.0.0.1:9?mode=ack", &["the server's"]),
+        ] {
+            let ran = run(&mut cooee(&[command, endpoint]), b"");
+            assert_eq!(ran.code, Some(2), "{command} {endpoint}: {ran:?}");
+            for word in words {
+                assert!(ran.stderr.contains(word), "{command} {endpoint} is not answered with '{word}': {ran:?}");
+            }
+        }
+    }
+    for (source, word) in [
+        ("fe80::1", "needs its interface"),
+        ("fe80::1%25nope", "no interface 'nope'"),
+        ("here", "an IP address is wanted"),
+        ("224.0.0.1", "many hosts"),
+        ("192.0.2.1", "not an address of this machine"),
+    ] {
+        let ran = run(&mut cooee(&["load", "127.0.0.1:9", "--source", source]), b"");
+        assert!(ran.code == Some(2) && ran.stderr.contains(word), "{source}: {ran:?}");
+    }
+}
+
+#[test]
+fn short_spellings_are_endpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sock").display().to_string();
+    let server = Server::start_command(&mut cooee(&["serve", "tcp:0", "*:0", "udp:[::ffff:127.0.0.1]:0", &path]), 5);
+    let urls = server.urls();
+    let address = |url: &str| url.rsplit_once(':').unwrap().0.to_owned();
+    let places: Vec<String> = urls[..4].iter().map(|url| address(url)).collect();
+    assert_eq!(places, ["tcp://127.0.0.1", "tcp://0.0.0.0", "udp://0.0.0.0", "udp://127.0.0.1"]);
+    assert_eq!(urls[4], format!("unix://{path}"));
+    assert_eq!(server.logged("0.0.0.0:"), 2, "both are warned of: {}", server.log());
+    let port = urls[0].rsplit_once(':').unwrap().1;
+    for short in [port.to_owned(), format!("tcp:{port}"), path.clone(), format!("unix:{path}")] {
+        let ran = run(&mut cooee(&["send", &short, "-m", "hi"]), b"");
+        assert_eq!((ran.code, ran.printed()), (Some(0), "hi\n"), "{short}: {ran:?}");
+        let ran = run(&mut cooee(&["load", "-n3", "--warmup=0", &short]), b"");
+        assert!(matches!(ran.code, Some(0 | 3)), "{short}: {ran:?}");
+    }
+    server.stop();
+}
+
+/// The limit of descriptors below which `command` runs.
+fn with_descriptors(limit: u32, command: &[&str]) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);
+    let command = cooee(command);
+    shell.arg(command.get_program()).args(command.get_args()).env_remove("RUST_LOG");
+    shell
+}
+
+#[test]
+fn no_failure_is_told_in_the_systems_own_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = |name: &str| folder.path().join(name).display().to_string();
+    let (file, gram, long) = (inside("file"), inside("gram"), inside(&"x".repeat(110)));
+    std::fs::write(&file, "no report").unwrap();
+    let _gram = std::os::unix::net::UnixDatagram::bind(&gram).unwrap();
+    let (unix, nowhere) = (|path: &str| format!("unix://{path}"), inside("no/where"));
+    let (file_url, gram_url, long_url, nowhere_url) = (unix(&file), unix(&gram), unix(&long), unix(&nowhere));
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let compared = "a=/no/such/program {port}";
+    let table: &[(&[&str], &str)] = &[
+        (&["serve", &long_url], "at most 107 bytes"),
+        (&["send", &long_url, "-m", "x"], "at most 107 bytes"),
+        (&["load", &long_url], "at most 107 bytes"),
+        (&["serve", &file_url], "not a socket"),
+        (&["serve", &nowhere_url], "does not exist"),
+        (&["serve", "tcp://192.0.2.1:0"], "not an address of this machine"),
+        (&["serve", "tcp://[fe80::1]:0"], "needs its interface"),
+        (&["serve", "--keepalive=100d"], "at most 32767s"),
+        (&["serve", "--udp-rate=x"], "a whole number"),
+        (&["send", &nowhere_url, "-m", "x"], "does not exist"),
+        (&["send", &gram_url, "-m", "x"], "unixgram:// for datagrams"),
+        (&["send", &file_url, "-m", "x"], "nobody listens there"),
+        (&["send", &closed, "-m", "x"], "nobody listens there"),
+        (&["load", "-n1", &nowhere_url], "does not exist"),
+        (&["load", "-n1", &closed], "Nobody listens there"),
+        (&["load", "-n1", "--json", "/no/such/file", &closed], "its folder does not exist"),
+        (&["load", "-nx", &closed], "a whole number"),
+        (&["report", "/no/such/file"], "it does not exist"),
+        (&["report", "/"], "is a directory"),
+        (&["report", &file], "is no report"),
+        (&["compare", "--server", compared], "no program"),
+        (&["compare", "--server", "a=b {port}", "--transport=unixgrm"], "did you mean 'unixgram'?"),
+    ];
+    let mut told = Vec::new();
+    for (command, word) in table {
+        told.push((format!("{command:?}"), *word, run(&mut cooee(command), b"")));
+    }
+    for limit in 5..12 {
+        for command in [&["serve", "127.0.0.1:0"][..], &["send", &closed, "-m", "x"], &["load", "-n1", &closed]] {
+            told.push((
+                format!("{command:?} with {limit} descriptors"),
+                "",
+                run(&mut with_descriptors(limit, command), b""),
+            ));
+        }
+    }
+    let mut compare = cooee(&["compare", "--server", "a=cat {port}"]);
+    told.push(("compare without a temporary folder".into(), "TMPDIR", run(compare.env("TMPDIR", "/no/such"), b"")));
+    let load = run(&mut with_descriptors(8, &["load", "-n1", &closed]), b"");
+    told.push(("load with 8 descriptors".to_owned(), "ulimit -n", load));
+    for (case, word, ran) in told {
+        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), ran.stderr);
+        let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!matches!(ran.code, Some(0) | None), "{case} does not fail: {ran:?}");
+        assert!(!flat.is_empty() && flat.contains(word), "{case} is not answered with '{word}': {flat}");
+        for raw in
+            ["os error", "SUN_LEN", "invalid input parameter", "invalid digit", "uncategorized", "entity not found"]
+        {
+            assert!(!flat.contains(raw), "{case} is told in the system's own words: {flat}");
         }
     }
 }

@@ -151,9 +151,12 @@ fn silent_connections_are_a_condition_like_others() {
 
 #[test]
 fn every_transport_is_compared() {
-    for (transport, endpoint) in
-        [("udp", "udp://127.0.0.1:{port}"), ("unix", "unix://{path}"), ("unixgram", "unixgram://{path}")]
-    {
+    for (transport, endpoint) in [
+        ("udp", "udp://127.0.0.1:{port}"),
+        ("unix", "unix://{path}"),
+        ("unix", "unix://@{name}"),
+        ("unixgram", "unixgram://{path}"),
+    ] {
         let server = format!("us={}", ours(endpoint));
         let args = ["--rounds=1", "--messages=200", "--warmup=0", "--idle-connections=10", "--transport", transport];
         let (json, _) = Comparison::of(&[&server], &args).json(0);

@@ -45,16 +45,7 @@ fn plan(names: &[&str], rounds: usize) -> Plan {
         ..Options::new(Vec::new())
     };
     let start_timeout = support::PATIENCE;
-    Plan {
-        servers,
-        rounds,
-        family: Family::Port,
-        options,
-        idle_connections: 0,
-        silent_connections: 0,
-        start_timeout,
-        pinning: None,
-    }
+    Plan { servers, rounds, options, idle_connections: 0, silent_connections: 0, start_timeout, pinning: None }
 }
 
 fn tcp(options: &Options) -> SocketAddr {

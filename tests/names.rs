@@ -245,3 +245,125 @@ fn a_full_backlog_of_a_unix_server_is_waited_for_with_churn_too() {
     assert_eq!(measured.count("messages"), 200, "{}", measured.shown());
     echo.join().unwrap().unwrap();
 }
+
+#[test]
+fn a_name_is_served_at_the_addresses_that_the_machine_has() {
+    let (Some(network), Some(hosts)) =
+        (Network::empty(), Hosts::of("::1 here.test\n127.0.0.1 here.test\n::1 six.test\n"))
+    else {
+        return;
+    };
+    network.sh("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6");
+    let enter = |arguments: &[&str]| network.enter(&hosts.enter(&cooee(arguments)));
+    let server = Server::start_command(&mut enter(&["serve", "here.test:9000"]), 2);
+    assert_eq!(server.urls(), ["tcp://127.0.0.1:9000", "udp://127.0.0.1:9000"]);
+    server.wait_log("'here.test:9000' is served without ::1: IPv6 is off");
+    let ended = run(&mut enter(&["send", "here.test:9000", "-m", "hi"]), b"");
+    assert_eq!((ended.code, ended.printed()), (Some(0), "hi\n"), "{ended:?}");
+    assert_eq!(server.stop().matches("is served without").count(), 1, "an address is told of once");
+    for command in ["send", "load"] {
+        let ended = run(&mut enter(&[command, "[::1]:9000"]), b"");
+        assert!(ended.code == Some(1) && ended.stderr.contains("IPv6 is off"), "{command}: {ended:?}");
+    }
+    for (endpoint, words) in
+        [("six.test:9000", "IPv6 is off"), ("[::1]:9000", "IPv6 is off"), ("192.0.2.1:9", "not an address")]
+    {
+        let ended = run(&mut enter(&["serve", endpoint]), b"");
+        assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{ended:?}");
+        assert!(
+            ended.stderr.contains(&format!("cannot listen on '{endpoint}'")) && ended.stderr.contains(words),
+            "{ended:?}"
+        );
+    }
+}
+
+#[test]
+fn both_wildcards_share_a_port_where_one_command_asks_for_them() {
+    let Some(place) = Place::start() else { return };
+    for order in [["0.0.0.0:9000", "[::]:9000"], [":9000", "*:9000"]] {
+        let server = Server::start_command(&mut place.network.enter(&cooee(&["serve", order[0], order[1]])), 4);
+        for host in ["127.0.0.1", "[::1]"] {
+            for scheme in ["tcp", "udp"] {
+                let url = format!("{scheme}://{host}:9000");
+                let ended = run(&mut place.enter(&cooee(&["send", &url, "-m", "hi"])), b"");
+                assert_eq!((ended.code, ended.printed()), (Some(0), "hi\n"), "{order:?} {url}: {ended:?}");
+            }
+        }
+        // Each is served by the socket of its family: the other one would tell of a mapped address.
+        server.stop();
+    }
+    // Alone, it takes both families.
+    let server = Server::start_command(&mut place.network.enter(&cooee(&["serve", "tcp://[::]:9000"])), 1);
+    let ended = run(&mut place.enter(&cooee(&["send", "127.0.0.1:9000", "-m", "hi"])), b"");
+    assert_eq!((ended.code, ended.printed()), (Some(0), "hi\n"), "{ended:?}");
+    server.stop();
+}
+
+#[test]
+fn whatever_holds_a_port_is_told_as_what_it_is() {
+    let Some(place) = Place::start() else { return };
+    let serve = |endpoint: &str| {
+        let ended = run(&mut place.network.enter(&cooee(&["serve", endpoint])), b"");
+        assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{ended:?}");
+        assert!(ended.stderr.contains("address in use"), "{ended:?}");
+        ended.stderr
+    };
+    let server = place.serve(&["tcp://127.0.0.1:9000", "udp://127.0.0.1:9000"]);
+    for endpoint in ["tcp://127.0.0.1:9000", "udp://0.0.0.0:9000", "tcp://[::]:9000"] {
+        let told = serve(endpoint);
+        assert!(told.contains("another server (") && told.contains(&format!("process {})", server.id())), "{told}");
+    }
+    let (client, socket) = place.network.within(|| {
+        let client = TcpStream::connect("127.0.0.1:9000").unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect("127.0.0.1:9000").unwrap();
+        (client, socket)
+    });
+    let outgoing = client.local_addr().unwrap();
+    for endpoint in [format!("tcp://{outgoing}"), format!("udp://{}", socket.local_addr().unwrap())] {
+        let told = serve(&endpoint);
+        assert!(told.contains("an outgoing connection") && !told.contains("another server"), "{told}");
+    }
+    // Who ends first keeps the port for a minute (RFC 9293, 3.6.1).
+    drop(client);
+    let rests = || {
+        place
+            .network
+            .sh("cat /proc/net/tcp")
+            .lines()
+            .any(|line| line.contains(&format!(":{:04X} ", outgoing.port())) && line.contains(" 06 "))
+    };
+    support::wait_until("the connection has ended on both sides", rests);
+    let told = serve(&format!("tcp://{outgoing}"));
+    assert!(told.contains("TIME_WAIT") && !told.contains("another server"), "{told}");
+    let _bound = place.network.within(|| {
+        let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        bound.bind(&SocketAddr::from(([127, 0, 0, 1], 9009)).into()).unwrap();
+        bound
+    });
+    let told = serve("tcp://127.0.0.1:9009");
+    assert!(told.contains("neither listens nor is connected") && !told.contains("another server"), "{told}");
+    server.stop();
+}
+
+#[test]
+fn a_zone_is_understood_in_every_form_and_by_every_command() {
+    let Some(place) = Place::start() else { return };
+    place.network.sh("ip addr add fe80::7/64 dev lo");
+    let index: u32 = place.network.sh("ip -o link show lo | cut -d: -f1").trim().parse().unwrap();
+    let zones = ["%lo".to_owned(), "%25lo".to_owned(), format!("%{index}"), format!("%25{index}")];
+    for zone in &zones {
+        let endpoint = format!("[fe80::7{zone}]:9000");
+        let server = Server::start_command(&mut place.network.enter(&cooee(&["serve", &endpoint])), 2);
+        assert_eq!(server.urls()[0], format!("tcp://[fe80::7%{index}]:9000"));
+        for zone in &zones {
+            let server = format!("fe80::7{zone}");
+            let ended = run(&mut place.enter(&cooee(&["send", &format!("[{server}]:9000"), "-m", "hi"])), b"");
+            assert_eq!((ended.code, ended.printed()), (Some(0), "hi\n"), "{ended:?}");
+            let url = format!("udp://[{server}]:9000");
+            let ended = run(&mut place.enter(&cooee(&["load", &url, "-n5", "--warmup=0", "--source", &server])), b"");
+            assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
+        }
+        server.stop();
+    }
+}

@@ -228,8 +228,8 @@ fn a_path_that_cannot_be_bound_is_told_in_words_that_fit() {
     }
     let long = folder.path().join("x".repeat(120));
     let ended = serve(&[&url("unixgram", &long)]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("path must be shorter"), "{ended:?}");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("at most 107 bytes"), "{ended:?}");
     let shut = folder.path().join("shut");
     fs::create_dir(&shut).unwrap();
     fs::set_permissions(&shut, fs::Permissions::from_mode(0o500)).unwrap();
@@ -470,11 +470,141 @@ fn the_client_says_that_nobody_lives_there() {
     let folder = folder();
     let (never, dead) = (folder.path().join("never"), folder.path().join("dead"));
     close(UnixListener::bind(&dead).unwrap());
-    for path in [&never, &dead] {
+    for (path, word) in [(&never, "the file does not exist"), (&dead, "refused")] {
         for scheme in ["unix", "unixgram"] {
             let ended = send(&[url(scheme, path).as_str(), "-m", "hello"], b"");
             assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{scheme} {ended:?}");
-            assert!(ended.stderr.contains("refused"), "{scheme} {ended:?}");
+            assert!(ended.stderr.contains(word), "{scheme} {ended:?}");
         }
+    }
+}
+
+/// A command as it is run by an ordinary user, who is neither the server's nor of its group. None where that cannot be tried.
+fn as_stranger(folder: &TempDir, arguments: &[&str]) -> Option<Ran> {
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = cooee(arguments);
+    command.uid(65_534).gid(65_534);
+    match try_run(&mut command) {
+        Ok(ran) => Some(ran),
+        Err(error) => {
+            skip(&format!("the binary cannot be run as another user: {error}"));
+            None
+        }
+    }
+}
+
+#[test]
+fn the_file_has_the_mode_that_was_asked_for_whatever_the_umask_is() {
+    let folder = folder();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    for umask in ["000", "077", "777"] {
+        for scheme in ["unix", "unixgram"] {
+            let path = folder.path().join(format!("{scheme}{umask}"));
+            let mut shell = std::process::Command::new("sh");
+            let cooee = cooee(&["serve", "--file-mode=0620"]);
+            shell.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]).arg(cooee.get_program());
+            shell.args(cooee.get_args()).arg(url(scheme, &path)).env_remove("RUST_LOG");
+            let server = Server::start_command(&mut shell, 1);
+            assert_eq!(mode(&path), 0o620, "{scheme}, umask {umask}");
+            server.stop();
+            assert!(!path.exists());
+        }
+    }
+    // The query outranks the flag, and where nothing is said the umask decides as ever.
+    let [one, other, third] = ["one", "other", "third"].map(|name| folder.path().join(name));
+    let server =
+        Server::start(&["--file-mode=600", &url("unix", &one), &format!("{}?file-mode=0666", url("unix", &other))]);
+    assert_eq!((mode(&one), mode(&other)), (0o600, 0o666));
+    server.stop();
+    let server = Server::start(&[&url("unix", &third)]);
+    let usual = folder.path().join("usual");
+    drop(UnixListener::bind(&usual).unwrap());
+    assert_eq!(mode(&third), mode(&usual));
+    server.stop();
+}
+
+#[test]
+fn the_file_is_given_to_its_owner_and_group_by_name_or_number() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = folder();
+    let path = folder.path().join("s");
+    if std::os::unix::fs::chown(folder.path(), Some(65_534), None).is_err() {
+        return skip("only root gives files away");
+    }
+    for (settings, owner, group) in [
+        ("file-owner=65534&file-group=65533", 65_534, 65_533),
+        ("file-owner=root&file-group=1", 0, 1),
+        ("file-group=65533", 0, 65_533),
+    ] {
+        let server = Server::start(&[&format!("{}?{settings}&file-mode=0660", url("unix", &path))]);
+        let file = fs::metadata(&path).unwrap();
+        assert_eq!((file.uid(), file.gid(), file.mode() & 0o777), (owner, group, 0o660), "{settings}");
+        server.stop();
+    }
+    let Some(ran) = as_stranger(&folder, &["serve", &format!("{}?file-owner=0", url("unix", &path))]) else { return };
+    assert!(ran.code == Some(1) && ran.stderr.contains("cannot be given"), "{ran:?}");
+    assert!(!path.exists(), "a start that fails leaves no file");
+}
+
+#[test]
+fn nobody_connects_before_the_file_has_its_mode() {
+    if !support::can_trace() {
+        return;
+    }
+    let folder = folder();
+    let (path, trace) = (folder.path().join("s"), folder.path().join("trace"));
+    let cooee = cooee(&["serve", &format!("{}?file-mode=0660&file-owner=0", url("unix", &path))]);
+    let calls = "--trace=umask,bind,fchownat,?chown,?chmod,fchmodat,listen";
+    let server = Server::start_command(&mut support::traced(&cooee, &trace, calls), 1);
+    server.stop();
+    let calls: Vec<String> = fs::read_to_string(&trace)
+        .unwrap()
+        .lines()
+        .filter_map(|line| Some(line.split_whitespace().nth(1)?.split_once('(')?.0.to_owned()))
+        .collect();
+    let is = |wanted: &[&str]| {
+        wanted.iter().zip(&calls).all(|(word, call)| call.contains(word)) && calls.len() == wanted.len()
+    };
+    assert!(is(&["umask", "bind", "umask", "chown", "chmod", "listen"]), "{calls:?}");
+    assert!(fs::read_to_string(&trace).unwrap().contains("umask(0777)"));
+}
+
+#[test]
+fn who_may_not_connect_reads_why() {
+    let folder = folder();
+    let (stream, gram) = (folder.path().join("stream"), folder.path().join("gram"));
+    let server = Server::start(&["--file-mode=0600", &url("unix", &stream), &url("unixgram", &gram)]);
+    for url in [url("unix", &stream), url("unixgram", &gram)] {
+        let Some(ran) = as_stranger(&folder, &["send", &url, "-m", "hi"]) else { return };
+        assert_eq!((ran.code, ran.printed()), (Some(1), ""), "{ran:?}");
+        assert!(ran.stderr.contains("permission denied") && ran.stderr.contains("file-mode"), "{ran:?}");
+        let Some(ran) = as_stranger(&folder, &["load", &url, "-n2"]) else { return };
+        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), ran.stderr);
+        assert!(ran.code == Some(1) && said.contains("may not connect") && said.contains("file-mode"), "{ran:?}");
+        let Some(ran) = as_stranger(&folder, &["serve", &url]) else { return };
+        assert!(ran.code == Some(1) && ran.stderr.contains("whether its server lives"), "{ran:?}");
+    }
+    server.stop();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn abstract_names_serve_like_paths_and_have_no_file() {
+    let own = format!("cooee-test-{}", std::process::id());
+    for scheme in ["unix", "unixgram"] {
+        // A name may hold any byte.
+        let name = format!("{scheme}://@{own}%20a%00b");
+        let server = Server::start(&[&name]);
+        assert!(server.stdout().starts_with(&format!("listening {name} ")), "{}", server.stdout());
+        server.wait_log("is open to every user of this machine");
+        let ended = send(&[name.as_str(), "-m", "hello"], b"");
+        assert_eq!((ended.code, ended.printed()), (Some(0), "hello\n"), "{ended:?}");
+        let ended = run(&mut cooee(&["load", "-n20", "--warmup=0", &name]), b"");
+        assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
+        let second = serve(&[&name]);
+        assert!(second.code == Some(1) && second.stderr.contains("address in use"), "{second:?}");
+        let other = send(&[name.replace("%00b", "").as_str(), "-m", "hello"], b"");
+        assert!(other.code == Some(1) && other.stderr.contains("nobody listens"), "another name: {other:?}");
+        server.stop();
     }
 }

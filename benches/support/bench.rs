@@ -6,7 +6,6 @@ use std::time::Duration;
 use cooee::compare;
 use cooee::compare::command::ServerCommand;
 use cooee::compare::comparison::Compared;
-use cooee::compare::listen_address::Family;
 use cooee::compare::pinning::Pinning;
 use cooee::compare::plan::Plan;
 use cooee::compare::round::Round;
@@ -48,7 +47,6 @@ impl Bench {
         let plan = Plan {
             servers: Vec::new(),
             rounds: 1,
-            family: Family::Port,
             options: Options::new(Vec::new()),
             idle_connections: 0,
             silent_connections: 0,

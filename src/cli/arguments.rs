@@ -14,6 +14,7 @@ use crate::cli::units;
 use crate::limits::{DatagramRate, Limits};
 use crate::load::slo::Objective;
 use crate::net::bind::SocketOptions;
+use crate::net::file_access::FileAccess;
 use crate::protocol::ack;
 use crate::protocol::bye::Bye;
 use crate::protocol::framing::Framing;
@@ -53,7 +54,7 @@ pub(crate) struct LogArguments {
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "log_level")]
     quiet: u8,
     /// Log at this level: off, error, warn, info, debug or trace [default: RUST_LOG, or info]
-    #[arg(long, value_name = "LEVEL", global = true)]
+    #[arg(long, value_name = "LEVEL", global = true, value_parser = settings::log_level)]
     log_level: Option<LevelFilter>,
 }
 
@@ -84,10 +85,10 @@ pub(crate) struct ServeArguments {
     pub(crate) endpoints: Vec<String>,
 
     /// What to answer: echo (RFC 862), ack or discard (RFC 863)
-    #[arg(long, default_value = "echo", help_heading = "For each endpoint")]
+    #[arg(long, default_value = "echo", value_parser = settings::mode, help_heading = "For each endpoint")]
     mode: ModeName,
     /// How messages lie in a stream: chunk (what one read brings, at most 1,024 bytes), line or len32
-    #[arg(long, default_value = "chunk", help_heading = "For each endpoint")]
+    #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = "For each endpoint")]
     framing: Framing,
     /// The longest message in line and len32 framing
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = settings::max_frame, help_heading = "For each endpoint")]
@@ -99,7 +100,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "TEXT", default_value = ack::DEFAULT_FORMAT, help_heading = "For each endpoint")]
     ack_format: String,
     /// What a message that is exactly 'bye' does: ignore, close (the conversation) or stop (the server) [default: close in ack mode, else ignore]
-    #[arg(long, help_heading = "For each endpoint")]
+    #[arg(long, value_parser = settings::bye, help_heading = "For each endpoint")]
     bye: Option<Bye>,
     /// Log each message with its peer
     #[arg(long, help_heading = "For each endpoint")]
@@ -117,7 +118,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = units::small_size, help_heading = "For each endpoint")]
     notsent_lowat: u32,
     /// Probe silent TCP connections after this time [default: never]
-    #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "TIME", value_parser = settings::keepalive, help_heading = "For each endpoint")]
     keepalive: Option<Duration>,
     /// Accept a TCP connection when its first bytes have come, or after about this time, and not before (Linux) [default: at once]
     #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = "For each endpoint")]
@@ -125,12 +126,21 @@ pub(crate) struct ServeArguments {
     /// Let several processes serve one port (SO_REUSEPORT)
     #[arg(long, help_heading = "For each endpoint")]
     reuse_port: bool,
+    /// The permissions of a Unix socket's file: who may write to it may connect [default: 0777, less the umask]
+    #[arg(long, value_name = "OCTAL", value_parser = settings::file_mode, help_heading = "For each endpoint")]
+    file_mode: Option<u32>,
+    /// The user who owns a Unix socket's file, by name or number [default: who runs the server]
+    #[arg(long, value_name = "USER", value_parser = settings::user, help_heading = "For each endpoint")]
+    file_owner: Option<u32>,
+    /// The group of a Unix socket's file, by name or number [default: that of the server]
+    #[arg(long, value_name = "GROUP", value_parser = settings::group, help_heading = "For each endpoint")]
+    file_group: Option<u32>,
 
     /// Connections at once [default: what the descriptor limit allows, less 64, and half of the smallest limit of memory holds]
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = units::count::<usize>, help_heading = "Limits")]
     pub(crate) max_connections: Option<usize>,
     /// TCP connections at once from one source: an IPv4 address, or an IPv6 /64; 0 is unlimited
-    #[arg(long, value_name = "N", default_value = "0", help_heading = "Limits")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = units::count::<usize>, help_heading = "Limits")]
     max_connections_per_source: usize,
     /// Close a connection that is silent, or leaves a message unfinished, for so long; 0 is never
     #[arg(long, value_name = "TIME", default_value = "300s", value_parser = units::duration, help_heading = "Limits")]
@@ -153,7 +163,7 @@ pub(crate) struct ServeArguments {
     drain_timeout: Duration,
     /// UDP replies a second to one source address, wherever it is, and at most five times as many to one IPv6 /64; 0 is unlimited
     /// [default: 200, and unlimited on loopback]
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = units::count::<u32>, help_heading = "Limits")]
     udp_rate: Option<u32>,
     /// Stay awake for so long after each event, which takes a core and answers sooner; 0 is off [default: off]
     #[arg(long, value_name = "TIME", value_parser = units::busy_poll, help_heading = "Limits")]
@@ -179,6 +189,8 @@ impl ServeArguments {
                 keepalive: self.keepalive,
                 defer_accept: self.defer_accept,
                 reuse_port: self.reuse_port,
+                only_v6: false,
+                file: FileAccess { mode: self.file_mode, owner: self.file_owner, group: self.file_group },
             },
         }
     }
@@ -226,13 +238,13 @@ pub(crate) struct SendArguments {
     #[arg(long, value_name = "LABEL", default_value = "utf-8")]
     pub(crate) encoding: String,
     /// How messages lie in a stream: chunk (nothing around them), line or len32
-    #[arg(long, default_value = "chunk")]
+    #[arg(long, default_value = "chunk", value_parser = settings::framing)]
     pub(crate) framing: Framing,
     /// The longest line and the longest reply
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = settings::max_frame)]
     pub(crate) max_frame: usize,
     /// What sending exactly 'bye' does: close (it is the last message; so is stop) or ignore
-    #[arg(long, default_value = "close")]
+    #[arg(long, default_value = "close", value_parser = settings::bye)]
     pub(crate) bye: Bye,
     /// How long to wait for replies once the last message has left, and for stdout to take them [default: 5s, for datagrams 1s]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]

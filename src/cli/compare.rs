@@ -16,11 +16,11 @@ use crate::cli::descriptors;
 use crate::cli::endpoint::Transport;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::load_arguments::Target;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
 use crate::cli::report_arguments::{STANDARD, is_standard, to};
 use crate::cli::signals::Inherited;
+use crate::cli::target::Target;
 use crate::compare::command::ServerCommand;
 use crate::compare::comparison::Comparison;
 use crate::compare::listen_address::Family;
@@ -125,7 +125,6 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     Ok(Plan {
         servers,
         rounds: arguments.rounds,
-        family,
         options,
         idle_connections: arguments.idle_connections,
         silent_connections: silent,
@@ -143,7 +142,7 @@ fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Fai
         let _ = writeln!(io::stderr(), "cooee: {name} failed in round {round}: {reason}{wrote}{lines}");
     }
     if let Some(path) = &arguments.json {
-        let json = json::render(comparison).map_err(|error| runtime("cannot make JSON", &error))?;
+        let json = json::render(comparison).map_err(|error| runtime("cannot make JSON", &error.into()))?;
         to(path, |sink| sink.write_all(json.as_bytes()))?;
     }
     if let Some(path) = &arguments.html {
@@ -155,8 +154,8 @@ fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Fai
     to(Path::new(STANDARD), |sink| sink.write_all(table::render(comparison).as_bytes()))
 }
 
-fn runtime(what: &str, error: &dyn std::fmt::Display) -> Failure {
-    Failure::Runtime(format!("{what}: {error}"))
+fn runtime(what: &str, error: &io::Error) -> Failure {
+    Failure::system(what, error)
 }
 
 fn exit_code(comparison: &Comparison, ended_by: Option<i32>) -> ExitCode {

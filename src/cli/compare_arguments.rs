@@ -8,12 +8,14 @@ use clap::Args;
 use crate::cli::endpoint::Transport;
 use crate::cli::load_arguments::LoadArguments;
 use crate::cli::report_arguments::OutputArguments;
+use crate::cli::suggestion::did_you_mean;
 use crate::cli::units;
 use crate::compare::pinning;
 
 const NOTES: &str = "\
 A COMMAND is split as a shell splits it, but no shell runs it. {port} stands where the server is told which port of 127.0.0.1 to
-listen on; with --transport unix or unixgram, {path} stands for the path of its socket. The server has to stay in the foreground.
+listen on; with --transport unix or unixgram, {path} stands for the path of its socket (@{name} for an abstract
+name). The server has to stay in the foreground.
   cooee compare --server 'cooee=cooee serve tcp://127.0.0.1:{port}' \\
                 --server 'socat=socat TCP-LISTEN:{port},fork,reuseaddr PIPE' -c 50
 Every server is stopped again, with all that it has started. Exit code 0: all were measured; 1: one failed, or this program did;
@@ -37,10 +39,10 @@ pub(crate) struct CompareArguments {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration)]
     pub(crate) start_timeout: Duration,
     /// Connections with which the memory of an idle one is measured; 0 does not measure it
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = units::count::<usize>)]
     pub(crate) idle_connections: usize,
     /// Connections that are open and silent while load runs, beside its own
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = units::count::<usize>)]
     pub(crate) silent_connections: usize,
     /// The processors that servers run on: 0, 0,2 or 0-3 [default: one of them, where there are two]
     #[arg(long, value_name = "LIST", value_parser = processors)]
@@ -74,5 +76,7 @@ fn processors(text: &str) -> Result<Processors, String> {
 }
 
 fn transport(text: &str) -> Result<Transport, String> {
-    Transport::named(text).ok_or_else(|| "valid ones are tcp, udp, unix and unixgram".to_owned())
+    const NAMES: [&str; 4] = ["tcp", "udp", "unix", "unixgram"];
+    let meant = || format!("valid ones are tcp, udp, unix and unixgram{}", did_you_mean(text, NAMES));
+    Transport::named(text).ok_or_else(meant)
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::reason;
 use crate::report::visible::visible;
 
 /// What went wrong.
@@ -15,6 +16,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The system could not do it: `what`, and why.
+    pub(crate) fn system(what: &str, error: &io::Error) -> Failure {
+        Failure::Runtime(format!("{what}: {}", reason::of(error)))
+    }
+
     /// What went wrong, in words.
     pub(crate) fn message(&self) -> &str {
         let (Failure::Usage(message) | Failure::Runtime(message)) = self;

@@ -9,9 +9,10 @@ use crate::address::Address;
 use crate::cli::arguments::{Arguments, Command, ServeArguments};
 use crate::cli::endpoint::{Endpoint, Transport};
 use crate::cli::failure::Failure;
-use crate::cli::load_arguments::{LoadArguments, Target};
-use crate::cli::serve;
+use crate::cli::load_arguments::LoadArguments;
+use crate::cli::plan::Plan;
 use crate::cli::settings::Settings;
+use crate::cli::target::Target;
 use crate::limits::Limits;
 use crate::load::options::Options;
 use crate::server::service::Service;
@@ -49,7 +50,7 @@ pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Understoo
             arguments.load.options(&target).map(|options| Understood::Load(Box::new(options)))
         }),
         Command::Send(arguments) => {
-            Endpoint::parse(&arguments.endpoint).map(|_| Understood::Other).map_err(Failure::Usage)
+            Endpoint::parse_server(&arguments.endpoint).map(|_| Understood::Other).map_err(Failure::Usage)
         }
         Command::Report(arguments) => arguments.output.check().map(|()| Understood::Other),
     };
@@ -63,10 +64,10 @@ fn services(arguments: &ServeArguments) -> Result<Understood, Failure> {
     let defaults = arguments.settings();
     let queue_limit = arguments.queue_limit.unwrap_or(Limits::default().queue_limit);
     let limits = Box::new(arguments.limits(arguments.max_connections.unwrap_or(1), queue_limit));
-    let plans = arguments.endpoints.iter().map(|text| serve::plan(text, &defaults));
+    let plans = arguments.endpoints.iter().map(|text| Plan::parse(text, &defaults));
     let services = plans.map(|plan| {
         let plan = plan?;
-        serve::fits(&plan, &limits)?;
+        plan.fits(&limits)?;
         let settings = plan.settings;
         let service = settings.service(String::new()).map_err(Failure::Runtime)?;
         Ok((settings, service))
@@ -75,7 +76,7 @@ fn services(arguments: &ServeArguments) -> Result<Understood, Failure> {
 }
 
 fn load(arguments: &LoadArguments, text: &str) -> Result<Understood, Failure> {
-    let endpoint = Endpoint::parse(text).map_err(Failure::Usage)?;
+    let endpoint = Endpoint::parse_server(text).map_err(Failure::Usage)?;
     let transport = endpoint.transport.unwrap_or(Transport::Tcp);
     let addresses = vec![Address::Ip(([127, 0, 0, 1], 9000).into())];
     let target = Target { text: text.to_owned(), transport, addresses };

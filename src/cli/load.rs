@@ -2,24 +2,26 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use crate::address::without_port;
 use crate::cli::arguments::LoadCommand;
 use crate::cli::descriptors;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::load_arguments::Target;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
 use crate::cli::server_meter::ServerMeter;
 use crate::cli::signals::Inherited;
+use crate::cli::target::Target;
 use crate::load;
 use crate::load::options::{End, Options, Pace};
 use crate::load::outcome::Outcome;
 use crate::load::schedule::Schedule;
 use crate::load::slo::{Next, Objective, Search};
+use crate::net::bind::is_to_many;
 use crate::report::Report;
 use crate::report::conditions::Conditions;
 use crate::report::objective::{Found, Step};
@@ -59,26 +61,32 @@ fn measure(command: &LoadCommand) -> Result<Report, Failure> {
     check_sources(&options)?;
     command.output.check_files()?;
     descriptors::raise_limit();
-    let interrupt = Interrupt::catch(&[], &Inherited::read())
-        .map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
+    let interrupt =
+        Interrupt::catch(&[], &Inherited::read()).map_err(|error| Failure::system("cannot catch signals", &error))?;
     let server = ServerMeter::find(&target.addresses, options.datagrams);
     let mut runs = Runs { target, server, interrupt };
     let report = match command.slo {
         None => runs.report(&options)?,
         Some(objective) => runs.search(&options, objective)?,
     };
-    runs.interrupt.runs_are_over().map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
+    runs.interrupt.runs_are_over().map_err(|error| Failure::system("cannot catch signals", &error))?;
     Ok(report)
 }
 
 /// Whether connections can leave from the addresses that were asked for.
 fn check_sources(options: &Options) -> Result<(), Failure> {
     for source in &options.sources {
-        UdpSocket::bind(SocketAddr::new(*source, 0)).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrNotAvailable => {
-                Failure::Usage(format!("--source {source}: it is not an address of this machine"))
-            }
-            _ => Failure::Runtime(format!("--source {source}: {error}")),
+        let text = without_port(source);
+        if is_to_many(*source) {
+            return Err(Failure::Usage(format!(
+                "--source {text}: it is an address of many hosts, and nobody can connect from it"
+            )));
+        }
+        UdpSocket::bind(source).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrNotAvailable => Failure::Usage(format!(
+                "--source {text}: it is not an address of this machine ('ip address' shows them)"
+            )),
+            _ => Failure::system(&format!("--source {text}"), &error),
         })?;
     }
     Ok(())
@@ -112,7 +120,7 @@ struct Runs {
 
 impl Runs {
     fn outcome(&mut self, options: &Options) -> Result<Outcome, Failure> {
-        let failed = |error: io::Error| Failure::Runtime(format!("the event loop failed: {error}"));
+        let failed = |error: io::Error| Failure::system("cannot run load", &error);
         let progress = Progress::start();
         self.server.start();
         let interrupt = self.interrupt.stream().map_err(failed)?;

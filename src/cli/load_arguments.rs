@@ -1,14 +1,15 @@
 //! The flags of load, which `load` and `compare` share, and what they mean together.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::address::Address;
-use crate::cli::endpoint::{Endpoint, Place, Transport};
 use crate::cli::failure::Failure;
+use crate::cli::settings;
+use crate::cli::target::Target;
 use crate::cli::units;
+use crate::cli::zone;
 use crate::load::options::{Body, End, Expect, Options, Pace};
 use crate::load::schedule::Schedule;
 use crate::protocol::ack::{self, Ack};
@@ -27,7 +28,7 @@ pub(crate) struct LoadArguments {
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration, help_heading = "Load")]
     pub(crate) duration: Duration,
     /// How many messages to measure, instead of a time
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "duration", help_heading = "Load")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::messages, conflicts_with = "duration", help_heading = "Load")]
     pub(crate) messages: Option<u64>,
     /// How long to run before anything is counted
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration, help_heading = "Load")]
@@ -48,8 +49,8 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "N/s", value_parser = units::rate, help_heading = "Load")]
     pub(crate) connect_rate: Option<f64>,
     /// Connect from these local addresses in turn: one has about 28,000 ports
-    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', help_heading = "Load")]
-    pub(crate) source: Vec<IpAddr>,
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', value_parser = zone::ip, help_heading = "Load")]
+    pub(crate) source: Vec<SocketAddr>,
     /// How long a reply may take, and how long to wait at the end [default: 1s for datagrams, which are lost then; else 10s]
     #[arg(long, value_name = "TIME", value_parser = units::positive_duration, help_heading = "Load")]
     pub(crate) timeout: Option<Duration>,
@@ -80,7 +81,7 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "LABEL", default_value = "utf-8", help_heading = "Messages")]
     pub(crate) encoding: String,
     /// How messages lie in a stream: chunk (nothing around them), line or len32
-    #[arg(long, default_value = "chunk", help_heading = "Messages")]
+    #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = "Messages")]
     pub(crate) framing: Framing,
 }
 
@@ -90,44 +91,6 @@ pub(crate) enum ExpectName {
     Echo,
     Ack,
     Any,
-}
-
-/// A server to put load on.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    /// Its endpoint as it was given.
-    pub(crate) text: String,
-    pub(crate) transport: Transport,
-    pub(crate) addresses: Vec<Address>,
-}
-
-impl Target {
-    /// Parses an endpoint and looks its host up.
-    pub(crate) fn find(text: &str) -> Result<Target, Failure> {
-        let wrong = |reason: String| Failure::Usage(format!("endpoint '{}': {reason}", text.escape_debug()));
-        let endpoint = Endpoint::parse(text).map_err(wrong)?;
-        if let Some((key, _)) = endpoint.settings.first() {
-            return Err(wrong(format!("the setting '{}' is the server's: here, use flags", key.escape_debug())));
-        }
-        let transport = endpoint.transport.unwrap_or(Transport::Tcp);
-        let addresses = match endpoint.place {
-            Place::Path(path) => vec![Address::Unix(path)],
-            Place::Host(_, 0) => {
-                return Err(wrong("port 0 is no server's: it is what a server takes a free port with".to_owned()));
-            }
-            Place::Host(host, port) => {
-                let found = Endpoint::resolve(&host, port)
-                    .map_err(|reason| Failure::Runtime(format!("{}: {reason}", text.escape_debug())))?;
-                found.into_iter().map(Address::Ip).collect()
-            }
-        };
-        Ok(Target { text: text.to_owned(), transport, addresses })
-    }
-
-    /// Whether messages are datagrams.
-    pub(crate) fn is_datagram(&self) -> bool {
-        matches!(self.transport, Transport::Udp | Transport::UnixDatagram)
-    }
 }
 
 impl LoadArguments {

@@ -43,7 +43,8 @@ pub(crate) fn start(arguments: &LogArguments) -> Result<(), Failure> {
         }
     }));
     let logger = StderrLogger { inner, lost: AtomicU64::new(0) };
-    log::set_boxed_logger(Box::new(logger)).map_err(|error| Failure::Runtime(format!("cannot log: {error}")))
+    log::set_boxed_logger(Box::new(logger))
+        .map_err(|_| Failure::Runtime("cannot log: another logger is set already".to_owned()))
 }
 
 impl StderrLogger {

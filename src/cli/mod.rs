@@ -10,6 +10,7 @@ pub mod endpoint;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod host;
 mod interrupt;
 mod load;
 mod load_arguments;
@@ -17,6 +18,9 @@ mod logger;
 #[cfg(target_os = "linux")]
 mod memory_group;
 mod memory_limit;
+mod opening;
+mod overlap;
+mod plan;
 mod progress;
 mod report;
 mod report_arguments;
@@ -25,7 +29,10 @@ mod serve;
 mod server_meter;
 pub mod settings;
 mod signals;
+mod suggestion;
+mod target;
 mod units;
+mod zone;
 
 use std::env;
 use std::process::ExitCode;
@@ -45,7 +52,7 @@ fn without_power(error: clap::Error) -> clap::Error {
 /// Parses the arguments, does what they say, and tells how it went.
 pub fn run() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| without_power(error).exit());
-    let prepared = signals::prepare().map_err(|error| Failure::Runtime(format!("cannot set signals: {error}")));
+    let prepared = signals::prepare().map_err(|error| Failure::system("cannot set signals", &error));
     let result = prepared.and_then(|()| logger::start(&arguments.log)).and_then(|()| match &arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Send(arguments) => send::run(arguments),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::cli::failure::Failure;
 use crate::cli::report_arguments::{ReportArguments, STANDARD};
+use crate::reason;
 use crate::report::visible::visible;
 use crate::report::{Report, json, merge};
 
@@ -35,7 +36,7 @@ fn read(file: &Path) -> Result<(String, Report), Failure> {
     let read = if file == Path::new(STANDARD) {
         json::read(io::stdin().lock())
     } else {
-        File::open(file).map_err(|error| format!("cannot be opened: {error}")).and_then(json::read)
+        File::open(file).map_err(|error| format!("cannot be opened: {}", reason::of(&error))).and_then(json::read)
     };
     match read {
         Ok(report) => Ok((name, report)),

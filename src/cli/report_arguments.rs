@@ -124,7 +124,7 @@ pub(crate) fn to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<(
         let mut sink = BufWriter::new(io::stdout().lock());
         return match write(&mut sink).and_then(|()| sink.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map_err(|error| Failure::Runtime(format!("cannot write standard output: {error}"))),
+            result => result.map_err(|error| Failure::system("cannot write standard output", &error)),
         };
     }
     let written = File::create(path).and_then(|file| {
@@ -136,5 +136,10 @@ pub(crate) fn to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<(
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::Runtime(format!("cannot write {}: {error}", visible(&path.to_string_lossy())))
+    let path = path.to_string_lossy();
+    let path = visible(&path);
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::Runtime(format!("cannot write {path}: its folder does not exist")),
+        _ => Failure::system(&format!("cannot write {path}"), error),
+    }
 }

@@ -4,11 +4,10 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::address::Address;
 use crate::candidates::Candidates;
 use crate::cli::arguments::SendArguments;
-use crate::cli::endpoint::{Endpoint, Place, Transport};
 use crate::cli::failure::Failure;
+use crate::cli::target::Target;
 use crate::client::outcome::Outcome;
 use crate::client::{Client, Options, Session};
 use crate::limits::Limits;
@@ -26,13 +25,8 @@ const DATAGRAM_WAIT: Duration = Duration::from_secs(1);
 /// Sends until the input, the server or `bye` ends it.
 pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     let text = arguments.endpoint.escape_debug();
-    let wrong = |reason: String| Failure::Usage(format!("endpoint '{text}': {reason}"));
     let failed = |reason: &dyn std::fmt::Display| Failure::Runtime(format!("{text}: {reason}"));
 
-    let endpoint = Endpoint::parse(&arguments.endpoint).map_err(wrong)?;
-    if let Some((key, _)) = endpoint.settings.first() {
-        return Err(wrong(format!("the setting '{}' is the server's: here, use flags", key.escape_debug())));
-    }
     let charset = Charset::for_label(&arguments.encoding)
         .map_err(|reason| Failure::Usage(format!("--encoding {}: {reason}", arguments.encoding.escape_debug())))?;
     for message in &arguments.messages {
@@ -50,19 +44,12 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
         ));
     }
 
-    let transport = endpoint.transport.unwrap_or(Transport::Tcp);
-    let is_datagram = matches!(transport, Transport::Udp | Transport::UnixDatagram);
-    let addresses: Vec<Address> = match &endpoint.place {
-        Place::Path(path) => vec![Address::Unix(path.clone())],
-        Place::Host(host, port) => {
-            let found = Endpoint::resolve(host, *port).map_err(|reason| failed(&reason))?;
-            found.into_iter().map(Address::Ip).collect()
-        }
-    };
+    let target = Target::find(&arguments.endpoint)?;
+    let is_datagram = target.is_datagram();
     let wait = arguments.wait.unwrap_or(if is_datagram { DATAGRAM_WAIT } else { WAIT });
     let reads_input = arguments.messages.is_empty();
     let options = Options {
-        candidates: Candidates::new(addresses),
+        candidates: Candidates::new(target.addresses),
         datagrams: is_datagram,
         connect_timeout: arguments.connect_timeout,
         messages: Some(arguments.messages.clone()).filter(|_| !reads_input),
@@ -80,7 +67,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
         half_closed_timeout: wait,
         ..Limits::default()
     };
-    let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));
+    let cannot_start = |error: io::Error| Failure::system("cannot start the event loop", &error);
     let mut reactor = Reactor::new(limits).map_err(cannot_start)?;
     let mut client = Client::new(options);
     let output = reactor.attach(Socket::Output(StandardOutput::open()), Session::Output).map_err(cannot_start)?;
@@ -90,7 +77,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     };
     client.attach(input, output);
     client.begin(reactor.orders());
-    reactor.run(&mut client).map_err(|error| Failure::Runtime(format!("the event loop failed: {error}")))?;
+    reactor.run(&mut client).map_err(|error| Failure::system("the event loop cannot go on", &error))?;
     if client.dropped() > 0 {
         log::warn!("{} replies were dropped: standard output did not take them in time", client.dropped());
     }

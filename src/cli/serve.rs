@@ -1,66 +1,39 @@
 //! `cooee serve`: checks everything, binds everything, then turns the reactor until it has drained.
 
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::cli::arguments::ServeArguments;
 use crate::cli::descriptors;
-use crate::cli::endpoint::{Endpoint, Place, Transport, url_of_path};
+use crate::cli::endpoint::Place;
 use crate::cli::failure::Failure;
 use crate::cli::memory_limit::{self, MemoryLimit};
-use crate::cli::settings::Settings;
+use crate::cli::opening::{Bound, Exposure, Opening, open};
+use crate::cli::overlap;
+use crate::cli::plan::Plan;
 use crate::cli::signals::{self, Inherited, Signals};
-use crate::limits::Limits;
-use crate::net::bind;
-use crate::net::datagram_socket::DatagramEndpoint;
-use crate::net::listener::ListeningSocket;
-use crate::net::room::Room;
 use crate::net::standard_stream::StandardOutput;
 use crate::net::stream::Socket;
 use crate::net::unix_socket::refuses_descriptors;
-use crate::protocol::framing::Framing;
 use crate::reactor::Reactor;
+use crate::reason;
 use crate::server::service::Service;
 use crate::server::{OnSignal, Server, Session};
-
-/// How often a free port is sought that is free for TCP and UDP alike, and on every address of a host.
-const PORT_TRIES: usize = 32;
-
-/// One endpoint as it was asked for: checked, but nothing is bound yet.
-pub(super) struct Plan {
-    text: String,
-    transports: Vec<Transport>,
-    place: Place,
-    /// The addresses of its host, once they are looked up.
-    addresses: Vec<SocketAddr>,
-    pub(super) settings: Settings,
-}
-
-/// A bound socket.
-enum Bound {
-    Listener(ListeningSocket),
-    Datagram(DatagramEndpoint),
-}
-
-/// A bound socket, with what it serves.
-struct Opening {
-    bound: Bound,
-    service: Service,
-    exposed: Option<SocketAddr>,
-}
 
 /// Serves until a signal, or a message that stops the server.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let defaults = arguments.settings();
     let mut plans: Vec<Plan> =
-        arguments.endpoints.iter().map(|text| plan(text, &defaults)).collect::<Result<_, Failure>>()?;
-    for plan in &mut plans {
-        look_up(plan)?;
+        arguments.endpoints.iter().map(|text| Plan::parse(text, &defaults)).collect::<Result<_, Failure>>()?;
+    if !defaults.socket.file.is_default() && !plans.iter().any(Plan::has_file) {
+        return Err(Failure::Usage(
+            "--file-mode, --file-owner and --file-group are for the file of a Unix socket, and no endpoint has one: unix:///PATH".to_owned(),
+        ));
     }
+    plans.iter_mut().try_for_each(Plan::look_up)?;
+    overlap::resolve(&mut plans)?;
     let listening = plans.iter().map(|plan| plan.transports.len() * plan.addresses.len().max(1)).sum();
     let possible = descriptors::connection_limit(arguments.max_connections, listening)?;
     let memory = MemoryLimit::smallest();
@@ -68,9 +41,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let queue_limit = memory_limit::queue_limit(memory.as_ref(), arguments.queue_limit);
 
     let limits = arguments.limits(max_connections, queue_limit);
-    plans.iter().try_for_each(|plan| fits(plan, &limits))?;
+    plans.iter().try_for_each(|plan| plan.fits(&limits))?;
 
-    let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));
+    let cannot_start = |error: io::Error| Failure::system("cannot start the event loop", &error);
     // Caught before anything is bound: what ends this program from now on removes the files of its sockets.
     signals::never_stop_at_output().map_err(cannot_start)?;
     let signals = Signals::catch(signals::ending(), &Inherited::read()).map_err(cannot_start)?;
@@ -78,7 +51,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     for plan in &plans {
         openings.append(&mut open(plan)?);
     }
-    if plans.iter().any(|plan| matches!(plan.place, Place::Path(_))) && !refuses_descriptors() {
+    if plans.iter().any(|plan| matches!(plan.place, Place::Unix(_))) && !refuses_descriptors() {
         warn_of_descriptors();
     }
 
@@ -101,7 +74,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     watch(signals, &mut server, &mut reactor).map_err(cannot_start)?;
     announce(&announcements);
 
-    reactor.run(&mut server).map_err(|error| Failure::Runtime(format!("the event loop failed: {error}")))?;
+    reactor.run(&mut server).map_err(|error| Failure::system("the event loop cannot go on", &error))?;
     log::info!("{}", reactor.metrics());
     Ok(match server.killed_by() {
         Some(signal) => ExitCode::from(128 + signal as u8),
@@ -109,140 +82,15 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Checks one endpoint with its settings.
-pub(super) fn plan(text: &str, defaults: &Settings) -> Result<Plan, Failure> {
-    let wrong = |reason: String| Failure::Usage(format!("endpoint '{}': {reason}", text.escape_debug()));
-    let endpoint = Endpoint::parse(text).map_err(wrong)?;
-    let mut settings = defaults.clone();
-    for (key, value) in &endpoint.settings {
-        settings.set(key, value).map_err(wrong)?;
-    }
-    // The name is not known before the port is, but whatever else could be wrong is found now.
-    settings.service(String::new()).map_err(wrong)?;
-    let transports = endpoint.transport.map_or_else(|| vec![Transport::Tcp, Transport::Udp], |one| vec![one]);
-    Ok(Plan { text: text.to_owned(), transports, place: endpoint.place, addresses: Vec::new(), settings })
-}
-
-/// What an incomplete message takes beside its own bytes: the length before it, and what holds it, in bytes.
-const AROUND_A_MESSAGE: usize = 1024;
-
-/// Checks that the longest message of an endpoint can be received at all, be its sender the only client.
-pub(super) fn fits(plan: &Plan, limits: &Limits) -> Result<(), Failure> {
-    let frames = plan.transports.iter().any(|transport| matches!(transport, Transport::Tcp | Transport::Unix));
-    if !frames || plan.settings.framing == Framing::Chunk {
-        return Ok(());
-    }
-    let (longest, queue) = (plan.settings.max_frame, limits.queue_limit);
-    let room = Room::for_one_message(queue);
-    if longest.saturating_add(AROUND_A_MESSAGE) <= room {
-        return Ok(());
-    }
-    let needed = longest.saturating_add(AROUND_A_MESSAGE).saturating_mul(4);
-    Err(Failure::Usage(format!(
-        "endpoint '{}': --max-frame {longest} does not fit: unfinished messages may hold a quarter of the queue limit of {queue} bytes, which is \
-         {room}, and {AROUND_A_MESSAGE} of that stand around each; set --queue-limit to at least {needed}, or --max-frame to at most {}",
-        plan.text.escape_debug(),
-        room.saturating_sub(AROUND_A_MESSAGE),
-    )))
-}
-
-/// Looks the host of an endpoint up, which may take its time: so it is done before the loop, and never in it.
-fn look_up(plan: &mut Plan) -> Result<(), Failure> {
-    if let Place::Host(host, port) = &plan.place {
-        plan.addresses = Endpoint::resolve(host, *port).map_err(|reason| failed(plan, &reason))?;
-    }
-    Ok(())
-}
-
-/// Binds every address of an endpoint.
-fn open(plan: &Plan) -> Result<Vec<Opening>, Failure> {
-    match &plan.place {
-        Place::Path(path) => Ok(vec![open_path(plan, path)?]),
-        Place::Host(_, port) => {
-            let addresses = &plan.addresses;
-            let several = plan.transports.len() * addresses.len() > 1;
-            for _ in 0..PORT_TRIES {
-                match open_addresses(plan, addresses) {
-                    // A free port for the first socket was taken for another one.
-                    Err((error, _)) if *port == 0 && several && error.kind() == io::ErrorKind::AddrInUse => {}
-                    Err((error, address)) => return Err(failed(plan, &explain(plan, &error, &address))),
-                    Ok(openings) => return Ok(openings),
-                }
-            }
-            Err(failed(plan, "no port is free for all of its sockets"))
-        }
-    }
-}
-
-fn failed(plan: &Plan, reason: &str) -> Failure {
-    Failure::Runtime(format!("cannot listen on '{}': {reason}", plan.text.escape_debug()))
-}
-
-fn explain(plan: &Plan, error: &io::Error, place: &str) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("{place} is the address of another server: address in use (stop it, or choose another)")
-        }
-        io::ErrorKind::AddrNotAvailable => format!("{place} is not an address of this machine"),
-        io::ErrorKind::PermissionDenied => {
-            let need = match plan.place {
-                Place::Host(..) => "ports below 1024 need a privilege",
-                Place::Path(_) => "its folder must be one that you can write to",
-            };
-            format!("{place}: permission denied ({need})")
-        }
-        io::ErrorKind::NotFound if matches!(plan.place, Place::Path(_)) => {
-            format!("the folder of {place} does not exist")
-        }
-        // The place is left out where the message names it already.
-        _ if place == plan.text => error.to_string(),
-        _ => format!("{place}: {error}"),
-    }
-}
-
-fn open_addresses(plan: &Plan, addresses: &[SocketAddr]) -> Result<Vec<Opening>, (io::Error, String)> {
-    let mut openings = Vec::new();
-    let mut port = None;
-    for transport in &plan.transports {
-        for mut address in addresses.iter().copied() {
-            // Port 0 took a free one for the first socket; the others get the same.
-            address.set_port(port.unwrap_or(address.port()));
-            let tell = |error| (error, format!("{transport}://{address}"));
-            let (bound, address) = match transport {
-                Transport::Udp => {
-                    let (socket, address) = bind::bind_udp(address, &plan.settings.socket).map_err(tell)?;
-                    (Bound::Datagram(socket), address)
-                }
-                _ => {
-                    let (listener, address) = bind::listen_tcp(address, &plan.settings.socket).map_err(tell)?;
-                    (Bound::Listener(listener), address)
-                }
-            };
-            port = Some(address.port());
-            let service = plan.settings.service(format!("{transport}://{address}"));
-            let service = service.map_err(|reason| (io::Error::other(reason), String::new()))?;
-            let exposed = Some(address).filter(|address| !address.ip().to_canonical().is_loopback());
-            openings.push(Opening { bound, service, exposed });
-        }
-    }
-    Ok(openings)
-}
-
-fn open_path(plan: &Plan, path: &Path) -> Result<Opening, Failure> {
-    let tell = |error: io::Error| failed(plan, &explain(plan, &error, &format!("{path:?}")));
-    let is_datagram = plan.transports == [Transport::UnixDatagram];
-    let bound = if is_datagram {
-        Bound::Datagram(bind::bind_unix_datagram(path, &plan.settings.socket).map_err(tell)?)
-    } else {
-        Bound::Listener(bind::listen_unix(path, &plan.settings.socket).map_err(tell)?)
-    };
-    let scheme = if is_datagram { Transport::UnixDatagram } else { Transport::Unix };
-    let service = plan.settings.service(url_of_path(scheme, path)).map_err(|reason| failed(plan, &reason))?;
-    Ok(Opening { bound, service, exposed: None })
-}
-
 /// Says what everybody who reaches a socket outside loopback can do with it.
-fn warn_of_exposure(service: &Service, address: SocketAddr) {
+fn warn_of_exposure(service: &Service, exposure: Exposure) {
+    let Exposure::Network(address) = exposure else {
+        return log::warn!(
+            "{} is open to every user of this machine, containers that share its network included: an abstract name has no permissions, \
+             and there is no authentication (a path has them: file-mode)",
+            service.name
+        );
+    };
     let who = if address.ip().is_unspecified() { "every network of this machine" } else { "its network" };
     let what = if service.name.starts_with("udp") {
         "anybody there can have datagrams sent to an address that they forge, at the rate of --udp-rate"
@@ -268,7 +116,7 @@ fn announce(lines: &[String]) {
         result => result,
     };
     if let Err(error) = lines.iter().try_for_each(|line| print(line).map(drop)) {
-        log::warn!("cannot print the endpoints: {error}");
+        log::warn!("cannot print the endpoints: {}", reason::of(&error));
     }
 }
 

@@ -1,8 +1,10 @@
 //! The settings of one endpoint: the flags give the default for all, its query overrides them.
 
-use std::str::FromStr;
 use std::time::Duration;
 
+use nix::unistd::{Group, User};
+
+use crate::cli::suggestion::{did_you_mean, word};
 use crate::cli::units;
 use crate::net::bind::SocketOptions;
 use crate::protocol::ack::{self, Ack};
@@ -49,7 +51,7 @@ impl Default for Settings {
 }
 
 /// Every key of a query, in the order in which an error lists them. Each is a flag too.
-pub const KEYS: [&str; 14] = [
+pub const KEYS: [&str; 17] = [
     "mode",
     "framing",
     "max-frame",
@@ -64,6 +66,9 @@ pub const KEYS: [&str; 14] = [
     "keepalive",
     "defer-accept",
     "reuse-port",
+    "file-mode",
+    "file-owner",
+    "file-group",
 ];
 
 impl Settings {
@@ -71,21 +76,31 @@ impl Settings {
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let wrong = |reason: String| format!("{key}={}: {reason}", value.escape_debug());
         match key {
-            "mode" => self.mode = value.parse().map_err(wrong)?,
-            "framing" => self.framing = value.parse().map_err(wrong)?,
+            "mode" => self.mode = mode(value).map_err(wrong)?,
+            "framing" => self.framing = framing(value).map_err(wrong)?,
             "max-frame" => self.max_frame = max_frame(value).map_err(wrong)?,
             "encoding" => self.encoding = value.to_owned(),
             "ack-format" => self.ack_format = value.to_owned(),
-            "bye" => self.bye = Some(Bye::from_str(value).map_err(wrong)?),
+            "bye" => self.bye = Some(bye(value).map_err(wrong)?),
             "log-messages" => self.log_messages = boolean(value).map_err(wrong)?,
             "backlog" => self.socket.backlog = backlog(value).map_err(wrong)?,
             "rcvbuf" => self.socket.receive_buffer = Some(units::buffer_size(value).map_err(wrong)?),
             "sndbuf" => self.socket.send_buffer = Some(units::buffer_size(value).map_err(wrong)?),
             "notsent-lowat" => self.socket.notsent_lowat = units::small_size(value).map_err(wrong)?,
-            "keepalive" => self.socket.keepalive = Some(seconds(value).map_err(wrong)?),
+            "keepalive" => self.socket.keepalive = Some(keepalive(value).map_err(wrong)?),
             "defer-accept" => self.socket.defer_accept = Some(seconds(value).map_err(wrong)?),
             "reuse-port" => self.socket.reuse_port = boolean(value).map_err(wrong)?,
-            _ => return Err(format!("unknown setting '{}': valid ones are {}", key.escape_debug(), KEYS.join(", "))),
+            "file-mode" => self.socket.file.mode = Some(file_mode(value).map_err(wrong)?),
+            "file-owner" => self.socket.file.owner = Some(user(value).map_err(wrong)?),
+            "file-group" => self.socket.file.group = Some(group(value).map_err(wrong)?),
+            _ => {
+                return Err(format!(
+                    "unknown setting '{}': valid ones are {}{}",
+                    key.escape_debug(),
+                    KEYS.join(", "),
+                    did_you_mean(key, KEYS)
+                ));
+            }
         }
         Ok(())
     }
@@ -107,6 +122,28 @@ impl Settings {
         let rules = Rules { framing: self.framing, max_frame: self.max_frame, charset };
         Ok(Service { name, mode, rules, bye, log_messages: self.log_messages })
     }
+}
+
+/// The name of a mode.
+pub(crate) fn mode(text: &str) -> Result<ModeName, String> {
+    word(text, &["echo", "ack", "discard"])
+}
+
+/// The name of a framing.
+pub(crate) fn framing(text: &str) -> Result<Framing, String> {
+    word(text, &["chunk", "line", "len32"])
+}
+
+/// What `bye` does.
+pub(crate) fn bye(text: &str) -> Result<Bye, String> {
+    word(text, &["ignore", "close", "stop"])
+}
+
+/// A level of the log.
+pub(crate) fn log_level(text: &str) -> Result<log::LevelFilter, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    text.parse()
+        .map_err(|_| format!("valid levels are off, error, warn, info, debug and trace{}", did_you_mean(text, LEVELS)))
 }
 
 /// The longest message. A length of 32 bits must be able to say it, with an acknowledgement's words around it.
@@ -132,6 +169,40 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
         time if time < Duration::from_secs(1) => Err("it must be at least 1s".to_owned()),
         time => Ok(time),
     }
+}
+
+/// The silence before the kernel probes a connection (TCP_KEEPIDLE, `tcp(7)`): it counts in seconds, in 15 bits.
+pub(crate) fn keepalive(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(32_767);
+    match seconds(text)? {
+        time if time > LONGEST => {
+            Err("it can be at most 32767s, which is 9h 6m: the system counts no further".to_owned())
+        }
+        time => Ok(time),
+    }
+}
+
+/// The permissions of a file, in octal digits as `chmod` takes them.
+pub(crate) fn file_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777 && !text.starts_with('+'));
+    mode.ok_or_else(|| "it is three octal digits, as chmod takes them: 0660, 600".to_owned())
+}
+
+/// A user, by name or number.
+pub(crate) fn user(text: &str) -> Result<u32, String> {
+    let known = || User::from_name(text).ok().flatten().map(|user| user.uid.as_raw());
+    number(text).or_else(known).ok_or_else(|| "this system has no such user: a name, or a number".to_owned())
+}
+
+/// A group, by name or number.
+pub(crate) fn group(text: &str) -> Result<u32, String> {
+    let known = || Group::from_name(text).ok().flatten().map(|group| group.gid.as_raw());
+    number(text).or_else(known).ok_or_else(|| "this system has no such group: a name, or a number".to_owned())
+}
+
+/// The number of a user or group; the highest one means "leave it" to chown(2).
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| *number != u32::MAX && !text.starts_with('+'))
 }
 
 fn boolean(text: &str) -> Result<bool, String> {
@@ -173,6 +244,16 @@ mod tests {
             ("encoding", "utf-16", "not encoded"),
             ("max-frame", "0", "at least 1"),
             ("keepalive", "1ms", "at least 1s"),
+            ("keepalive", "10h", "at most 32767s"),
+            ("file-mode", "rw", "0660"),
+            ("file-mode", "1777", "0660"),
+            ("file-owner", "no-such-user", "no such user"),
+            ("file-group", "4294967295", "no such group"),
+            ("mdoe", "ack", "did you mean 'mode'?"),
+            ("max_frame", "1k", "did you mean 'max-frame'?"),
+            ("mode", "ehco", "did you mean 'echo'?"),
+            ("framing", "lines", "did you mean 'line'?"),
+            ("bye", "stpo", "did you mean 'stop'?"),
             ("defer-accept", "0", "at least 1s"),
             ("backlog", "0", "at least 1"),
             ("reuse-port", "perhaps", "true and false"),

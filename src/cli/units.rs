@@ -59,6 +59,19 @@ pub(crate) fn busy_poll(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A number of things, or none.
+pub(crate) fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "it must be a whole number that is not too large, such as 100".to_owned())
+}
+
+/// A number of messages, at least one.
+pub(crate) fn messages(text: &str) -> Result<u64, String> {
+    match count(text)? {
+        0 => Err("it must be at least 1".to_owned()),
+        messages => Ok(messages),
+    }
+}
+
 /// A number of things, at least one.
 pub(crate) fn positive_count(text: &str) -> Result<usize, String> {
     match text.parse() {

@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn dialer(paths: &[&str], datagrams: bool, timeout: u64) -> (Dialer, Orders) {
-        let candidates = Candidates::new(paths.iter().map(|path| Address::Unix(path.into())).collect());
+        let candidates = Candidates::new(paths.iter().map(|path| Address::Unix((*path).into())).collect());
         (Dialer::new(candidates, datagrams, Duration::from_millis(timeout)), Orders::default())
     }
 

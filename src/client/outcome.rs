@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use crate::close_reason::CloseReason;
 use crate::protocol::charset::Charset;
+use crate::reason;
 
 /// How a client's run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,10 @@ struct Cause(CloseReason);
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            CloseReason::Failed(kind) => kind.fmt(f),
+            CloseReason::Failed(kind) => f.write_str(reason::of_kind(kind)),
+            CloseReason::System(errno) => {
+                f.write_str(&reason::of(&std::io::Error::from_raw_os_error(i32::from(errno))))
+            }
             reason => reason.fmt(f),
         }
     }
@@ -54,6 +58,16 @@ impl fmt::Display for Outcome {
             Outcome::Closed(CloseReason::Failed(ErrorKind::OutOfMemory)) => {
                 f.write_str("the system has no memory for a socket")
             }
+            Outcome::Closed(CloseReason::Failed(ErrorKind::NotFound)) => {
+                f.write_str("no such socket: the file does not exist (is the server running, and is this its path?)")
+            }
+            Outcome::Closed(CloseReason::Failed(ErrorKind::AddrNotAvailable)) => {
+                f.write_str("no local port is left towards this server (net.ipv4.ip_local_port_range)")
+            }
+            Outcome::Closed(CloseReason::Failed(ErrorKind::PermissionDenied)) => f.write_str(
+                "permission denied: a Unix socket is for users who may write to its file and enter its folders (the server's file-mode, \
+                 file-owner and file-group say who); a packet filter can refuse too",
+            ),
             Outcome::Closed(CloseReason::Reset) => f.write_str("reset: the server dropped the connection"),
             Outcome::Closed(CloseReason::HalfClosedTimeout) => {
                 f.write_str("timed out: the server does not read what it was sent (--wait)")

@@ -16,12 +16,14 @@ pub struct ServerCommand {
     pub name: String,
     /// The command as it was given.
     pub text: String,
+    /// What names the place where it listens.
+    pub family: Family,
     words: Vec<String>,
 }
 
 impl ServerCommand {
     /// Parses `NAME=COMMAND`, or `COMMAND` alone, which is called after its program. The command is split as a shell would split it,
-    /// but no shell runs it: nothing is expanded. It holds `{port}` (or, for a Unix socket, `{path}`) where the server is told
+    /// but no shell runs it: nothing is expanded. It holds `{port}` (or, for a Unix socket, `{path}` or `{name}`) where the server is told
     /// where to listen. The error says what is wrong.
     pub fn parse(text: &str, family: Family) -> Result<ServerCommand, String> {
         let (name, command) = match text.split_once('=') {
@@ -30,9 +32,12 @@ impl ServerCommand {
         };
         let words = shlex::split(command).ok_or("a quote is not closed, or a backslash ends it")?;
         let program = words.first().filter(|program| !program.is_empty()).ok_or("there is no command: NAME=COMMAND")?;
-        let place = family.placeholder();
-        if !words.iter().any(|word| word.contains(place)) {
-            return Err(format!("{place} is missing: it stands where the server is told where to listen"));
+        let has = |family: Family| words.iter().any(|word| word.contains(family.placeholder()));
+        let family = if family == Family::Path && !has(family) && has(Family::Name) { Family::Name } else { family };
+        if !has(family) {
+            let or = if family == Family::Path { ", or {name} for an abstract name" } else { "" };
+            let place = family.placeholder();
+            return Err(format!("{place} is missing: it stands where the server is told where to listen{or}"));
         }
         let name = match name {
             Some(name) => name.to_owned(),
@@ -41,7 +46,7 @@ impl ServerCommand {
                 shortened(file.as_deref().unwrap_or(program), NAME_MAX)
             }
         };
-        Ok(ServerCommand { name, text: command.to_owned(), words })
+        Ok(ServerCommand { name, text: command.to_owned(), family, words })
     }
 
     /// The words of the command for a server that is to listen at `address`.

@@ -9,6 +9,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::address::Address;
+use crate::reason::said;
+use crate::unix_name::UnixName;
 
 /// Ports that need no privilege and that few services have.
 const PORTS: Range<u16> = 10_000..32_768;
@@ -23,6 +25,8 @@ pub enum Family {
     Port,
     /// The path of a Unix socket.
     Path,
+    /// The abstract name of a Unix socket.
+    Name,
 }
 
 impl Family {
@@ -31,6 +35,7 @@ impl Family {
         match self {
             Family::Port => "{port}",
             Family::Path => "{path}",
+            Family::Name => "{name}",
         }
     }
 }
@@ -54,8 +59,21 @@ impl ListenAddress {
             Family::Port => free_port().map(ListenAddress::at_port),
             Family::Path => {
                 let path = folder.join(format!("{number}.sock"));
-                let text = path.to_str().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
-                Ok(ListenAddress { address: Address::Unix(path), family, text })
+                if path.as_os_str().len() > UnixName::MAX {
+                    let words =
+                        "the path of the temporary folder is too long for a Unix socket: set TMPDIR to a shorter one";
+                    return Err(said(io::ErrorKind::InvalidFilename, words));
+                }
+                let words = "the path of the temporary folder is no text: set TMPDIR to another one";
+                let text = path.to_str().ok_or_else(|| said(io::ErrorKind::InvalidFilename, words))?.to_owned();
+                Ok(ListenAddress { address: Address::Unix(path.into()), family, text })
+            }
+            Family::Name => {
+                // The folder's own name is nobody else's.
+                let folder = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+                let text = format!("cooee-{folder}-{number}");
+                let address = Address::Unix(UnixName::Abstract(text.clone().into_bytes()));
+                Ok(ListenAddress { address, family, text })
             }
         }
     }
@@ -84,7 +102,10 @@ fn free_port() -> io::Result<u16> {
     // Several comparisons at once should not try the same ones.
     let random = RandomState::new();
     let tried = (0..TRIES).map(|number| candidates[random.hash_one(number) as usize % candidates.len()]);
-    tried.into_iter().find(|port| is_free(*port)).ok_or(io::ErrorKind::AddrInUse.into())
+    tried
+        .into_iter()
+        .find(|port| is_free(*port))
+        .ok_or_else(|| said(io::ErrorKind::AddrInUse, "no free port was found below those of clients"))
 }
 
 /// The ports that the system gives to clients (`ip(7)`, `ip_local_port_range`).
@@ -125,6 +146,11 @@ mod tests {
         let place = ListenAddress::take(Family::Path, Path::new("/run/private"), 3).unwrap();
         assert_eq!(place.address, Address::Unix("/run/private/3.sock".into()));
         assert_eq!(place.fill("unix://{path}?x={port}"), "unix:///run/private/3.sock?x={port}");
+        let long = ListenAddress::take(Family::Path, Path::new(&format!("/{}", "x".repeat(110))), 3).unwrap_err();
+        assert!(crate::reason::of(&long).contains("TMPDIR"));
+        let place = ListenAddress::take(Family::Name, Path::new("/run/private"), 3).unwrap();
+        assert_eq!(place.address, Address::Unix(UnixName::Abstract(b"cooee-private-3".to_vec())));
+        assert_eq!(place.fill("unix://@{name}"), "unix://@cooee-private-3");
     }
     #[test]
     fn a_port_is_sought_among_those_that_few_have() {

@@ -52,6 +52,7 @@ use crate::compare::round::doubts_in_words;
 use crate::compare::trial::Trials;
 use crate::load::options::Options;
 use crate::load::outcome::{Outcome, Progress};
+use crate::reason;
 use crate::report::human;
 use crate::report::visible::visible;
 
@@ -96,7 +97,14 @@ impl From<io::Error> for Halt {
 /// Compares as `plan` says, and tells what each server has shown. A server that fails is not started again, and the others go on; after
 /// an interrupt nothing is begun any more, and the round that it met does not count. No server runs when it returns.
 pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> io::Result<Vec<Compared>> {
-    let folder = tempfile::Builder::new().prefix("cooee-compare-").tempdir()?;
+    let folder = tempfile::Builder::new().prefix("cooee-compare-").tempdir();
+    let folder = folder.map_err(|error| {
+        let (place, why) = (std::env::temp_dir(), reason::of(&error));
+        reason::said(
+            error.kind(),
+            format!("no folder can be made in {}: {why} (TMPDIR names another place)", place.display()),
+        )
+    })?;
     let mut compared: Vec<Compared> = plan.servers.iter().map(Compared::new).collect();
     let mut trials = Trials::new(plan, folder.path(), load, interrupt);
     let mut repeats = Repeats::for_rounds(plan.rounds);

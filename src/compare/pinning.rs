@@ -10,6 +10,8 @@ use std::io;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
+use crate::reason;
+
 /// This thread.
 const SELF: Pid = Pid::from_raw(0);
 
@@ -27,11 +29,14 @@ impl Pinning {
     /// Pins this thread and chooses for servers; none where it may run on one processor alone. Lists that are given are taken, and the error
     /// says what is wrong with them.
     pub fn new(server: Option<Vec<usize>>, generator: Option<Vec<usize>>) -> Result<Option<Pinning>, String> {
-        let before = sched_getaffinity(SELF).map_err(|error| format!("cannot tell the processors: {error}"))?;
+        let before = sched_getaffinity(SELF)
+            .map_err(|error| format!("cannot tell the processors: {}", reason::of(&error.into())))?;
         let allowed: Vec<usize> = (0..CpuSet::count()).filter(|cpu| before.is_set(*cpu) == Ok(true)).collect();
         let Some((server, generator)) = choose(&allowed, server, generator, &siblings)? else { return Ok(None) };
         let pinning = Pinning { server, generator, before };
-        pinning.go_to(&pinning.generator).map_err(|error| format!("cannot pin this program: {error}"))?;
+        pinning
+            .go_to(&pinning.generator)
+            .map_err(|error| format!("cannot pin this program: {}", reason::of(&error)))?;
         Ok(Some(pinning))
     }
 

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::compare::command::ServerCommand;
-use crate::compare::listen_address::Family;
 use crate::compare::pinning::Pinning;
 use crate::load::options::Options;
 
@@ -17,8 +16,6 @@ pub struct Plan {
     pub servers: Vec<ServerCommand>,
     /// How often each is measured.
     pub rounds: usize,
-    /// What names the place where a server listens.
-    pub family: Family,
     /// The load. Its addresses are each process's own.
     pub options: Options,
     /// Connections with which the memory of an idle one is measured; with 0, and for datagrams, it is not.
@@ -55,7 +52,6 @@ mod tests {
         let plan = |start_timeout: Duration| Plan {
             servers: Vec::new(),
             rounds: 1,
-            family: Family::Port,
             options: options(),
             idle_connections: 0,
             silent_connections: 0,

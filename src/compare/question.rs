@@ -14,6 +14,7 @@ use crate::load::options::{Body, Expect, Options};
 use crate::net::unix_socket::unix_socket;
 use crate::protocol::escape::Escaped;
 use crate::protocol::framing::Framing;
+use crate::reason;
 use crate::reply::{Outgoing, Reply};
 
 /// How long is waited at a time: then it is asked whether that still makes sense.
@@ -69,7 +70,7 @@ impl Question {
         deadline: Instant,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<Socket, Refusal> {
-        let not_yet = |error: io::Error| Refusal::NotYet(error.to_string());
+        let not_yet = |error: io::Error| Refusal::NotYet(reason::of(&error));
         let socket = self.connect(address).map_err(not_yet)?;
         let mut is_connected = false;
         let mut sent = 0;
@@ -132,7 +133,7 @@ impl Question {
             Address::Ip(address) => {
                 (Socket::new(Domain::for_address(*address), kind.nonblocking(), None)?, SockAddr::from(*address))
             }
-            Address::Unix(path) => (unix_socket(kind)?, SockAddr::unix(path)?),
+            Address::Unix(name) => (unix_socket(kind)?, name.socket_address()?),
         };
         if peer.is_unix() && self.is_datagram {
             // A name, so that it can be answered (`unix(7)`, autobind).

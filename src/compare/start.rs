@@ -1,5 +1,6 @@
 //! Starting a server: it runs when it answers.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use crate::compare::plan::Plan;
 use crate::compare::process::ServerProcess;
 use crate::compare::question::{Question, Refusal};
 use crate::compare::{Halt, Interrupt};
+use crate::reason;
 use crate::report::visible::visible;
 
 /// How long to wait before a server that does not listen yet is asked again.
@@ -38,7 +40,7 @@ pub fn start(
     number: usize,
     interrupt: &mut dyn Interrupt,
 ) -> Result<Started, Halt> {
-    let place = ListenAddress::take(plan.family, folder, number)?;
+    let place = ListenAddress::take(server.family, folder, number)?;
     let words = server.words(&place);
     let start = || ServerProcess::start(&words, folder);
     let process = match &plan.pinning {
@@ -46,7 +48,11 @@ pub fn start(
         None => start(),
     };
     let process = process.map_err(|error| {
-        let reason = format!("'{}' cannot be started: {error}", visible(&words[0]));
+        let why = match error.kind() {
+            ErrorKind::NotFound => "there is no such program, or none that its first line names ('#!')".to_owned(),
+            _ => reason::of(&error),
+        };
+        let reason = format!("'{}' cannot be started: {why}", visible(&words[0]));
         Halt::Failed { reason, output: Vec::new() }
     })?;
     let started = Started { process, address: place.address };

@@ -1,7 +1,7 @@
 //! The dialer: opens connections and datagram sockets, to one of the server's addresses, no faster than it may.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::Address;
@@ -20,7 +20,7 @@ const UNDER_WAY_MAX: usize = 64;
 pub struct Dialer {
     candidates: Candidates,
     datagrams: bool,
-    sources: Vec<IpAddr>,
+    sources: Vec<SocketAddr>,
     source: usize,
     under_way_max: usize,
     spacing: Duration,
@@ -108,7 +108,7 @@ impl Dialer {
     }
 
     /// The sources take turns, those of the address's family.
-    fn next_source(&mut self, address: &Address) -> Option<IpAddr> {
+    fn next_source(&mut self, address: &Address) -> Option<SocketAddr> {
         let turns = (self.source..self.source + self.sources.len()).map(|turn| turn % self.sources.len());
         let place = turns.into_iter().find(|place| address.is_of_family(&self.sources[*place]))?;
         self.source = place + 1;
@@ -241,20 +241,20 @@ mod tests {
 
     #[test]
     fn sources_are_taken_in_turn() {
-        let sources = ["127.0.0.2", "127.0.0.3"].map(|source| source.parse::<IpAddr>().unwrap());
+        let sources = ["127.0.0.2", "127.0.0.3"].map(|source| SocketAddr::new(source.parse().unwrap(), 0));
         let (mut dialer, mut orders) = dialer(|options| options.sources = sources.to_vec());
         (0..4).for_each(|lane| dialer.add(lane, Moment::default()));
         dial(&mut dialer, Moment(1), &mut orders);
         dialer.connected();
         dial(&mut dialer, Moment(1), &mut orders);
-        let from: Vec<Option<IpAddr>> = orders.connects.iter().map(|connect| connect.from).collect();
+        let from: Vec<Option<SocketAddr>> = orders.connects.iter().map(|connect| connect.from).collect();
         assert_eq!(from, [sources[0], sources[1], sources[0], sources[1]].map(Some));
     }
 
     #[test]
     fn only_sources_of_the_addresss_family_are_taken_and_only_addresses_that_one_can_reach() {
-        let [four, six] = ["127.0.0.1", "::1"].map(|ip| Address::Ip((ip.parse::<IpAddr>().unwrap(), 1).into()));
-        let source = |text: &str| text.parse::<IpAddr>().unwrap();
+        let [four, six] = ["127.0.0.1", "::1"].map(|ip| Address::Ip(SocketAddr::new(ip.parse().unwrap(), 1)));
+        let source = |text: &str| SocketAddr::new(text.parse().unwrap(), 0);
         let (mut both, mut orders) = dialer(|options| {
             options.addresses = vec![six.clone(), four.clone()];
             options.sources = ["127.0.0.2", "::1", "127.0.0.3"].map(source).to_vec();

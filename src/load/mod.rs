@@ -39,13 +39,14 @@ use crate::load::options::{Expect, Options};
 use crate::load::outcome::{Outcome, Progress};
 use crate::net::stream::Socket;
 use crate::reactor::{Mio, Reactor, Turn};
+use crate::reason::said;
 
 /// Runs load as `options` say, and tells `watch` a few times a second how far it has come, and whenever its stage changes.
 ///
 /// A byte that comes on `interrupt` ends the run early, and what was measured until then is the outcome. An error is one of the
 /// reactor's, or options that do not fit together; whatever goes wrong with connections is counted in the outcome.
 pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMut(&Progress)) -> io::Result<Outcome> {
-    let wrong = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
+    let wrong = |reason: String| said(io::ErrorKind::InvalidInput, reason);
     options.check().map_err(wrong)?;
     if options.addresses.is_empty() {
         return Err(wrong("the server has no address".to_owned()));

@@ -1,6 +1,6 @@
 //! What a run of load is asked to do.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::Address;
@@ -18,7 +18,7 @@ pub struct Options {
     /// Whether messages are datagrams (UDP, or Unix datagrams).
     pub datagrams: bool,
     /// Local addresses to connect from, taken in turn; the system chooses where there are none.
-    pub sources: Vec<IpAddr>,
+    pub sources: Vec<SocketAddr>,
     /// Connections, or datagram sockets.
     pub connections: usize,
     /// Connections opened a second, at the most; none opens them as fast as the server takes them.
@@ -208,12 +208,12 @@ impl Options {
             }
         }
         if let Some(source) = self.sources.iter().find(|source| !self.can_connect_from(source)) {
-            return Err(format!("--source {source}: it is of another family than the server's address"));
+            return Err(format!("--source {}: it is of another family than the server's address", source.ip()));
         }
         Ok(())
     }
 
-    fn can_connect_from(&self, source: &IpAddr) -> bool {
+    fn can_connect_from(&self, source: &SocketAddr) -> bool {
         self.addresses.iter().any(|address| address.is_of_family(source))
     }
 }
@@ -252,7 +252,7 @@ pub(crate) mod tests {
             options.pace = Pace::Open(Schedule::steady(11.0));
         };
         assert!(fault(hurried).contains("more are due"));
-        assert!(fault(|options| options.sources = vec!["::1".parse().unwrap()]).contains("another family"));
+        assert!(fault(|options| options.sources = vec!["[::1]:0".parse().unwrap()]).contains("another family"));
         assert!(fault(|options| options.body = Body::Text(Vec::new())).contains("empty message"));
     }
 
@@ -276,7 +276,7 @@ pub(crate) mod tests {
             (options.body, options.rules.framing) = (Body::Text(text.into()), framing);
         };
         let changes: [&dyn Fn(&mut Options); 13] = [
-            &|options| options.sources = vec!["127.0.0.2".parse().unwrap()],
+            &|options| options.sources = vec!["127.0.0.2:0".parse().unwrap()],
             &|options| (options.connections, options.pipeline) = (1_000_000, 10),
             &|options| options.body = Body::Noise(256 << 20),
             &|options| (options.body, options.pipeline) = (Body::Noise(64 << 20), 4),

@@ -158,6 +158,7 @@ impl ErrorKind {
             CloseReason::Failed(std::io::ErrorKind::AddrNotAvailable) => ErrorKind::NoPort,
             CloseReason::Failed(std::io::ErrorKind::OutOfMemory) => ErrorKind::NoMemory,
             CloseReason::Failed(kind) => ErrorKind::Other(kind),
+            CloseReason::System(_) => ErrorKind::Other(std::io::ErrorKind::Other),
             _ => ErrorKind::Closed,
         }
     }
@@ -179,6 +180,8 @@ impl ErrorKind {
             ErrorKind::WrongReply => "wrong-reply".to_owned(),
             ErrorKind::ReplyTooLong => "reply-too-long".to_owned(),
             ErrorKind::Unexpected => "unexpected".to_owned(),
+            ErrorKind::Other(std::io::ErrorKind::NotFound) => "not-found".to_owned(),
+            ErrorKind::Other(std::io::ErrorKind::InvalidInput) => "invalid-address".to_owned(),
             ErrorKind::Other(kind) => kind.to_string().replace(' ', "-"),
         }
     }
@@ -470,7 +473,7 @@ pub(super) mod tests {
             (CloseReason::PeerClosed, "closed"),
             (CloseReason::Failed(AddrNotAvailable), "no-port"),
             (CloseReason::Failed(OutOfMemory), "no-memory"),
-            (CloseReason::Failed(NotFound), "entity-not-found"),
+            (CloseReason::Failed(NotFound), "not-found"),
         ] {
             assert_eq!(ErrorKind::of(reason).name(), name);
         }

@@ -3,20 +3,22 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::address::Address;
 use crate::net::datagram_socket::DatagramEndpoint;
 use crate::net::defer_accept::defer_accept;
+use crate::net::file_access::FileAccess;
 use crate::net::listener::ListeningSocket;
 use crate::net::stream;
 use crate::net::unix_path::{UnixPath, make_room};
 use crate::net::unix_socket::unix_socket;
 use crate::net::wildcard_socket::WildcardSocket;
+use crate::unix_name::UnixName;
 
 /// The options of sockets that listen or receive (`socket(7)`, `tcp(7)`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,10 @@ pub struct SocketOptions {
     pub defer_accept: Option<Duration>,
     /// SO_REUSEPORT: several processes share one port, and the kernel spreads connections and datagrams over them.
     pub reuse_port: bool,
+    /// IPV6_V6ONLY at `[::]`: it takes no IPv4, which is left to another socket at `0.0.0.0`. Every other IPv6 address takes none anyway.
+    pub only_v6: bool,
+    /// Who may connect to a Unix socket at a path.
+    pub file: FileAccess,
 }
 
 impl SocketOptions {
@@ -56,6 +62,8 @@ impl Default for SocketOptions {
             keepalive: None,
             defer_accept: None,
             reuse_port: false,
+            only_v6: false,
+            file: FileAccess::default(),
         }
     }
 }
@@ -101,12 +109,12 @@ pub fn bind_udp(address: SocketAddr, options: &SocketOptions) -> io::Result<(Dat
 
 /// Whether `address` is one to which many hosts listen. Only the kernel knows every broadcast address: without SO_BROADCAST it
 /// refuses to connect to one (`ip(7)`, EACCES).
-fn is_to_many(address: SocketAddr) -> bool {
+pub fn is_to_many(address: SocketAddr) -> bool {
     let refused = || {
         let probe = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
         probe
             .and_then(|probe| probe.connect(address))
-            .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+            .is_err_and(|error| error.raw_os_error() == Some(Errno::EACCES as i32))
     };
     address.ip().is_multicast() || (address.is_ipv4() && refused())
 }
@@ -114,7 +122,7 @@ fn is_to_many(address: SocketAddr) -> bool {
 fn ip_socket(address: SocketAddr, kind: Type, protocol: Protocol, options: &SocketOptions) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol))?;
     if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
+        socket.set_only_v6(options.only_v6 || !address.ip().is_unspecified())?;
     }
     if options.reuse_port {
         socket.set_reuse_port(true)?;
@@ -134,31 +142,36 @@ fn set_buffers(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     Ok(())
 }
 
-/// Listens for Unix stream connections at `path`; the socket of a dead server is taken over.
-pub fn listen_unix(path: &Path, options: &SocketOptions) -> io::Result<ListeningSocket> {
-    let (socket, path) = bound_unix_socket(path, Type::STREAM, options)?;
+/// Listens for Unix stream connections at `name`; the file of a dead server is taken over.
+pub fn listen_unix(name: &UnixName, options: &SocketOptions) -> io::Result<ListeningSocket> {
+    let (socket, path) = bound_unix_socket(name, Type::STREAM, options)?;
     socket.listen(options.backlog)?;
     Ok(ListeningSocket::Unix(path, UnixListener::from_std(socket.into())))
 }
 
-/// Receives Unix datagrams at `path`; the socket of a dead server is taken over.
-pub fn bind_unix_datagram(path: &Path, options: &SocketOptions) -> io::Result<DatagramEndpoint> {
-    let (socket, path) = bound_unix_socket(path, Type::DGRAM, options)?;
+/// Receives Unix datagrams at `name`; the file of a dead server is taken over.
+pub fn bind_unix_datagram(name: &UnixName, options: &SocketOptions) -> io::Result<DatagramEndpoint> {
+    let (socket, path) = bound_unix_socket(name, Type::DGRAM, options)?;
     Ok(DatagramEndpoint::Unix(path, UnixDatagram::from(socket)))
 }
 
-fn bound_unix_socket(path: &Path, kind: Type, options: &SocketOptions) -> io::Result<(Socket, UnixPath)> {
-    let address = SockAddr::unix(path)?;
+/// A socket with this name, and the file that it has where that is a path.
+fn bound_unix_socket(name: &UnixName, kind: Type, options: &SocketOptions) -> io::Result<(Socket, Option<UnixPath>)> {
+    let address = name.socket_address()?;
     let socket = unix_socket(kind)?;
     set_buffers(&socket, options)?;
+    let Some(path) = name.path() else {
+        socket.bind(&address)?;
+        return Ok((socket, None));
+    };
     make_room(path, kind)?;
-    socket.bind(&address)?;
-    Ok((socket, UnixPath::of_bound(path)?))
+    let path = options.file.bind(&socket, &address, path)?;
+    Ok((socket, Some(path)))
 }
 
 /// Begins to connect a stream (`connect(2)` on a non-blocking socket; `EINPROGRESS` is not an error), from a local address where one
 /// is given.
-pub fn connect(to: &Address, from: Option<IpAddr>) -> io::Result<stream::Socket> {
+pub fn connect(to: &Address, from: Option<SocketAddr>) -> io::Result<stream::Socket> {
     match to {
         Address::Ip(to) => {
             let stream = match from {
@@ -168,47 +181,47 @@ pub fn connect(to: &Address, from: Option<IpAddr>) -> io::Result<stream::Socket>
             stream.set_nodelay(true)?;
             Ok(stream::Socket::Tcp(stream))
         }
-        Address::Unix(path) => {
+        Address::Unix(name) => {
             let socket = unix_socket(Type::STREAM)?;
-            begin_to_connect(&socket, &SockAddr::unix(path)?)?;
+            begin_to_connect(&socket, &name.socket_address()?)?;
             Ok(stream::Socket::Unix(UnixStream::from_std(socket.into())))
         }
     }
 }
 
-fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+fn connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     // The port is chosen by connect(2), which knows the peer, so that two connections to different peers can share one (`ip(7)`).
     // A kernel that cannot do that still connects.
     #[cfg(target_os = "linux")]
     let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true);
-    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.bind(&from.into())?;
     begin_to_connect(&socket, &to.into())?;
     Ok(TcpStream::from_std(socket.into()))
 }
 
 fn begin_to_connect(socket: &Socket, to: &SockAddr) -> io::Result<()> {
     match socket.connect(to) {
-        Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => Err(error),
+        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
         _ => Ok(()),
     }
 }
 
 /// A datagram socket towards `to`, from a local address where one is given and the address has such.
-pub fn connect_datagram(to: &Address, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
+pub fn connect_datagram(to: &Address, from: Option<SocketAddr>) -> io::Result<DatagramEndpoint> {
     match to {
         Address::Ip(to) => connect_udp(*to, from),
-        Address::Unix(path) => connect_unix_datagram(path),
+        Address::Unix(name) => connect_unix_datagram(name),
     }
 }
 
 /// A UDP socket towards `peer`, on a port that the kernel chooses; from a local address where one is given.
-pub fn connect_udp(peer: SocketAddr, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
+pub fn connect_udp(peer: SocketAddr, from: Option<SocketAddr>) -> io::Result<DatagramEndpoint> {
     let any: IpAddr = match peer {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind(SocketAddr::new(from.unwrap_or(any), 0))?;
+    let socket = UdpSocket::bind(from.unwrap_or(SocketAddr::new(any, 0)))?;
     socket.connect(peer)?;
     Ok(DatagramEndpoint::UdpConnected(socket))
 }
@@ -216,22 +229,20 @@ pub fn connect_udp(peer: SocketAddr, from: Option<IpAddr>) -> io::Result<Datagra
 /// A Unix datagram socket towards `peer`, with a name that the kernel chooses, so that it can be answered (`unix(7)`, autobind). The
 /// name is an abstract one: it is gone with the socket, however the process ends.
 #[cfg(target_os = "linux")]
-pub fn connect_unix_datagram(peer: &Path) -> io::Result<DatagramEndpoint> {
+pub fn connect_unix_datagram(peer: &UnixName) -> io::Result<DatagramEndpoint> {
     let socket = unix_socket(Type::DGRAM)?;
     // The family alone, and no name: that is how one is asked for.
     socket.bind(&SockAddr::unix("")?)?;
-    let socket = UnixDatagram::from(socket);
-    socket.connect(peer)?;
-    Ok(DatagramEndpoint::UnixConnected(None, socket))
+    socket.connect(&peer.socket_address()?)?;
+    Ok(DatagramEndpoint::UnixConnected(None, socket.into()))
 }
 
 /// A Unix datagram socket towards `peer`, bound to a path in the temporary folder, so that it can be answered. A process that is
 /// killed leaves the file behind.
 #[cfg(not(target_os = "linux"))]
-pub fn connect_unix_datagram(peer: &Path) -> io::Result<DatagramEndpoint> {
+pub fn connect_unix_datagram(peer: &UnixName) -> io::Result<DatagramEndpoint> {
     let own = std::env::temp_dir().join(format!("cooee-send-{}.sock", std::process::id()));
-    let (socket, path) = bound_unix_socket(&own, Type::DGRAM, &SocketOptions::default())?;
-    let socket = UnixDatagram::from(socket);
-    socket.connect(peer)?;
-    Ok(DatagramEndpoint::UnixConnected(Some(path), socket))
+    let (socket, path) = bound_unix_socket(&own.into(), Type::DGRAM, &SocketOptions::default())?;
+    socket.connect(&peer.socket_address()?)?;
+    Ok(DatagramEndpoint::UnixConnected(path, socket.into()))
 }

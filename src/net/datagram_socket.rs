@@ -18,6 +18,7 @@ use crate::net::route::Route;
 use crate::net::udp_batch;
 use crate::net::unix_path::UnixPath;
 use crate::net::wildcard_socket::WildcardSocket;
+use crate::unix_name::UnixName;
 
 /// A non-blocking datagram socket.
 pub trait DatagramSocket {
@@ -73,8 +74,8 @@ pub enum DatagramEndpoint {
     UdpWildcard(WildcardSocket),
     /// UDP towards one peer.
     UdpConnected(UdpSocket),
-    /// A Unix datagram socket; the path goes first, as in [`ListeningSocket`](crate::net::listener::ListeningSocket).
-    Unix(UnixPath, UnixDatagram),
+    /// A Unix datagram socket, with its path unless its name is abstract; the path goes first, as in [`ListeningSocket`](crate::net::listener::ListeningSocket).
+    Unix(Option<UnixPath>, UnixDatagram),
     /// A Unix datagram socket towards one peer, with a name of its own so that it can be answered: a path where the system has no
     /// other names.
     UnixConnected(Option<UnixPath>, UnixDatagram),
@@ -114,9 +115,7 @@ impl DatagramSocket for DatagramEndpoint {
             DatagramEndpoint::Udp(socket) => socket.local_addr().ok().map(Address::Ip),
             DatagramEndpoint::UdpWildcard(socket) => socket.local().map(Address::Ip),
             // As the kernel has it: that is how others are told.
-            DatagramEndpoint::Unix(_, socket) => {
-                Some(Address::Unix(socket.local_addr().ok()?.as_pathname()?.to_owned()))
-            }
+            DatagramEndpoint::Unix(_, socket) => UnixName::of(&socket.local_addr().ok()?).map(Address::Unix),
             DatagramEndpoint::UdpConnected(_) | DatagramEndpoint::UnixConnected(..) => None,
         }
     }

@@ -25,9 +25,9 @@ pub trait Listener {
 pub enum ListeningSocket {
     /// TCP.
     Tcp(TcpListener),
-    /// A Unix stream socket. The path goes first: while the socket lives its inode is not used again, so the file that is
+    /// A Unix stream socket, with its path unless its name is abstract. The path goes first: while the socket lives its inode is not used again, so the file that is
     /// removed is surely ours.
-    Unix(UnixPath, UnixListener),
+    Unix(Option<UnixPath>, UnixListener),
 }
 
 impl Listener for ListeningSocket {

@@ -10,6 +10,7 @@ pub mod datagram_batch;
 pub mod datagram_socket;
 mod defer_accept;
 pub mod drive;
+pub mod file_access;
 #[cfg(target_os = "linux")]
 mod ip_address;
 pub mod listener;

@@ -203,6 +203,17 @@ mod tests {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn we_do_not_answer_our_own_abstract_names() {
+        use std::os::linux::net::SocketAddrExt;
+        let named = |name: &str| Route::Unix(UnixAddress::from_abstract_name(name).unwrap());
+        let own = [Address::Unix(crate::unix_name::UnixName::Abstract(b"a".to_vec()))];
+        assert_eq!(admit_at(&own, &named("a")), Err(Dropped::Guarded));
+        assert_eq!(admit_at(&own, &named("b")), Ok(()));
+        assert_eq!(admit_at(&own, &Route::Unix(UnixAddress::from_pathname("a").unwrap())), Ok(()));
+    }
+
     #[test]
     fn whoever_is_gone_is_a_stranger() {
         let (here, gone) = (ip("127.0.0.1:9000"), ip("127.0.0.1:9001"));

@@ -1,13 +1,22 @@
 //! The path of a Unix socket: taken over only from the dead, removed only while it is still ours.
 
-use std::fs;
+#[cfg(target_os = "linux")]
+use std::fs::File;
+use std::fs::{self, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+#[cfg(target_os = "linux")]
+use nix::fcntl::{OFlag, open};
+#[cfg(target_os = "linux")]
+use nix::sys::stat::Mode;
 use socket2::{SockAddr, Type};
 
 use crate::net::unix_socket::unix_socket;
+use crate::reason::said;
 
 /// A path that one of our sockets is bound to. Dropping it removes the file, if that is still the one we made.
 #[derive(Debug)]
@@ -25,7 +34,33 @@ impl UnixPath {
     }
 
     fn is_ours(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok_and(|file| file.dev() == self.device && file.ino() == self.inode)
+        fs::symlink_metadata(&self.path).is_ok_and(|file| self.is(&file))
+    }
+
+    fn is(&self, file: &Metadata) -> bool {
+        file.dev() == self.device && file.ino() == self.inode
+    }
+
+    /// Gives the file an owner and a group, where they are given, and then its permissions. It is held meanwhile (O_PATH), so that nobody who
+    /// can write to the folder puts another file in its place.
+    pub(super) fn give(&self, owner: Option<u32>, group: Option<u32>, mode: u32) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        let (held, path) = {
+            let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let held = File::from(open(&self.path, flags, Mode::empty())?);
+            if !self.is(&held.metadata()?) {
+                return Err(said(io::ErrorKind::AlreadyExists, "somebody has put another file in its place"));
+            }
+            let path = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+            (held, path)
+        };
+        #[cfg(not(target_os = "linux"))]
+        let path = self.path.clone();
+        chown(&path, owner, group)?;
+        fs::set_permissions(&path, Permissions::from_mode(mode))?;
+        #[cfg(target_os = "linux")]
+        drop(held);
+        Ok(())
     }
 }
 
@@ -46,15 +81,18 @@ pub fn make_room(path: &Path, kind: Type) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if !file.file_type().is_socket() {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "a file that is not a socket is there; it is left alone",
-        ));
+        let words = "a file that is not a socket is there; it is left alone (remove it, or choose another path)";
+        return Err(said(io::ErrorKind::AlreadyExists, words));
     }
     // A server with a full backlog would let a blocking probe wait.
     match unix_socket(kind)?.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(said(
+            error.kind(),
+            "a Unix socket is there to which this user may not connect, so nobody can tell whether its server lives (choose another path, \
+             or remove it)",
+        )),
         // It answers, its backlog is full, or it is a socket of another type: somebody lives there.
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }

@@ -8,6 +8,7 @@ use procfs::process::{FDTarget, Process, all_processes};
 
 use crate::address::Address;
 use crate::processes::member::Member;
+use crate::unix_name::UnixName;
 
 /// The processes that hold the socket on which `address` is served, with those that share it. Empty where the address is another
 /// machine's, or where this process may not look.
@@ -15,21 +16,23 @@ pub fn owners(address: &Address, datagrams: bool) -> Vec<Member> {
     let inodes = match address {
         Address::Ip(address) if is_local(*address) => inodes_at(*address, datagrams),
         Address::Ip(_) => Vec::new(),
-        Address::Unix(path) => inodes_of(path),
+        Address::Unix(name) => inodes_of(name),
     };
     if inodes.is_empty() {
         return Vec::new();
     }
+    holders(&inodes).into_iter().filter_map(|process| Some(Member::of(&process.stat().ok()?))).collect()
+}
+
+/// The other processes that hold one of these sockets, as far as this one may look.
+pub(super) fn holders(inodes: &[u64]) -> Vec<Process> {
     let holds = |process: &Process| {
         let descriptors = process.fd().into_iter().flatten().flatten();
         descriptors.into_iter().any(|fd| matches!(fd.target, FDTarget::Socket(inode) if inodes.contains(&inode)))
     };
     let processes = all_processes().into_iter().flatten().flatten();
     let own = std::process::id() as i32;
-    processes
-        .filter(|process| process.pid != own && holds(process))
-        .filter_map(|process| Some(Member::of(&process.stat().ok()?)))
-        .collect()
+    processes.filter(|process| process.pid != own && holds(process)).collect()
 }
 
 /// Whether an address belongs to this machine: only then can a socket be bound to it.
@@ -53,9 +56,11 @@ fn inodes_at(address: SocketAddr, datagrams: bool) -> Vec<u64> {
     serving.map(|socket| socket.inode).collect()
 }
 
-fn inodes_of(path: &Path) -> Vec<u64> {
+fn inodes_of(name: &UnixName) -> Vec<u64> {
+    // The table has an abstract name behind an '@', as it is displayed.
+    let shown = name.path().map_or_else(|| name.to_string().replace('\0', "@").into(), Path::to_owned);
     let sockets = procfs::net::unix().into_iter().flatten();
-    sockets.filter(|socket| socket.path.as_deref() == Some(path)).map(|socket| socket.inode).collect()
+    sockets.filter(|socket| socket.path.as_ref() == Some(&shown)).map(|socket| socket.inode).collect()
 }
 
 #[cfg(test)]
@@ -111,8 +116,8 @@ mod tests {
         assert_eq!(owners(&Address::Ip(udp_end), false), []);
         let _client = Holder::of(client);
         assert_eq!(owners(&Address::Ip(client_end), true), [], "a client's");
-        assert_eq!(owners(&Address::Unix(path), false), unix);
-        assert_eq!(owners(&Address::Unix(folder.path().join("nothing")), false), []);
+        assert_eq!(owners(&Address::Unix(path.into()), false), unix);
+        assert_eq!(owners(&Address::Unix(folder.path().join("nothing").into()), false), []);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::reactor::Reactor;
 use crate::reactor::kernel::Kernel;
 use crate::reactor::source::Source;
 use crate::reactor::sources::Place;
+use crate::reason;
 
 /// Newcomers over a limit of connections that are told so at once. Their descriptors come out of the reserve that the limit leaves.
 pub(super) const REFUSED_MAX: usize = 32;
@@ -53,7 +54,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                         LogKind::AcceptFailed,
                         Level::Warn,
                         now,
-                        format_args!("cannot accept: {error}; trying again every {:?}", acceptor::RETRY),
+                        format_args!("cannot accept: {}; trying again every {:?}", reason::of(&error), acceptor::RETRY),
                     );
                     return Next::RetryAt(now.after(acceptor::RETRY));
                 }
@@ -110,7 +111,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     LogKind::AcceptFailed,
                     Level::Warn,
                     self.shared.now,
-                    format_args!("cannot watch an accepted connection: {error}"),
+                    format_args!("cannot watch an accepted connection: {}", reason::of(&error)),
                 );
             }
         }

@@ -3,7 +3,7 @@
 //! A test puts a simulated kernel in its place, with sockets that behave as badly as real ones may, from a seed.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,10 +49,10 @@ pub trait Kernel {
     fn add_datagram(&mut self, socket: &mut Self::Datagram, key: Key) -> io::Result<()>;
 
     /// Begins to open a connection, from a local address where one is given.
-    fn connect(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<Self::Stream>;
+    fn connect(&mut self, to: &Address, from: Option<SocketAddr>) -> io::Result<Self::Stream>;
 
     /// Opens a datagram socket with one peer, from a local address where one is given.
-    fn connect_datagram(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<Self::Datagram>;
+    fn connect_datagram(&mut self, to: &Address, from: Option<SocketAddr>) -> io::Result<Self::Datagram>;
 }
 
 /// The real kernel.
@@ -134,11 +134,11 @@ impl Kernel for Mio {
         socket.register(self.poll.registry(), key.into())
     }
 
-    fn connect(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<Socket> {
+    fn connect(&mut self, to: &Address, from: Option<SocketAddr>) -> io::Result<Socket> {
         bind::connect(to, from)
     }
 
-    fn connect_datagram(&mut self, to: &Address, from: Option<IpAddr>) -> io::Result<DatagramEndpoint> {
+    fn connect_datagram(&mut self, to: &Address, from: Option<SocketAddr>) -> io::Result<DatagramEndpoint> {
         bind::connect_datagram(to, from)
     }
 }

@@ -150,7 +150,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 mod tests {
     use std::convert::Infallible;
     use std::io;
-    use std::net::{IpAddr, SocketAddr};
+    use std::net::SocketAddr;
     use std::time::Duration;
 
     use crate::address::Address;
@@ -291,11 +291,11 @@ mod tests {
             Ok(())
         }
 
-        fn connect(&mut self, _: &Address, _: Option<IpAddr>) -> io::Result<Abundant> {
+        fn connect(&mut self, _: &Address, _: Option<SocketAddr>) -> io::Result<Abundant> {
             Ok(Abundant::Endless)
         }
 
-        fn connect_datagram(&mut self, _: &Address, _: Option<IpAddr>) -> io::Result<Measuring> {
+        fn connect_datagram(&mut self, _: &Address, _: Option<SocketAddr>) -> io::Result<Measuring> {
             Ok(Measuring)
         }
     }

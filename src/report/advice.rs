@@ -1,5 +1,7 @@
 //! What went wrong, in a sentence: what it means, and what to do.
 
+use std::io;
+
 use crate::load::outcome::{Doubt, ErrorKind, LATE, Outcome};
 use crate::report::human;
 
@@ -23,13 +25,32 @@ const KINDS: [ErrorKind; 14] = [
 
 /// What an error of this name means, and what to do about it. Names are those of [`ErrorKind::name`].
 pub fn error(name: &str) -> &'static str {
-    KINDS.iter().find(|kind| kind.name() == name).map_or(OTHER, |kind| meaning(*kind))
+    let other = || OTHERS.iter().find(|(kind, _)| ErrorKind::Other(*kind).name() == name).map(|(_, meaning)| *meaning);
+    let known = KINDS.iter().find(|kind| kind.name() == name).map(|kind| meaning(*kind));
+    known.or_else(other).unwrap_or(OTHER)
 }
 
 /// Where an error of this name stands among the others.
 pub(super) fn rank(name: &str) -> usize {
     KINDS.iter().position(|kind| kind.name() == name).unwrap_or(KINDS.len())
 }
+
+/// Errors of the system that have no kind of their own, and that whoever runs load can do something about.
+const OTHERS: [(io::ErrorKind, &str); 6] = [
+    (
+        io::ErrorKind::NotFound,
+        "There is no such socket: the file does not exist. Is the server running, and is this its path?",
+    ),
+    (
+        io::ErrorKind::PermissionDenied,
+        "This user may not connect: a Unix socket is for users who may write to its file and enter its folders (the server's file-mode, \
+         file-owner and file-group); a packet filter can refuse too.",
+    ),
+    (io::ErrorKind::HostUnreachable, "The host cannot be reached: it is off, or a router or packet filter refuses."),
+    (io::ErrorKind::NetworkUnreachable, "No route leads to the server's network."),
+    (io::ErrorKind::NetworkDown, "The network interface is down."),
+    (io::ErrorKind::InvalidInput, "The system takes no such address: it cannot be that of a server."),
+];
 
 const OTHER: &str = "The system reported it.";
 
@@ -119,7 +140,8 @@ mod tests {
         let sentences: Vec<&str> = KINDS.iter().map(|kind| error(&kind.name())).collect();
         assert!(sentences.iter().all(|sentence| *sentence != OTHER));
         assert!(KINDS.is_sorted(), "they are told in the order of the kinds");
-        assert_eq!(error(&ErrorKind::Other(std::io::ErrorKind::NotFound).name()), OTHER);
+        assert_eq!(error(&ErrorKind::Other(io::ErrorKind::Other).name()), OTHER);
+        assert!(OTHERS.iter().all(|(kind, meaning)| error(&ErrorKind::Other(*kind).name()) == *meaning));
         assert!(rank("refused") < rank("reset") && rank("reset") < rank("not-found"));
         assert!(error("no-descriptor").contains("ulimit -n") && error("no-port").contains("--source"));
     }

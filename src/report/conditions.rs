@@ -7,6 +7,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
+use crate::address::without_port;
 use crate::load::options::{Body, End, Expect, Options, Pace};
 use crate::protocol::framing::Framing;
 
@@ -152,7 +153,7 @@ fn options_by_flag(options: &Options) -> BTreeMap<String, String> {
         flags.push(("busy-poll", time(awake)));
     }
     if !options.sources.is_empty() {
-        let sources: Vec<String> = options.sources.iter().map(ToString::to_string).collect();
+        let sources: Vec<String> = options.sources.iter().map(without_port).collect();
         flags.push(("source", sources.join(",")));
     }
     flags.into_iter().map(|(flag, value)| (flag.to_owned(), value)).collect()
@@ -199,7 +200,8 @@ mod tests {
         assert_eq!(told(&|options| options.pace = Pace::Closed, "rate"), None);
         assert_eq!((told(&|_| {}, "churn"), told(&|options| options.churn = true, "churn")), (None, some("true")));
         assert_eq!(told(&|options| options.connect_rate = Some(5.0), "connect-rate"), some("5"));
-        let sources = || ["127.0.0.2", "127.0.0.3"].map(|source| source.parse().unwrap()).to_vec();
+        let sources =
+            || ["127.0.0.2", "127.0.0.3"].map(|ip| std::net::SocketAddr::new(ip.parse().unwrap(), 0)).to_vec();
         assert_eq!(told(&|_| {}, "source"), None);
         assert_eq!(told(&|options| options.sources = sources(), "source"), some("127.0.0.2,127.0.0.3"));
     }

@@ -15,6 +15,8 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer as Source, Serializer as Sink};
 
+use crate::reason;
+
 /// The most bytes that a histogram may have when it is inflated: a bomb of zeros inflates to a thousandfold. Four digits over the whole
 /// range of 64 bits have 450,000 counters of at most 9 bytes.
 const INFLATED_MAX: u64 = 8 << 20;
@@ -48,7 +50,7 @@ pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
     ZlibDecoder::new(deflated)
         .take(INFLATED_MAX + 1)
         .read_to_end(&mut inflated)
-        .map_err(|error| format!("it cannot be inflated: {error}"))?;
+        .map_err(|error| format!("it cannot be inflated: {}", reason::of(&error)))?;
     if inflated.len() as u64 > INFLATED_MAX {
         return Err(format!("it inflates to more than {INFLATED_MAX} bytes"));
     }

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use serde::Deserialize;
 
+use crate::reason;
 use crate::report::{Report, VERSION};
 
 /// The largest file that is read: a run of a day has not a tenth of it.
@@ -24,7 +25,10 @@ pub fn write(report: &Report, sink: &mut (impl Write + ?Sized)) -> io::Result<()
 /// Reads a report, and [checks](Report::check) it. The error says why it is none; it may hold words of the file, so escape it.
 pub fn read(source: impl Read) -> Result<Report, String> {
     let mut bytes = Vec::new();
-    source.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    source
+        .take(SIZE_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot be read: {}", reason::of(&error)))?;
     if bytes.len() as u64 > SIZE_MAX {
         return Err(format!("is no report: it has more than {} MiB", SIZE_MAX >> 20));
     }

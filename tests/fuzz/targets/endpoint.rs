@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use cooee::cli::endpoint::{Endpoint, Place, Transport, url_of_path};
+use cooee::cli::endpoint::{Endpoint, Place, Transport, url_of_unix};
+use cooee::unix_name::UnixName;
 use cooee_fuzz::power::assert_one_harmless_line;
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,9 +20,9 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let is_unix = matches!(endpoint.transport, Some(Transport::Unix | Transport::UnixDatagram));
     let mut url = match &endpoint.place {
-        Place::Path(path) => {
-            assert!(is_unix && path.is_absolute());
-            let url = url_of_path(endpoint.transport.expect("a scheme"), path);
+        Place::Unix(name) => {
+            assert!(is_unix && name.path().is_none_or(Path::is_absolute));
+            let url = url_of_unix(endpoint.transport.expect("a scheme"), name);
             assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url:?}");
             url
         }
@@ -46,10 +47,11 @@ fuzz_target!(|bytes: &[u8]| {
 fn any_path(bytes: &[u8]) {
     use std::os::unix::ffi::OsStrExt;
 
-    if bytes.contains(&0) {
+    if bytes.contains(&0) || bytes.len() >= UnixName::MAX {
         return;
     }
     let path = Path::new("/").join(Path::new(std::ffi::OsStr::from_bytes(bytes)));
-    let url = url_of_path(Transport::UnixDatagram, &path);
-    assert_eq!(Endpoint::parse(&url).map(|endpoint| endpoint.place), Ok(Place::Path(path)), "{url:?}");
+    let name = UnixName::Path(path);
+    let url = url_of_unix(Transport::UnixDatagram, &name);
+    assert_eq!(Endpoint::parse(&url).map(|endpoint| endpoint.place), Ok(Place::Unix(name)), "{url:?}");
 }

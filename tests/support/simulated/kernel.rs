@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -81,13 +81,13 @@ impl Kernel for SimulatedKernel {
         Ok(())
     }
 
-    fn connect(&mut self, address: &Address, _from: Option<IpAddr>) -> io::Result<SimulatedStream> {
+    fn connect(&mut self, address: &Address, _from: Option<SocketAddr>) -> io::Result<SimulatedStream> {
         let Address::Ip(address) = address else { panic!("the simulation connects to IP addresses") };
         let link = self.0.borrow_mut().connect(Role::Client(number_of(*address)))?;
         Ok(SimulatedStream { world: self.0.clone(), link })
     }
 
-    fn connect_datagram(&mut self, _to: &Address, _from: Option<IpAddr>) -> io::Result<SimulatedDatagram> {
+    fn connect_datagram(&mut self, _to: &Address, _from: Option<SocketAddr>) -> io::Result<SimulatedDatagram> {
         let mailbox = self.0.borrow_mut().connect_mailbox()?;
         Ok(SimulatedDatagram { world: self.0.clone(), mailbox })
     }

@@ -1,0 +1,104 @@
+//! An endpoint to serve, as it was asked for: checked, but nothing is bound yet.
+
+use std::net::SocketAddr;
+
+use crate::cli::endpoint::{Endpoint, Place, Transport};
+use crate::cli::failure::Failure;
+use crate::cli::host;
+use crate::cli::settings::{self, Settings};
+use crate::limits::Limits;
+use crate::net::room::Room;
+use crate::protocol::framing::Framing;
+use crate::unix_name::UnixName;
+
+/// What an incomplete message takes beside its own bytes: the length before it, and what holds it, in bytes.
+const AROUND_A_MESSAGE: usize = 1024;
+
+/// One endpoint as it was asked for.
+pub(super) struct Plan {
+    pub(super) text: String,
+    pub(super) transports: Vec<Transport>,
+    pub(super) place: Place,
+    /// The addresses of its host, once they are looked up.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// The transports that serve IPv4 by another endpoint, and leave it alone at `[::]`.
+    pub(super) only_v6: Vec<Transport>,
+    pub(super) settings: Settings,
+}
+
+impl Plan {
+    /// Checks one endpoint with its settings.
+    pub(super) fn parse(text: &str, defaults: &Settings) -> Result<Plan, Failure> {
+        let wrong = |reason: String| wrong(text, &reason);
+        let endpoint = Endpoint::parse(text).map_err(wrong)?;
+        let mut settings = defaults.clone();
+        let has_file = matches!(endpoint.place, Place::Unix(UnixName::Path(_)));
+        for (key, value) in &endpoint.settings {
+            if key.starts_with("file-") && settings::KEYS.contains(&key.as_str()) && !has_file {
+                return Err(wrong(format!(
+                    "{key} is for the file of a Unix socket, and this endpoint has none: unix:///PATH"
+                )));
+            }
+            settings.set(key, value).map_err(wrong)?;
+        }
+        // The name is not known before the port is, but whatever else could be wrong is found now.
+        settings.service(String::new()).map_err(wrong)?;
+        Ok(Plan {
+            text: text.to_owned(),
+            transports: endpoint.transport.map_or_else(|| vec![Transport::Tcp, Transport::Udp], |one| vec![one]),
+            place: endpoint.place,
+            addresses: Vec::new(),
+            only_v6: Vec::new(),
+            settings,
+        })
+    }
+
+    /// Whether it has a file: the settings of files are for these endpoints.
+    pub(super) fn has_file(&self) -> bool {
+        matches!(self.place, Place::Unix(UnixName::Path(_)))
+    }
+
+    /// Checks that the longest message of an endpoint can be received at all, be its sender the only client.
+    pub(super) fn fits(&self, limits: &Limits) -> Result<(), Failure> {
+        let frames = self.transports.iter().any(|transport| matches!(transport, Transport::Tcp | Transport::Unix));
+        if !frames || self.settings.framing == Framing::Chunk {
+            return Ok(());
+        }
+        let (longest, queue) = (self.settings.max_frame, limits.queue_limit);
+        let room = Room::for_one_message(queue);
+        if longest.saturating_add(AROUND_A_MESSAGE) <= room {
+            return Ok(());
+        }
+        let needed = longest.saturating_add(AROUND_A_MESSAGE).saturating_mul(4);
+        Err(self.wrong(&format!(
+            "--max-frame {longest} does not fit: unfinished messages may hold a quarter of the queue limit of {queue} bytes, which is \
+             {room}, and {AROUND_A_MESSAGE} of that stand around each; set --queue-limit to at least {needed}, or --max-frame to at most {}",
+            room.saturating_sub(AROUND_A_MESSAGE),
+        )))
+    }
+
+    /// Looks the host of an endpoint up, which may take its time: so it is done before the loop, and never in it.
+    pub(super) fn look_up(&mut self) -> Result<(), Failure> {
+        if let Place::Host(host, port) = &self.place {
+            self.addresses = host::addresses(host, *port).map_err(|failure| match failure {
+                Failure::Usage(reason) => self.wrong(&reason),
+                Failure::Runtime(reason) => self.failed(&reason),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The endpoint makes no sense.
+    pub(super) fn wrong(&self, reason: &str) -> Failure {
+        wrong(&self.text, reason)
+    }
+
+    /// The endpoint cannot be served.
+    pub(super) fn failed(&self, reason: &str) -> Failure {
+        Failure::Runtime(format!("cannot listen on '{}': {reason}", self.text.escape_debug()))
+    }
+}
+
+fn wrong(text: &str, reason: &str) -> Failure {
+    Failure::Usage(format!("endpoint '{}': {reason}", text.escape_debug()))
+}

@@ -1,0 +1,43 @@
+//! What somebody meant who typed something that is not known: the known word that is most like it.
+
+/// The known word that `typed` was meant to be; none where none is like it. Measured as clap does for flags; and one slip is forgiven in
+/// short words too, where that measure sees little likeness.
+fn meant<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const LIKENESS: f64 = 0.7;
+    let typed = typed.to_lowercase();
+    let has_one_slip = |word: &str| typed.len() > 2 && strsim::osa_distance(&typed, word) == 1;
+    let likeness = known.into_iter().map(|word| {
+        let likeness = strsim::jaro(&typed, word);
+        (if has_one_slip(word) { likeness.max(0.9) } else { likeness }, word)
+    });
+    likeness.filter(|(likeness, _)| *likeness > LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
+}
+
+/// A question to stand behind the error about `typed`; empty where no known word is like it.
+pub(crate) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    meant(typed, known).map_or_else(String::new, |word| format!(" (did you mean '{word}'?)"))
+}
+
+/// Reads one of the `known` words; the error asks whether another was meant.
+pub(crate) fn word<T: std::str::FromStr<Err = String>>(typed: &str, known: &[&str]) -> Result<T, String> {
+    typed.parse().map_err(|reason| format!("{reason}{}", did_you_mean(typed, known.iter().copied())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_understood_and_another_word_is_not() {
+        let modes = || ["echo", "ack", "discard"];
+        for (typed, word) in
+            [("ehco", "echo"), ("ECHO", "echo"), ("discrad", "discard"), ("acks", "ack"), ("akc", "ack")]
+        {
+            assert_eq!(meant(typed, modes()), Some(word), "{typed}");
+        }
+        for other in ["", "shout", "\u{1b}"] {
+            assert_eq!(did_you_mean(other, modes()), "", "{other:?}");
+        }
+        assert_eq!(did_you_mean("ehco", modes()), " (did you mean 'echo'?)");
+    }
+}

@@ -1,0 +1,53 @@
+//! The server that a client connects to: its transport and its addresses.
+
+use std::net::Ipv6Addr;
+
+use crate::address::Address;
+use crate::cli::endpoint::{Endpoint, Place, Transport};
+use crate::cli::failure::Failure;
+use crate::cli::host;
+
+/// A server to connect to.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Its endpoint as it was given.
+    pub(crate) text: String,
+    pub(crate) transport: Transport,
+    pub(crate) addresses: Vec<Address>,
+}
+
+impl Target {
+    /// Parses an endpoint and looks its host up.
+    pub(crate) fn find(text: &str) -> Result<Target, Failure> {
+        let wrong = |reason: String| Failure::Usage(format!("endpoint '{}': {reason}", text.escape_debug()));
+        let endpoint = Endpoint::parse_server(text).map_err(wrong)?;
+        if let Some((key, _)) = endpoint.settings.first() {
+            return Err(wrong(format!("the setting '{}' is the server's: here, use flags", key.escape_debug())));
+        }
+        let transport = endpoint.transport.unwrap_or(Transport::Tcp);
+        let addresses = match endpoint.place {
+            Place::Unix(name) => vec![Address::Unix(name)],
+            Place::Host(_, 0) => {
+                return Err(wrong("port 0 is no server's: it is what a server takes a free port with".to_owned()));
+            }
+            Place::Host(host, port) => {
+                let found = host::addresses(&host, port).map_err(|failure| match failure {
+                    Failure::Usage(reason) => wrong(reason),
+                    Failure::Runtime(reason) => Failure::Runtime(format!("{}: {reason}", text.escape_debug())),
+                })?;
+                // The system would say that no address is available, as it does where no port is left.
+                if found.iter().all(|to| to.ip() == Ipv6Addr::LOCALHOST) && host::ipv6_is_off() {
+                    let text = text.escape_debug();
+                    return Err(Failure::Runtime(format!("{text}: IPv6 is off on this machine (127.0.0.1 is IPv4)")));
+                }
+                found.into_iter().map(Address::Ip).collect()
+            }
+        };
+        Ok(Target { text: text.to_owned(), transport, addresses })
+    }
+
+    /// Whether messages are datagrams.
+    pub(crate) fn is_datagram(&self) -> bool {
+        matches!(self.transport, Transport::Udp | Transport::UnixDatagram)
+    }
+}

@@ -9,10 +9,12 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGTERM};
+use nix::sys::signal::Signal::{self, SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 use serde_json::Value;
 use support::{Process, Ran, children, cooee, faulty, finish, finish_within, is_gone, pids, wait_until};
 use tempfile::TempDir;
@@ -214,6 +216,71 @@ fn a_stubborn_server_is_stopped_with_its_child() {
     let pids = pids(&file);
     assert_eq!(pids.len(), 2, "{pids:?}");
     assert!(pids.iter().all(|pid| is_gone(*pid)), "{pids:?}");
+}
+
+/// A server in a shell script that does this first; the script may name a file for process ids, `$PIDS`.
+fn script(folder: &Path, before: &str) -> String {
+    let file = folder.join("server.sh");
+    let server = env!("CARGO_BIN_EXE_cooee");
+    let text = format!("PIDS='{}'\n{before}\nexec '{server}' -q serve tcp://127.0.0.1:$1\n", folder.join("pids").display());
+    fs::write(&file, text).unwrap();
+    format!("a=sh '{}' {{port}}", file.display())
+}
+
+#[test]
+fn a_daemon_that_has_left_its_group_and_lost_its_parent_is_stopped_with_its_server() {
+    let folder = tempfile::tempdir().unwrap();
+    // One that can be told to end, and one that has to be killed; each forks twice and leads a session of its own.
+    let daemons = "for trap in true 'trap : TERM'; do
+        setsid sh -c \"$trap; (while :; do sleep 0.05; done) & echo \\$! >> $PIDS\"; done";
+    let server = script(folder.path(), &format!("export PIDS; {daemons}"));
+    Comparison::of(&[&server], &SHORT).json(0);
+    let pids = pids(&folder.path().join("pids"));
+    assert_eq!(pids.len(), 2, "{pids:?}");
+    assert!(pids.iter().all(|pid| is_gone(*pid)), "{pids:?}");
+}
+
+#[test]
+fn daemons_that_end_are_reaped_while_their_server_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = script(folder.path(), "(sleep 0.01 & echo $! > \"$PIDS\")");
+    let mut comparison = Comparison::of(&[&server], &["-q", "--rounds=1", "--duration=1h", "--warmup=0s", "-c1"]);
+    let process = Process::spawn(comparison.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    let file = folder.path().join("pids");
+    wait_until("it has a daemon", || !pids(&file).is_empty());
+    let stat = format!("/proc/{}/stat", pids(&file)[0]);
+    wait_until("the daemon has ended and is reaped", || !Path::new(&stat).exists());
+    process.signal(SIGTERM);
+    assert_eq!(finish(process).code, Some(143));
+}
+
+#[test]
+fn a_compare_that_is_killed_leaves_no_server_and_no_file() {
+    for signal in [SIGKILL, SIGABRT] {
+        let server = format!("a={}", ours(TCP));
+        let mut comparison = Comparison::of(&[&server], &["-q", "--rounds=1", "--duration=1h", "--warmup=0s", "-c1"]);
+        let command = comparison.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = Process::spawn(command);
+        let mut server = None;
+        wait_until("a server runs", || {
+            server = children(process.id()).first().copied();
+            let words = server.and_then(|id| fs::read(format!("/proc/{id}/cmdline")).ok()).unwrap_or_default();
+            words.windows(7).any(|word| word == b"\0serve\0")
+        });
+        process.signal(signal);
+        wait_until("the server has ended", || is_gone(server.unwrap()));
+        assert_eq!(fs::read_dir(comparison.temporary.path()).unwrap().count(), 0, "a file is left behind");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_started_is_told_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("server");
+    fs::write(&program, "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    let words = format!("'{}' cannot be started: No such file or directory", program.display());
+    check_fails(&format!("a={} {{port}}", program.display()), &[], &[&words, "(it wrote nothing)"]);
 }
 
 /// Sends `signal` while the second server runs, and checks what is told and what is left.

@@ -53,6 +53,7 @@ fn plan(names: &[&str], rounds: usize) -> Plan {
         idle_connections: 0,
         silent_connections: 0,
         start_timeout,
+        binder: None,
         pinning: None,
     }
 }

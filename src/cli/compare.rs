@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use nix::sys::prctl::set_child_subreaper;
 use signal_hook::consts::SIGQUIT;
 
 use crate::address::Address;
@@ -47,6 +48,8 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
     let interrupt = Interrupt::catch(&[SIGQUIT], &start);
     let mut interrupt = interrupt.map_err(|error| runtime("cannot catch signals", &error))?;
     start.keep_from_children().map_err(|error| runtime("cannot catch signals", &error))?;
+    // A daemon that a server starts comes to this process when its parent ends, and is ended with the server.
+    set_child_subreaper(true).map_err(|error| runtime("cannot become a subreaper", &error))?;
     // Told before this thread is pinned: it is the machine's processors that count.
     let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
     let conditions = Conditions::here(command, &plan.options, began);
@@ -130,6 +133,8 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
         idle_connections: arguments.idle_connections,
         silent_connections: silent,
         start_timeout: arguments.start_timeout,
+        // The same file as long as this process runs, whatever becomes of its name.
+        binder: Some("/proc/self/exe".into()),
         pinning: None,
     })
 }

@@ -49,11 +49,11 @@ impl ListenAddress {
     ///
     /// A port is taken from outside the range from which the system gives ports to clients: otherwise one of this program's own connections
     /// could have it when the server wants it, or be connected to itself.
-    pub fn take(family: Family, folder: &Path, number: usize) -> io::Result<ListenAddress> {
+    pub fn take(family: Family, folder: Option<&Path>, number: usize) -> io::Result<ListenAddress> {
         match family {
             Family::Port => free_port().map(ListenAddress::at_port),
             Family::Path => {
-                let path = folder.join(format!("{number}.sock"));
+                let path = folder.ok_or(io::ErrorKind::NotADirectory)?.join(format!("{number}.sock"));
                 let text = path.to_str().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
                 Ok(ListenAddress { address: Address::Unix(path), family, text })
             }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_path_lies_in_the_private_folder() {
-        let place = ListenAddress::take(Family::Path, Path::new("/run/private"), 3).unwrap();
+        let place = ListenAddress::take(Family::Path, Some(Path::new("/run/private")), 3).unwrap();
         assert_eq!(place.address, Address::Unix("/run/private/3.sock".into()));
         assert_eq!(place.fill("unix://{path}?x={port}"), "unix:///run/private/3.sock?x={port}");
     }

@@ -13,7 +13,6 @@ use signal_hook::consts::SIGQUIT;
 
 use crate::address::Address;
 use crate::cli::compare_arguments::{CompareArguments, Processors};
-use crate::cli::descriptors;
 use crate::cli::endpoint::Transport;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
@@ -21,6 +20,7 @@ use crate::cli::load_arguments::Target;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
 use crate::cli::report_arguments::{STANDARD, is_standard, to};
+use crate::cli::room;
 use crate::cli::signals::Inherited;
 use crate::compare::command::ServerCommand;
 use crate::compare::comparison::Comparison;
@@ -109,7 +109,6 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     let target = Target { text: String::new(), transport: arguments.transport, addresses: vec![address] };
     let options = arguments.load.options(&target)?;
     memory_limit::warn_of_load(MemoryLimit::smallest().as_ref(), &options);
-    let possible = descriptors::connection_limit(None, 0)?;
     let silent = arguments.silent_connections;
     if silent > 0 && options.datagrams {
         return Err(Failure::Usage("--silent-connections: datagrams have none".to_owned()));
@@ -119,11 +118,7 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
         _ => ("--connections and --silent-connections: together", options.connections.saturating_add(silent)),
     };
     for (flag, wanted) in [at_once, ("--idle-connections", arguments.idle_connections)] {
-        if wanted > possible {
-            return Err(Failure::Usage(format!(
-                "{flag} {wanted} does not fit: the limit of descriptors allows {possible} (raise it with 'ulimit -n')"
-            )));
-        }
+        room::check(flag, wanted, &options)?;
     }
     Ok(Plan {
         servers,

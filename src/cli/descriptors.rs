@@ -16,8 +16,7 @@ const UNLIMITED: u64 = 1_000_000;
 
 /// The connection limit: `wanted`, or as many as the descriptor limit allows beside so many `listening` sockets.
 pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Result<usize, Failure> {
-    let descriptors = raise_limit();
-    let possible = descriptors.saturating_sub(RESERVE + listening.saturating_sub(LISTENING_IN_RESERVE));
+    let (descriptors, possible) = room_for_connections(listening);
     match wanted {
         Some(wanted) if wanted > possible => Err(Failure::Usage(format!(
             "--max-connections {wanted} does not fit: the limit of {descriptors} descriptors allows {possible} \
@@ -31,8 +30,14 @@ pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Resul
     }
 }
 
+/// The limit of descriptors, and how many connections it allows beside so many `listening` sockets.
+pub(crate) fn room_for_connections(listening: usize) -> (usize, usize) {
+    let descriptors = raise_limit();
+    (descriptors, descriptors.saturating_sub(RESERVE + listening.saturating_sub(LISTENING_IN_RESERVE)))
+}
+
 /// Raises the soft limit to the hard one and tells what it is then.
-pub(crate) fn raise_limit() -> usize {
+fn raise_limit() -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
     let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::arguments::LoadCommand;
-use crate::cli::descriptors;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::load_arguments::Target;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
+use crate::cli::room;
 use crate::cli::server_meter::ServerMeter;
 use crate::cli::signals::Inherited;
 use crate::load;
@@ -57,8 +57,8 @@ fn measure(command: &LoadCommand) -> Result<Report, Failure> {
     let options = command.load.options(&target)?;
     memory_limit::warn_of_load(MemoryLimit::smallest().as_ref(), &options);
     check_sources(&options)?;
+    room::check("--connections", options.connections, &options)?;
     command.output.check_files()?;
-    descriptors::raise_limit();
     let interrupt = Interrupt::catch(&[], &Inherited::read())
         .map_err(|error| Failure::Runtime(format!("cannot catch signals: {error}")))?;
     let server = ServerMeter::find(&target.addresses, options.datagrams);

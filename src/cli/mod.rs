@@ -20,6 +20,7 @@ mod memory_limit;
 mod progress;
 mod report;
 mod report_arguments;
+mod room;
 mod send;
 mod serve;
 mod server_meter;

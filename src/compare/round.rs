@@ -82,7 +82,7 @@ impl Round {
         if outcome.messages == 0 || rate == 0.0 {
             return Err(match errors_in_words(&outcome.errors) {
                 words if words.is_empty() => "no message was answered in the measured time".to_owned(),
-                words if outcome.errors.keys().all(is_own_limit) => {
+                words if outcome.errors.keys().all(|kind| kind.is_own_limit()) => {
                     format!("not the server's fault, but this program's, which could not connect: {words}")
                 }
                 words => format!("no message was answered in the measured time: {words}"),
@@ -162,15 +162,12 @@ pub fn doubt_in_words(doubt: Doubt) -> String {
         Doubt::Saturated(share) => {
             format!("the generator used {:.0} % of its core and the server was not seen to be busy", share * 100.0)
         }
+        Doubt::Unopened { missing, asked } => format!("{missing} of {asked} connections were not there"),
+        Doubt::OwnLimit(count) => format!("{count} sockets could not be opened because of a limit of this machine"),
         Doubt::Surplus(surplus) => {
             format!("{} bytes came that no message waited for, so latencies are too short", surplus.bytes)
         }
     }
-}
-
-/// Whether an error tells of this machine's limits, and of no server.
-fn is_own_limit(kind: &ErrorKind) -> bool {
-    matches!(kind, ErrorKind::NoPort | ErrorKind::NoDescriptor | ErrorKind::NoMemory)
 }
 
 fn errors_in_words(errors: &BTreeMap<ErrorKind, u64>) -> String {
@@ -192,6 +189,7 @@ pub(super) mod tests {
             open_loop: false,
             duration: Duration::from_secs(2),
             connections: 1,
+            unopened: 0,
             messages,
             replies_in_time: messages,
             reply_bytes_in_time: 64 * messages,

@@ -22,6 +22,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub fn options() -> Options {
     Options {
         connections: 50,
+        unopened: 0,
         pace: Pace::Open(Schedule::steady(1000.0)),
         interval: INTERVAL,
         ..Options::new(vec![Address::Ip(([127, 0, 0, 1], 9000).into())])
@@ -84,6 +85,7 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
         open_loop,
         duration,
         connections: 50,
+        unopened: 0,
         messages: exchanges.len() as u64,
         replies_in_time: in_time,
         reply_bytes_in_time: in_time * 64,

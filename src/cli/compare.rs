@@ -41,7 +41,7 @@ const DOUBTFUL: u8 = 3;
 pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
     let began = SystemTime::now();
     let mut plan = plan(arguments)?;
-    arguments.output().check()?;
+    arguments.output().check(&[])?;
     arguments.output().check_files()?;
     // SIGQUIT from the terminal reaches this program alone, and would leave the servers running.
     let start = Inherited::read();

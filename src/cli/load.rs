@@ -34,7 +34,7 @@ const INVALID: u8 = 3;
 
 /// Runs load, and tells the result.
 pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, Failure> {
-    command.output.check()?;
+    command.output.check(&[])?;
     let began = SystemTime::now();
     let report = measure(command).inspect_err(|failure| {
         // Whoever reads the result by a program learns there why there is none.

@@ -17,6 +17,7 @@ mod logger;
 #[cfg(target_os = "linux")]
 mod memory_group;
 mod memory_limit;
+mod output_files;
 mod progress;
 mod report;
 mod report_arguments;

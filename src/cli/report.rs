@@ -12,7 +12,7 @@ use crate::report::{Report, json, merge};
 
 /// Reads, merges, writes.
 pub(crate) fn run(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
-    arguments.output.check()?;
+    arguments.output.check(&arguments.files)?;
     if arguments.files.iter().filter(|file| *file == Path::new(STANDARD)).count() > 1 {
         return Err(Failure::Usage("standard input (-) can be read once".to_owned()));
     }

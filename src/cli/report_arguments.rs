@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::failure::Failure;
+use crate::cli::output_files::OutputFiles;
 use crate::report::visible::visible;
 use crate::report::{Report, json, run_page, table, text};
 
@@ -46,15 +47,23 @@ pub(crate) struct OutputArguments {
 }
 
 impl OutputArguments {
-    /// Whether everything fits together: standard output holds one thing.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    /// Whether everything fits together: standard output holds one thing, and no file is written twice, or is one of those that are `read`.
+    pub(crate) fn check(&self, read: &[PathBuf]) -> Result<(), Failure> {
         if is_standard(self.json.as_deref()) && is_standard(self.csv.as_deref()) {
             return Err(Failure::Usage("--json - and --csv -: standard output can hold one of them".to_owned()));
         }
         if is_standard(self.html.as_deref()) {
             return Err(Failure::Usage("--html -: a page is written to a file".to_owned()));
         }
-        Ok(())
+        let mut files = OutputFiles::default();
+        for (flag, path) in [("--json", &self.json), ("--csv", &self.csv), ("--html", &self.html)] {
+            if let Some(path) = path.as_deref().filter(|path| !is_standard(Some(path))) {
+                files.add(flag, path)?;
+            }
+        }
+        let mut read = read.iter().filter(|path| !is_standard(Some(path)));
+        read.try_for_each(|path| files.check_input(path))?;
+        files.check_streams()
     }
 
     /// Whether the files can be written: to be asked before a run whose result would be lost.

@@ -22,7 +22,6 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub fn options() -> Options {
     Options {
         connections: 50,
-        unopened: 0,
         pace: Pace::Open(Schedule::steady(1000.0)),
         interval: INTERVAL,
         ..Options::new(vec![Address::Ip(([127, 0, 0, 1], 9000).into())])

@@ -135,6 +135,36 @@ fn the_table_tells_what_was_found_and_how() {
 }
 
 #[test]
+fn report_shows_a_comparison_again_as_it_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let outputs = [format!("--json={}", path("a.json")), format!("--html={}", path("a.html"))];
+    let servers = [format!("ours={}", ours(TCP)), format!("other={}", ours(TCP))];
+    let args = [&SHORT[..], &outputs.each_ref().map(String::as_str)].concat();
+    let told = Comparison::of(&servers.each_ref().map(String::as_str), &args).run();
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let report = |args: &[&str]| finish_report(cooee(&["report"]).args(args).current_dir(folder.path()));
+    let shown = report(&["a.json", "--html=b.html"]);
+    assert_eq!((shown.code, &shown.stdout), (Some(0), &told.stdout), "{shown:?}");
+    let read = |name: &str| fs::read_to_string(path(name)).unwrap();
+    assert_eq!(read("b.html"), read("a.html"));
+    assert_eq!(report(&["a.json", "--json=c.json"]).code, Some(0));
+    assert_eq!(report(&["c.json"]).stdout, told.stdout, "its JSON is a comparison too");
+    for args in [&["a.json", "a.json"][..], &["a.json", "--side-by-side"], &["a.json", "--csv=-"]] {
+        let ran = report(args);
+        assert_eq!((ran.code, ran.printed()), (Some(2), ""), "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains("a.json is a comparison of servers"), "{args:?}: {ran:?}");
+    }
+    fs::write(path("bad.json"), "{\"kind\": \"comparison\", \"version\": 1}").unwrap();
+    let ran = report(&["bad.json"]);
+    assert!(ran.code == Some(1) && ran.stderr.starts_with("cooee: bad.json is no comparison: "), "{ran:?}");
+}
+
+fn finish_report(command: &mut Command) -> Ran {
+    finish(Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())))
+}
+
+#[test]
 fn silent_connections_are_a_condition_like_others() {
     let server = format!("us={}", ours(TCP));
     let args = [&SHORT[..], &["--silent-connections=30"]].concat();

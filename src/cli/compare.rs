@@ -4,7 +4,6 @@ use std::env;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -19,7 +18,6 @@ use crate::cli::interrupt::Interrupt;
 use crate::cli::load_arguments::Target;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
-use crate::cli::report_arguments::{STANDARD, is_standard, to};
 use crate::cli::room;
 use crate::cli::signals::Inherited;
 use crate::compare::command::ServerCommand;
@@ -27,7 +25,7 @@ use crate::compare::comparison::Comparison;
 use crate::compare::listen_address::Family;
 use crate::compare::pinning::Pinning;
 use crate::compare::plan::Plan;
-use crate::compare::{self, html, json, table};
+use crate::compare;
 use crate::load;
 use crate::load::options::Options;
 use crate::load::outcome::{self, Outcome};
@@ -142,17 +140,7 @@ fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Fai
         let (name, round, reason) = (visible(&server.name), failure.round, visible(&failure.reason));
         let _ = writeln!(io::stderr(), "cooee: {name} failed in round {round}: {reason}{wrote}{lines}");
     }
-    if let Some(path) = &arguments.json {
-        let json = json::render(comparison).map_err(|error| runtime("cannot make JSON", &error))?;
-        to(path, |sink| sink.write_all(json.as_bytes()))?;
-    }
-    if let Some(path) = &arguments.html {
-        to(path, |sink| sink.write_all(html::render(comparison).as_bytes()))?;
-    }
-    if is_standard(arguments.json.as_deref()) {
-        return Ok(());
-    }
-    to(Path::new(STANDARD), |sink| sink.write_all(table::render(comparison).as_bytes()))
+    arguments.output().write_comparison(comparison)
 }
 
 fn runtime(what: &str, error: &dyn std::fmt::Display) -> Failure {

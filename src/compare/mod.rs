@@ -32,6 +32,7 @@ pub mod plan;
 pub mod process;
 pub mod processors;
 pub mod question;
+pub mod read;
 pub mod repeats;
 pub mod round;
 #[cfg(test)]
@@ -51,7 +52,6 @@ use crate::compare::comparison::{Compared, Failure, Repeat, Repeated};
 use crate::compare::listen_address::Family;
 use crate::compare::plan::Plan;
 use crate::compare::repeats::Repeats;
-use crate::compare::round::doubts_in_words;
 use crate::compare::socket_folder::SocketFolder;
 use crate::compare::trial::Trials;
 use crate::load::options::Options;
@@ -157,7 +157,7 @@ fn take_back(compared: &mut [Compared], number: usize, attempt: usize) {
     for server in compared {
         let Some(round) = server.rounds.pop_if(|round| round.number == number) else { continue };
         if !round.doubts.is_empty() {
-            let reason = doubts_in_words(&round.doubts);
+            let reason = round.doubts.join("; ");
             server.repeats.push(Repeat { round: number, what: Repeated::Round { attempt }, reason });
         }
     }

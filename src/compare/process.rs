@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn one_that_was_started_meanwhile_is_waited_for_too() {
         let mut process = start("trap 'sleep 0.3 & exit' TERM; echo ready; while :; do sleep 0.01; done");
-        let group = process.group();
+        let group = process.group().clone();
         process.stop();
         assert_eq!(group.members(), []);
     }

@@ -27,7 +27,7 @@ pub fn error(name: &str) -> &'static str {
 }
 
 /// Where an error of this name stands among the others.
-pub(super) fn rank(name: &str) -> usize {
+pub fn rank(name: &str) -> usize {
     KINDS.iter().position(|kind| kind.name() == name).unwrap_or(KINDS.len())
 }
 

@@ -1,7 +1,7 @@
 //! `cooee compare`: checks everything, compares, and tells what was found.
 
 use std::env;
-use std::io::{self, Write};
+use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ use crate::cli::compare_arguments::{CompareArguments, Processors};
 use crate::cli::endpoint::Transport;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::last_words;
 use crate::cli::load_arguments::Target;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
@@ -138,7 +139,7 @@ fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Fai
         let lines: String = failure.output.iter().map(|line| format!("\n  | {line}")).collect();
         let wrote = if lines.is_empty() { " (it wrote nothing)" } else { "; it wrote at last:" };
         let (name, round, reason) = (visible(&server.name), failure.round, visible(&failure.reason));
-        let _ = writeln!(io::stderr(), "cooee: {name} failed in round {round}: {reason}{wrote}{lines}");
+        last_words::say(&format!("cooee: {name} failed in round {round}: {reason}{wrote}{lines}"));
     }
     arguments.output().write_comparison(comparison)
 }

@@ -1,8 +1,8 @@
 //! What went wrong, for the person who started the program, and the exit code that goes with it.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::cli::last_words;
 use crate::report::visible::visible;
 
 /// What went wrong.
@@ -28,7 +28,7 @@ impl Failure {
             Failure::Usage(message) => (message, 2),
             Failure::Runtime(message) => (message, 1),
         };
-        let _ = writeln!(io::stderr(), "cooee: {}", visible(message));
+        last_words::say(&format!("cooee: {}", visible(message)));
         ExitCode::from(code)
     }
 }

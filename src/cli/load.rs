@@ -1,7 +1,7 @@
 //! `cooee load`: puts load on a server and tells what it measured.
 
 use std::env;
-use std::io::{self, Write};
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::cli::arguments::LoadCommand;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::last_words;
 use crate::cli::load_arguments::Target;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
@@ -98,7 +99,7 @@ fn verdict(report: &Report) -> ExitCode {
     } else {
         return ExitCode::SUCCESS;
     };
-    let _ = writeln!(io::stderr(), "cooee: {}: {sentence}", report.endpoint.escape_debug());
+    last_words::say(&format!("cooee: {}: {sentence}", report.endpoint.escape_debug()));
     ExitCode::from(code)
 }
 

@@ -11,6 +11,7 @@ mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod interrupt;
+mod last_words;
 mod load;
 mod load_arguments;
 mod logger;

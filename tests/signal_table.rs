@@ -20,8 +20,7 @@ use std::time::Duration;
 
 use nix::libc::{SIGRTMAX, SIGRTMIN, SIGTERM};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::{
     Collected, PATIENCE, Process, Server, children, cooee, holds_within, is_gone, skip, try_run, wait_until,
@@ -172,10 +171,7 @@ impl Running {
             Does::Ends => {
                 assert_eq!(status.signal(), Some(signal), "{told}");
                 assert_eq!(self.result(), None, "{told}: nothing is written");
-                // The page says that they run on.
-                for id in &self.started {
-                    let _ = kill(Pid::from_raw(*id as i32), Signal::SIGKILL);
-                }
+                wait_until("the servers have ended", || self.started.iter().all(|id| is_gone(*id)));
             }
             Does::Drains => {
                 assert_eq!(status.code(), Some(0), "{told}");

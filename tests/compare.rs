@@ -252,7 +252,8 @@ fn a_stubborn_server_is_stopped_with_its_child() {
 fn script(folder: &Path, before: &str) -> String {
     let file = folder.join("server.sh");
     let server = env!("CARGO_BIN_EXE_cooee");
-    let text = format!("PIDS='{}'\n{before}\nexec '{server}' -q serve tcp://127.0.0.1:$1\n", folder.join("pids").display());
+    let text =
+        format!("PIDS='{}'\n{before}\nexec '{server}' -q serve tcp://127.0.0.1:$1\n", folder.join("pids").display());
     fs::write(&file, text).unwrap();
     format!("a=sh '{}' {{port}}", file.display())
 }

@@ -119,7 +119,7 @@ fn more_connections_than_there_are_ports_or_descriptors_for_are_refused_before_o
     let [tcp, udp] = ["tcp://127.0.0.1:9000", "udp://127.0.0.1:9001"];
     let ours = format!("--server=a='{}' serve -q tcp://127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_cooee"));
     let ports = ["a local address has 20 ports", "--source"];
-    let descriptors = ["the limit of 128 descriptors allows 64", "ulimit -n"];
+    let descriptors = ["the limit of 128 descriptors allows 104", "ulimit -n"];
     let cases: [(&[&str], [&str; 2]); 8] = [
         (&["load", "-c21", tcp], ports),
         (&["load", "-c500", "--churn", tcp], ports),
@@ -127,8 +127,8 @@ fn more_connections_than_there_are_ports_or_descriptors_for_are_refused_before_o
         (&["load", "-c21", udp], ports),
         (&["compare", "-c21", "--idle-connections=0", &ours], ports),
         (&["compare", "--idle-connections=21", &ours], ports),
-        (&["load", "-c65", "unix:///nobody"], descriptors),
-        (&["load", "-c65", "--slo=p99=1ms", "unix:///nobody"], descriptors),
+        (&["load", "-c105", "unix:///nobody"], descriptors),
+        (&["load", "-c105", "--slo=p99=1ms", "unix:///nobody"], descriptors),
     ];
     for (arguments, words) in cases {
         let mut command = cooee(arguments);
@@ -143,6 +143,16 @@ fn more_connections_than_there_are_ports_or_descriptors_for_are_refused_before_o
         }
     }
     server.wait_summary("nobody has come", |summary| summary.get("accepted") == 0);
+}
+
+#[test]
+fn as_many_connections_as_the_descriptors_allow_are_opened() {
+    let server = Server::start(&[]);
+    let program = load_command(&server.url("tcp"), &["-c104", "-n1000", "--warmup=0s"]);
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=128:128").arg(program.get_program()).args(program.get_args());
+    let measured = Loading::start_command(&mut limited).finish();
+    assert_eq!((measured.count("connections"), measured.all_errors()), (104, 0), "{}", measured.shown());
 }
 
 #[test]

@@ -169,7 +169,8 @@ fn no_two_outputs_go_to_one_file_and_none_to_an_input() {
     }
     let server = format!("--server=a='{}' serve -q tcp://127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_cooee"));
     // Nobody listens there: with exit code 1 it would have been tried.
-    let commands = [&["load", "127.0.0.1:1"][..], &["compare", "--rounds=1", "-n1", &server], &["report", "a.json", "b.json"]];
+    let commands =
+        [&["load", "127.0.0.1:1"][..], &["compare", "--rounds=1", "-n1", &server], &["report", "a.json", "b.json"]];
     let pairs = [["new", "new"], ["new", "./new"], ["new", "dangling"], ["there", "hard"], ["there", "soft"]];
     let [json, html, csv] = ["--json", "--html", "--csv"];
     let outputs = [[json, html], [json, csv], [csv, html]];
@@ -188,7 +189,11 @@ fn no_two_outputs_go_to_one_file_and_none_to_an_input() {
             command.current_dir(folder.0.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             if flags.contains(&"stream") {
                 let file = File::create(folder.path("stream")).unwrap();
-                if stream == "stdout" { command.stdout(file) } else { command.stderr(file) };
+                if stream == "stdout" {
+                    command.stdout(file)
+                } else {
+                    command.stderr(file)
+                };
             }
             let ran = finish(Process::spawn(&mut command));
             assert_eq!((ran.code, ran.printed()), (Some(2), ""), "{flags:?}: {ran:?}");

@@ -8,6 +8,10 @@ use crate::cli::failure::Failure;
 /// told that there is no room.
 const RESERVE: usize = 64;
 
+/// Descriptors kept by whoever connects for what is no connection: the standard streams, the selector, its timer, the signals, the run's own
+/// pipes (13 in all with load), what is read from `/proc`, and what `compare` has of its server.
+const RESERVE_OF_CLIENTS: usize = 24;
+
 /// Listening sockets that the reserve has room for; each further one takes a connection's place.
 const LISTENING_IN_RESERVE: usize = 16;
 
@@ -16,7 +20,8 @@ const UNLIMITED: u64 = 1_000_000;
 
 /// The connection limit: `wanted`, or as many as the descriptor limit allows beside so many `listening` sockets.
 pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Result<usize, Failure> {
-    let (descriptors, possible) = room_for_connections(listening);
+    let descriptors = raise_limit();
+    let possible = descriptors.saturating_sub(RESERVE + listening.saturating_sub(LISTENING_IN_RESERVE));
     match wanted {
         Some(wanted) if wanted > possible => Err(Failure::Usage(format!(
             "--max-connections {wanted} does not fit: the limit of {descriptors} descriptors allows {possible} \
@@ -30,10 +35,10 @@ pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Resul
     }
 }
 
-/// The limit of descriptors, and how many connections it allows beside so many `listening` sockets.
-pub(crate) fn room_for_connections(listening: usize) -> (usize, usize) {
+/// The limit of descriptors, and how many connections to a server it allows.
+pub(crate) fn room_for_clients() -> (usize, usize) {
     let descriptors = raise_limit();
-    (descriptors, descriptors.saturating_sub(RESERVE + listening.saturating_sub(LISTENING_IN_RESERVE)))
+    (descriptors, descriptors.saturating_sub(RESERVE_OF_CLIENTS))
 }
 
 /// Raises the soft limit to the hard one and tells what it is then.

@@ -68,7 +68,8 @@ impl OutputFiles {
 
     /// Whether none of them is one that this program reads.
     pub(crate) fn check_input(&self, path: &Path) -> Result<(), Failure> {
-        Identity::of(path).map_or(Ok(()), |identity| self.refuse_same(&format!("the input {}", path.display()), &identity))
+        Identity::of(path)
+            .map_or(Ok(()), |identity| self.refuse_same(&format!("the input {}", path.display()), &identity))
     }
 
     /// Whether none of them is what a standard stream leads to.
@@ -109,7 +110,8 @@ mod tests {
         symlink("sub/../new", at("dangling")).unwrap();
         symlink("dangling", at("second")).unwrap();
         symlink("loop", at("loop")).unwrap();
-        let same = |one: &str, other: &str| Identity::of(&at(one)).is_some_and(|id| Some(id) == Identity::of(&at(other)));
+        let same =
+            |one: &str, other: &str| Identity::of(&at(one)).is_some_and(|id| Some(id) == Identity::of(&at(other)));
         for (one, other) in [
             ("there", "hard"),
             ("there", "soft"),

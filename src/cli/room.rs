@@ -15,20 +15,22 @@ const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// Refuses `wanted` connections at once that load with these options cannot open; `flag` is where they were asked for.
 pub(crate) fn check(flag: &str, wanted: usize, options: &Options) -> Result<(), Failure> {
-    let refuse = |what: String, do_what: &str| {
-        Err(Failure::Usage(format!("{flag} {wanted} does not fit: {what} ({do_what})")))
-    };
-    let (descriptors, possible) = descriptors::room_for_connections(0);
+    let refuse =
+        |what: String, do_what: &str| Err(Failure::Usage(format!("{flag} {wanted} does not fit: {what} ({do_what})")));
+    let (descriptors, possible) = descriptors::room_for_clients();
     if wanted > possible {
         let what = format!("the limit of {descriptors} descriptors allows {possible}");
         return refuse(what, "raise it with 'ulimit -n'");
     }
-    let Some(ports) = ports().filter(|_| options.addresses.iter().all(|address| matches!(address, Address::Ip(_)))) else {
+    let Some(ports) = ports().filter(|_| options.addresses.iter().all(|address| matches!(address, Address::Ip(_))))
+    else {
         return Ok(());
     };
     let possible = ports.saturating_mul(sources(options));
     if wanted > possible {
-        let what = format!("a local address has {ports} ports towards a server (ip_local_port_range), which allows {possible}");
+        let what = format!(
+            "a local address has {ports} ports towards a server (ip_local_port_range), which allows {possible}"
+        );
         return refuse(what, "connect from more addresses with --source ADDR,...");
     }
     Ok(())

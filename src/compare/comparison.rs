@@ -284,8 +284,8 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::samples::{comparison, server};
     use crate::compare::round::doubt_in_words;
+    use crate::compare::samples::{comparison, server};
     use crate::load::outcome::Doubt;
 
     const SLOW: [f64; 5] = [100.0, 110.0, 105.0, 102.0, 103.0];

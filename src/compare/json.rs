@@ -277,7 +277,10 @@ mod tests {
         let [one, other, failed] = [0, 1, 2].map(|index| &value["servers"][index]);
         assert_eq!(one["failure"], Value::Null);
         let start = json!({"round": 2, "what": "start", "attempt": null, "reason": "it was slow"});
-        assert_eq!(one["repeats"], json!([start, {"round": 2, "what": "round", "attempt": 1, "reason": "it was late"}]));
+        assert_eq!(
+            one["repeats"],
+            json!([start, {"round": 2, "what": "round", "attempt": 1, "reason": "it was late"}])
+        );
         assert_eq!((&value["repeated_rounds"], &other["repeats"]), (&json!(1), &json!([])));
         assert_eq!(one["rounds"][1]["messages_per_s"], 110.0);
         assert_eq!(one["rounds"][0]["latency_us"], json!({"p50": 5e5, "p95": 7.5e5, "p99": 1e6, "p999": 2e6}));

@@ -123,8 +123,7 @@ fn round(told: Measured) -> Result<Round, String> {
             return Err(format!("it has counted up to {count}: nobody has"));
         }
     }
-    let nanoseconds =
-        |name, us: f64| within(name, us, &TIME_US).map(|us| (us * 1e3).round() as u64);
+    let nanoseconds = |name, us: f64| within(name, us, &TIME_US).map(|us| (us * 1e3).round() as u64);
     let optional = |name, value: Option<f64>, bounds| value.map(|value| within(name, value, bounds)).transpose();
     let latency = told.latency_us;
     let longest = optional("in_vain_longest_us", told.in_vain_longest_us, &TIME_US)?;
@@ -175,8 +174,11 @@ mod tests {
         let mut doubtful = server("doubtful", &rates);
         doubtful.rounds[1].doubts.push(doubt_in_words(Doubt::Saturated(0.99)));
         let repeat = |what| Repeat { round: 2, what, reason: "of that".to_owned() };
-        doubtful.repeats =
-            vec![repeat(Repeated::Round { attempt: 1 }), repeat(Repeated::Start), repeat(Repeated::Round { attempt: 3 })];
+        doubtful.repeats = vec![
+            repeat(Repeated::Round { attempt: 1 }),
+            repeat(Repeated::Start),
+            repeat(Repeated::Round { attempt: 3 }),
+        ];
         let mut troubled = server("troubled", &[231.0, 222.0, 213.0, 204.0]);
         troubled.rounds[0].errors = [("reset".to_owned(), 3), ("connect-timeout".to_owned(), 2)].into();
         troubled.rounds[1].lost = 4;

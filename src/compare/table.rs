@@ -152,8 +152,8 @@ fn wrapped(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::compare::comparison::{Failure, Repeat, Repeated};
-    use crate::compare::samples::{comparison, server};
     use crate::compare::round::doubt_in_words;
+    use crate::compare::samples::{comparison, server};
     use crate::load::outcome::Doubt;
 
     #[test]

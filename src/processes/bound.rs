@@ -101,7 +101,10 @@ mod tests {
             assert!(of(words).is_none(), "{words:?}");
         }
         let binder = of(&["cooee", WORD, "17", "server", "--help"]).unwrap();
-        assert_eq!((binder.parent, &binder.words[..]), (Pid::from_raw(17), &["server", "--help"].map(OsString::from)[..]));
+        assert_eq!(
+            (binder.parent, &binder.words[..]),
+            (Pid::from_raw(17), &["server", "--help"].map(OsString::from)[..])
+        );
     }
 
     #[test]

@@ -244,6 +244,44 @@ mod tests {
         }
     }
 
+    /// The places of all values in a document.
+    fn places(value: &Value, place: String, found: &mut Vec<String>) {
+        let inner: Vec<(String, &Value)> = match value {
+            Value::Object(fields) => fields.iter().map(|(name, inner)| (name.clone(), inner)).collect(),
+            Value::Array(entries) => entries.iter().enumerate().map(|(at, inner)| (at.to_string(), inner)).collect(),
+            _ => return found.push(place),
+        };
+        inner.into_iter().for_each(|(name, inner)| places(inner, format!("{place}/{name}"), found));
+    }
+
+    #[test]
+    fn whatever_stands_in_a_place_it_is_refused_or_can_be_shown() {
+        let mut few = all();
+        few.servers.remove(0);
+        few.servers.iter_mut().for_each(|server| server.rounds.drain(2..).for_each(drop));
+        let document = written(&few);
+        let mut found = Vec::new();
+        places(&document, String::new(), &mut found);
+        assert!(found.len() > 100, "{}", found.len());
+        let odd = [json!(null), json!(0), json!(-1), json!(1e-300), json!(1e300), json!(u64::MAX), json!(""), json!([])];
+        let mut shown = 0;
+        for place in &found {
+            for value in &odd {
+                let mut changed = document.clone();
+                *changed.pointer_mut(place).unwrap() = value.clone();
+                let Ok(comparison) = read(changed.to_string().as_bytes()) else { continue };
+                shown += 1;
+                table::render(&comparison);
+                json::render(&comparison).unwrap();
+                // Pictures take their time.
+                if shown % 40 == 0 {
+                    html::render(&comparison);
+                }
+            }
+        }
+        assert!(shown > 100, "{shown}");
+    }
+
     #[test]
     fn words_of_the_file_have_no_power_where_they_are_shown() {
         let mut hostile = written(&all());

@@ -15,6 +15,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal::{self, SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use serde_json::Value;
 use support::{Process, Ran, children, cooee, faulty, finish, finish_within, is_gone, pids, wait_until};
 use tempfile::TempDir;
@@ -262,13 +264,31 @@ fn script(folder: &Path, before: &str) -> String {
 fn a_daemon_that_has_left_its_group_and_lost_its_parent_is_stopped_with_its_server() {
     let folder = tempfile::tempdir().unwrap();
     // One that can be told to end, and one that has to be killed; each forks twice and leads a session of its own.
-    let daemons = "for trap in true 'trap : TERM'; do
+    let daemons = "for trap in true \"trap '' TERM\"; do
         setsid sh -c \"$trap; (while :; do sleep 0.05; done) & echo \\$! >> $PIDS\"; done";
     let server = script(folder.path(), &format!("export PIDS; {daemons}"));
     Comparison::of(&[&server], &SHORT).json(0);
     let pids = pids(&folder.path().join("pids"));
     assert_eq!(pids.len(), 2, "{pids:?}");
     assert!(pids.iter().all(|pid| is_gone(*pid)), "{pids:?}");
+}
+
+#[test]
+fn processes_that_a_shell_has_left_to_compare_are_none_of_a_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let mut comparison = Comparison::of(&[&format!("a={}", ours(TCP))], &SHORT);
+    let program = std::mem::replace(&mut comparison.command, Command::new("sh"));
+    let temporary = comparison.temporary.path();
+    comparison.command.args(["-c", "sleep 1000 & echo $! > \"$0\"; exec \"$@\""]).arg(&file).arg(program.get_program());
+    comparison.command.args(program.get_args()).env("TMPDIR", temporary).env_remove("RUST_LOG");
+    // It has the standard streams of compare, so nobody waits for their end.
+    comparison.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut process = Process::spawn(&mut comparison.command);
+    assert_eq!(process.exit_within(PATIENCE).expect("it ends").code(), Some(0));
+    let left = pids(&file)[0];
+    assert!(!is_gone(left), "it has ended a stranger");
+    let _ = kill(Pid::from_raw(left as i32), SIGKILL);
 }
 
 #[test]

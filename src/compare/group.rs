@@ -9,15 +9,17 @@ use nix::unistd::Pid;
 use crate::processes::family::Family;
 use crate::processes::member::Member;
 
-/// The processes that this process is the parent of.
-pub fn own_children() -> Vec<Member> {
-    Family::children(std::process::id() as i32)
+/// Whether whatever becomes a child of this process from now on, besides the server that it starts, is a process of that server that has lost its
+/// parent: where it is a subreaper ([`prctl::set_child_subreaper`]) and has no child yet. (Whoever ran the shell's `exec` may have left it some,
+/// and their descendants would come to it too.)
+pub fn adopts_orphans() -> bool {
+    prctl::get_child_subreaper() == Ok(true) && Family::children(std::process::id() as i32).is_empty()
 }
 
 /// The processes of a server: those of a process group, named by its leader, and their descendants.
 ///
-/// Where this process is a subreaper ([`prctl::set_child_subreaper`]), a daemon that has left the group belongs to them too: when its parent
-/// ends it becomes a child of this process. Every child that came since the server was started is taken for such a one.
+/// Where this process [adopts orphans](adopts_orphans), a daemon that has left the group belongs to them too: when its parent ends it becomes a
+/// child of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     leader: Pid,
@@ -25,10 +27,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// The processes of the server that `leader` leads, where this process had the children `strangers` before.
-    pub fn new(leader: Pid, strangers: Vec<Member>) -> Group {
-        let adopts = prctl::get_child_subreaper() == Ok(true);
-        let family = if adopts { Family::Adopting { leader, strangers } } else { Family::Group(leader) };
+    /// The processes of the server that `leader` leads; `adopts` is whether this process [adopted orphans](adopts_orphans) before it was started.
+    pub fn new(leader: Pid, adopts: bool) -> Group {
+        let family = if adopts { Family::Adopting(leader) } else { Family::Group(leader) };
         Group { leader, family }
     }
 
@@ -55,14 +56,13 @@ impl Group {
         send(signal, members.iter().filter(has_left));
     }
 
-    /// Reaps those that have come to this process and have ended: nobody else can. The leader, and who was a child before, are left.
+    /// Reaps those that have come to this process and have ended: nobody else can. The leader is left.
     pub fn reap(&self) {
-        let Family::Adopting { leader, strangers } = &self.family else { return };
-        let is_other = |pid: Pid| pid == *leader || strangers.iter().any(|stranger| stranger.id == pid.as_raw());
+        let Family::Adopting(leader) = self.family else { return };
         // Looking at all that have ended takes milliseconds. The kernel names one, and while it names none there is nothing to do.
         let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, peek) {
-            if is_other(pid) {
+            if pid == leader {
                 break;
             }
             let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));

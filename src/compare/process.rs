@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use crate::compare::group::{Group, own_children, send};
+use crate::compare::group::{Group, adopts_orphans, send};
 use crate::compare::output::Output;
 use crate::processes::bound;
 use crate::processes::member::Member;
@@ -48,7 +48,7 @@ impl ServerProcess {
         let set = |command: &mut Command| {
             command.process_group(0).stdout(out).stderr(err);
         };
-        let strangers = own_children();
+        let adopts = adopts_orphans();
         // A child inherits what is blocked (`sigprocmask(2)`), and a server for which SIGTERM is would have to be killed each time.
         let blocked = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
         let leader = match binder {
@@ -62,7 +62,7 @@ impl ServerProcess {
         };
         blocked.thread_set_mask()?;
         let leader = leader?;
-        let group = Group::new(Pid::from_raw(leader.id() as i32), strangers);
+        let group = Group::new(Pid::from_raw(leader.id() as i32), adopts);
         Ok(ServerProcess { leader, group, is_stopped: false, output })
     }
 

@@ -263,7 +263,8 @@ mod tests {
         let mut found = Vec::new();
         places(&document, String::new(), &mut found);
         assert!(found.len() > 100, "{}", found.len());
-        let odd = [json!(null), json!(0), json!(-1), json!(1e-300), json!(1e300), json!(u64::MAX), json!(""), json!([])];
+        let odd =
+            [json!(null), json!(0), json!(-1), json!(1e-300), json!(1e300), json!(u64::MAX), json!(""), json!([])];
         let mut shown = 0;
         for place in &found {
             for value in &odd {

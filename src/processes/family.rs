@@ -11,14 +11,9 @@ use crate::processes::member::Member;
 pub enum Family {
     /// A process group, named by its leader.
     Group(Pid),
-    /// The same, and the children of this process that are not among `strangers`. Where this process is a subreaper
-    /// (`PR_SET_CHILD_SUBREAPER(2const)`), those of its descendants whose parents end become its children.
-    Adopting {
-        /// The leader of the group.
-        leader: Pid,
-        /// Children that this process had before.
-        strangers: Vec<Member>,
-    },
+    /// The same, and all children of this process. Where it is a subreaper (`PR_SET_CHILD_SUBREAPER(2const)`), those of its descendants whose
+    /// parents end become its children.
+    Adopting(Pid),
     /// These.
     Of(Vec<Member>),
 }
@@ -50,10 +45,7 @@ impl Family {
     fn begins_with(&self, stat: &Stat) -> bool {
         match self {
             Family::Group(leader) => stat.pgrp == leader.as_raw(),
-            Family::Adopting { leader, strangers } => {
-                let is_adopted = || stat.ppid == std::process::id() as i32 && !strangers.contains(&Member::of(stat));
-                stat.pgrp == leader.as_raw() || is_adopted()
-            }
+            Family::Adopting(leader) => stat.pgrp == leader.as_raw() || stat.ppid == std::process::id() as i32,
             Family::Of(members) => members.contains(&Member::of(stat)),
         }
     }

@@ -28,8 +28,9 @@ pub(crate) fn check(flag: &str, wanted: usize, options: &Options) -> Result<(), 
     };
     let possible = ports.saturating_mul(sources(options));
     if wanted > possible {
+        let word = if ports == 1 { "port" } else { "ports" };
         let what = format!(
-            "a local address has {ports} ports towards a server (ip_local_port_range), which allows {possible}"
+            "a local address has {ports} {word} towards a server (ip_local_port_range), which allows {possible}"
         );
         return refuse(what, "connect from more addresses with --source ADDR,...");
     }

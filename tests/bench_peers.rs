@@ -24,10 +24,10 @@ use support::{PATIENCE, holds_within, noise, skip};
 fn start(program: &Path, place: &str, is_up: fn(SocketAddr) -> bool) -> (ServerProcess, SocketAddr) {
     // Another test may take the port that was free: then the peer ends, and gets another one.
     for _ in 0..3 {
-        let listen = ListenAddress::take(Family::Port, Path::new(""), 0).expect("there is a free port");
+        let listen = ListenAddress::take(Family::Port, None, 0).expect("there is a free port");
         let Address::Ip(address) = listen.address else { unreachable!("a port was asked for") };
         let words = [program.to_str().expect("a path that is text").to_owned(), listen.fill(place)];
-        let process = ServerProcess::start(&words, &std::env::temp_dir()).expect("it can be started");
+        let process = ServerProcess::start(&words, None).expect("it can be started");
         let mut is_there = false;
         holds_within(PATIENCE, || {
             is_there = is_up(address);

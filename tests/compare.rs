@@ -9,10 +9,14 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGTERM};
+use nix::sys::signal::Signal::{self, SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use serde_json::Value;
 use support::{Process, Ran, children, cooee, faulty, finish, finish_within, is_gone, pids, wait_until};
 use tempfile::TempDir;
@@ -133,6 +137,36 @@ fn the_table_tells_what_was_found_and_how() {
 }
 
 #[test]
+fn report_shows_a_comparison_again_as_it_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let outputs = [format!("--json={}", path("a.json")), format!("--html={}", path("a.html"))];
+    let servers = [format!("ours={}", ours(TCP)), format!("other={}", ours(TCP))];
+    let args = [&SHORT[..], &outputs.each_ref().map(String::as_str)].concat();
+    let told = Comparison::of(&servers.each_ref().map(String::as_str), &args).run();
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let report = |args: &[&str]| finish_report(cooee(&["report"]).args(args).current_dir(folder.path()));
+    let shown = report(&["a.json", "--html=b.html"]);
+    assert_eq!((shown.code, &shown.stdout), (Some(0), &told.stdout), "{shown:?}");
+    let read = |name: &str| fs::read_to_string(path(name)).unwrap();
+    assert_eq!(read("b.html"), read("a.html"));
+    assert_eq!(report(&["a.json", "--json=c.json"]).code, Some(0));
+    assert_eq!(report(&["c.json"]).stdout, told.stdout, "its JSON is a comparison too");
+    for args in [&["a.json", "a.json"][..], &["a.json", "--side-by-side"], &["a.json", "--csv=-"]] {
+        let ran = report(args);
+        assert_eq!((ran.code, ran.printed()), (Some(2), ""), "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains("a.json is a comparison of servers"), "{args:?}: {ran:?}");
+    }
+    fs::write(path("bad.json"), "{\"kind\": \"comparison\", \"version\": 1}").unwrap();
+    let ran = report(&["bad.json"]);
+    assert!(ran.code == Some(1) && ran.stderr.starts_with("cooee: bad.json is no comparison: "), "{ran:?}");
+}
+
+fn finish_report(command: &mut Command) -> Ran {
+    finish(Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())))
+}
+
+#[test]
 fn silent_connections_are_a_condition_like_others() {
     let server = format!("us={}", ours(TCP));
     let args = [&SHORT[..], &["--silent-connections=30"]].concat();
@@ -217,6 +251,90 @@ fn a_stubborn_server_is_stopped_with_its_child() {
     let pids = pids(&file);
     assert_eq!(pids.len(), 2, "{pids:?}");
     assert!(pids.iter().all(|pid| is_gone(*pid)), "{pids:?}");
+}
+
+/// A server in a shell script that does this first; the script may name a file for process ids, `$PIDS`.
+fn script(folder: &Path, before: &str) -> String {
+    let file = folder.join("server.sh");
+    let server = env!("CARGO_BIN_EXE_cooee");
+    let text =
+        format!("PIDS='{}'\n{before}\nexec '{server}' -q serve tcp://127.0.0.1:$1\n", folder.join("pids").display());
+    fs::write(&file, text).unwrap();
+    format!("a=sh '{}' {{port}}", file.display())
+}
+
+#[test]
+fn a_daemon_that_has_left_its_group_and_lost_its_parent_is_stopped_with_its_server() {
+    let folder = tempfile::tempdir().unwrap();
+    // One that can be told to end, and one that has to be killed; each forks twice and leads a session of its own.
+    let daemons = "for trap in true \"trap '' TERM\"; do
+        setsid sh -c \"$trap; (while :; do sleep 0.05; done) & echo \\$! >> $PIDS\"; done";
+    let server = script(folder.path(), &format!("export PIDS; {daemons}"));
+    Comparison::of(&[&server], &SHORT).json(0);
+    let pids = pids(&folder.path().join("pids"));
+    assert_eq!(pids.len(), 2, "{pids:?}");
+    assert!(pids.iter().all(|pid| is_gone(*pid)), "{pids:?}");
+}
+
+#[test]
+fn processes_that_a_shell_has_left_to_compare_are_none_of_a_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let mut comparison = Comparison::of(&[&format!("a={}", ours(TCP))], &SHORT);
+    let program = std::mem::replace(&mut comparison.command, Command::new("sh"));
+    let temporary = comparison.temporary.path();
+    comparison.command.args(["-c", "sleep 1000 & echo $! > \"$0\"; exec \"$@\""]).arg(&file).arg(program.get_program());
+    comparison.command.args(program.get_args()).env("TMPDIR", temporary).env_remove("RUST_LOG");
+    // It has the standard streams of compare, so nobody waits for their end.
+    comparison.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut process = Process::spawn(&mut comparison.command);
+    assert_eq!(process.exit_within(PATIENCE).expect("it ends").code(), Some(0));
+    let left = pids(&file)[0];
+    assert!(!is_gone(left), "it has ended a stranger");
+    let _ = kill(Pid::from_raw(left as i32), SIGKILL);
+}
+
+#[test]
+fn daemons_that_end_are_reaped_while_their_server_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = script(folder.path(), "(sleep 0.01 & echo $! > \"$PIDS\")");
+    let mut comparison = Comparison::of(&[&server], &["-q", "--rounds=1", "--duration=1h", "--warmup=0s", "-c1"]);
+    let process = Process::spawn(comparison.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    let file = folder.path().join("pids");
+    wait_until("it has a daemon", || !pids(&file).is_empty());
+    let stat = format!("/proc/{}/stat", pids(&file)[0]);
+    wait_until("the daemon has ended and is reaped", || !Path::new(&stat).exists());
+    process.signal(SIGTERM);
+    assert_eq!(finish(process).code, Some(143));
+}
+
+#[test]
+fn a_compare_that_is_killed_leaves_no_server_and_no_file() {
+    for signal in [SIGKILL, SIGABRT] {
+        let server = format!("a={}", ours(TCP));
+        let mut comparison = Comparison::of(&[&server], &["-q", "--rounds=1", "--duration=1h", "--warmup=0s", "-c1"]);
+        let command = comparison.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = Process::spawn(command);
+        let mut server = None;
+        wait_until("a server runs", || {
+            server = children(process.id()).first().copied();
+            let words = server.and_then(|id| fs::read(format!("/proc/{id}/cmdline")).ok()).unwrap_or_default();
+            words.windows(7).any(|word| word == b"\0serve\0")
+        });
+        process.signal(signal);
+        wait_until("the server has ended", || is_gone(server.unwrap()));
+        assert_eq!(fs::read_dir(comparison.temporary.path()).unwrap().count(), 0, "a file is left behind");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_started_is_told_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("server");
+    fs::write(&program, "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    let words = format!("'{}' cannot be started: No such file or directory", program.display());
+    check_fails(&format!("a={} {{port}}", program.display()), &[], &[&words, "(it wrote nothing)"]);
 }
 
 /// Sends `signal` while the second server runs, and checks what is told and what is left.

@@ -45,7 +45,16 @@ fn plan(names: &[&str], rounds: usize) -> Plan {
         ..Options::new(Vec::new())
     };
     let start_timeout = support::PATIENCE;
-    Plan { servers, rounds, options, idle_connections: 0, silent_connections: 0, start_timeout, pinning: None }
+    Plan {
+        servers,
+        rounds,
+        options,
+        idle_connections: 0,
+        silent_connections: 0,
+        start_timeout,
+        binder: None,
+        pinning: None,
+    }
 }
 
 fn tcp(options: &Options) -> SocketAddr {

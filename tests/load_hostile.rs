@@ -6,14 +6,17 @@
 
 mod support;
 
+use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
-use std::process::Stdio;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use socket2::{Domain, SockAddr, Socket, Type};
-use support::{FaultyServer, PATIENCE, Process, Server, cooee, load, run, take, wait_until};
+use support::{FaultyServer, PATIENCE, Process, Server, can_trace, children, cooee, load, run, take, wait_until};
 
 #[test]
 fn connections_that_end_at_once_do_not_keep_the_run_from_beginning() {
@@ -130,6 +133,42 @@ fn a_result_that_nobody_takes_can_be_ended() {
     });
     assert!(process.exit_within(PATIENCE).is_some_and(|status| status.code().is_none()), "a signal ended it");
     drop(reader);
+}
+
+#[test]
+fn a_result_for_a_pipe_that_nobody_opens_can_be_ended() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let json = format!("--json={}", pipe.display());
+    let url = server.url("tcp");
+    let failing = ["strace", "-o/dev/null", "-etrace=epoll_create1", "-einject=epoll_create1:error=EMFILE"];
+    // A run that has measured something, one that could not begin, and one whose event loop failed.
+    let mut cases: Vec<(&[&str], &str)> = vec![(&["env"], &url), (&["env"], "tcp://no-such-host.invalid:1")];
+    if can_trace() {
+        cases.push((&failing, &url));
+    }
+    for (prefix, endpoint) in cases {
+        let mut command = Command::new(prefix[0]);
+        command.args(&prefix[1..]).arg(env!("CARGO_BIN_EXE_cooee"));
+        command.args(["load", "-d100ms", "--warmup=0s", &json, endpoint]);
+        let mut process = Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+        let mut waiting = None;
+        wait_until("it waits for a reader", || {
+            let all = children(process.id()).into_iter().chain([process.id()]);
+            let place = |id: &u32| fs::read_to_string(format!("/proc/{id}/wchan")).unwrap_or_default();
+            waiting = all.into_iter().find(|id| ["wait_for_partner", "fifo_open"].contains(&place(id).as_str()));
+            waiting.is_some()
+        });
+        let waiting = Pid::from_raw(waiting.unwrap() as i32);
+        wait_until("it has ended", || {
+            let _ = kill(waiting, Signal::SIGINT);
+            process.exit_within(Duration::from_millis(20)).is_some()
+        });
+        let ended = process.exit_within(PATIENCE).unwrap();
+        assert_eq!(ended.signal(), Some(Signal::SIGINT as i32), "{prefix:?} {endpoint}");
+    }
 }
 
 /// Writes to a pipe until it takes no more.

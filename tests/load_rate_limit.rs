@@ -111,10 +111,8 @@ fn too_few_places_for_the_way_are_not_the_servers_fault() {
     assert!(said.contains("All 2 places (-c × --pipeline) were taken, each for "), "{said}");
     assert!(!said.contains("the server did not keep up"), "{said}");
     // With few connections of those that were asked for, that is the reason.
-    let server = Server::start(&[]);
-    let mut limited = Command::new("prlimit");
-    limited.args(["--nofile=20:20", env!("CARGO_BIN_EXE_cooee"), "load", "-R500k", "-d1s", "-c200", "--timeout=1s"]);
-    let ran = run(limited.arg(server.url("tcp")), b"");
+    let server = Server::start(&["--max-connections=10"]);
+    let ran = run(&mut cooee(&["load", "-R500k", "-d1s", "-c200", "--timeout=1s", &server.url("tcp")]), b"");
     let said = String::from_utf8_lossy(&ran.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
     let is_full = said.contains("the server did not keep up");
     assert!(is_full || said.contains("of 200 connections were there: the errors below say why"), "{ran:?}");

@@ -7,14 +7,19 @@
 
 mod support;
 
+use std::fs;
 use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use socket2::{Domain, Socket, Type};
-use support::{Hosts, Loading, Measured, Network, Server, cooee, load_command, run, skip};
+use support::{
+    Hosts, Loading, Measured, Network, Process, Server, cooee, descriptors, finish, load_command, run, skip, wait_until,
+};
 
 /// A run that is over long before anybody would call it a hang.
 const SOON: Duration = Duration::from_secs(8);
@@ -365,5 +370,39 @@ fn a_zone_is_understood_in_every_form_and_by_every_command() {
             assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
         }
         server.stop();
+    }
+}
+
+#[test]
+fn a_name_server_that_is_silent_is_given_up_and_a_signal_ends_the_wait_for_it() {
+    const SCRIPT: &str = r#"mount --bind "$1" /etc/resolv.conf && shift && exec "$@""#;
+    let Some(network) = Network::empty() else { return };
+    if !Path::new("/etc/resolv.conf").exists() {
+        return skip("there is no /etc/resolv.conf to put another one in the place of");
+    }
+    let _silent = network.within(|| UdpSocket::bind("127.0.0.1:53").expect("the network is the test's own"));
+    let folder = tempfile::tempdir().unwrap();
+    let start = |timeout: u32, arguments: &[&str]| {
+        let file = folder.path().join(format!("resolv{timeout}"));
+        fs::write(&file, format!("nameserver 127.0.0.1\noptions timeout:{timeout} attempts:1\n")).unwrap();
+        let program = cooee(arguments);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", SCRIPT, "sh"]).arg(file);
+        command.arg(program.get_program()).args(program.get_args());
+        Process::spawn(network.enter(&command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    };
+    let endpoint = "tcp://name.test:9000";
+    for arguments in [&["load", endpoint][..], &["serve", endpoint]] {
+        let ran = finish(start(1, arguments));
+        assert_eq!(ran.code, Some(1), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains("name.test"), "{arguments:?}: {ran:?}");
+        // The longest time that `resolv.conf(5)` allows.
+        let mut process = start(30, arguments);
+        let program = format!("/proc/{}/cmdline", process.id());
+        wait_until("it runs", || fs::read_to_string(&program).is_ok_and(|words| words.contains("\0tcp://name")));
+        wait_until("it looks the name up", || descriptors(process.id()) > 3);
+        process.signal(Signal::SIGTERM);
+        let ended = process.exit_within(Duration::from_secs(20)).expect("a signal ends it");
+        assert_eq!(ended.signal(), Some(Signal::SIGTERM as i32), "{arguments:?}: {ended}");
     }
 }

@@ -10,14 +10,15 @@ mod runs;
 mod support;
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use cooee::report::{Report, json};
 use serde_json::Value;
-use support::{PATIENCE, Process, Ran, cooee, run};
+use support::{PATIENCE, Process, Ran, cooee, finish, run};
 use tempfile::TempDir;
 
 /// A folder with reports.
@@ -156,6 +157,55 @@ fn wrong_usage_says_what_is_right() {
         assert!(ran.stderr.contains(words), "{args:?}: {ran:?}");
         assert!(ran.stdout.is_empty(), "{args:?}");
     }
+}
+
+#[test]
+fn no_two_outputs_go_to_one_file_and_none_to_an_input() {
+    let folder = Folder::with(&[("a.json", runs::closed()), ("b.json", on("other", runs::closed()))]);
+    fs::write(folder.path("there"), "kept").unwrap();
+    fs::hard_link(folder.path("there"), folder.path("hard")).unwrap();
+    for (target, link) in [("there", "soft"), ("new", "dangling"), ("a.json", "input")] {
+        symlink(target, folder.path(link)).unwrap();
+    }
+    let server = format!("--server=a='{}' serve -q tcp://127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_cooee"));
+    // Nobody listens there: with exit code 1 it would have been tried.
+    let commands =
+        [&["load", "127.0.0.1:1"][..], &["compare", "--rounds=1", "-n1", &server], &["report", "a.json", "b.json"]];
+    let pairs = [["new", "new"], ["new", "./new"], ["new", "dangling"], ["there", "hard"], ["there", "soft"]];
+    let [json, html, csv] = ["--json", "--html", "--csv"];
+    let outputs = [[json, html], [json, csv], [csv, html]];
+    let mut cases: Vec<(&[&str], Vec<&str>)> = Vec::new();
+    for command in commands {
+        for [one, other] in pairs {
+            let known = outputs.iter().filter(|flags| command[0] != "compare" || !flags.contains(&csv));
+            cases.extend(known.map(|flags| (command, vec![flags[0], one, flags[1], other])));
+        }
+        cases.extend([json, html].map(|flag| (command, vec![flag, "stream"])));
+    }
+    cases.extend(["a.json", "./b.json", "input"].map(|file| (commands[2], vec![json, file])));
+    for (command, flags) in cases {
+        for stream in ["stdout", "stderr"] {
+            let mut command = cooee(&[command, &flags[..]].concat());
+            command.current_dir(folder.0.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            if flags.contains(&"stream") {
+                let file = File::create(folder.path("stream")).unwrap();
+                if stream == "stdout" {
+                    command.stdout(file)
+                } else {
+                    command.stderr(file)
+                };
+            }
+            let ran = finish(Process::spawn(&mut command));
+            assert_eq!((ran.code, ran.printed()), (Some(2), ""), "{flags:?}: {ran:?}");
+            assert!(ran.stderr.contains("are one file") || stream == "stderr", "{flags:?}: {ran:?}");
+        }
+    }
+    assert_eq!(fs::read(folder.path("there")).unwrap(), b"kept");
+    assert_eq!(fs::read(folder.path("a.json")).unwrap(), written(&runs::closed()));
+    assert!(!folder.path("new").exists(), "nothing was written");
+    // A device keeps nothing, so nothing can be lost there.
+    let ran = folder.report(&["a.json", json, "/dev/null", html, "/dev/null", csv, "new"]);
+    assert!(ran.code == Some(0) && folder.path("new").exists(), "{ran:?}");
 }
 
 #[test]

@@ -20,8 +20,7 @@ use std::time::Duration;
 
 use nix::libc::{SIGRTMAX, SIGRTMIN, SIGTERM};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::{
     Collected, PATIENCE, Process, Server, children, cooee, holds_within, is_gone, skip, try_run, wait_until,
@@ -172,10 +171,7 @@ impl Running {
             Does::Ends => {
                 assert_eq!(status.signal(), Some(signal), "{told}");
                 assert_eq!(self.result(), None, "{told}: nothing is written");
-                // The page says that they run on.
-                for id in &self.started {
-                    let _ = kill(Pid::from_raw(*id as i32), Signal::SIGKILL);
-                }
+                wait_until("the servers have ended", || self.started.iter().all(|id| is_gone(*id)));
             }
             Does::Drains => {
                 assert_eq!(status.code(), Some(0), "{told}");
@@ -306,9 +302,13 @@ fn no_signal_that_is_blocked_is_at_its_default() {
     // `compare` blocks nothing while it starts a server: what is not caught either would stop it then.
     for command in ["serve", "load", "compare"] {
         let running = Running::start(command, &[]);
-        // While one starts, nothing is blocked.
-        wait_until("SIGTTOU is blocked", || set_of(running.process.id(), "SigBlk") != 0);
-        let [blocked, caught] = ["SigBlk", "SigCgt"].map(|name| set_of(running.process.id(), name));
+        // While one starts, nothing is blocked, and all for a moment: by the C library, until the new process is executed (`posix_spawn(3)`).
+        let mut blocked = 0;
+        wait_until("SIGTTOU is blocked, and not everything", || {
+            blocked = set_of(running.process.id(), "SigBlk");
+            blocked != 0 && blocked & 1 << (Signal::SIGUSR1 as i32 - 1) == 0
+        });
+        let caught = set_of(running.process.id(), "SigCgt");
         assert_eq!(blocked & !caught, 0, "{command}: blocked {blocked:#x}, caught {caught:#x}");
         running.signal(SIGTERM);
         running.check_end(if command == "serve" { Does::Drains } else { Does::Result }, SIGTERM);

@@ -344,6 +344,28 @@ fn a_standard_output_that_takes_nothing_is_no_reason_not_to_serve() {
     );
 }
 
+#[test]
+fn a_command_that_has_failed_ends_although_nobody_takes_its_last_words() {
+    let taken = Server::start(&[]);
+    let (_reader, full) = io::pipe().unwrap();
+    fill(&full, usize::MAX);
+    let taken = taken.url("tcp");
+    let server = "--server=a=sleep 1000{port}";
+    let commands: [&[&str]; 5] = [
+        &["serve", &taken],
+        &["load", "-d100ms", "127.0.0.1:1"],
+        &["load", "-d100ms", "no-such-host.invalid:1"],
+        &["report", "/no/such/file"],
+        &["compare", "--rounds=1", "-n1", "--idle-connections=0", "--start-timeout=100ms", server],
+    ];
+    for args in commands {
+        let mut command = cooee(args);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(full.try_clone().unwrap());
+        let mut process = Process::spawn(&mut command);
+        assert_eq!(process.exit_within(PATIENCE).expect("it ends").code(), Some(1), "{args:?}");
+    }
+}
+
 /// Fills a pipe or a terminal with so many bytes, or with as many as it holds. Returns how many those are.
 fn fill(stream: &impl AsRawFd, most: usize) -> usize {
     // An open file of our own: whether it blocks is nobody else's business.

@@ -51,6 +51,7 @@ impl Bench {
             idle_connections: 0,
             silent_connections: 0,
             start_timeout: START_TIMEOUT,
+            binder: Some(env!("CARGO_BIN_EXE_cooee").into()),
             pinning: Pinning::new(None, None).map_err(io::Error::other)?,
         };
         // By number and not by time: on a busy machine a short time may pass without one message.

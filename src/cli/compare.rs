@@ -1,32 +1,32 @@
 //! `cooee compare`: checks everything, compares, and tells what was found.
 
 use std::env;
-use std::io::{self, Write};
+use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use nix::sys::prctl::set_child_subreaper;
 use signal_hook::consts::SIGQUIT;
 
 use crate::address::Address;
 use crate::cli::compare_arguments::{CompareArguments, Processors};
-use crate::cli::descriptors;
 use crate::cli::endpoint::Transport;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::last_words;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
-use crate::cli::report_arguments::{STANDARD, is_standard, to};
+use crate::cli::room;
 use crate::cli::signals::Inherited;
 use crate::cli::target::Target;
+use crate::compare;
 use crate::compare::command::ServerCommand;
 use crate::compare::comparison::Comparison;
 use crate::compare::listen_address::Family;
 use crate::compare::pinning::Pinning;
 use crate::compare::plan::Plan;
-use crate::compare::{self, html, json, table};
 use crate::load;
 use crate::load::options::Options;
 use crate::load::outcome::{self, Outcome};
@@ -40,13 +40,15 @@ const DOUBTFUL: u8 = 3;
 pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
     let began = SystemTime::now();
     let mut plan = plan(arguments)?;
-    arguments.output().check()?;
+    arguments.output().check(&[])?;
     arguments.output().check_files()?;
     // SIGQUIT from the terminal reaches this program alone, and would leave the servers running.
     let start = Inherited::read();
     let interrupt = Interrupt::catch(&[SIGQUIT], &start);
     let mut interrupt = interrupt.map_err(|error| runtime("cannot catch signals", &error))?;
     start.keep_from_children().map_err(|error| runtime("cannot catch signals", &error))?;
+    // A daemon that a server starts comes to this process when its parent ends, and is ended with the server.
+    set_child_subreaper(true).map_err(|error| runtime("cannot become a subreaper", &error.into()))?;
     // Told before this thread is pinned: it is the machine's processors that count.
     let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
     let conditions = Conditions::here(command, &plan.options, began);
@@ -106,7 +108,6 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     let target = Target { text: String::new(), transport: arguments.transport, addresses: vec![address] };
     let options = arguments.load.options(&target)?;
     memory_limit::warn_of_load(MemoryLimit::smallest().as_ref(), &options);
-    let possible = descriptors::connection_limit(None, 0)?;
     let silent = arguments.silent_connections;
     if silent > 0 && options.datagrams {
         return Err(Failure::Usage("--silent-connections: datagrams have none".to_owned()));
@@ -116,11 +117,7 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
         _ => ("--connections and --silent-connections: together", options.connections.saturating_add(silent)),
     };
     for (flag, wanted) in [at_once, ("--idle-connections", arguments.idle_connections)] {
-        if wanted > possible {
-            return Err(Failure::Usage(format!(
-                "{flag} {wanted} does not fit: the limit of descriptors allows {possible} (raise it with 'ulimit -n')"
-            )));
-        }
+        room::check(flag, wanted, &options)?;
     }
     Ok(Plan {
         servers,
@@ -129,6 +126,8 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
         idle_connections: arguments.idle_connections,
         silent_connections: silent,
         start_timeout: arguments.start_timeout,
+        // The same file as long as this process runs, whatever becomes of its name.
+        binder: Some("/proc/self/exe".into()),
         pinning: None,
     })
 }
@@ -139,19 +138,9 @@ fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Fai
         let lines: String = failure.output.iter().map(|line| format!("\n  | {line}")).collect();
         let wrote = if lines.is_empty() { " (it wrote nothing)" } else { "; it wrote at last:" };
         let (name, round, reason) = (visible(&server.name), failure.round, visible(&failure.reason));
-        let _ = writeln!(io::stderr(), "cooee: {name} failed in round {round}: {reason}{wrote}{lines}");
+        last_words::say(&format!("cooee: {name} failed in round {round}: {reason}{wrote}{lines}"));
     }
-    if let Some(path) = &arguments.json {
-        let json = json::render(comparison).map_err(|error| runtime("cannot make JSON", &error.into()))?;
-        to(path, |sink| sink.write_all(json.as_bytes()))?;
-    }
-    if let Some(path) = &arguments.html {
-        to(path, |sink| sink.write_all(html::render(comparison).as_bytes()))?;
-    }
-    if is_standard(arguments.json.as_deref()) {
-        return Ok(());
-    }
-    to(Path::new(STANDARD), |sink| sink.write_all(table::render(comparison).as_bytes()))
+    arguments.output().write_comparison(comparison)
 }
 
 fn runtime(what: &str, error: &io::Error) -> Failure {

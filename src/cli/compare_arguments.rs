@@ -18,7 +18,8 @@ listen on; with --transport unix or unixgram, {path} stands for the path of its 
 name). The server has to stay in the foreground.
   cooee compare --server 'cooee=cooee serve tcp://127.0.0.1:{port}' \\
                 --server 'socat=socat TCP-LISTEN:{port},fork,reuseaddr PIPE' -c 50
-Every server is stopped again, with all that it has started. Exit code 0: all were measured; 1: one failed, or this program did;
+Every server is stopped again, with all that it has started; where this program is killed (SIGKILL), the kernel tells the server to
+end (SIGTERM), and nobody looks after that. Exit code 0: all were measured; 1: one failed, or this program did;
 2: the arguments make no sense; 3: in some round the generator was the bottleneck, or late, however often it was measured again;
 128 + n: it was interrupted by signal n, so 130 by Ctrl-C.";
 

@@ -8,6 +8,10 @@ use crate::cli::failure::Failure;
 /// told that there is no room.
 const RESERVE: usize = 64;
 
+/// Descriptors kept by whoever connects for what is no connection: the standard streams, the selector, its timer, the signals, the run's own
+/// pipes (13 in all with load), what is read from `/proc`, and what `compare` has of its server.
+const RESERVE_OF_CLIENTS: usize = 24;
+
 /// Listening sockets that the reserve has room for; each further one takes a connection's place.
 const LISTENING_IN_RESERVE: usize = 16;
 
@@ -31,8 +35,14 @@ pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Resul
     }
 }
 
+/// The limit of descriptors, and how many connections to a server it allows.
+pub(crate) fn room_for_clients() -> (usize, usize) {
+    let descriptors = raise_limit();
+    (descriptors, descriptors.saturating_sub(RESERVE_OF_CLIENTS))
+}
+
 /// Raises the soft limit to the hard one and tells what it is then.
-pub(crate) fn raise_limit() -> usize {
+fn raise_limit() -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
     let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,

@@ -1,8 +1,9 @@
 //! What went wrong, for the person who started the program, and the exit code that goes with it.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
+use crate::cli::last_words;
 use crate::reason;
 use crate::report::visible::visible;
 
@@ -34,7 +35,7 @@ impl Failure {
             Failure::Usage(message) => (message, 2),
             Failure::Runtime(message) => (message, 1),
         };
-        let _ = writeln!(io::stderr(), "cooee: {}", visible(message));
+        last_words::say(&format!("cooee: {}", visible(message)));
         ExitCode::from(code)
     }
 }

@@ -24,6 +24,13 @@ pub(crate) struct Interrupt {
     asking: Vec<i32>,
 }
 
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        // A run that has failed is over too, and its result may be told. Where it cannot be set, SIGKILL still ends the program.
+        let _ = self.runs_are_over();
+    }
+}
+
 impl Interrupt {
     /// Catches the signals that end a program, and `others`, from now on.
     pub(crate) fn catch(others: &[i32], start: &Inherited) -> io::Result<Interrupt> {

@@ -1,18 +1,19 @@
 //! `cooee load`: puts load on a server and tells what it measured.
 
 use std::env;
-use std::io::{self, Write};
+use std::io;
 use std::net::UdpSocket;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use crate::address::without_port;
 use crate::cli::arguments::LoadCommand;
-use crate::cli::descriptors;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::last_words;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::Progress;
+use crate::cli::room;
 use crate::cli::server_meter::ServerMeter;
 use crate::cli::signals::Inherited;
 use crate::cli::target::Target;
@@ -36,7 +37,7 @@ const INVALID: u8 = 3;
 
 /// Runs load, and tells the result.
 pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, Failure> {
-    command.output.check()?;
+    command.output.check(&[])?;
     let began = SystemTime::now();
     let report = measure(command).inspect_err(|failure| {
         // Whoever reads the result by a program learns there why there is none.
@@ -59,8 +60,8 @@ fn measure(command: &LoadCommand) -> Result<Report, Failure> {
     let options = command.load.options(&target)?;
     memory_limit::warn_of_load(MemoryLimit::smallest().as_ref(), &options);
     check_sources(&options)?;
+    room::check("--connections", options.connections, &options)?;
     command.output.check_files()?;
-    descriptors::raise_limit();
     let interrupt =
         Interrupt::catch(&[], &Inherited::read()).map_err(|error| Failure::system("cannot catch signals", &error))?;
     let server = ServerMeter::find(&target.addresses, options.datagrams);
@@ -106,7 +107,7 @@ fn verdict(report: &Report) -> ExitCode {
     } else {
         return ExitCode::SUCCESS;
     };
-    let _ = writeln!(io::stderr(), "cooee: {}: {sentence}", report.endpoint.escape_debug());
+    last_words::say(&format!("cooee: {}: {sentence}", report.endpoint.escape_debug()));
     ExitCode::from(code)
 }
 

@@ -12,6 +12,7 @@ mod failure;
 pub mod fuzzing;
 mod host;
 mod interrupt;
+mod last_words;
 mod load;
 mod load_arguments;
 mod logger;
@@ -19,11 +20,13 @@ mod logger;
 mod memory_group;
 mod memory_limit;
 mod opening;
+mod output_files;
 mod overlap;
 mod plan;
 mod progress;
 mod report;
 mod report_arguments;
+mod room;
 mod send;
 mod serve;
 mod server_meter;
@@ -41,6 +44,8 @@ use clap::Parser;
 
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::failure::Failure;
+#[cfg(target_os = "linux")]
+use crate::processes::bound::Binder;
 use crate::report::visible::visible;
 
 /// The same error about arguments that can be shown: clap quotes them as they are. (What is not UTF-8 it does not quote.)
@@ -51,6 +56,11 @@ fn without_power(error: clap::Error) -> clap::Error {
 
 /// Parses the arguments, does what they say, and tells how it went.
 pub fn run() -> ExitCode {
+    // A process of `compare` that is about to become a server: nothing is set up in it.
+    #[cfg(target_os = "linux")]
+    if let Some(binder) = Binder::of(env::args_os()) {
+        return binder.become_program();
+    }
     let arguments = Arguments::try_parse().unwrap_or_else(|error| without_power(error).exit());
     let prepared = signals::prepare().map_err(|error| Failure::system("cannot set signals", &error));
     let result = prepared.and_then(|()| logger::start(&arguments.log)).and_then(|()| match &arguments.command {

@@ -1,4 +1,4 @@
-//! `cooee report`: reads what `cooee load` has written, and tells it: merged, or side by side.
+//! `cooee report`: reads what `cooee load` has written, and tells it, merged or side by side; or a comparison, as `cooee compare` has told it.
 
 use std::fs::File;
 use std::io;
@@ -7,17 +7,24 @@ use std::process::ExitCode;
 
 use crate::cli::failure::Failure;
 use crate::cli::report_arguments::{ReportArguments, STANDARD};
+#[cfg(target_os = "linux")]
+use crate::compare;
 use crate::reason;
 use crate::report::visible::visible;
 use crate::report::{Report, json, merge};
 
 /// Reads, merges, writes.
 pub(crate) fn run(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
-    arguments.output.check()?;
+    arguments.output.check(&arguments.files)?;
     if arguments.files.iter().filter(|file| *file == Path::new(STANDARD)).count() > 1 {
         return Err(Failure::Usage("standard input (-) can be read once".to_owned()));
     }
-    let reports = arguments.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+    let files = arguments.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+    #[cfg(target_os = "linux")]
+    if let Some((name, bytes)) = files.iter().find(|(_, bytes)| json::is_of_kind(bytes, compare::json::KIND)) {
+        return show_comparison(arguments, name, bytes);
+    }
+    let reports = files.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     if arguments.side_by_side {
         arguments.output.write_side_by_side(&reports)?;
         return Ok(ExitCode::SUCCESS);
@@ -29,17 +36,43 @@ pub(crate) fn run(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The report in a file, with the file's name.
-fn read(file: &Path) -> Result<(String, Report), Failure> {
+/// Shows the comparison in these bytes as it was told when it was made.
+#[cfg(target_os = "linux")]
+fn show_comparison(arguments: &ReportArguments, name: &str, bytes: &[u8]) -> Result<ExitCode, Failure> {
+    let is_alone = arguments.files.len() == 1 && !arguments.side_by_side;
+    if !is_alone || arguments.output.csv.is_some() {
+        return Err(Failure::Usage(format!(
+            "{name} is a comparison of servers (cooee compare): it is shown by itself, as text, --json or --html"
+        )));
+    }
+    let comparison = compare::read::read(bytes).map_err(|reason| unreadable(name, &reason))?;
+    arguments.output.write_comparison(&comparison)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is in a file, with the file's name.
+fn read(file: &Path) -> Result<(String, Vec<u8>), Failure> {
     let name =
         if file == Path::new(STANDARD) { "standard input".to_owned() } else { file.to_string_lossy().into_owned() };
     let read = if file == Path::new(STANDARD) {
-        json::read(io::stdin().lock())
+        json::bytes(io::stdin().lock())
     } else {
-        File::open(file).map_err(|error| format!("cannot be opened: {}", reason::of(&error))).and_then(json::read)
+        File::open(file).map_err(|error| format!("cannot be opened: {}", reason::of(&error))).and_then(json::bytes)
     };
     match read {
-        Ok(report) => Ok((name, report)),
-        Err(reason) => Err(Failure::Runtime(visible(&format!("{name} {reason}")))),
+        Ok(bytes) => Ok((name, bytes)),
+        Err(reason) => Err(unreadable(&name, &reason)),
     }
+}
+
+/// The report of a run in a file.
+fn parse((name, bytes): (String, Vec<u8>)) -> Result<(String, Report), Failure> {
+    match json::parse(&bytes) {
+        Ok(report) => Ok((name, report)),
+        Err(reason) => Err(unreadable(&name, &reason)),
+    }
+}
+
+fn unreadable(name: &str, reason: &str) -> Failure {
+    Failure::Runtime(visible(&format!("{name} {reason}")))
 }

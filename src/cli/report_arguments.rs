@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::failure::Failure;
+use crate::cli::output_files::OutputFiles;
+#[cfg(target_os = "linux")]
+use crate::compare::{self, comparison::Comparison};
 use crate::report::visible::visible;
 use crate::report::{Report, json, run_page, table, text};
 
@@ -21,7 +24,7 @@ report says that it is invalid.
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]
 pub(crate) struct ReportArguments {
-    /// What 'cooee load --json FILE' has written; - is standard input
+    /// What 'cooee load --json FILE' has written, or 'cooee compare --json FILE'; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Lay the reports side by side instead of merging them
@@ -46,15 +49,23 @@ pub(crate) struct OutputArguments {
 }
 
 impl OutputArguments {
-    /// Whether everything fits together: standard output holds one thing.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    /// Whether everything fits together: standard output holds one thing, and no file is written twice, or is one of those that are `read`.
+    pub(crate) fn check(&self, read: &[PathBuf]) -> Result<(), Failure> {
         if is_standard(self.json.as_deref()) && is_standard(self.csv.as_deref()) {
             return Err(Failure::Usage("--json - and --csv -: standard output can hold one of them".to_owned()));
         }
         if is_standard(self.html.as_deref()) {
             return Err(Failure::Usage("--html -: a page is written to a file".to_owned()));
         }
-        Ok(())
+        let mut files = OutputFiles::default();
+        for (flag, path) in [("--json", &self.json), ("--csv", &self.csv), ("--html", &self.html)] {
+            if let Some(path) = path.as_deref().filter(|path| !is_standard(Some(path))) {
+                files.add(flag, path)?;
+            }
+        }
+        let mut read = read.iter().filter(|path| !is_standard(Some(path)));
+        read.try_for_each(|path| files.check_input(path))?;
+        files.check_streams()
     }
 
     /// Whether the files can be written: to be asked before a run whose result would be lost.
@@ -97,6 +108,20 @@ impl OutputArguments {
         }
         self.write_table(reports)?;
         self.write_text(|| text::side_by_side(reports))
+    }
+
+    /// Writes a comparison to wherever it goes; as text to standard output where nothing else does. A file that cannot be written does not keep
+    /// it from the others.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn write_comparison(&self, comparison: &Comparison) -> Result<(), Failure> {
+        let json = self.json.as_ref().map_or(Ok(()), |path| {
+            let json = compare::json::render(comparison);
+            let json = json.map_err(|error| Failure::Runtime(format!("cannot make JSON: {error}")))?;
+            to(path, |sink| sink.write_all(json.as_bytes()))
+        });
+        let page = |path: &PathBuf| to(path, |sink| sink.write_all(compare::html::render(comparison).as_bytes()));
+        let html = self.html.as_ref().map_or(Ok(()), page);
+        json.and(html).and(self.write_text(|| compare::table::render(comparison)))
     }
 
     fn write_table(&self, reports: &[(String, Report)]) -> Result<(), Failure> {

@@ -284,6 +284,7 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::round::doubt_in_words;
     use crate::compare::samples::{comparison, server};
     use crate::load::outcome::Doubt;
 
@@ -338,7 +339,7 @@ mod tests {
     #[test]
     fn nothing_is_called_from_doubtful_rounds() {
         let mut doubtful = server("fast", &FAST);
-        doubtful.rounds[2].doubts.push(Doubt::Saturated(0.99));
+        doubtful.rounds[2].doubts.push(doubt_in_words(Doubt::Saturated(0.99)));
         let servers = || vec![server("slow", &SLOW), doubtful.clone()];
         assert_eq!(verdicts(Metric::P50, servers())[1], Some(Verdict::Doubtful));
         assert_eq!(verdicts(Metric::IdleMemory, servers())[1], Some(Verdict::NoDifference));

@@ -50,7 +50,7 @@ impl IdleConnections {
 /// The server's memory before and after `count` connections that each ask `question` once and then stay silent, by their number: bytes a
 /// connection. The server has answered before, so what it needs for the first message is there already.
 pub fn memory_per_connection(
-    group: Group,
+    group: &Group,
     address: &Address,
     question: &Question,
     count: usize,

@@ -24,8 +24,8 @@
 //!   `generator_idle_polling_core` (the part of it for which the generator polled for nothing; null where it sleeps),
 //!   `others_on_server_core` and `others_on_generator_core` (what other processes, and other guests of the machine, used of them), `memory_per_idle_connection` (bytes), `doubts`
 //!   (sentences; where there are any, the round tells of the generator and not of the server), `errors {kind: count}` and `lost`.
-//! - `repeats`: what was done again, in order: `{"round": 3, "what": "round", "reason": "..."}`, where this server gave the reason to measure
-//!   the round again, of every server; `"what": "start"`, where its process was started again.
+//! - `repeats`: what was done again, in order: `{"round": 3, "what": "round", "attempt": 1, "reason": "..."}`, where this server gave the reason
+//!   to measure the round again, of every server, after so many attempts; `"what": "start"`, where its process was started again.
 //! - `summary`: for each of `messages_per_s`, `p50_us`, `p99_us`, `p999_us`, `cpu_us_per_message` and `memory_per_idle_connection` the
 //!   `median`, `min` and `max` over the rounds; `ratio {median min max}` to the first server, within each round; and the `verdict`:
 //!   `"better"`, `"worse"`, `"no difference shown"`, `"too few rounds"` or `"doubtful"`.
@@ -34,11 +34,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::compare::comparison::{Compared, Comparison, Repeat, Standing};
+use crate::compare::comparison::{Compared, Comparison, Repeat, Repeated, Standing};
 use crate::compare::metric::Metric;
-use crate::compare::round::{self, Round};
+use crate::compare::round::Round;
 use crate::compare::summary::Summary;
 use crate::report::Until;
 use crate::report::conditions::Conditions;
@@ -47,80 +47,89 @@ use crate::report::latencies::highest_told;
 /// The version of the schema.
 pub const VERSION: u32 = 1;
 
-#[derive(Serialize)]
-struct Document<'a> {
-    version: u32,
-    kind: &'static str,
-    interrupted: bool,
-    rounds: usize,
+/// What tells its JSON from that of a run.
+pub const KIND: &str = "comparison";
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Document {
+    pub(super) version: u32,
+    pub(super) kind: String,
+    pub(super) interrupted: bool,
+    pub(super) rounds: usize,
+    #[serde(skip_deserializing)]
     repeated_rounds: usize,
-    transport: &'a str,
-    pinning: Option<Pinned<'a>>,
-    idle_connections: usize,
-    silent_connections: usize,
+    pub(super) transport: String,
+    pub(super) pinning: Option<Pinned>,
+    pub(super) idle_connections: usize,
+    pub(super) silent_connections: usize,
+    #[serde(skip_deserializing)]
     latency_until: Until,
-    conditions: &'a Conditions,
-    servers: Vec<Server<'a>>,
+    pub(super) conditions: Conditions,
+    pub(super) servers: Vec<Server>,
 }
 
-#[derive(Serialize)]
-struct Pinned<'a> {
-    server: &'a [usize],
-    generator: &'a [usize],
+#[derive(Serialize, Deserialize)]
+pub(super) struct Pinned {
+    pub(super) server: Vec<usize>,
+    pub(super) generator: Vec<usize>,
 }
 
-#[derive(Serialize)]
-struct Server<'a> {
-    name: &'a str,
-    command: &'a str,
-    failure: Option<Failed<'a>>,
-    rounds: Vec<Measured>,
-    repeats: Vec<Again<'a>>,
+#[derive(Serialize, Deserialize)]
+pub(super) struct Server {
+    pub(super) name: String,
+    pub(super) command: String,
+    pub(super) failure: Option<Failed>,
+    pub(super) rounds: Vec<Measured>,
+    pub(super) repeats: Vec<Again>,
+    #[serde(skip_deserializing)]
     summary: BTreeMap<&'static str, Option<Stands>>,
 }
 
-#[derive(Serialize)]
-struct Failed<'a> {
-    round: usize,
-    reason: &'a str,
-    output: &'a [String],
+#[derive(Serialize, Deserialize)]
+pub(super) struct Failed {
+    pub(super) round: usize,
+    pub(super) reason: String,
+    pub(super) output: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct Again<'a> {
-    round: usize,
-    what: &'static str,
-    reason: &'a str,
+#[derive(Serialize, Deserialize)]
+pub(super) struct Again {
+    pub(super) round: usize,
+    pub(super) what: String,
+    pub(super) attempt: Option<usize>,
+    pub(super) reason: String,
 }
 
-#[derive(Serialize)]
-struct Measured {
-    round: usize,
-    messages: u64,
-    due: u64,
+#[derive(Serialize, Deserialize)]
+pub(super) struct Measured {
+    pub(super) round: usize,
+    pub(super) messages: u64,
+    pub(super) due: u64,
+    #[serde(skip_deserializing)]
     in_vain: u64,
-    in_vain_longest_us: Option<f64>,
-    messages_per_s: f64,
+    pub(super) in_vain_longest_us: Option<f64>,
+    pub(super) messages_per_s: f64,
+    #[serde(skip_deserializing)]
     percentiles_up_to: Option<f64>,
-    latency_us: Latencies,
-    cpu_us_per_message: Option<f64>,
-    server_core: Option<f64>,
-    generator_core: f64,
-    generator_idle_polling_core: Option<f64>,
-    others_on_server_core: Option<f64>,
-    others_on_generator_core: Option<f64>,
-    memory_per_idle_connection: Option<f64>,
-    doubts: Vec<String>,
-    errors: BTreeMap<String, u64>,
-    lost: u64,
+    pub(super) latency_us: Latencies,
+    pub(super) cpu_us_per_message: Option<f64>,
+    pub(super) server_core: Option<f64>,
+    pub(super) generator_core: f64,
+    pub(super) generator_idle_polling_core: Option<f64>,
+    pub(super) others_on_server_core: Option<f64>,
+    pub(super) others_on_generator_core: Option<f64>,
+    pub(super) memory_per_idle_connection: Option<f64>,
+    pub(super) doubts: Vec<String>,
+    pub(super) errors: BTreeMap<String, u64>,
+    pub(super) lost: u64,
 }
 
-#[derive(Serialize)]
-struct Latencies {
-    p50: f64,
-    p95: f64,
-    p99: f64,
-    p999: f64,
+#[derive(Serialize, Deserialize)]
+pub(super) struct Latencies {
+    pub(super) p50: f64,
+    pub(super) p95: f64,
+    pub(super) p99: f64,
+    pub(super) p999: f64,
 }
 
 #[derive(Serialize)]
@@ -143,16 +152,16 @@ pub fn render(comparison: &Comparison) -> serde_json::Result<String> {
     let first = comparison.servers.first();
     let document = Document {
         version: VERSION,
-        kind: "comparison",
+        kind: KIND.to_owned(),
         interrupted: comparison.is_interrupted,
         rounds: comparison.rounds,
         repeated_rounds: comparison.repeated_rounds(),
-        transport: &comparison.transport,
-        pinning: comparison.pinning.as_ref().map(|(server, generator)| Pinned { server, generator }),
+        transport: comparison.transport.clone(),
+        pinning: comparison.pinning.clone().map(|(server, generator)| Pinned { server, generator }),
         idle_connections: comparison.idle_connections,
         silent_connections: comparison.silent_connections,
         latency_until: if comparison.ends_with_first_bytes() { Until::FirstBytes } else { Until::WholeReply },
-        conditions: &comparison.conditions,
+        conditions: comparison.conditions.clone(),
         servers: comparison
             .servers
             .iter()
@@ -163,15 +172,15 @@ pub fn render(comparison: &Comparison) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
-fn server<'a>(compared: &'a Compared, first: Option<&Compared>) -> Server<'a> {
+fn server(compared: &Compared, first: Option<&Compared>) -> Server {
     let summary = Metric::ALL.map(|metric| (name(metric), stands(metric, &compared.standing(metric, first))));
     Server {
-        name: &compared.name,
-        command: &compared.command,
-        failure: compared.failure.as_ref().map(|failure| Failed {
+        name: compared.name.clone(),
+        command: compared.command.clone(),
+        failure: compared.failure.clone().map(|failure| Failed {
             round: failure.round,
-            reason: &failure.reason,
-            output: &failure.output,
+            reason: failure.reason,
+            output: failure.output,
         }),
         rounds: compared.rounds.iter().map(measured).collect(),
         repeats: compared.repeats.iter().map(again).collect(),
@@ -179,8 +188,12 @@ fn server<'a>(compared: &'a Compared, first: Option<&Compared>) -> Server<'a> {
     }
 }
 
-fn again(repeat: &Repeat) -> Again<'_> {
-    Again { round: repeat.round, what: repeat.what.name(), reason: &repeat.reason }
+fn again(repeat: &Repeat) -> Again {
+    let attempt = match repeat.what {
+        Repeated::Round { attempt } => Some(attempt),
+        Repeated::Start => None,
+    };
+    Again { round: repeat.round, what: repeat.what.name().to_owned(), attempt, reason: repeat.reason.clone() }
 }
 
 fn measured(round: &Round) -> Measured {
@@ -201,8 +214,8 @@ fn measured(round: &Round) -> Measured {
         others_on_server_core: round.others.map(|(server, _)| server),
         others_on_generator_core: round.others.map(|(_, generator)| generator),
         memory_per_idle_connection: round.idle_memory,
-        doubts: round.doubts.iter().map(|doubt| round::doubt_in_words(*doubt)).collect(),
-        errors: round.errors.iter().map(|(kind, count)| (kind.name(), *count)).collect(),
+        doubts: round.doubts.clone(),
+        errors: round.errors.clone(),
         lost: round.lost,
     }
 }
@@ -241,7 +254,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::compare::comparison::{Failure, Repeated};
+    use crate::compare::comparison::Failure;
     use crate::compare::samples::{comparison, server};
 
     #[test]
@@ -263,8 +276,11 @@ mod tests {
         assert_eq!(value["conditions"]["options"]["connections"], "50");
         let [one, other, failed] = [0, 1, 2].map(|index| &value["servers"][index]);
         assert_eq!(one["failure"], Value::Null);
-        let start = json!({"round": 2, "what": "start", "reason": "it was slow"});
-        assert_eq!(one["repeats"], json!([start, {"round": 2, "what": "round", "reason": "it was late"}]));
+        let start = json!({"round": 2, "what": "start", "attempt": null, "reason": "it was slow"});
+        assert_eq!(
+            one["repeats"],
+            json!([start, {"round": 2, "what": "round", "attempt": 1, "reason": "it was late"}])
+        );
         assert_eq!((&value["repeated_rounds"], &other["repeats"]), (&json!(1), &json!([])));
         assert_eq!(one["rounds"][1]["messages_per_s"], 110.0);
         assert_eq!(one["rounds"][0]["latency_us"], json!({"p50": 5e5, "p95": 7.5e5, "p99": 1e6, "p999": 2e6}));

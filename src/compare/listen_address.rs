@@ -54,10 +54,11 @@ impl ListenAddress {
     ///
     /// A port is taken from outside the range from which the system gives ports to clients: otherwise one of this program's own connections
     /// could have it when the server wants it, or be connected to itself.
-    pub fn take(family: Family, folder: &Path, number: usize) -> io::Result<ListenAddress> {
+    pub fn take(family: Family, folder: Option<&Path>, number: usize) -> io::Result<ListenAddress> {
         match family {
             Family::Port => free_port().map(ListenAddress::at_port),
             Family::Path => {
+                let folder = folder.ok_or(io::ErrorKind::NotADirectory)?;
                 let path = folder.join(format!("{number}.sock"));
                 if path.as_os_str().len() > UnixName::MAX {
                     let words =
@@ -69,9 +70,8 @@ impl ListenAddress {
                 Ok(ListenAddress { address: Address::Unix(path.into()), family, text })
             }
             Family::Name => {
-                // The folder's own name is nobody else's.
-                let folder = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-                let text = format!("cooee-{folder}-{number}");
+                // Nobody else can know it beforehand.
+                let text = format!("cooee-compare-{:x}-{number}", RandomState::new().hash_one(number));
                 let address = Address::Unix(UnixName::Abstract(text.clone().into_bytes()));
                 Ok(ListenAddress { address, family, text })
             }
@@ -143,14 +143,16 @@ mod tests {
 
     #[test]
     fn a_path_lies_in_the_private_folder() {
-        let place = ListenAddress::take(Family::Path, Path::new("/run/private"), 3).unwrap();
+        let place = ListenAddress::take(Family::Path, Some(Path::new("/run/private")), 3).unwrap();
         assert_eq!(place.address, Address::Unix("/run/private/3.sock".into()));
         assert_eq!(place.fill("unix://{path}?x={port}"), "unix:///run/private/3.sock?x={port}");
-        let long = ListenAddress::take(Family::Path, Path::new(&format!("/{}", "x".repeat(110))), 3).unwrap_err();
+        let long = format!("/{}", "x".repeat(110));
+        let long = ListenAddress::take(Family::Path, Some(Path::new(&long)), 3).unwrap_err();
         assert!(crate::reason::of(&long).contains("TMPDIR"));
-        let place = ListenAddress::take(Family::Name, Path::new("/run/private"), 3).unwrap();
-        assert_eq!(place.address, Address::Unix(UnixName::Abstract(b"cooee-private-3".to_vec())));
-        assert_eq!(place.fill("unix://@{name}"), "unix://@cooee-private-3");
+        let names = [3, 3].map(|number| ListenAddress::take(Family::Name, None, number).unwrap());
+        assert_ne!(names[0].address, names[1].address, "nobody can know it beforehand");
+        let Address::Unix(UnixName::Abstract(name)) = &names[0].address else { panic!("{:?}", names[0].address) };
+        assert_eq!(names[0].fill("unix://@{name}"), format!("unix://@{}", String::from_utf8_lossy(name)));
     }
     #[test]
     fn a_port_is_sought_among_those_that_few_have() {

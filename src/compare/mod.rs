@@ -32,23 +32,27 @@ pub mod plan;
 pub mod process;
 pub mod processors;
 pub mod question;
+pub mod read;
 pub mod repeats;
 pub mod round;
 #[cfg(test)]
 mod samples;
+pub mod socket_folder;
 pub mod start;
 pub mod summary;
 pub mod table;
 pub mod trial;
 pub mod verdict;
 
+use std::env;
 use std::io;
 use std::os::unix::net::UnixStream;
 
 use crate::compare::comparison::{Compared, Failure, Repeat, Repeated};
+use crate::compare::listen_address::Family;
 use crate::compare::plan::Plan;
 use crate::compare::repeats::Repeats;
-use crate::compare::round::doubts_in_words;
+use crate::compare::socket_folder::SocketFolder;
 use crate::compare::trial::Trials;
 use crate::load::options::Options;
 use crate::load::outcome::{Outcome, Progress};
@@ -96,17 +100,16 @@ impl From<io::Error> for Halt {
 
 /// Compares as `plan` says, and tells what each server has shown. A server that fails is not started again, and the others go on; after
 /// an interrupt nothing is begun any more, and the round that it met does not count. No server runs when it returns.
+///
+/// Where this process is a subreaper (`PR_SET_CHILD_SUBREAPER(2const)`), daemons that a server has started are ended too. Then whatever becomes
+/// its child meanwhile is taken for one of them: so it runs one comparison at a time, and starts nothing else.
 pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> io::Result<Vec<Compared>> {
-    let folder = tempfile::Builder::new().prefix("cooee-compare-").tempdir();
-    let folder = folder.map_err(|error| {
-        let (place, why) = (std::env::temp_dir(), reason::of(&error));
-        reason::said(
-            error.kind(),
-            format!("no folder can be made in {}: {why} (TMPDIR names another place)", place.display()),
-        )
-    })?;
+    let folder = match plan.servers.iter().any(|server| server.family == Family::Path) {
+        true => Some(socket_folder()?),
+        false => None,
+    };
     let mut compared: Vec<Compared> = plan.servers.iter().map(Compared::new).collect();
-    let mut trials = Trials::new(plan, folder.path(), load, interrupt);
+    let mut trials = Trials::new(plan, folder.as_ref().map(SocketFolder::path), load, interrupt);
     let mut repeats = Repeats::for_rounds(plan.rounds);
     for number in 1..=plan.rounds {
         for attempt in 1.. {
@@ -124,6 +127,15 @@ pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> i
         }
     }
     Ok(compared)
+}
+
+/// The folder for the servers' sockets; the error says where it cannot be made.
+fn socket_folder() -> io::Result<SocketFolder> {
+    let place = env::temp_dir();
+    SocketFolder::new(&place).map_err(|error| {
+        let (place, why) = (place.display(), reason::of(&error));
+        reason::said(error.kind(), format!("no folder can be made in {place}: {why} (TMPDIR names another place)"))
+    })
 }
 
 /// Measures one round of each server that is fit, in turn.
@@ -155,7 +167,7 @@ fn take_back(compared: &mut [Compared], number: usize, attempt: usize) {
     for server in compared {
         let Some(round) = server.rounds.pop_if(|round| round.number == number) else { continue };
         if !round.doubts.is_empty() {
-            let reason = doubts_in_words(&round.doubts);
+            let reason = round.doubts.join("; ");
             server.repeats.push(Repeat { round: number, what: Repeated::Round { attempt }, reason });
         }
     }

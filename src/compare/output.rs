@@ -6,8 +6,9 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::process::Stdio;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::report::visible::shortened;
 
@@ -30,11 +31,12 @@ pub struct Output {
 }
 
 impl Output {
-    /// An empty file in `folder`, without a name.
-    pub fn new(folder: &Path) -> io::Result<Output> {
+    /// An empty file that has no name from its beginning on (`O_TMPFILE`), so that nothing is left however this program ends.
+    pub fn new() -> io::Result<Output> {
+        let file = tempfile::tempfile()?;
         // Appending: standard output and error share the file, and after it was emptied nobody writes behind a hole.
-        let named = tempfile::Builder::new().append(true).tempfile_in(folder)?;
-        Ok(Output { file: named.into_file(), before: Vec::new() })
+        fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
+        Ok(Output { file, before: Vec::new() })
     }
 
     /// A handle that the server writes through.
@@ -77,7 +79,7 @@ mod tests {
     use super::*;
 
     fn written(bytes: &[u8]) -> Output {
-        let output = Output::new(&std::env::temp_dir()).unwrap();
+        let output = Output::new().unwrap();
         (&output.file).write_all(bytes).unwrap();
         output
     }

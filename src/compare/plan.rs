@@ -1,5 +1,6 @@
 //! What is to be compared, and how.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::compare::command::ServerCommand;
@@ -24,6 +25,9 @@ pub struct Plan {
     pub silent_connections: usize,
     /// How long a server may take from its start until it answers, and then for each thousand of idle or silent connections.
     pub start_timeout: Duration,
+    /// The file of the `cooee` program, which binds each server to this process: the kernel ends the server when this process ends. With
+    /// none, a server runs on when this process is killed.
+    pub binder: Option<PathBuf>,
     /// Who runs where; none where there is one processor alone.
     pub pinning: Option<Pinning>,
 }
@@ -56,6 +60,7 @@ mod tests {
             idle_connections: 0,
             silent_connections: 0,
             start_timeout,
+            binder: None,
             pinning: None,
         };
         let seconds = |timeout: u64, connections: usize| {

@@ -11,8 +11,9 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use crate::compare::group::Group;
+use crate::compare::group::{Group, adopts_orphans, send};
 use crate::compare::output::Output;
+use crate::processes::bound;
 use crate::processes::member::Member;
 
 /// How long a server has between SIGTERM and SIGKILL.
@@ -38,37 +39,49 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts `words`, the program first; what it writes goes to a file without a name in `folder`.
-    pub fn start(words: &[String], folder: &Path) -> io::Result<ServerProcess> {
-        let output = Output::new(folder)?;
+    /// Starts `words`, the program first, [bound](bound) to this process where there is a `binder`.
+    pub fn start(words: &[String], binder: Option<&Path>) -> io::Result<ServerProcess> {
+        let output = Output::new()?;
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            // Ctrl-C reaches the terminal's group alone: it ends this program, which then stops the server.
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(output.handle()?)
-            .stderr(output.handle()?);
+        let (out, err) = (output.handle()?, output.handle()?);
+        // Ctrl-C reaches the terminal's group alone: it ends this program, which then stops the server.
+        let set = |command: &mut Command| {
+            command.process_group(0).stdout(out).stderr(err);
+        };
+        let adopts = adopts_orphans();
         // A child inherits what is blocked (`sigprocmask(2)`), and a server for which SIGTERM is would have to be killed each time.
         let blocked = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-        let leader = command.spawn();
+        let leader = match binder {
+            Some(binder) => bound::start(binder, words, set),
+            None => {
+                let mut command = Command::new(program);
+                command.args(arguments).stdin(Stdio::null());
+                set(&mut command);
+                command.spawn()
+            }
+        };
         blocked.thread_set_mask()?;
         let leader = leader?;
-        let group = Group(Pid::from_raw(leader.id() as i32));
+        let group = Group::new(Pid::from_raw(leader.id() as i32), adopts);
         Ok(ServerProcess { leader, group, is_stopped: false, output })
     }
 
     /// Its processes.
-    pub fn group(&self) -> Group {
-        self.group
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// Keeps what it leaves small, while it runs: what it has written, and processes that have ended. To be called now and then.
+    pub fn tend(&mut self) {
+        self.output.trim();
+        self.group.reap();
     }
 
     /// How it has ended by itself, in words; none while it runs.
     pub fn ending(&self) -> Option<String> {
         // WNOWAIT leaves it to be reaped by `stop`.
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        match waitid(Id::Pid(self.group.0), flags) {
+        match waitid(Id::Pid(self.group.leader()), flags) {
             Ok(WaitStatus::StillAlive) => None,
             Ok(WaitStatus::Exited(_, code)) => Some(in_words(ExitStatus::from_raw(code << 8))),
             Ok(WaitStatus::Signaled(_, signal, _)) => Some(in_words(ExitStatus::from_raw(signal as i32))),
@@ -83,31 +96,30 @@ impl ServerProcess {
         }
         // Whoever loses its parent in the following is known by then.
         let mut known = self.group.members();
-        self.group.signal(Signal::SIGTERM, &known);
-        if !self.are_gone(&mut known, GRACE) {
-            self.group.signal(Signal::SIGKILL, &known);
-            if !self.are_gone(&mut known, KILLED_WAIT) {
-                log::warn!("process group {} could not be ended", self.group.0);
-            }
+        if !self.end(Signal::SIGTERM, &mut known, GRACE) && !self.end(Signal::SIGKILL, &mut known, KILLED_WAIT) {
+            log::warn!("process group {} could not be ended", self.group.leader());
         }
         self.is_stopped = true;
         if self.ending().is_some() {
             let _ = self.leader.wait();
         }
+        self.group.reap();
     }
 
-    /// Waits until the leader has ended and none of the others lives, those of `known` and new ones; false where that takes longer than
-    /// `patience`.
-    fn are_gone(&self, known: &mut Vec<Member>, patience: Duration) -> bool {
+    /// Sends a signal to all, and waits until the leader has ended and none of the others lives, those of `known` and new ones; false
+    /// where that takes longer than `patience`. A new one is sent the signal too: it may be a daemon, which has come to this process
+    /// because its parent has ended.
+    fn end(&self, signal: Signal, known: &mut Vec<Member>, patience: Duration) -> bool {
+        self.group.signal(signal, known);
         let start = Instant::now();
         loop {
             // Whoever has ended has started all that it ever will, so these are looked for after that: or one that was started just before
             // the end would be missed.
             let has_ended = self.ending().is_some();
             known.retain(|member| member.stat().is_some_and(|stat| !matches!(stat.state, 'Z' | 'X')));
-            known.extend(self.group.members());
-            known.sort_unstable();
-            known.dedup();
+            let new: Vec<Member> = self.group.members().into_iter().filter(|member| !known.contains(member)).collect();
+            send(signal, &new);
+            known.extend(new);
             if known.is_empty() && has_ended {
                 return true;
             }
@@ -141,7 +153,7 @@ mod tests {
     /// Starts a shell script and waits until it has written `ready`.
     fn start(script: &str) -> ServerProcess {
         let words = ["sh", "-c", script].map(str::to_owned);
-        let process = ServerProcess::start(&words, &std::env::temp_dir()).unwrap();
+        let process = ServerProcess::start(&words, None).unwrap();
         until("it is ready", || {
             process.output.last_lines().contains(&"ready".to_owned()) || process.ending().is_some()
         });
@@ -227,7 +239,7 @@ mod tests {
     #[test]
     fn one_that_was_started_meanwhile_is_waited_for_too() {
         let mut process = start("trap 'sleep 0.3 & exit' TERM; echo ready; while :; do sleep 0.01; done");
-        let group = process.group();
+        let group = process.group().clone();
         process.stop();
         assert_eq!(group.members(), []);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::load::outcome::{Doubt, ErrorKind, Outcome};
 use crate::processes::usage::CpuUse;
 use crate::protocol::escape::Escaped;
+use crate::report::advice;
 
 /// The share of its processors from which on a server counts as busy: then it was the bottleneck, whatever this program was.
 const BUSY: f64 = Outcome::SERVER_CORE;
@@ -52,10 +53,10 @@ pub struct Round {
     pub others: Option<(f64, f64)>,
     /// The server's memory an idle connection in bytes; none where it was not measured.
     pub idle_memory: Option<f64>,
-    /// Why the figures may tell of this program and not of the server.
-    pub doubts: Vec<Doubt>,
-    /// What went wrong, by kind; datagrams that were lost are told apart.
-    pub errors: BTreeMap<ErrorKind, u64>,
+    /// Why the figures may tell of this program and not of the server, in words.
+    pub doubts: Vec<String>,
+    /// What went wrong, by the name of its kind; datagrams that were lost are told apart.
+    pub errors: BTreeMap<String, u64>,
     /// Datagrams whose reply did not come in time.
     pub lost: u64,
 }
@@ -80,9 +81,9 @@ impl Round {
         }
         let rate = outcome.messages_per_second();
         if outcome.messages == 0 || rate == 0.0 {
-            return Err(match errors_in_words(&outcome.errors) {
+            return Err(match errors_in_words(&named(&outcome.errors)) {
                 words if words.is_empty() => "no message was answered in the measured time".to_owned(),
-                words if outcome.errors.keys().all(is_own_limit) => {
+                words if outcome.errors.keys().all(|kind| kind.is_own_limit()) => {
                     format!("not the server's fault, but this program's, which could not connect: {words}")
                 }
                 words => format!("no message was answered in the measured time: {words}"),
@@ -113,8 +114,8 @@ impl Round {
             idle_polling_share: outcome.idle_polling_share(),
             others,
             idle_memory: None,
-            doubts,
-            errors: outcome.errors.clone(),
+            doubts: doubts.into_iter().map(doubt_in_words).collect(),
+            errors: named(&outcome.errors),
             lost: outcome.lost.unwrap_or(0),
         })
     }
@@ -126,7 +127,7 @@ impl Round {
 
     /// What speaks against the figures, and what went wrong, in words; none where nothing does.
     pub fn remark(&self) -> Option<String> {
-        let mut words: Vec<String> = self.doubts.iter().map(|doubt| doubt_in_words(*doubt)).collect();
+        let mut words = self.doubts.clone();
         if self.in_vain() > 0 {
             let waited = self.longest_in_vain.map_or(String::new(), |longest| format!(", for up to {longest:.2?}"));
             words.push(format!(
@@ -144,11 +145,6 @@ impl Round {
     }
 }
 
-/// Doubts in words, on one line.
-pub fn doubts_in_words(doubts: &[Doubt]) -> String {
-    doubts.iter().map(|doubt| doubt_in_words(*doubt)).collect::<Vec<_>>().join("; ")
-}
-
 /// A doubt in words.
 pub fn doubt_in_words(doubt: Doubt) -> String {
     match doubt {
@@ -162,19 +158,23 @@ pub fn doubt_in_words(doubt: Doubt) -> String {
         Doubt::Saturated(share) => {
             format!("the generator used {:.0} % of its core and the server was not seen to be busy", share * 100.0)
         }
+        Doubt::Unopened { missing, asked } => format!("{missing} of {asked} connections were not there"),
+        Doubt::OwnLimit(count) => format!("{count} sockets could not be opened because of a limit of this machine"),
         Doubt::Surplus(surplus) => {
             format!("{} bytes came that no message waited for, so latencies are too short", surplus.bytes)
         }
     }
 }
 
-/// Whether an error tells of this machine's limits, and of no server.
-fn is_own_limit(kind: &ErrorKind) -> bool {
-    matches!(kind, ErrorKind::NoPort | ErrorKind::NoDescriptor | ErrorKind::NoMemory)
+fn named(errors: &BTreeMap<ErrorKind, u64>) -> BTreeMap<String, u64> {
+    errors.iter().map(|(kind, count)| (kind.name(), *count)).collect()
 }
 
-fn errors_in_words(errors: &BTreeMap<ErrorKind, u64>) -> String {
-    errors.iter().map(|(kind, count)| format!("{} {count}", kind.name())).collect::<Vec<_>>().join(", ")
+/// Errors in words, in the order in which a run's are told.
+fn errors_in_words(errors: &BTreeMap<String, u64>) -> String {
+    let mut errors: Vec<_> = errors.iter().collect();
+    errors.sort_by_key(|(name, _)| advice::rank(name));
+    errors.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -192,6 +192,7 @@ pub(super) mod tests {
             open_loop: false,
             duration: Duration::from_secs(2),
             connections: 1,
+            unopened: 0,
             messages,
             replies_in_time: messages,
             reply_bytes_in_time: 64 * messages,

@@ -30,19 +30,19 @@ pub struct Started {
     pub address: Address,
 }
 
-/// Starts a process of `server` with its place and its files in `folder`, and waits until it has answered `question`. `number` tells the
-/// processes of one comparison apart.
+/// Starts a process of `server`, with its socket in `folder` where that is a file, and waits until it has answered `question`. `number` tells
+/// the processes of one comparison apart.
 pub fn start(
     plan: &Plan,
     server: &ServerCommand,
     question: &Question,
-    folder: &Path,
+    folder: Option<&Path>,
     number: usize,
     interrupt: &mut dyn Interrupt,
 ) -> Result<Started, Halt> {
     let place = ListenAddress::take(server.family, folder, number)?;
     let words = server.words(&place);
-    let start = || ServerProcess::start(&words, folder);
+    let start = || ServerProcess::start(&words, plan.binder.as_deref());
     let process = match &plan.pinning {
         Some(pinning) => pinning.start_server(start),
         None => start(),

@@ -152,6 +152,7 @@ fn wrapped(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::compare::comparison::{Failure, Repeat, Repeated};
+    use crate::compare::round::doubt_in_words;
     use crate::compare::samples::{comparison, server};
     use crate::load::outcome::Doubt;
 
@@ -224,7 +225,7 @@ mod tests {
         let text = render(&comparison);
         assert!(text.contains("rounds     3, each"), "{text}");
         assert!(!text.contains("* ") && !text.ends_with("\n\n"), "{text}");
-        comparison.servers[0].rounds[0].doubts.push(Doubt::Saturated(1.0));
+        comparison.servers[0].rounds[0].doubts.push(doubt_in_words(Doubt::Saturated(1.0)));
         comparison.servers.push(server("other", &[6.0; 3]));
         assert!(render(&comparison).contains("* doubtful: in some round"));
     }

@@ -23,7 +23,8 @@ const STARTS: usize = 2;
 pub struct Trials<'a, 'l> {
     plan: &'a Plan,
     question: Question,
-    folder: &'a Path,
+    /// Where Unix sockets go; none where there are none.
+    folder: Option<&'a Path>,
     /// How many processes were started.
     started: usize,
     /// Why servers had to be started again, since somebody asked.
@@ -33,10 +34,10 @@ pub struct Trials<'a, 'l> {
 }
 
 impl<'a, 'l> Trials<'a, 'l> {
-    /// Trials as `plan` says, with what servers need in `folder`.
+    /// Trials as `plan` says, with the sockets of servers in `folder`, where they are files.
     pub fn new(
         plan: &'a Plan,
-        folder: &'a Path,
+        folder: Option<&'a Path>,
         load: &'a mut Load<'l>,
         interrupt: &'a mut dyn Interrupt,
     ) -> Trials<'a, 'l> {
@@ -94,7 +95,7 @@ impl<'a, 'l> Trials<'a, 'l> {
         let mut options = self.plan.options.clone();
         options.addresses = vec![started.address.clone()];
         let silent = self.open_silent(&started)?;
-        let mut meter = Meter::new(started.process.group().family());
+        let mut meter = Meter::new(started.process.group().family().clone());
         let mut busy = BusyMeter::new(self.plan.pinning.as_ref());
         // A run that has so many messages to send would never end by itself once its server has.
         let (reader, mut stop) = UnixStream::pair()?;
@@ -102,7 +103,7 @@ impl<'a, 'l> Trials<'a, 'l> {
         let outcome = (self.load)(options, Some(reader), &mut |progress| {
             busy.watch(progress.stage);
             meter.watch(progress.stage);
-            started.process.output.trim();
+            started.process.tend();
             is_caught |= self.interrupt.is_caught();
             if is_caught || started.process.ending().is_some() {
                 // One byte is enough: that there is no room for another, or nobody who reads it any more, is no error.

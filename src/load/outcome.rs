@@ -17,6 +17,8 @@ pub struct Outcome {
     pub duration: Duration,
     /// Connections (or datagram sockets) that were established when the warm-up began. With churn: how many there were at a time.
     pub connections: usize,
+    /// Connections that were asked for and were not there then; 0 with churn.
+    pub unopened: usize,
     /// Messages that became due in the measured time (in a closed loop: that were sent in it) and were answered.
     pub messages: u64,
     /// Replies that came within the measured time.
@@ -118,7 +120,7 @@ pub enum ErrorKind {
     ConnectTimeout,
     /// The kernel connected a socket to itself: nobody listens there.
     SelfConnect,
-    /// No local port is left towards this server (`EADDRNOTAVAIL`).
+    /// No local port is left towards this server (`EADDRNOTAVAIL`; `EADDRINUSE` where a datagram socket asks for one).
     NoPort,
     /// No descriptor is left (`EMFILE`, `ENFILE`).
     NoDescriptor,
@@ -156,11 +158,18 @@ impl ErrorKind {
             CloseReason::Reset => ErrorKind::Reset,
             CloseReason::FrameTooLong => ErrorKind::TooLong,
             CloseReason::Failed(std::io::ErrorKind::AddrNotAvailable) => ErrorKind::NoPort,
+            // So bind(2) tells that no port is left to choose from, which a datagram socket asks for (`ip(7)`).
+            CloseReason::Failed(std::io::ErrorKind::AddrInUse) => ErrorKind::NoPort,
             CloseReason::Failed(std::io::ErrorKind::OutOfMemory) => ErrorKind::NoMemory,
             CloseReason::Failed(kind) => ErrorKind::Other(kind),
             CloseReason::System(_) => ErrorKind::Other(std::io::ErrorKind::Other),
             _ => ErrorKind::Closed,
         }
+    }
+
+    /// Whether it tells of this machine's limits or this process's, and of no server.
+    pub fn is_own_limit(self) -> bool {
+        matches!(self, ErrorKind::NoPort | ErrorKind::NoDescriptor | ErrorKind::NoMemory)
     }
 
     /// Its name in reports.
@@ -212,6 +221,15 @@ pub enum Doubt {
     /// This process was busy for this share of a core's time (0 to 1), and the server for none to the full, as far as is known: this
     /// process was the bottleneck.
     Saturated(f64),
+    /// So many of the connections that were asked for were not there: the load was less than it was to be.
+    Unopened {
+        /// Those that were not there.
+        missing: usize,
+        /// Those that were asked for.
+        asked: usize,
+    },
+    /// All were there at first, but so many sockets could not be opened later because of a limit of this machine or process.
+    OwnLimit(u64),
     /// This came although no message waited for it: so something was taken for a reply that was none, or not all of it.
     Surplus(Surplus),
 }
@@ -224,6 +242,7 @@ impl Outcome {
             open_loop,
             duration: Duration::ZERO,
             connections: 0,
+            unopened: 0,
             messages: 0,
             replies_in_time: 0,
             reply_bytes_in_time: 0,
@@ -281,6 +300,12 @@ impl Outcome {
         let tells = self.duration >= Outcome::CORE_TELLS_FROM && self.messages > 0;
         if tells && busy > Outcome::CORE_MAX && !self.server_is_saturated() {
             doubts.push(Doubt::Saturated(busy));
+        }
+        let own_limits = self.errors.iter().filter(|(kind, _)| kind.is_own_limit()).map(|(_, count)| count).sum();
+        match (self.messages, self.unopened, own_limits) {
+            (0, ..) | (_, 0, 0) => {}
+            (_, 0, count) => doubts.push(Doubt::OwnLimit(count)),
+            (_, missing, _) => doubts.push(Doubt::Unopened { missing, asked: self.connections + missing }),
         }
         doubts.extend(self.surplus.filter(|surplus| surplus.times > 0).map(Doubt::Surplus));
         doubts
@@ -376,6 +401,7 @@ pub(super) mod tests {
             open_loop: true,
             duration: Duration::from_secs(10),
             connections: 1,
+            unopened: 0,
             messages: 1,
             replies_in_time: 1,
             reply_bytes_in_time: 64,
@@ -440,6 +466,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn connections_that_were_asked_for_and_not_opened_are_a_doubt() {
+        let with = |messages, unopened, errors: &[(ErrorKind, u64)]| {
+            let errors = errors.iter().copied().collect();
+            Outcome { messages, connections: 3, unopened, errors, ..outcome() }.doubts()
+        };
+        let ports = [(ErrorKind::NoPort, 4), (ErrorKind::NoDescriptor, 3)];
+        assert_eq!(with(1, 0, &[(ErrorKind::Refused, 9)]), [], "all were there, and the server broke some");
+        assert_eq!(with(1, 2, &[]), [Doubt::Unopened { missing: 2, asked: 5 }]);
+        assert_eq!(with(1, 2, &ports), [Doubt::Unopened { missing: 2, asked: 5 }], "once is enough");
+        assert_eq!(with(1, 0, &ports), [Doubt::OwnLimit(7)]);
+        assert_eq!(with(0, 2, &ports), [], "nothing was measured that could be doubted");
+    }
+
+    #[test]
     fn whatever_came_that_nobody_waited_for_is_a_doubt() {
         let with = |times, bytes| Outcome { surplus: Some(Surplus { times, bytes }), ..outcome() }.doubts();
         assert_eq!(with(0, 0), []);
@@ -462,7 +502,7 @@ pub(super) mod tests {
     }
     #[test]
     fn every_end_has_its_kind() {
-        use std::io::ErrorKind::{AddrNotAvailable, NotFound, OutOfMemory};
+        use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, NotFound, OutOfMemory};
         for (reason, name) in [
             (CloseReason::ConnectRefused, "refused"),
             (CloseReason::ConnectTimeout, "connect-timeout"),
@@ -472,6 +512,7 @@ pub(super) mod tests {
             (CloseReason::FrameTooLong, "too-long"),
             (CloseReason::PeerClosed, "closed"),
             (CloseReason::Failed(AddrNotAvailable), "no-port"),
+            (CloseReason::Failed(AddrInUse), "no-port"),
             (CloseReason::Failed(OutOfMemory), "no-memory"),
             (CloseReason::Failed(NotFound), "not-found"),
         ] {

@@ -6,11 +6,14 @@ use procfs::process::{Stat, all_processes};
 use crate::processes::member::Member;
 
 /// Processes that belong together, with their descendants wherever they went. One whose parent has ended and who has left (a daemon)
-/// cannot be told from a stranger.
+/// cannot be told from a stranger, unless it has come to this process ([`Family::Adopting`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Family {
     /// A process group, named by its leader.
     Group(Pid),
+    /// The same, and all children of this process. Where it is a subreaper (`PR_SET_CHILD_SUBREAPER(2const)`), those of its descendants whose
+    /// parents end become its children.
+    Adopting(Pid),
     /// These.
     Of(Vec<Member>),
 }
@@ -33,9 +36,16 @@ impl Family {
         found.into_iter().filter(|stat| !matches!(stat.state, 'Z' | 'X')).map(Member::of).collect()
     }
 
+    /// The children of a process, those that have ended and are not reaped included.
+    pub fn children(parent: i32) -> Vec<Member> {
+        let stats = all_processes().into_iter().flatten().flatten().filter_map(|process| process.stat().ok());
+        stats.filter(|stat| stat.ppid == parent).map(|stat| Member::of(&stat)).collect()
+    }
+
     fn begins_with(&self, stat: &Stat) -> bool {
         match self {
             Family::Group(leader) => stat.pgrp == leader.as_raw(),
+            Family::Adopting(leader) => stat.pgrp == leader.as_raw() || stat.ppid == std::process::id() as i32,
             Family::Of(members) => members.contains(&Member::of(stat)),
         }
     }

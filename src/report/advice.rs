@@ -31,7 +31,7 @@ pub fn error(name: &str) -> &'static str {
 }
 
 /// Where an error of this name stands among the others.
-pub(super) fn rank(name: &str) -> usize {
+pub fn rank(name: &str) -> usize {
     KINDS.iter().position(|kind| kind.name() == name).unwrap_or(KINDS.len())
 }
 
@@ -120,6 +120,16 @@ pub fn doubt(doubt: Doubt) -> String {
              times, on cores of their own) and merge their reports.",
             human::share(share)
         ),
+        Doubt::Unopened { missing, asked } => format!(
+            "{} of the {} connections that were asked for were not there, so the server had less to do than it was to have: the \
+             errors say why.",
+            human::count(missing as u64),
+            human::count(asked as u64)
+        ),
+        Doubt::OwnLimit(count) => format!(
+            "{} sockets could not be opened because of a limit of this machine, and not of the server: the errors say which.",
+            human::count(count)
+        ),
         Doubt::Surplus(surplus) => format!(
             "No message waited for {} bytes, which came {}: the server greets, answers more than once or in pieces, or too late. So \
              something was taken for a reply that was none, or not all of it, and latencies are too short. Say where a reply ends \
@@ -153,6 +163,9 @@ mod tests {
         let held = doubt(Doubt::HeldBack(0.034));
         assert!(held.starts_with("3.40 % of the messages waited for this program (at most 1.00 %"), "{held}");
         assert!(doubt(Doubt::Saturated(0.99)).contains("99.0 % of a core"));
+        let unopened = doubt(Doubt::Unopened { missing: 714, asked: 1_000 });
+        assert!(unopened.starts_with("714 of the 1,000 connections"), "{unopened}");
+        assert!(doubt(Doubt::OwnLimit(3)).starts_with("3 sockets"));
         let surplus = doubt(Doubt::Surplus(Surplus { times: 2, bytes: 1_234 }));
         assert!(surplus.contains("1,234 bytes, which came 2 times") && surplus.contains("--framing"), "{surplus}");
     }

@@ -14,6 +14,8 @@ const SIZE_MAX: u64 = 64 << 20;
 #[derive(Deserialize)]
 struct Header {
     version: Option<u64>,
+    /// What it is; a run's report does not tell.
+    kind: Option<String>,
 }
 
 /// Writes a report as one JSON object and a line break.
@@ -22,8 +24,8 @@ pub fn write(report: &Report, sink: &mut (impl Write + ?Sized)) -> io::Result<()
     sink.write_all(b"\n")
 }
 
-/// Reads a report, and [checks](Report::check) it. The error says why it is none; it may hold words of the file, so escape it.
-pub fn read(source: impl Read) -> Result<Report, String> {
+/// The bytes of a report; the error says why it is none.
+pub fn bytes(source: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     source
         .take(SIZE_MAX + 1)
@@ -32,7 +34,22 @@ pub fn read(source: impl Read) -> Result<Report, String> {
     if bytes.len() as u64 > SIZE_MAX {
         return Err(format!("is no report: it has more than {} MiB", SIZE_MAX >> 20));
     }
-    let header: Header = serde_json::from_slice(&bytes).map_err(|error| format!("is no report: {error}"))?;
+    Ok(bytes)
+}
+
+/// Whether these are a report of something else than a run of load, which says what it is.
+pub fn is_of_kind(bytes: &[u8], kind: &str) -> bool {
+    serde_json::from_slice(bytes).is_ok_and(|header: Header| header.kind.as_deref() == Some(kind))
+}
+
+/// Reads a report, and [checks](Report::check) it. The error says why it is none; it may hold words of the file, so escape it.
+pub fn read(source: impl Read) -> Result<Report, String> {
+    parse(&bytes(source)?)
+}
+
+/// The same of bytes that were read.
+pub fn parse(bytes: &[u8]) -> Result<Report, String> {
+    let header: Header = serde_json::from_slice(bytes).map_err(|error| format!("is no report: {error}"))?;
     match header.version {
         Some(VERSION) => {}
         Some(version) => {
@@ -40,7 +57,7 @@ pub fn read(source: impl Read) -> Result<Report, String> {
         }
         None => return Err("is no report: it has no version".to_owned()),
     }
-    let mut report: Report = serde_json::from_slice(&bytes).map_err(|error| format!("is no report: {error}"))?;
+    let mut report: Report = serde_json::from_slice(bytes).map_err(|error| format!("is no report: {error}"))?;
     report.check().map_err(|reason| format!("is no report that can be true: {reason}"))?;
     report.complete();
     Ok(report)

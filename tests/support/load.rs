@@ -103,6 +103,12 @@ impl Measured {
         let is_saturated = core > 0.99 && server < 0.89 && duration > 0.101 && self.count("messages") > 0;
         let held_by_chance = chance(self.report["held"].as_u64().unwrap_or(0), self.count("sent"), 0.01);
         let is_worth_nothing = self.count("messages") == 0 || self.report["surplus"].as_u64() > Some(0);
+        let asked =
+            self.report["conditions"][0]["options"]["connections"].as_str().and_then(|count| count.parse().ok());
+        let is_interrupted = self.report["interrupted"] == true;
+        let lacks_connections = asked.is_some_and(|asked: u64| self.count("connections") < asked) && !is_interrupted;
+        let own_limits: u64 = ["no-port", "no-descriptor", "no-memory"].map(|kind| self.errors(kind)).iter().sum();
+        let is_worth_nothing = is_worth_nothing || lacks_connections || own_limits > 0;
         let least_chance = by_chance.min(held_by_chance);
         if least_chance < 0.001 || is_saturated || is_worth_nothing {
             assert_eq!(self.report["valid"], false, "{shares}");

@@ -84,6 +84,7 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
         open_loop,
         duration,
         connections: 50,
+        unopened: 0,
         messages: exchanges.len() as u64,
         replies_in_time: in_time,
         reply_bytes_in_time: in_time * 64,

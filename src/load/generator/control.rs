@@ -91,6 +91,7 @@ impl Generator {
         self.pacer.begin(now);
         self.recorder.measure(self.pacer.measures_from(), self.pacer.stops_at());
         self.opened = if self.options.churn { self.lanes.len() } else { self.open };
+        self.unopened = self.lanes.len() - self.opened;
         for (number, lane) in self.lanes.iter_mut().enumerate() {
             lane.free_since = now;
             match (lane.state, lane.key) {

@@ -58,6 +58,8 @@ pub(super) struct Generator {
     open: usize,
     /// Connections that were when the warm-up began.
     opened: usize,
+    /// Connections that were asked for and were not.
+    unopened: usize,
     /// Messages and connections that failed since the last reply, and when the first of them did.
     failures: u32,
     failing_since: Moment,
@@ -87,6 +89,8 @@ pub(super) struct Generator {
     refused_sockets: usize,
     /// Connections that were not established in time, since the last one that was.
     connect_timeouts: usize,
+    /// Connections that could not be opened because of a limit of this machine's, since the last one that could.
+    own_limits: usize,
     /// With churn a message that does not count looks for the server's address before the run, where there are several.
     asks_first: bool,
     mismatch: Option<Mismatch>,
@@ -119,6 +123,7 @@ impl Generator {
             outstanding: 0,
             open: 0,
             opened: 0,
+            unopened: 0,
             failures: 0,
             failing_since: Moment::NEVER,
             waits_until: Moment::NEVER,
@@ -140,6 +145,7 @@ impl Generator {
             surplus: Surplus::default(),
             refused_sockets: 0,
             connect_timeouts: 0,
+            own_limits: 0,
             asks_first: false,
             mismatch: None,
             interrupted: false,
@@ -174,6 +180,7 @@ impl Generator {
             open_loop: self.options.pace.is_open(),
             duration: ended_at.since(from),
             connections: self.opened,
+            unopened: self.unopened,
             messages: self.recorder.latency.len(),
             replies_in_time: self.recorder.replies_in_time,
             reply_bytes_in_time: self.recorder.reply_bytes_in_time,

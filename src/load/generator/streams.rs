@@ -19,6 +19,11 @@ const AGAIN_AFTER: std::time::Duration = LATE;
 /// at a time, could take all day.
 const CONNECT_TIMEOUTS_MAX: usize = 64;
 
+/// So many connections for which this machine had no port, no descriptor or no memory, one after the other, show that it has none for the rest
+/// either. Each costs the kernel a search through all ports, which takes milliseconds; and where there are several sources (`--source`), one
+/// of them may still have ports.
+const OWN_LIMITS_MAX: usize = 64;
+
 /// So many failures in a row, and no reply between them, mean that the server is down. Then connections are tried so far apart: thousands
 /// of lanes that all knock ten times a second would take all of this process's time, and its figures with it.
 const DOWN: u32 = 64;
@@ -83,7 +88,7 @@ impl Generator {
             return self.ask_address(lane, now, cx);
         }
         self.dialer.connected();
-        self.connect_timeouts = 0;
+        (self.connect_timeouts, self.own_limits) = (0, 0);
         // There may be room for the next connection, and after the last one the run begins.
         self.dial(now, cx.orders);
         if self.stage == Stage::Connecting || self.options.churn {
@@ -291,11 +296,14 @@ impl Generator {
         } else {
             // Where it found no room, it has waited for as long as a connection may take.
             let reason = if is_full_queue(reason) { CloseReason::ConnectTimeout } else { reason };
-            self.recorder.error(ErrorKind::of(reason), 1, now);
+            let kind = ErrorKind::of(reason);
+            self.recorder.error(kind, 1, now);
             self.note_failure(now);
             self.abandon(lane, now, orders);
             self.connect_timeouts += usize::from(reason == CloseReason::ConnectTimeout);
-            if !self.dialer.has_connected() || (!ran_before && self.connect_timeouts >= CONNECT_TIMEOUTS_MAX) {
+            self.own_limits += usize::from(kind.is_own_limit());
+            let is_full = self.connect_timeouts >= CONNECT_TIMEOUTS_MAX || self.own_limits >= OWN_LIMITS_MAX;
+            if !self.dialer.has_connected() || (!ran_before && is_full) {
                 // Nobody is there, or has room: the others need not try.
                 for waiting in self.dialer.give_up() {
                     self.lanes[waiting].state = State::Failed;

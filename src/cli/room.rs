@@ -1,0 +1,83 @@
+//! Whether connections that are asked for can be opened at once: what can be known is known before the first one is.
+//!
+//! It is an upper bound: whether ports and descriptors are free shows only when they are asked for.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::address::Address;
+use crate::cli::descriptors;
+use crate::cli::failure::Failure;
+use crate::load::options::Options;
+
+/// Where the kernel tells which ports it gives to clients, of IPv6 too (the kernel's `ip-sysctl.rst`). Each network has its own.
+const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+
+/// Refuses `wanted` connections at once that load with these options cannot open; `flag` is where they were asked for.
+pub(crate) fn check(flag: &str, wanted: usize, options: &Options) -> Result<(), Failure> {
+    let refuse =
+        |what: String, do_what: &str| Err(Failure::Usage(format!("{flag} {wanted} does not fit: {what} ({do_what})")));
+    let (descriptors, possible) = descriptors::room_for_clients();
+    if wanted > possible {
+        let what = format!("the limit of {descriptors} descriptors allows {possible}");
+        return refuse(what, "raise it with 'ulimit -n'");
+    }
+    let Some(ports) = ports().filter(|_| options.addresses.iter().all(|address| matches!(address, Address::Ip(_))))
+    else {
+        return Ok(());
+    };
+    let possible = ports.saturating_mul(sources(options));
+    if wanted > possible {
+        let word = if ports == 1 { "port" } else { "ports" };
+        let what = format!(
+            "a local address has {ports} {word} towards a server (ip_local_port_range), which allows {possible}"
+        );
+        return refuse(what, "connect from more addresses with --source ADDR,...");
+    }
+    Ok(())
+}
+
+/// From how many addresses connections leave: of those that are given, the ones of the server's family, which is not known yet where it has
+/// several addresses.
+fn sources(options: &Options) -> usize {
+    let of_family = |address: &Address| {
+        let sources: BTreeSet<_> = options.sources.iter().filter(|source| address.is_of_family(source)).collect();
+        sources.len()
+    };
+    options.addresses.iter().map(of_family).max().unwrap_or(0).max(1)
+}
+
+/// How many ports the kernel gives to clients; none where it does not tell.
+fn ports() -> Option<usize> {
+    count(&fs::read_to_string(PORT_RANGE).ok()?)
+}
+
+/// How many ports a range has, as the kernel writes it: the first and the last.
+fn count(range: &str) -> Option<usize> {
+    let mut ends = range.split_whitespace().map(str::parse::<usize>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    last.checked_sub(first).map(|between| between + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_counted_with_both_of_its_ends() {
+        assert_eq!((count("32768\t60999\n"), count("40000 40000")), (Some(28_232), Some(1)));
+        assert_eq!((count(""), count("2 1"), count("1 a")), (None, None, None));
+    }
+
+    #[test]
+    fn only_sources_of_the_servers_family_have_ports_for_it() {
+        let with = |addresses: &[&str], given: &[&str]| {
+            let addresses = addresses.iter().map(|address| Address::Ip(address.parse().unwrap())).collect();
+            let given = given.iter().map(|source| source.parse().unwrap()).collect();
+            sources(&Options { sources: given, ..Options::new(addresses) })
+        };
+        assert_eq!(with(&["127.0.0.1:1"], &[]), 1);
+        assert_eq!(with(&["127.0.0.1:1"], &["127.0.0.2", "::1", "127.0.0.3", "127.0.0.2"]), 2);
+        assert_eq!(with(&["[::1]:1", "127.0.0.1:1"], &["127.0.0.2", "127.0.0.3"]), 2);
+    }
+}

@@ -165,7 +165,8 @@ fn a_closed_standard_output_ends_it_quietly() {
     drop(reader);
     input.write_all(b"nobody reads the reply\n").unwrap();
     let ran = finish(process);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    // As a program that SIGPIPE ends, which says nothing either: the reply was not written.
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(141), ""));
     drop(input);
 }
 
@@ -232,13 +233,13 @@ fn a_server_that_closes_first_ends_it() {
         stream.write_all(&bytes[..count]).unwrap();
         stream.write_all(b" and good-bye").unwrap();
     });
-    // Standard input stays open: the end comes from the server alone.
-    let mut process =
-        Process::spawn(send(address, &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    // Standard input stays open: the end comes from the server alone, and whether all was sent nobody knows.
+    let mut command = send(address, &["--wait=500ms"]);
+    let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut input = process.child().stdin.take().unwrap();
     input.write_all(b"hi\n").unwrap();
     let ran = finish(process);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    check_fails(&ran, "closed: the server ended its side, and standard input, which has not ended, gave nothing more");
     assert_eq!(String::from_utf8_lossy(&ran.stdout).replace('\n', ""), "hi and good-bye");
     drop(input);
 }
@@ -250,14 +251,24 @@ fn a_message_that_was_never_sent_is_no_success() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("messages after bye would never be sent"), "{ran:?}");
 
-    // A server that says nothing more after the first message: the others still wait for its reply.
-    let address = serve_one(|mut stream| {
+    // A server that is gone after the first message: the second one finds nobody.
+    let (gone, is_gone) = std::sync::mpsc::channel();
+    let address = serve_one(move |mut stream| {
         let _ = stream.read(&mut [0; 100]);
-        stream.shutdown(Shutdown::Write).unwrap();
-        let _ = stream.read(&mut [0; 100]);
+        stream.write_all(b"first").unwrap();
+        drop(stream);
+        gone.send(()).unwrap();
     });
-    let ran = run(&mut send(address, &["-m", "one", "-m", "two", "-m", "three"]), b"");
-    check_fails(&ran, "closed: the server ended the conversation before 2 messages were sent");
+    let mut command = send(address, &[]);
+    let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut input = process.child().stdin.take().unwrap();
+    input.write_all(b"one\n").unwrap();
+    is_gone.recv_timeout(PATIENCE).unwrap();
+    input.write_all(b"two\nthree\nfour\n").unwrap();
+    drop(input);
+    let ran = finish(process);
+    check_fails(&ran, "closed: the server ended the conversation");
+    assert_eq!(lines(&ran), ["first"]);
 }
 
 #[test]
@@ -346,7 +357,7 @@ fn lines_are_sent_as_they_are_or_not_at_all() {
         stream.read_to_end(&mut bytes).unwrap();
         told.send(bytes).unwrap();
     });
-    let ran = run(&mut send(address, &["--framing=line"]), b"a\xff\xfeb\r\n\xe6\n");
+    let ran = run(&mut send(address, &["--framing=line", "--replies=0"]), b"a\xff\xfeb\r\n\xe6\n");
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), b"a\xff\xfeb\n\xe6\n");
     let ran = run(&mut send(server.address(), &["--framing=line", "--encoding=gbk"]), b"fine\na\xff\xfe\nnever\n");
@@ -465,7 +476,7 @@ fn a_server_that_never_answers_is_not_waited_for_longer_than_agreed() {
     });
     let start = Instant::now();
     let ran = run(&mut send(address, &["--wait=500ms", "-m", "hi"]), b"");
-    check_prints(&ran, &[]);
+    check_fails(&ran, "unanswered: 0 of 1 message was answered in time (--wait): the server is silent");
     let took = start.elapsed();
     assert!((0.4..5.0).contains(&took.as_secs_f64()), "it took {took:?}");
 }
@@ -502,7 +513,7 @@ fn what_is_given_leaves_even_where_nothing_is_waited_for() {
         told.send(bytes).unwrap();
     });
     let ran = run(&mut send(address, &["--wait=0", "-m", "fire and forget"]), b"");
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    check_fails(&ran, "unanswered");
     assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), b"fire and forget");
 }
 
@@ -717,7 +728,7 @@ fn lines_are_not_glued_together_in_chunk_framing() {
             told.send((Instant::now(), bytes[..count].to_vec())).unwrap();
         }
     });
-    check_prints(&run(&mut send(address, &[]), b"one\ntwo\nthree\n"), &[]);
+    check_prints(&run(&mut send(address, &["--replies=0"]), b"one\ntwo\nthree\n"), &[]);
     let reads: Vec<(Instant, Vec<u8>)> = reads.iter().collect();
     let messages: Vec<&[u8]> = reads.iter().map(|(_, message)| message.as_slice()).collect();
     assert_eq!(messages, [&b"one"[..], b"two", b"three"]);
@@ -737,6 +748,12 @@ fn what_cannot_be_sent_is_said_before_or_when_it_is_met() {
     usage(&["--encoding=latin1", "-m", "你"], "cannot hold '你'");
     usage(&["--framing=xml"], "chunk, line and len32");
     usage(&["--raw", "-m", "hi"], "cannot be used with");
+    usage(&["-m", ""], "an empty message has no bytes in chunk framing");
+    for replies in ["all", "2"] {
+        usage(&["--replies", replies, "-m", "hi"], "without a framing nobody can tell replies apart");
+        usage(&["--replies", replies, "--framing=line", "--raw"], "without a framing nobody can tell replies apart");
+    }
+    usage(&["--replies=some", "-m", "hi"], "any, all, and a number");
     let ran = run(&mut cooee(&["send", "tcp://127.0.0.1:1?mode=ack"]), b"");
     assert_eq!(ran.code, Some(2), "{ran:?}");
     let ran = run(&mut cooee(&["send"]), b"");
@@ -763,5 +780,10 @@ fn what_a_server_says_at_its_limit_is_printed() {
     first.send(b"hi\n");
     first.take(1);
     let ran = run(&mut send(server.address(), &["--framing=line", "-m", "hi"]), b"");
-    check_prints(&ran, &["too many connections, try again later"]);
+    check_fails(&ran, "refused: the server has too many connections");
+    assert_eq!(lines(&ran), ["too many connections, try again later"]);
+    // Who says these words themselves gets them back.
+    let echo = Server::start(&["--framing=line"]);
+    let words = "too many connections, try again later";
+    check_prints(&run(&mut send(echo.address(), &["--framing=line", "-m", words]), b""), &[words]);
 }

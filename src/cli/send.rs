@@ -10,18 +10,22 @@ use crate::cli::arguments::SendArguments;
 use crate::cli::endpoint::{Endpoint, Place, Transport};
 use crate::cli::failure::Failure;
 use crate::client::outcome::Outcome;
-use crate::client::{Client, Options, Session};
+use crate::client::options::Options;
+use crate::client::{Client, Session};
 use crate::limits::Limits;
 use crate::net::standard_stream::{StandardInput, StandardOutput};
 use crate::net::stream::Socket;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::charset::Charset;
-use crate::protocol::framing::Rules;
+use crate::protocol::framing::{Framing, Rules};
 use crate::reactor::Reactor;
 
 /// How long to wait for replies after the last message: a stream tells when it ends, a datagram may be lost.
 const WAIT: Duration = Duration::from_secs(5);
 const DATAGRAM_WAIT: Duration = Duration::from_secs(1);
+
+/// Nobody reads standard output any more: quietly the same as where SIGPIPE ends a program, 128 + 13.
+const OUTPUT_CLOSED: u8 = 141;
 
 /// Sends until the input, the server or `bye` ends it.
 pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
@@ -52,6 +56,19 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
 
     let transport = endpoint.transport.unwrap_or(Transport::Tcp);
     let is_datagram = matches!(transport, Transport::Udp | Transport::UnixDatagram);
+    let are_told_apart = is_datagram || (arguments.framing != Framing::Chunk && !arguments.raw);
+    if arguments.replies.are_counted() && !are_told_apart {
+        return Err(Failure::Usage(format!(
+            "--replies {}: without a framing nobody can tell replies apart: use --framing line or len32, or datagrams",
+            arguments.replies
+        )));
+    }
+    let has_no_bytes = |message: &String| message.is_empty() && arguments.framing == Framing::Chunk && !is_datagram;
+    if arguments.messages.iter().any(has_no_bytes) {
+        return Err(Failure::Usage(
+            "--message: an empty message has no bytes in chunk framing (--framing line or len32 gives it some)".to_owned(),
+        ));
+    }
     let addresses: Vec<Address> = match &endpoint.place {
         Place::Path(path) => vec![Address::Unix(path.clone())],
         Place::Host(host, port) => {
@@ -69,7 +86,9 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
         raw: arguments.raw,
         rules: Rules { framing: arguments.framing, max_frame: arguments.max_frame, charset },
         bye: arguments.bye,
+        replies: arguments.replies,
         wait,
+        pace: arguments.pace,
         escape: io::stdout().is_terminal(),
         prompt: reads_input && !arguments.raw && io::stdin().is_terminal(),
     };
@@ -77,7 +96,8 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     let limits = Limits {
         idle_timeout: None,
         connect_timeout: arguments.connect_timeout,
-        half_closed_timeout: wait,
+        // The client itself sees to it that no wait is without an end.
+        half_closed_timeout: Duration::MAX,
         ..Limits::default()
     };
     let cannot_start = |error: io::Error| Failure::Runtime(format!("cannot start the event loop: {error}"));
@@ -94,8 +114,12 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     if client.dropped() > 0 {
         log::warn!("{} replies were dropped: standard output did not take them in time", client.dropped());
     }
+    if client.sent_in_vain() > 0 && client.outcome() == Outcome::Done {
+        log::warn!("{text}: the server had ended its side before the last {} messages were sent", client.sent_in_vain());
+    }
     match client.outcome() {
         Outcome::Done => Ok(ExitCode::SUCCESS),
+        Outcome::OutputClosed => Ok(ExitCode::from(OUTPUT_CLOSED)),
         outcome => Err(failed(&outcome)),
     }
 }

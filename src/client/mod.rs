@@ -9,51 +9,34 @@
 //!
 //! The parts decide and hold no keys; [`Client`] wires them.
 
+pub mod delivery;
 pub mod dialer;
 pub mod last_wait;
+pub mod options;
 pub mod outcome;
 pub mod printer;
+pub mod replies;
 pub mod sender;
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::candidates::Candidates;
+use crate::client::delivery::{Delivery, Progress};
 use crate::client::dialer::Dialer;
 use crate::client::last_wait::{LOOK_EVERY, LastWait, Waiting};
-use crate::client::outcome::Outcome;
+use crate::client::options::Options;
+use crate::client::outcome::{Outcome, Shortfall};
 use crate::client::printer::{Flush, Printer, Style};
+use crate::client::replies::Replies;
 use crate::client::sender::{Manner, Sender};
+use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Orders, Stop};
 use crate::key::Key;
-use crate::protocol::bye::Bye;
-use crate::protocol::framing::Rules;
+use crate::protocol::farewell::holds_farewell;
 
-/// What a client does.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The server's addresses.
-    pub candidates: Candidates,
-    /// Whether messages are datagrams (UDP, or Unix datagrams).
-    pub datagrams: bool,
-    /// How long a server whose backlog is full is tried.
-    pub connect_timeout: Duration,
-    /// Messages to send instead of standard input's lines.
-    pub messages: Option<Vec<String>>,
-    /// Bytes are streamed as they are.
-    pub raw: bool,
-    /// How messages are encoded and framed.
-    pub rules: Rules,
-    /// What sending `bye` does; closing and stopping are the same here.
-    pub bye: Bye,
-    /// How long to wait for what is owed, after the last message; and then for standard output to take what was printed.
-    pub wait: Duration,
-    /// Whether replies are escaped, because a terminal shows them.
-    pub escape: bool,
-    /// Whether to ask for each line, because a person types them.
-    pub prompt: bool,
-}
+/// The server has at least so long to take what it is owed: an acknowledgement comes after a round trip, however short the wait for replies.
+const DELIVERY_MIN: Duration = Duration::from_secs(1);
 
 /// What the client remembers of one source: which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +54,14 @@ pub struct Client {
     sender: Sender,
     printer: Printer,
     dialer: Dialer,
+    delivery: Delivery,
     last_wait: LastWait,
+    replies: Replies,
     wait: Duration,
+    pace: Duration,
     prompt: bool,
+    /// Messages are a stream of bytes: what comes back cannot be counted.
+    is_stream: bool,
     input: Option<Key>,
     /// The connection, or the datagram socket, once there is one; none while the next address is dialled.
     server: Option<Key>,
@@ -82,6 +70,14 @@ pub struct Client {
     asked: bool,
     /// Standard output takes too little: the server is not read until it does.
     server_paused: bool,
+    /// The server has ended its side, and since then it was sent nothing.
+    ended_since: Option<Tick>,
+    /// How many messages were sent when the server ended its side.
+    sent_before_end: Option<u64>,
+    /// A person was told how long a line waits for its reply.
+    told_of_pace: bool,
+    /// This side has ended towards the server.
+    half_closed: bool,
     /// Nothing more is sent or waited for: what is printed is flushed, then the program ends.
     leaving: bool,
     outcome: Outcome,
@@ -90,21 +86,29 @@ pub struct Client {
 impl Client {
     /// A client that has done nothing yet.
     pub fn new(options: Options) -> Client {
-        let Options { rules, raw, escape, prompt, wait, bye, datagrams, .. } = options;
+        let Options { rules, raw, escape, prompt, replies, wait, pace, bye, datagrams, .. } = options;
         let dialer = Dialer::new(options.candidates, datagrams, options.connect_timeout);
-        let paced = Manner::is_paced(rules.framing, raw, prompt);
+        let is_paced = Manner::is_paced(rules.framing, raw, prompt && replies.expects_some());
         let mut client = Client {
-            sender: Sender::new(Manner { rules, bye, raw, datagrams, paced }),
+            sender: Sender::new(Manner { rules, bye, raw, datagrams, pace: is_paced.then_some(pace) }),
             printer: Printer::new(Style { rules, raw, escape }),
             dialer,
-            last_wait: LastWait::new(wait),
+            delivery: Delivery::new(wait.max(DELIVERY_MIN)),
+            last_wait: LastWait::new(if replies.expects_some() { wait } else { Duration::ZERO }),
+            replies,
             wait,
+            pace,
             prompt,
+            is_stream: raw && !datagrams,
             input: None,
             server: None,
             output: None,
             asked: false,
             server_paused: false,
+            ended_since: None,
+            sent_before_end: None,
+            told_of_pace: false,
+            half_closed: false,
             leaving: false,
             outcome: Outcome::Done,
         };
@@ -137,6 +141,12 @@ impl Client {
         self.printer.dropped()
     }
 
+    /// How many messages the server could not answer, because it had ended its side before they were sent, although replies were expected.
+    pub fn sent_in_vain(&self) -> u64 {
+        let before = self.sent_before_end.filter(|_| self.replies.expects_some());
+        before.map_or(0, |before| self.sender.sent() - before)
+    }
+
     /// Remembers what could not be sent: it is the last thing that was tried, and what was sent before is still answered.
     fn note<T>(&mut self, result: Result<T, Outcome>) -> Option<T> {
         match result {
@@ -165,7 +175,26 @@ impl Client {
     fn leave(&mut self, orders: &mut Orders) {
         self.leaving = true;
         self.printer.end_reply();
+        self.printer.leave_prompt();
         self.wake_output(orders);
+    }
+
+    /// Everything was sent, and nothing more is waited for: was it answered?
+    fn conclude(&mut self, orders: &mut Orders) {
+        let (sent, received) = (self.sender.sent(), self.printer.received());
+        if self.replies.expects_some() && self.printer.has_farewell_alone() && !holds_farewell(self.sender.last()) {
+            self.decide(Outcome::AtLimit);
+        } else if !self.replies.are_enough(sent, received) {
+            self.decide(Outcome::Unanswered(Shortfall {
+                sent,
+                received,
+                expected: self.replies,
+                is_stream: self.is_stream,
+                datagrams: self.dialer.is_datagram(),
+                has_ended: self.ended_since.is_some(),
+            }));
+        }
+        self.leave(orders);
     }
 
     fn wake_server(&self, orders: &mut Orders) {
@@ -182,13 +211,13 @@ impl Client {
 
     /// Lets standard input give the next lines. A person is asked for them, after the last reply has been printed.
     fn ask_for_more(&mut self, orders: &mut Orders) {
-        if let (Some(input), false) = (self.input, self.asked) {
-            self.asked = true;
+        let Some(input) = self.input else { return };
+        if !std::mem::replace(&mut self.asked, true) {
             orders.wake(input);
-            if self.prompt {
-                self.printer.ask();
-                self.wake_output(orders);
-            }
+        }
+        if self.prompt {
+            self.printer.ask();
+            self.wake_output(orders);
         }
     }
 
@@ -201,13 +230,20 @@ impl Client {
             self.hold_input(cx);
             return 0;
         }
-        let taken = self.sender.take(bytes);
-        if taken == Ok(0) {
+        let (taken, queued) = self.sender.take(bytes);
+        if taken == 0 {
             return 0;
         }
         self.hold_input(cx);
         self.wake_server(cx.orders);
-        self.note(taken).unwrap_or(bytes.len())
+        self.printer.typed();
+        match queued {
+            // A person can type it in another way.
+            Err(outcome) if self.prompt => self.printer.remark(&outcome.to_string()),
+            queued if self.note(queued).is_none() => return bytes.len(),
+            _ => {}
+        }
+        taken
     }
 
     fn hold_input(&mut self, cx: &mut Context<'_>) {
@@ -220,6 +256,7 @@ impl Client {
         if self.leaving {
             return;
         }
+        self.tell_of_pace(cx.now);
         // Only one datagram at a time can be sent again elsewhere.
         let alone = self.dialer.is_datagram() && self.dialer.is_searching();
         let sent = self.sender.sent();
@@ -236,31 +273,87 @@ impl Client {
             // What comes now may answer this message.
             self.printer.end_reply();
             self.wake_output(cx.orders);
+            self.ended_since = self.ended_since.map(|_| cx.now);
+        }
+        // A datagram has left or it never will: none is queued.
+        let owed = if self.dialer.is_datagram() { 0 } else { cx.reply.owed() };
+        let mut delivery = self.delivery.look(cx.now, self.sender.sent_bytes(), owed);
+        if self.server_paused && delivery == Progress::Stuck {
+            // It may read nothing because nobody reads what it has written.
+            self.delivery.restart();
+            delivery = self.delivery.look(cx.now, self.sender.sent_bytes(), owed);
         }
         if self.sender.has_ended() && self.sender.unsent() == 0 {
-            self.wait_for_the_rest(cx);
-        } else if let Some(until) = self.sender.paced_until() {
-            cx.wake_at(until);
-        } else if self.sender.wants_more() {
+            self.wait_for_the_rest(delivery, cx);
+        } else if delivery == Progress::Stuck {
+            self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
+        } else {
+            let judged = if let Progress::Owed(moment) = delivery { Some(moment) } else { None };
+            let next = self.go_on(cx);
+            if let Some(moment) = [judged, next].into_iter().flatten().min() {
+                cx.wake_at(moment);
+            }
+        }
+    }
+
+    /// More may be sent: asks for it as soon as it may leave. Returns when something is due by itself.
+    fn go_on(&mut self, cx: &mut Context<'_>) -> Option<Tick> {
+        if !self.sender.wants_more() {
+            return self.sender.paced_until();
+        }
+        let settles_at = self.sender.settles_at(cx.now);
+        if settles_at.is_none() {
             // The reply that came is whole, as far as can be known, and the next message may be long in coming.
             self.printer.end_reply();
             self.wake_output(cx.orders);
+        }
+        // A person is asked on a line of its own.
+        if settles_at.is_none() || !self.prompt {
             self.ask_for_more(cx.orders);
+        }
+        let quiet_until = self.quiet_until();
+        if quiet_until.is_some_and(|until| until <= cx.now) {
+            self.fail(Outcome::EndedBeforeInput, cx.orders);
+        }
+        settles_at.or(quiet_until)
+    }
+
+    /// Until when standard input may give something, where the server has ended its side: whether it still reads, only sending to it tells.
+    fn quiet_until(&self) -> Option<Tick> {
+        self.ended_since.filter(|_| self.replies.expects_some()).map(|since| since.after(self.wait))
+    }
+
+    /// A person waits for a reply that does not come: once they are told for how long.
+    fn tell_of_pace(&mut self, now: Tick) {
+        if self.prompt && !self.told_of_pace && self.sender.has_waited_in_vain(now) {
+            self.told_of_pace = true;
+            self.printer.remark(&format!("no reply within {:?}; --pace waits longer for one", self.pace));
         }
     }
 
     /// After the last message: ends when all is there, or when the time is up.
-    fn wait_for_the_rest(&mut self, cx: &mut Context<'_>) {
-        cx.half_close();
-        let is_datagram = self.dialer.is_datagram();
-        // A datagram has left or it never will: none is queued.
-        let owed = if is_datagram { 0 } else { cx.reply.owed() };
-        match self.last_wait.look(cx.now, owed) {
-            _ if is_datagram && self.printer.received() >= self.sender.sent() => self.leave(cx.orders),
-            Waiting::Until(moment) => cx.wake_at(moment),
-            Waiting::Stuck => self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders),
-            Waiting::Over => self.leave(cx.orders),
+    fn wait_for_the_rest(&mut self, delivery: Progress, cx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.half_closed, true) {
+            cx.half_close();
+            // What the kernel holds is known once this side has ended.
+            cx.orders.wake(cx.key);
+            return;
         }
+        match self.last_wait.look(cx.now, delivery) {
+            Waiting::Leaving(moment) => cx.wake_at(moment),
+            // What cannot come is not waited for.
+            Waiting::Replies(_) if self.ended_since.is_some() || self.has_enough() => self.conclude(cx.orders),
+            Waiting::Replies(moment) => cx.wake_at(moment),
+            Waiting::Stuck if self.server_paused => self.fail(Outcome::OutputStalled, cx.orders),
+            Waiting::Stuck => self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders),
+            Waiting::Over => self.conclude(cx.orders),
+        }
+    }
+
+    /// Whether nothing more is expected, once the last message has left.
+    fn has_enough(&self) -> bool {
+        let (sent, received) = (self.sender.sent(), self.printer.received());
+        self.replies.expects_some() && self.replies.end_the_wait(sent, received, self.dialer.is_datagram())
     }
 
     /// A datagram did not leave, for the server's queue is full.
@@ -293,7 +386,25 @@ impl Client {
     fn replied(&mut self, part: &[u8], cx: &mut Context<'_>) {
         self.wake_output(cx.orders);
         self.sender.replied(part, cx.now);
-        self.send_next(cx);
+        if self.sender.has_ended() && self.sender.unsent() == 0 {
+            // What the kernel still holds is told in a tick.
+            cx.orders.wake(cx.key);
+        } else {
+            self.send_next(cx);
+        }
+    }
+
+    /// The server has ended its side: nothing more will come. Whether it reads on shows when it is sent something (`shutdown(2)`).
+    fn server_ended(&mut self, cx: &mut Context<'_>) {
+        self.printer.end_reply();
+        self.ended_since = Some(cx.now);
+        self.sent_before_end = Some(self.sender.sent());
+        self.wake_output(cx.orders);
+        if self.prompt && self.replies.expects_some() && !self.sender.has_ended() {
+            self.fail(Outcome::EndedAtPrompt, cx.orders);
+        } else {
+            self.send_next(cx);
+        }
     }
 
     /// What standard output's turn is for: printing, the timers that no other source can have, and the end.
@@ -370,7 +481,7 @@ impl Handler for Client {
         match session {
             Session::Input => {
                 if !rest.is_empty() && !self.sender.has_ended() {
-                    let queued = self.sender.line(rest);
+                    let queued = self.sender.take_last(rest);
                     self.note(queued);
                 }
                 self.sender.end();
@@ -383,8 +494,7 @@ impl Handler for Client {
                 if let Err(outcome) = self.printer.stream(rest, true) {
                     self.fail(outcome, cx.orders);
                 }
-                self.wake_output(cx.orders);
-                cx.finish(CloseReason::PeerClosed);
+                self.server_ended(cx);
             }
         }
     }
@@ -428,13 +538,15 @@ impl Handler for Client {
                 self.note::<()>(Err(Outcome::InputFailed(reason)));
                 self.wake_server(orders);
             }
-            (Session::Server, CloseReason::PeerClosed | CloseReason::Ended) => match self.sender.unsent() {
-                0 => self.leave(orders),
-                unsent => self.fail(Outcome::EndedEarly(unsent), orders),
-            },
+            (Session::Server, CloseReason::Reset) if self.ended_since.is_some() => {
+                self.fail(Outcome::EndedEarly(self.sender.unsent()), orders);
+            }
             (Session::Server, reason) => self.fail(Outcome::Closed(reason), orders),
-            // Flushed, or closed by whoever read it: nobody is left to print for.
-            (Session::Output, CloseReason::Ended | CloseReason::Reset) => orders.stop(Stop::AtOnce),
+            (Session::Output, CloseReason::Ended) => orders.stop(Stop::AtOnce),
+            (Session::Output, CloseReason::Reset) => {
+                self.decide(Outcome::OutputClosed);
+                orders.stop(Stop::AtOnce);
+            }
             (Session::Output, reason) => {
                 self.decide(Outcome::OutputFailed(reason));
                 orders.stop(Stop::AtOnce);

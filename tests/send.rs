@@ -9,7 +9,7 @@ mod support;
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Seek, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -690,6 +690,217 @@ fn a_terminal_gets_a_prompt_and_nothing_that_has_power_over_it() {
         wait_until("it says good-bye", || screen.text().ends_with("bye\r\n数据[bye]收到了!\r\n"));
         assert_eq!(process.exit_within(PATIENCE).expect("it ends").code(), Some(0));
     }
+}
+
+/// A person at the terminal of a client.
+struct Person {
+    keyboard: File,
+    screen: Collected,
+    process: Process,
+}
+
+impl Person {
+    fn at(endpoint: impl ToString, args: &[&str]) -> Person {
+        let (keyboard, program) = terminal();
+        let end = || program.try_clone().unwrap();
+        let process = Process::spawn(send(endpoint, args).stdin(end()).stdout(end()).stderr(end()));
+        let screen = Collected::of(keyboard.try_clone().unwrap());
+        let person = Person { keyboard, screen, process };
+        person.sees("> ");
+        person
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until the whole screen shows this.
+    #[track_caller]
+    fn sees(&self, dialogue: &str) {
+        let dialogue = dialogue.replace('\n', "\r\n");
+        if !support::holds_within(PATIENCE, || self.screen.text() == dialogue) {
+            panic!("the screen shows {:?} and not {dialogue:?}", self.screen.text());
+        }
+    }
+
+    #[track_caller]
+    fn ends_with(mut self, code: i32, dialogue: &str) {
+        assert_eq!(self.process.exit_within(PATIENCE).expect("it ends").code(), Some(code), "{}", self.screen.text());
+        self.sees(dialogue);
+    }
+}
+
+/// Whether it takes less than a second: less than a pace that is set to more.
+#[track_caller]
+fn check_soon(what: &str, since: Instant) {
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(5), "{what} took {took:?}");
+}
+
+#[test]
+fn what_cannot_be_sent_at_a_prompt_is_said_and_asked_for_again() {
+    let server = Server::start(&["--framing=line"]);
+    let args = ["--encoding=latin1", "--framing=line", "--max-frame=12"];
+    let mut person = Person::at(server.address(), &args);
+    person.types("你\n");
+    let mut dialogue = "> 你\ncooee: the encoding cannot hold '你' (--encoding)\n> ".to_owned();
+    person.sees(&dialogue);
+    person.types("much too long\n");
+    dialogue += "much too long\ncooee: a line has more than 12 bytes (--max-frame), and --raw sends any length\n> ";
+    person.sees(&dialogue);
+    person.types("é\n");
+    dialogue += "é\né\n> ";
+    person.sees(&dialogue);
+    person.types("\x04");
+    // The shell's prompt begins a line.
+    person.ends_with(0, &(dialogue + "\n"));
+}
+
+#[test]
+fn a_line_that_is_not_answered_waits_as_long_as_is_told_and_a_blank_one_does_not() {
+    let server = Server::start(&["tcp://127.0.0.1:0?mode=discard", "tcp://127.0.0.1:0?mode=discard&framing=line"]);
+    let mut person = Person::at(server.addresses()[0], &["--pace=100ms"]);
+    person.types("hi\n");
+    let mut dialogue = "> hi\ncooee: no reply within 100ms; --pace waits longer for one\n> ".to_owned();
+    person.sees(&dialogue);
+    // It is said once.
+    person.types("you\n");
+    dialogue += "you\n> ";
+    person.sees(&dialogue);
+    person.types("\x04");
+    assert_eq!(person.process.exit_within(PATIENCE).expect("it ends").code(), Some(1), "nothing was answered");
+
+    let mut person = Person::at(server.addresses()[0], &["--pace=1h"]);
+    let start = Instant::now();
+    person.types("\n");
+    person.sees("> \n> ");
+    person.types("\n");
+    person.sees("> \n> \n> ");
+    check_soon("a line without anything to send", start);
+    // Where no reply is expected, none is waited for.
+    let mut person = Person::at(server.addresses()[1], &["--pace=1h", "--replies=0", "--framing=line"]);
+    person.types("hi\n");
+    person.sees("> hi\n> ");
+    person.types("\x04");
+    person.ends_with(0, "> hi\n> \n");
+    check_soon("lines that nobody answers", start);
+}
+
+#[test]
+fn a_reply_at_a_prompt_is_one_line_although_its_message_is_at_its_beginning() {
+    let parts: &[&[u8]] = &[b"you said hi, ", b"and I say ", b"that this is all"];
+    holds_in_one_of_five("one line", || {
+        let mut person = Person::at(answers_in_parts(parts, Duration::from_millis(10)), &[]);
+        person.types("hi\n");
+        wait_until("it asks again", || person.screen.text().ends_with("\r\n> "));
+        person.screen.text() == "> hi\r\nyou said hi, and I say that this is all\r\n> "
+    });
+    // A pipe to a program that waits for whole lines.
+    holds_in_one_of_five("one line in a pipe", || {
+        let mut command = send(answers_in_parts(parts, Duration::from_millis(10)), &[]);
+        let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let output = Collected::of(process.child().stdout.take().unwrap());
+        process.child().stdin.as_mut().unwrap().write_all(b"hi\n").unwrap();
+        wait_until("its line has ended", || output.text().ends_with('\n'));
+        output.text() == "you said hi, and I say that this is all\n"
+    });
+}
+
+#[test]
+fn what_comes_while_a_prompt_stands_begins_a_line_and_the_prompt_comes_again() {
+    let (tell, news) = std::sync::mpsc::channel::<&[u8]>();
+    let address = serve_one(move |mut stream| {
+        while let Ok(news) = news.recv() {
+            stream.write_all(news).unwrap();
+        }
+    });
+    let person = Person::at(address, &["--framing=line"]);
+    tell.send(b"news\n").unwrap();
+    person.sees("> \nnews\n> ");
+    tell.send(b"more\n").unwrap();
+    person.sees("> \nnews\n> \nmore\n> ");
+    // The server is gone while the prompt stands.
+    drop(tell);
+    wait_until("it is said", || person.screen.text().contains("closed: the server ended the conversation\r\n"));
+    let dialogue = format!("> \nnews\n> \nmore\n> \ncooee: {address}: closed: the server ended the conversation\n");
+    person.ends_with(1, &dialogue);
+}
+
+#[test]
+fn a_server_that_dies_while_a_prompt_stands_is_told() {
+    for linger in [None, Some(Duration::ZERO)] {
+        let (told, die) = std::sync::mpsc::channel::<()>();
+        let address = serve_one(move |stream| {
+            let _ = die.recv();
+            SockRef::from(&stream).set_linger(linger).unwrap();
+        });
+        let person = Person::at(address, &[]);
+        drop(told);
+        let words = if linger.is_none() {
+            "closed: the server ended the conversation"
+        } else {
+            "reset: the server dropped the connection"
+        };
+        person.ends_with(1, &format!("> \ncooee: {address}: {words}\n"));
+    }
+}
+
+/// A text as editors of Windows write it.
+fn windows_forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let marked = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    vec![
+        ("UTF-8 with CR LF", marked.trim_start_matches('\u{feff}').into()),
+        ("UTF-8 with a mark", marked.clone().into()),
+        ("UTF-16, low byte first", marked.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        ("UTF-16, high byte first", marked.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+    ]
+}
+
+#[test]
+fn files_of_windows_editors_are_lines_like_any_others() {
+    let server = Server::start(&[
+        "tcp://127.0.0.1:0",
+        "tcp://127.0.0.1:0?framing=line",
+        "tcp://127.0.0.1:0?framing=len32",
+        "udp://127.0.0.1:0",
+    ]);
+    let addresses = server.addresses();
+    let [chunk, line, len32] = [0, 1, 2].map(|number| addresses[number].to_string());
+    let udp = udp_url(&server);
+    let text = "hello\n数据 🎉\nlast";
+    let cases: [(&str, &[&str]); 5] = [
+        (&chunk, &[]),
+        (&line, &["--framing=line", "--replies=all"]),
+        (&line, &["--framing=line", "--encoding=gb18030"]),
+        (&len32, &["--framing=len32"]),
+        (&udp, &["--replies=3"]),
+    ];
+    for (form, bytes) in windows_forms(text) {
+        for (endpoint, args) in cases {
+            let ran = run(&mut send(endpoint, args), &bytes);
+            assert_eq!(
+                (ran.code, ran.printed()),
+                (Some(0), "hello\n数据 🎉\nlast\n"),
+                "{form} {endpoint} {args:?} {}",
+                ran.stderr
+            );
+        }
+        // A byte at a time: neither a mark nor a character is cut.
+        let mut command = send(&line, &["--framing=line"]);
+        let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut input = process.child().stdin.take().unwrap();
+        for byte in &bytes {
+            input.write_all(&[*byte]).unwrap();
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(input);
+        assert_eq!(finish(process).printed(), "hello\n数据 🎉\nlast\n", "{form}");
+        // Raw bytes are what they are.
+        let ran = run(&mut send(&chunk, &["--raw"]), &bytes);
+        assert!(ran.stdout == bytes, "{form}");
+    }
+    check_prints(&run(&mut send(&chunk, &[]), b"\xef\xbb\xbf"), &[]);
+    check_fails(&run(&mut send(&line, &["--framing=line"]), b"\xff\xfea\0\n\0\0\xd8\n\0"), "a line is not UTF-16");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use crate::candidates::Candidates;
 use crate::cli::arguments::SendArguments;
 use crate::cli::endpoint::{Endpoint, Place, Transport};
 use crate::cli::failure::Failure;
-use crate::client::outcome::Outcome;
 use crate::client::options::Options;
+use crate::client::outcome::Outcome;
 use crate::client::{Client, Session};
 use crate::limits::Limits;
 use crate::net::standard_stream::{StandardInput, StandardOutput};
@@ -66,7 +66,8 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     let has_no_bytes = |message: &String| message.is_empty() && arguments.framing == Framing::Chunk && !is_datagram;
     if arguments.messages.iter().any(has_no_bytes) {
         return Err(Failure::Usage(
-            "--message: an empty message has no bytes in chunk framing (--framing line or len32 gives it some)".to_owned(),
+            "--message: an empty message has no bytes in chunk framing (--framing line or len32 gives it some)"
+                .to_owned(),
         ));
     }
     let addresses: Vec<Address> = match &endpoint.place {
@@ -115,7 +116,10 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
         log::warn!("{} replies were dropped: standard output did not take them in time", client.dropped());
     }
     if client.sent_in_vain() > 0 && client.outcome() == Outcome::Done {
-        log::warn!("{text}: the server had ended its side before the last {} messages were sent", client.sent_in_vain());
+        log::warn!(
+            "{text}: the server had ended its side before the last {} messages were sent",
+            client.sent_in_vain()
+        );
     }
     match client.outcome() {
         Outcome::Done => Ok(ExitCode::SUCCESS),

@@ -360,7 +360,7 @@ impl Client {
     fn send_again(&mut self, cx: &mut Context<'_>) {
         let since = self.sender.retry_last(cx.now);
         self.last_wait.restart();
-        if self.sender.has_ended() && cx.now.since(since) >= self.wait {
+        if cx.now.since(since) >= self.wait {
             self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
         } else if let Some(until) = self.sender.paced_until() {
             cx.wake_at(until);

@@ -183,9 +183,18 @@ mod tests {
             assert!(told.starts_with(words) && told.contains("--replies"), "{told}");
         };
         begins(stream, "0 of 3 messages were answered in time (--wait): the server is silent, stopped or at its limit");
-        begins(Shortfall { datagrams: true, sent: 1, ..stream }, "0 of 1 message was answered in time (--wait): the server is silent");
-        begins(Shortfall { received: 2, expected: Replies::Exactly(5), ..stream }, "2 of 5 replies came for 3 messages in time");
-        begins(Shortfall { received: 2, expected: Replies::All, has_ended: true, ..stream }, "2 of 3 messages were answered: the server ended");
+        begins(
+            Shortfall { datagrams: true, sent: 1, ..stream },
+            "0 of 1 message was answered in time (--wait): the server is silent",
+        );
+        begins(
+            Shortfall { received: 2, expected: Replies::Exactly(5), ..stream },
+            "2 of 5 replies came for 3 messages in time",
+        );
+        begins(
+            Shortfall { received: 2, expected: Replies::All, has_ended: true, ..stream },
+            "2 of 3 messages were answered: the server ended",
+        );
         begins(Shortfall { is_stream: true, ..stream }, "nothing came back");
     }
 }

@@ -393,7 +393,9 @@ mod tests {
 
     #[test]
     fn an_empty_line_is_a_message_where_it_has_bytes_or_is_a_datagram() {
-        for (framing, datagrams, count) in [(Framing::Chunk, false, 0), (Framing::Line, false, 1), (Framing::Chunk, true, 1)] {
+        for (framing, datagrams, count) in
+            [(Framing::Chunk, false, 0), (Framing::Line, false, 1), (Framing::Chunk, true, 1)]
+        {
             let mut sender = sender(framing, "utf-8");
             sender.manner.datagrams = datagrams;
             assert_eq!(sender.take(b"\r\n"), (2, Ok(())));

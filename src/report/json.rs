@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use serde::Deserialize;
 
+use crate::protocol::text_form::whole_to_utf8;
 use crate::report::{Report, VERSION};
 
 /// The largest file that is read: a run of a day has not a tenth of it.
@@ -28,6 +29,9 @@ pub fn read(source: impl Read) -> Result<Report, String> {
     if bytes.len() as u64 > SIZE_MAX {
         return Err(format!("is no report: it has more than {} MiB", SIZE_MAX >> 20));
     }
+    let Some(bytes) = whole_to_utf8(&bytes) else {
+        return Err("is no report: it begins as UTF-16 does, and is not".to_owned());
+    };
     let header: Header = serde_json::from_slice(&bytes).map_err(|error| format!("is no report: {error}"))?;
     match header.version {
         Some(VERSION) => {}

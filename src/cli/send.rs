@@ -112,8 +112,9 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     client.attach(input, output);
     client.begin(reactor.orders());
     reactor.run(&mut client).map_err(|error| Failure::Runtime(format!("the event loop failed: {error}")))?;
-    if client.dropped() > 0 {
-        log::warn!("{} replies were dropped: standard output did not take them in time", client.dropped());
+    let dropped = format!("{} replies were dropped: standard output did not take them in time", client.dropped());
+    if client.dropped() > 0 && client.outcome() != Outcome::Done {
+        log::warn!("{dropped}");
     }
     if client.sent_in_vain() > 0 && client.outcome() == Outcome::Done {
         log::warn!(
@@ -122,6 +123,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
         );
     }
     match client.outcome() {
+        Outcome::Done if client.dropped() > 0 => Err(failed(&dropped)),
         Outcome::Done => Ok(ExitCode::SUCCESS),
         Outcome::OutputClosed => Ok(ExitCode::from(OUTPUT_CLOSED)),
         outcome => Err(failed(&outcome)),

@@ -167,7 +167,8 @@ fn a_half_close_is_no_refusal() {
                 stream.shutdown(Shutdown::Write).unwrap();
                 told.send(read_all(&mut stream, Duration::ZERO)).unwrap();
             });
-            let ran = run(send(&endpoint, args).args(["--replies", replies]), input);
+            // What cannot be answered any more is not waited for.
+            let ran = run(send(&endpoint, args).args(["--replies", replies, LONG]), input);
             check(&ran, code, words);
             let heard = heard.recv_timeout(PATIENCE).unwrap();
             assert!(heard == input, "{args:?}: {} of {} bytes", heard.len(), input.len());
@@ -198,6 +199,40 @@ fn a_server_that_ends_both_sides_has_lost_what_comes_after() {
         let ran = run(&mut send(&endpoint, args), &b"more and more\n".repeat(1_000_000));
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.stderr.contains("closed: the server ended") || ran.stderr.contains("reset"), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_last_bytes_to_a_server_that_is_gone_are_lost_although_no_write_fails() {
+    let (gone, is_gone) = mpsc::channel();
+    let endpoint = serve_one(move |mut stream| {
+        let _ = stream.read(&mut [0; 100]);
+        stream.write_all(b"first").unwrap();
+        drop(stream);
+        gone.send(()).unwrap();
+    });
+    let mut command = send(&endpoint, &["--raw"]);
+    let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut input = process.child().stdin.take().unwrap();
+    let output = Collected::of(process.child().stdout.take().unwrap());
+    input.write_all(b"one").unwrap();
+    is_gone.recv_timeout(PATIENCE).unwrap();
+    wait_until("it has the answer", || output.text() == "first");
+    input.write_all(b"two").unwrap();
+    drop(input);
+    check(&finish(process), 1, "closed: the server ended the conversation, and the last of what was sent is lost");
+}
+
+#[test]
+fn what_lies_in_the_kernel_for_a_server_that_reads_nothing_is_not_delivered() {
+    for args in [&["--raw"][..], &["--raw", "--replies=0"], &["--raw", "--replies=0", "--wait=0"]] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Its window holds a few KiB, and the client's kernel the rest.
+        SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+        let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+        let wait = ["--wait=500ms"].into_iter().filter(|_| !args.contains(&"--wait=0"));
+        let ran = run(send(&endpoint, args).args(wait), &[b'x'; 200_000]);
+        check(&ran, 1, "timed out: the server does not read what it was sent");
     }
 }
 

@@ -210,6 +210,9 @@ fn an_address_that_accepts_nobody_is_left_after_the_time_out_which_no_message_pa
         assert!(measured.took >= Duration::from_millis(700), "{}", measured.shown());
         assert!(measured.latency("p50") < 0.3, "it waited for the time-out: {}", measured.shown());
     }
+    let send = cooee(&["send", "tcp://many.test:9000", "-m", "hi", "--connect-timeout=700ms"]);
+    let ended = run(&mut place.enter(&send), b"");
+    assert_eq!((ended.code, ended.printed()), (Some(0), "hi\n"), "{ended:?}");
     server.stop();
 }
 

@@ -304,7 +304,7 @@ fn a_reader_of_the_output_may_take_its_time_and_the_server_is_not_blamed() {
 #[test]
 fn an_input_that_goes_on_ends_with_a_server_that_is_gone() {
     // Whether a server that has ended its side still reads shows when it is sent something; without replies it may be sent nothing for long.
-    let endpoint = serve_one(|stream| drop(stream));
+    let endpoint = serve_one(drop);
     let mut command = send(&endpoint, &["--replies=0", "--wait=300ms"]);
     let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut input = process.child().stdin.take().unwrap();

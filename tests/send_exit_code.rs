@@ -302,6 +302,30 @@ fn a_reader_of_the_output_may_take_its_time_and_the_server_is_not_blamed() {
 }
 
 #[test]
+fn replies_that_the_output_does_not_take_in_time_are_missed() {
+    let all = Noise::new(34).bytes(3_000_000);
+    for patience in [0, 800] {
+        let reply = all.clone();
+        let endpoint = serve_one(move |mut stream| {
+            let _ = stream.read(&mut [0; 100]);
+            let _ = stream.write_all(&reply);
+        });
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut command = send(&endpoint, &["--raw", "--wait=500ms"]);
+        let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped()));
+        drop(command);
+        process.child().stdin.take().unwrap().write_all(b"all of it, please").unwrap();
+        // The reader comes when the time for replies is up, and that for the output is not.
+        thread::sleep(Duration::from_millis(patience));
+        let mut printed = Vec::new();
+        reader.read_to_end(&mut printed).unwrap();
+        let ran = finish(process);
+        assert_eq!(ran.code == Some(0), printed == all, "{} of {} bytes: {ran:?}", printed.len(), all.len());
+        assert_eq!(ran.stderr.contains("standard output takes nothing"), printed != all, "{ran:?}");
+    }
+}
+
+#[test]
 fn an_input_that_goes_on_ends_with_a_server_that_is_gone() {
     // Whether a server that has ended its side still reads shows when it is sent something; without replies it may be sent nothing for long.
     let endpoint = serve_one(drop);

@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::client::delivery::Progress;
 use crate::client::last_wait::Waiting;
 use crate::client::outcome::{Outcome, Shortfall};
+use crate::client::sender::SETTLE;
 use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Orders};
@@ -94,6 +95,7 @@ impl Client {
     pub(super) fn replied(&mut self, part: &[u8], cx: &mut Context<'_>) {
         self.wake_output(cx.orders);
         self.sender.replied(part, cx.now);
+        self.heard_at = Some(cx.now);
         if self.sender.has_ended() && self.sender.unsent() == 0 {
             // What the kernel still holds is told in a tick.
             cx.orders.wake(cx.key);
@@ -156,7 +158,23 @@ impl Client {
             Waiting::Replies(moment) => cx.wake_at(moment),
             Waiting::Stuck if self.server_paused => self.fail(Outcome::OutputStalled, cx.orders),
             Waiting::Stuck => self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders),
-            Waiting::Over => self.conclude(cx.orders),
+            Waiting::Over => {
+                self.note_what_is_cut_off(cx.now);
+                self.conclude(cx.orders);
+            }
+        }
+    }
+
+    /// The time for replies is up: some may be missing that have come, or are about to.
+    fn note_what_is_cut_off(&mut self, now: Tick) {
+        if !self.replies.expects_some() || self.dialer.is_datagram() {
+            return;
+        }
+        let silence = SETTLE.min(self.wait / 2);
+        if self.heard_at.is_some_and(|at| now.since(at) < silence) {
+            self.decide(Outcome::CutOff);
+        } else if self.server_paused {
+            self.decide(Outcome::OutputStalled);
         }
     }
 

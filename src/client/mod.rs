@@ -70,6 +70,8 @@ pub struct Client {
     asked: bool,
     /// Standard output takes too little: the server is not read until it does.
     server_paused: bool,
+    /// When something came last.
+    heard_at: Option<Tick>,
     /// The server has ended its side, and since then it was sent nothing.
     ended_since: Option<Tick>,
     /// How many messages were sent when the server ended its side.
@@ -105,6 +107,7 @@ impl Client {
             output: None,
             asked: false,
             server_paused: false,
+            heard_at: None,
             ended_since: None,
             sent_before_end: None,
             told_of_pace: false,

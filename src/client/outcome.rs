@@ -30,6 +30,8 @@ pub enum Outcome {
     EndedAtPrompt,
     /// Replies did not come that were expected.
     Unanswered(Shortfall),
+    /// Replies still came when their time was up.
+    CutOff,
     /// All that came were the words of a server at its limit.
     AtLimit,
     /// A line of standard input that is no UTF-16, although its mark said so.
@@ -142,6 +144,7 @@ impl fmt::Display for Outcome {
             ),
             Outcome::EndedAtPrompt => f.write_str("closed: the server ended the conversation"),
             Outcome::Unanswered(shortfall) => write!(f, "unanswered: {shortfall}"),
+            Outcome::CutOff => f.write_str("cut off: the server still answered when its time was up (--wait)"),
             Outcome::AtLimit => f.write_str("refused: the server has too many connections, and read nothing"),
             Outcome::NotUtf16 => {
                 f.write_str("a line is not UTF-16, as the input's first bytes say; --raw sends bytes as they are")

@@ -20,7 +20,7 @@ const ALONE: Duration = Duration::from_millis(200);
 
 /// How long a reply in chunk framing has to be silent to count as whole, where it does not hold its message; and for its line to end, where
 /// the next message is not there to tell. It is longer than a peer's delayed acknowledgement holds the second half of a reply back (40 ms).
-const SETTLE: Duration = Duration::from_millis(50);
+pub const SETTLE: Duration = Duration::from_millis(50);
 
 /// An acknowledgement has no more bytes around its message than this: a longer reply is none, and goes on for as long as it likes.
 const AROUND_MAX: usize = 4 * ack::FORMAT_MAX;

@@ -94,8 +94,7 @@ impl<'a> Reply<'a> {
         self.outgoing.answered
     }
 
-    /// How many bytes the peer will be owed if the socket takes none. After a half-close of a connection that was asked for, the kernel's memory
-    /// for what the peer has not acknowledged counts too (Linux, TCP): at 0 the peer has all.
+    /// How many bytes the peer will be owed if the socket takes none.
     pub fn owed(&self) -> usize {
         self.owed + self.outgoing.len()
     }

@@ -109,8 +109,8 @@ struct Served {
     stays: bool,
     offers: Vec<Vec<u8>>,
     ticks: usize,
-    /// What the peer was owed at the last of them.
-    owed: usize,
+    /// What the kernel held for the peer at the last of them.
+    unacknowledged: usize,
 }
 
 impl Handler for Served {
@@ -131,7 +131,7 @@ impl Handler for Served {
 
     fn tick(&mut self, (): &mut (), cx: &mut Context<'_>) {
         self.ticks += 1;
-        self.owed = cx.reply.owed();
+        self.unacknowledged = cx.unacknowledged;
     }
 }
 
@@ -179,7 +179,7 @@ impl Bench {
         Bench {
             connection: connection(Scripted(script.clone())),
             script,
-            served: Served { receive, stays: false, offers: Vec::new(), ticks: 0, owed: 0 },
+            served: Served { receive, stays: false, offers: Vec::new(), ticks: 0, unacknowledged: 0 },
             shared: Shared::new(limits),
         }
     }
@@ -579,7 +579,7 @@ fn a_write_that_takes_nothing_and_does_not_say_why_is_an_error() {
 }
 
 #[test]
-fn behind_a_half_close_what_the_kernel_holds_is_owed_and_a_failure_shows_at_the_next_tick() {
+fn behind_a_half_close_what_the_kernel_holds_is_told_and_a_failure_shows_at_the_next_tick() {
     for is_ours in [true, false] {
         let mut bench = match is_ours {
             true => Bench::over(half_close, |stream| Connection::connecting(stream, None, 0, Tick::START)),
@@ -591,13 +591,13 @@ fn behind_a_half_close_what_the_kernel_holds_is_owed_and_a_failure_shows_at_the_
         bench.turn(Readiness::WRITABLE);
         bench.connection.wake();
         bench.turn(Readiness::NONE);
-        assert_eq!((bench.served.ticks, bench.served.owed), (1, 0), "more may be added to it");
+        assert_eq!((bench.served.ticks, bench.served.unacknowledged), (1, 0), "more may be added to it");
         bench.sends(b"x").turn(Readiness::READABLE);
         assert!(bench.script.borrow().is_shut);
         bench.connection.wake();
         bench.turn(Readiness::NONE);
         // Of those that are served there are thousands, and nobody asks.
-        assert_eq!((bench.served.ticks, bench.served.owed), (2, if is_ours { 40 } else { 0 }));
+        assert_eq!((bench.served.ticks, bench.served.unacknowledged), (2, if is_ours { 40 } else { 0 }));
         // Both sides have ended, and no read tells that the peer is gone.
         assert_eq!(bench.sends(b"").turn(Readiness::READABLE | Readiness::READ_CLOSED), Next::Idle);
         bench.script.borrow_mut().connected = Some(Err(io::ErrorKind::ConnectionReset));

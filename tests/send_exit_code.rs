@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::SIGSTOP;
 use socket2::SockRef;
-use support::{Collected, Noise, PATIENCE, Process, Ran, Server, cooee, finish, run, wait_until};
+use support::{Collected, Noise, PATIENCE, Process, Ran, Server, cooee, cpu_ticks, finish, run, wait_until};
 
 /// Longer than any test has patience for: what ends before it did not wait for it.
 const LONG: &str = "--wait=10m";
@@ -230,6 +230,17 @@ fn what_lies_in_the_kernel_for_a_server_that_reads_nothing_is_not_delivered() {
         // Its window holds a few KiB, and the client's kernel the rest.
         SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
         let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+        // A client that waits for that does nothing meanwhile.
+        let mut command = send(&endpoint, &["--raw", LONG]);
+        let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()));
+        process.child().stdin.take().unwrap().write_all(&[b'x'; 200_000]).unwrap();
+        let mut ticks = cpu_ticks(process.id());
+        wait_until("it rests", || {
+            let before = std::mem::replace(&mut ticks, cpu_ticks(process.id()));
+            thread::sleep(Duration::from_millis(300));
+            cpu_ticks(process.id()) - before < 5
+        });
+        drop(process);
         let wait = ["--wait=500ms"].into_iter().filter(|_| !args.contains(&"--wait=0"));
         let ran = run(send(&endpoint, args).args(wait), &[b'x'; 200_000]);
         check(&ran, 1, "timed out: the server does not read what it was sent");

@@ -36,7 +36,7 @@ impl Client {
             self.ended_since = self.ended_since.map(|_| cx.now);
         }
         // A datagram has left or it never will: none is queued.
-        let owed = if self.dialer.is_datagram() { 0 } else { cx.reply.owed() };
+        let owed = if self.dialer.is_datagram() { 0 } else { cx.reply.owed() + cx.unacknowledged };
         let mut delivery = self.delivery.look(cx.now, self.sender.sent_bytes(), owed);
         if self.server_paused && delivery == Progress::Stuck {
             // It may read nothing because nobody reads what it has written.

@@ -40,15 +40,19 @@ impl<T: Stream, S> Connection<T, S> {
     fn open<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let Standing::Tagged(tag) = self.standing else { return };
         let (tag, origin, reason) = (tag as usize, self.origin, self.end());
-        let (session, wishes) =
-            drive.call((self.peer(), self.latch.peer_ends()), 0, Offered::Kept(&[]), |handler, _, cx| match origin {
+        let (session, wishes) = drive.call(
+            (self.peer(), self.latch.peer_ends(), 0),
+            0,
+            Offered::Kept(&[]),
+            |handler, _, cx| match origin {
                 Origin::Refused => {
                     handler.refuse(tag, reason, cx);
                     cx.finish(reason);
                     None
                 }
                 _ => Some(handler.open(tag, cx)),
-            });
+            },
+        );
         if let Some(session) = session {
             self.standing = Standing::Served(session);
         }
@@ -164,9 +168,9 @@ impl<T: Stream, S> Connection<T, S> {
         offered: Offered<'_>,
         ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>) -> R,
     ) -> (R, Wishes) {
-        let owed = self.owed() + self.unacknowledged();
+        let (owed, unacknowledged) = (self.owed(), self.unacknowledged());
         let Standing::Served(session) = &mut self.standing else { return Default::default() };
-        let peer = (Peer::of(self.peer.as_ref()), self.latch.peer_ends());
+        let peer = (Peer::of(self.peer.as_ref()), self.latch.peer_ends(), unacknowledged);
         drive.call(peer, owed, offered, |handler, bytes, cx| ask(handler, session, bytes, cx))
     }
 

@@ -781,6 +781,10 @@ fn what_a_server_says_at_its_limit_is_printed() {
     let ran = run(&mut send(server.address(), &["--framing=line", "-m", "hi"]), b"");
     check_fails(&ran, "refused: the server has too many connections");
     assert_eq!(lines(&ran), ["too many connections, try again later"]);
+    // Whatever the client takes the framing for.
+    for args in [&["-m", "hi"][..], &["--raw"]] {
+        check_fails(&run(&mut send(server.address(), args), b"hi"), "refused: the server has too many connections");
+    }
     // Who says these words themselves gets them back.
     let echo = Server::start(&["--framing=line"]);
     let words = "too many connections, try again later";

@@ -183,7 +183,7 @@ fn a_half_close_is_no_refusal() {
     });
     let ran = run(&mut send(&endpoint, &["-m", "one", "-m", "two"]), b"");
     assert_eq!((ran.code, ran.printed()), (Some(0), "hi\n"), "{ran:?}");
-    assert!(ran.stderr.is_empty() || ran.stderr.contains("had ended its side before the last"), "{ran:?}");
+    assert!(ran.stderr.is_empty() || ran.stderr.contains("had ended its side before it was sent the last"), "{ran:?}");
 }
 
 #[test]

@@ -117,10 +117,12 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
         log::warn!("{dropped}");
     }
     if client.sent_in_vain() > 0 && client.outcome() == Outcome::Done {
-        log::warn!(
-            "{text}: the server had ended its side before the last {} messages were sent",
-            client.sent_in_vain()
-        );
+        let last = match client.sent_in_vain() {
+            _ if arguments.raw => "all".to_owned(),
+            1 => "the last message".to_owned(),
+            several => format!("the last {several} messages"),
+        };
+        log::warn!("{text}: the server had ended its side before it was sent {last}");
     }
     match client.outcome() {
         Outcome::Done if client.dropped() > 0 => Err(failed(&dropped)),

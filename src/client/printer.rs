@@ -113,7 +113,10 @@ impl Printer {
     pub fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, Outcome> {
         let rules = self.style.rules;
         if self.style.raw {
-            self.received = self.received.max(u64::from(!bytes.is_empty()));
+            if !bytes.is_empty() {
+                self.is_farewell = self.received == 0 && is_farewell(bytes);
+                self.received = 1;
+            }
             self.text.extend_from_slice(bytes);
             return Ok(bytes.len());
         }

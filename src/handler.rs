@@ -86,6 +86,9 @@ pub struct Context<'a> {
     /// Whether a stream's peer is known to have ended its side, or to have failed, behind what it has sent: what is asked now is never
     /// answered. [`Handler::finish`] or [`Handler::close`] follows.
     pub peer_ends: bool,
+    /// The kernel's memory, in bytes, for what the peer has not acknowledged, once a connection that was asked for is half-closed: at 0 the
+    /// peer's system has everything, the end too. Always 0 before that, and where the system does not tell (it does on Linux, of TCP).
+    pub unacknowledged: usize,
     /// Where the answer goes.
     pub reply: Reply<'a>,
     /// What the handler asks of the reactor beyond this connection.

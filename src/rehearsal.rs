@@ -110,6 +110,7 @@ impl<H: Handler> Rehearsal<H> {
             key: Key::new(0, 0),
             peer: Peer::Unix(None),
             peer_ends: false,
+            unacknowledged: 0,
             reply,
             orders: &mut self.orders,
             metrics: &mut self.metrics,

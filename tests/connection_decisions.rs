@@ -42,6 +42,8 @@ struct Script {
     /// What the kernel says that it holds for the peer.
     held_by_kernel: u32,
     is_abandoned: bool,
+    /// How the connection stands that was asked for; nothing while it is being established.
+    connected: Option<Result<(), io::ErrorKind>>,
     /// How much the last read would have taken.
     space: usize,
     /// Whether a short read proves that nothing more is there, as on TCP. Elsewhere it takes a `WouldBlock` to clear the latch.
@@ -80,7 +82,11 @@ impl Stream for Scripted {
     }
 
     fn connect_progress(&mut self) -> io::Result<ConnectProgress> {
-        Ok(ConnectProgress::Pending)
+        match self.0.borrow().connected {
+            None => Ok(ConnectProgress::Pending),
+            Some(Ok(())) => Ok(ConnectProgress::Established(None)),
+            Some(Err(error)) => Err(error.into()),
+        }
     }
 
     fn held_by_kernel(&self) -> u32 {
@@ -103,6 +109,8 @@ struct Served {
     stays: bool,
     offers: Vec<Vec<u8>>,
     ticks: usize,
+    /// What the kernel held for the peer at the last of them.
+    unacknowledged: usize,
 }
 
 impl Handler for Served {
@@ -121,8 +129,9 @@ impl Handler for Served {
         }
     }
 
-    fn tick(&mut self, (): &mut (), _: &mut Context<'_>) {
+    fn tick(&mut self, (): &mut (), cx: &mut Context<'_>) {
         self.ticks += 1;
+        self.unacknowledged = cx.unacknowledged;
     }
 }
 
@@ -140,6 +149,12 @@ fn triples(bytes: &[u8], cx: &mut Context<'_>) -> usize {
 fn one_and_pause(bytes: &[u8], cx: &mut Context<'_>) -> usize {
     cx.reply.echo(0..bytes.len());
     cx.pause();
+    bytes.len()
+}
+
+/// Takes what there is, and sends no more.
+fn half_close(bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    cx.half_close();
     bytes.len()
 }
 
@@ -164,7 +179,7 @@ impl Bench {
         Bench {
             connection: connection(Scripted(script.clone())),
             script,
-            served: Served { receive, stays: false, offers: Vec::new(), ticks: 0 },
+            served: Served { receive, stays: false, offers: Vec::new(), ticks: 0, unacknowledged: 0 },
             shared: Shared::new(limits),
         }
     }
@@ -561,4 +576,33 @@ fn a_write_that_takes_nothing_and_does_not_say_why_is_an_error() {
     assert_eq!(bench.turn(Readiness::READABLE), Next::More);
     bench.sends(b"");
     assert_eq!(bench.turn(Readiness::NONE), Next::Done(CloseReason::Failed(io::ErrorKind::WriteZero)));
+}
+
+#[test]
+fn behind_a_half_close_what_the_kernel_holds_is_told_and_a_failure_shows_at_the_next_tick() {
+    for is_ours in [true, false] {
+        let mut bench = match is_ours {
+            true => Bench::over(half_close, |stream| Connection::connecting(stream, None, 0, Tick::START)),
+            false => Bench::new(half_close),
+        };
+        bench.served.stays = true;
+        bench.script.borrow_mut().connected = Some(Ok(()));
+        bench.script.borrow_mut().held_by_kernel = 40;
+        bench.turn(Readiness::WRITABLE);
+        bench.connection.wake();
+        bench.turn(Readiness::NONE);
+        assert_eq!((bench.served.ticks, bench.served.unacknowledged), (1, 0), "more may be added to it");
+        bench.sends(b"x").turn(Readiness::READABLE);
+        assert!(bench.script.borrow().is_shut);
+        bench.connection.wake();
+        bench.turn(Readiness::NONE);
+        // Of those that are served there are thousands, and nobody asks.
+        assert_eq!((bench.served.ticks, bench.served.unacknowledged), (2, if is_ours { 40 } else { 0 }));
+        // Both sides have ended, and no read tells that the peer is gone.
+        assert_eq!(bench.sends(b"").turn(Readiness::READABLE | Readiness::READ_CLOSED), Next::Idle);
+        bench.script.borrow_mut().connected = Some(Err(io::ErrorKind::ConnectionReset));
+        bench.connection.wake();
+        assert_eq!(bench.turn(Readiness::NONE), Next::Done(CloseReason::Reset));
+        assert_eq!(bench.served.ticks, 2);
+    }
 }

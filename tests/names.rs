@@ -179,6 +179,24 @@ fn nobody_at_any_address_is_told_as_that() {
 }
 
 #[test]
+fn a_name_server_that_is_silent_is_left_after_the_resolvers_own_time() {
+    const SCRIPT: &str = r#"mount --bind "$1" /etc/resolv.conf && shift && exec "$@""#;
+    let Some(place) = Place::start() else { return };
+    let silent = place.network.within(|| UdpSocket::bind("127.0.0.1:53").unwrap());
+    let mut configuration = tempfile::NamedTempFile::new().unwrap();
+    configuration.write_all(b"nameserver 127.0.0.1\noptions timeout:1 attempts:1\n").unwrap();
+    let send = cooee(&["send", "elsewhere.test:9000", "-m", "hi"]);
+    let mut entering = Command::new("unshare");
+    entering.args(["--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]).arg(configuration.path());
+    entering.arg(send.get_program()).args(send.get_args());
+    let ended = run(&mut place.network.enter(&entering), b"");
+    assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{ended:?}");
+    assert!(ended.stderr.contains("elsewhere.test"), "{ended:?}");
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.recv(&mut [0; 512]).is_ok(), "it was not asked");
+}
+
+#[test]
 fn an_address_that_accepts_nobody_is_left_after_the_time_out_which_no_message_pays_for() {
     let Some(place) = Place::start() else { return };
     // With its backlog full, the kernel drops each SYN.
@@ -197,6 +215,9 @@ fn an_address_that_accepts_nobody_is_left_after_the_time_out_which_no_message_pa
         assert!(measured.took >= Duration::from_millis(700), "{}", measured.shown());
         assert!(measured.latency("p50") < 0.3, "it waited for the time-out: {}", measured.shown());
     }
+    let send = cooee(&["send", "tcp://many.test:9000", "-m", "hi", "--connect-timeout=700ms"]);
+    let ended = run(&mut place.enter(&send), b"");
+    assert_eq!((ended.code, ended.printed()), (Some(0), "hi\n"), "{ended:?}");
     server.stop();
 }
 

@@ -143,6 +143,32 @@ fn standard_input_is_read_as_a_file() {
 }
 
 #[test]
+fn a_report_that_a_shell_or_an_editor_of_windows_has_written_is_read() {
+    let report = written(&runs::closed());
+    let text = str::from_utf8(&report).unwrap().replace('\n', "\r\n");
+    let marked = format!("\u{feff}{text}");
+    let forms: [(&str, Vec<u8>); 4] = [
+        ("CR LF", text.into()),
+        ("a mark", marked.clone().into()),
+        ("UTF-16, low byte first", marked.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        ("UTF-16, high byte first", marked.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+    ];
+    let folder = Folder::with(&[("plain.json", runs::closed())]);
+    let plain = folder.report(&["plain.json", "--csv=-"]);
+    for (form, bytes) in forms {
+        fs::write(folder.path("plain.json"), &bytes).unwrap();
+        let ran = folder.report(&["plain.json", "--csv=-"]);
+        assert_eq!((ran.code, &ran.stdout), (Some(0), &plain.stdout), "{form}: {ran:?}");
+        let ran = run(cooee(&["report", "-", "--csv=-"]).current_dir(folder.0.path()), &bytes);
+        let named = plain.printed().replace("plain.json,", "standard input,");
+        assert_eq!((ran.code, ran.printed()), (Some(0), named.as_str()), "{form}: {ran:?}");
+    }
+    fs::write(folder.path("plain.json"), b"\xff\xfe{").unwrap();
+    let ran = folder.report(&["plain.json"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("begins as UTF-16 does"), "{ran:?}");
+}
+
+#[test]
 fn wrong_usage_says_what_is_right() {
     let folder = Folder::with(&[("a.json", runs::closed())]);
     for (args, words) in [

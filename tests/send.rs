@@ -8,8 +8,8 @@
 mod support;
 
 use std::fs::File;
-use std::io::{PipeReader, PipeWriter, Read, Seek, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io::{Read, Seek, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -165,7 +165,8 @@ fn a_closed_standard_output_ends_it_quietly() {
     drop(reader);
     input.write_all(b"nobody reads the reply\n").unwrap();
     let ran = finish(process);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    // As a program that SIGPIPE ends, which says nothing either: the reply was not written.
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(141), ""));
     drop(input);
 }
 
@@ -232,13 +233,13 @@ fn a_server_that_closes_first_ends_it() {
         stream.write_all(&bytes[..count]).unwrap();
         stream.write_all(b" and good-bye").unwrap();
     });
-    // Standard input stays open: the end comes from the server alone.
-    let mut process =
-        Process::spawn(send(address, &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    // Standard input stays open: the end comes from the server alone, and whether all was sent nobody knows.
+    let mut command = send(address, &["--wait=500ms"]);
+    let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut input = process.child().stdin.take().unwrap();
     input.write_all(b"hi\n").unwrap();
     let ran = finish(process);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    check_fails(&ran, "closed: the server ended its side, and standard input, which has not ended, gave nothing more");
     assert_eq!(String::from_utf8_lossy(&ran.stdout).replace('\n', ""), "hi and good-bye");
     drop(input);
 }
@@ -250,14 +251,24 @@ fn a_message_that_was_never_sent_is_no_success() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("messages after bye would never be sent"), "{ran:?}");
 
-    // A server that says nothing more after the first message: the others still wait for its reply.
-    let address = serve_one(|mut stream| {
+    // A server that is gone after the first message: the second one finds nobody.
+    let (gone, is_gone) = std::sync::mpsc::channel();
+    let address = serve_one(move |mut stream| {
         let _ = stream.read(&mut [0; 100]);
-        stream.shutdown(Shutdown::Write).unwrap();
-        let _ = stream.read(&mut [0; 100]);
+        stream.write_all(b"first").unwrap();
+        drop(stream);
+        gone.send(()).unwrap();
     });
-    let ran = run(&mut send(address, &["-m", "one", "-m", "two", "-m", "three"]), b"");
-    check_fails(&ran, "closed: the server ended the conversation before 2 messages were sent");
+    let mut command = send(address, &[]);
+    let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut input = process.child().stdin.take().unwrap();
+    input.write_all(b"one\n").unwrap();
+    is_gone.recv_timeout(PATIENCE).unwrap();
+    input.write_all(b"two\nthree\nfour\n").unwrap();
+    drop(input);
+    let ran = finish(process);
+    check_fails(&ran, "closed: the server ended the conversation");
+    assert_eq!(lines(&ran), ["first"]);
 }
 
 #[test]
@@ -346,7 +357,7 @@ fn lines_are_sent_as_they_are_or_not_at_all() {
         stream.read_to_end(&mut bytes).unwrap();
         told.send(bytes).unwrap();
     });
-    let ran = run(&mut send(address, &["--framing=line"]), b"a\xff\xfeb\r\n\xe6\n");
+    let ran = run(&mut send(address, &["--framing=line", "--replies=0"]), b"a\xff\xfeb\r\n\xe6\n");
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), b"a\xff\xfeb\n\xe6\n");
     let ran = run(&mut send(server.address(), &["--framing=line", "--encoding=gbk"]), b"fine\na\xff\xfe\nnever\n");
@@ -363,26 +374,28 @@ fn udp_url(server: &Server) -> String {
 
 #[test]
 fn a_flood_of_datagrams_is_dropped_where_standard_output_takes_nothing() {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let (reader, writer) = std::io::pipe().unwrap();
-    let mut command = send(format!("udp://{}", socket.local_addr().unwrap()), &["--wait=300ms"]);
-    let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped()));
-    drop(command);
-    let mut input = process.child().stdin.take().unwrap();
-    input.write_all(b"hi\n").unwrap();
-    let (_, client) = socket.recv_from(&mut [0; 100]).unwrap();
-    for _ in 0..5_000 {
-        socket.send_to(&[b'x'; 60_000], client).unwrap();
+    for is_read_in_the_end in [false, true] {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = send(format!("udp://{}", socket.local_addr().unwrap()), &["--wait=300ms"]);
+        let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped()));
+        drop(command);
+        let mut input = process.child().stdin.take().unwrap();
+        input.write_all(b"hi\n").unwrap();
+        let (_, client) = socket.recv_from(&mut [0; 100]).unwrap();
+        for _ in 0..5_000 {
+            socket.send_to(&[b'x'; 60_000], client).unwrap();
+        }
+        let resident = resident_bytes(process.id());
+        assert!(resident < 64 * 1024 * 1024, "{resident} bytes");
+        let reader = if is_read_in_the_end { Err(Collected::of(reader)) } else { Ok(reader) };
+        drop(input);
+        let ran = finish(process);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("replies were dropped"), "{ran:?}");
+        assert_eq!(ran.stderr.contains("standard output takes nothing"), reader.is_ok(), "{ran:?}");
     }
-    let resident = resident_bytes(process.id());
-    assert!(resident < 64 * 1024 * 1024, "{resident} bytes");
-    drop(input);
-    let ran = finish(process);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.contains("replies were dropped"), "{ran:?}");
-    assert!(ran.stderr.contains("standard output takes nothing"), "{ran:?}");
-    drop(reader);
 }
 
 /// A Unix server whose backlog is full, and who fills it.
@@ -448,7 +461,8 @@ fn a_server_that_never_stops_is_not_listened_to_longer_than_agreed() {
         let mut command = send(address, &["--wait=700ms", "-m", "hi", "--framing", framing]);
         let ran = run(&mut command, b"");
         let took = start.elapsed();
-        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{framing}");
+        assert_eq!(ran.code, Some(1), "{framing}");
+        assert!(ran.stderr.contains("cut off: the server still answered when its time was up"), "{}", ran.stderr);
         assert!((0.5..5.0).contains(&took.as_secs_f64()), "{framing}: it took {took:?}");
         assert!(ran.stdout.starts_with(b"more\nmore\n"), "{framing}");
     }
@@ -465,7 +479,7 @@ fn a_server_that_never_answers_is_not_waited_for_longer_than_agreed() {
     });
     let start = Instant::now();
     let ran = run(&mut send(address, &["--wait=500ms", "-m", "hi"]), b"");
-    check_prints(&ran, &[]);
+    check_fails(&ran, "unanswered: 0 of 1 message was answered in time (--wait): the server is silent");
     let took = start.elapsed();
     assert!((0.4..5.0).contains(&took.as_secs_f64()), "it took {took:?}");
 }
@@ -502,7 +516,7 @@ fn what_is_given_leaves_even_where_nothing_is_waited_for() {
         told.send(bytes).unwrap();
     });
     let ran = run(&mut send(address, &["--wait=0", "-m", "fire and forget"]), b"");
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    check_fails(&ran, "unanswered");
     assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), b"fire and forget");
 }
 
@@ -639,72 +653,68 @@ fn a_standard_output_that_nobody_reads_stops_the_client_and_costs_nothing() {
     drop(reader);
 }
 
-/// A pipe that takes nothing more. Its writing end blocks, as those that a shell makes.
-fn full_pipe() -> (PipeReader, PipeWriter) {
-    let (reader, writer) = std::io::pipe().unwrap();
-    // fcntl(2) is the same for a pipe.
-    SockRef::from(&writer).set_nonblocking(true).unwrap();
-    while (&writer).write(&[b'x'; 4096]).is_ok() {}
-    SockRef::from(&writer).set_nonblocking(false).unwrap();
-    (reader, writer)
-}
-
 /// A terminal: the end that a person has, and the end that a program has.
 fn terminal() -> (File, File) {
     let pair = nix::pty::openpty(None, None).unwrap();
     (pair.master.into(), pair.slave.into())
 }
 
+/// A text as editors of Windows write it.
+fn windows_forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let marked = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    vec![
+        ("UTF-8 with CR LF", marked.trim_start_matches('\u{feff}').into()),
+        ("UTF-8 with a mark", marked.clone().into()),
+        ("UTF-16, low byte first", marked.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        ("UTF-16, high byte first", marked.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+    ]
+}
+
 #[test]
-fn a_terminal_gets_a_prompt_and_nothing_that_has_power_over_it() {
-    for framing in ["chunk", "line"] {
-        let server = Server::start(&["--mode=ack", "--framing", framing]);
-        let (mut person, program) = terminal();
-        let end = || program.try_clone().unwrap();
-        let mut command = send(server.address(), &["--framing", framing]);
-        let mut process = Process::spawn(command.stdin(end()).stdout(end()).stderr(end()));
-        drop(command);
-        let screen = Collected::of(person.try_clone().unwrap());
-        wait_until("it asks", || screen.text() == "> ");
-        // What is typed is shown by the terminal itself; the escape is what comes back. ^V takes the next key as it is.
-        person.write_all(b"hi\x16\x1b[2J\n").unwrap();
-        let dialogue = "[2J\r\n数据[hi\\u{1b}[2J]收到了!\r\n> ";
-        wait_until("it answers and asks again", || screen.text().ends_with(dialogue));
-        assert!(!screen.text().contains('\u{1b}'), "{}", screen.text().escape_debug());
-        // The terminal is the shell's: its flags are as they were (O_NONBLOCK is 04000).
-        let flags = std::fs::read_to_string(format!("/proc/{}/fdinfo/0", process.id())).unwrap();
-        let flags = flags.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
-        assert_eq!(u32::from_str_radix(flags, 8).unwrap() & 0o4000, 0, "{flags}");
-        person.write_all(b"bye\n").unwrap();
-        wait_until("it says good-bye", || screen.text().ends_with("bye\r\n数据[bye]收到了!\r\n"));
-        assert_eq!(process.exit_within(PATIENCE).expect("it ends").code(), Some(0));
+fn files_of_windows_editors_are_lines_like_any_others() {
+    let server = Server::start(&[
+        "tcp://127.0.0.1:0",
+        "tcp://127.0.0.1:0?framing=line",
+        "tcp://127.0.0.1:0?framing=len32",
+        "udp://127.0.0.1:0",
+    ]);
+    let addresses = server.addresses();
+    let [chunk, line, len32] = [0, 1, 2].map(|number| addresses[number].to_string());
+    let udp = udp_url(&server);
+    let text = "hello\n数据 🎉\nlast";
+    let cases: [(&str, &[&str]); 5] = [
+        (&chunk, &[]),
+        (&line, &["--framing=line", "--replies=all"]),
+        (&line, &["--framing=line", "--encoding=gb18030"]),
+        (&len32, &["--framing=len32"]),
+        (&udp, &["--replies=3"]),
+    ];
+    for (form, bytes) in windows_forms(text) {
+        for (endpoint, args) in cases {
+            let ran = run(&mut send(endpoint, args), &bytes);
+            assert_eq!(
+                (ran.code, ran.printed()),
+                (Some(0), "hello\n数据 🎉\nlast\n"),
+                "{form} {endpoint} {args:?} {}",
+                ran.stderr
+            );
+        }
+        // A byte at a time: neither a mark nor a character is cut.
+        let mut command = send(&line, &["--framing=line"]);
+        let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut input = process.child().stdin.take().unwrap();
+        for byte in &bytes {
+            input.write_all(&[*byte]).unwrap();
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(input);
+        assert_eq!(finish(process).printed(), "hello\n数据 🎉\nlast\n", "{form}");
+        // Raw bytes are what they are.
+        let ran = run(&mut send(&chunk, &["--raw"]), &bytes);
+        assert!(ran.stdout == bytes, "{form}");
     }
-}
-
-#[test]
-fn a_prompt_that_nobody_reads_does_no_harm() {
-    let server = Server::start(&["--mode=ack"]);
-    let (mut person, program) = terminal();
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut command = send(server.address(), &[]);
-    let process = Process::spawn(command.stdin(program).stdout(Stdio::piped()).stderr(writer));
-    person.write_all(b"hi\nbye\n").unwrap();
-    let ran = finish(process);
-    assert_eq!((ran.code, lines(&ran)), (Some(0), vec!["数据[hi]收到了!", "数据[bye]收到了!"]));
-}
-
-#[test]
-fn a_prompt_that_has_no_room_does_not_hold_the_client_up() {
-    let server = Server::start(&["--mode=ack"]);
-    let (mut person, program) = terminal();
-    let (reader, writer) = full_pipe();
-    let mut command = send(server.address(), &[]);
-    let process = Process::spawn(command.stdin(program).stdout(Stdio::piped()).stderr(writer));
-    person.write_all(b"hi\nbye\n").unwrap();
-    let ran = finish(process);
-    assert_eq!((ran.code, lines(&ran)), (Some(0), vec!["数据[hi]收到了!", "数据[bye]收到了!"]));
-    drop(reader);
+    check_prints(&run(&mut send(&chunk, &[]), b"\xef\xbb\xbf"), &[]);
+    check_fails(&run(&mut send(&line, &["--framing=line"]), b"\xff\xfea\0\n\0\0\xd8\n\0"), "a line is not UTF-16");
 }
 
 #[test]
@@ -717,7 +727,7 @@ fn lines_are_not_glued_together_in_chunk_framing() {
             told.send((Instant::now(), bytes[..count].to_vec())).unwrap();
         }
     });
-    check_prints(&run(&mut send(address, &[]), b"one\ntwo\nthree\n"), &[]);
+    check_prints(&run(&mut send(address, &["--replies=0"]), b"one\ntwo\nthree\n"), &[]);
     let reads: Vec<(Instant, Vec<u8>)> = reads.iter().collect();
     let messages: Vec<&[u8]> = reads.iter().map(|(_, message)| message.as_slice()).collect();
     assert_eq!(messages, [&b"one"[..], b"two", b"three"]);
@@ -737,6 +747,12 @@ fn what_cannot_be_sent_is_said_before_or_when_it_is_met() {
     usage(&["--encoding=latin1", "-m", "你"], "cannot hold '你'");
     usage(&["--framing=xml"], "chunk, line and len32");
     usage(&["--raw", "-m", "hi"], "cannot be used with");
+    usage(&["-m", ""], "an empty message has no bytes in chunk framing");
+    for replies in ["all", "2"] {
+        usage(&["--replies", replies, "-m", "hi"], "without a framing nobody can tell replies apart");
+        usage(&["--replies", replies, "--framing=line", "--raw"], "without a framing nobody can tell replies apart");
+    }
+    usage(&["--replies=some", "-m", "hi"], "any, all, and a number");
     let ran = run(&mut cooee(&["send", "tcp://127.0.0.1:1?mode=ack"]), b"");
     assert_eq!(ran.code, Some(2), "{ran:?}");
     let ran = run(&mut cooee(&["send"]), b"");
@@ -763,5 +779,14 @@ fn what_a_server_says_at_its_limit_is_printed() {
     first.send(b"hi\n");
     first.take(1);
     let ran = run(&mut send(server.address(), &["--framing=line", "-m", "hi"]), b"");
-    check_prints(&ran, &["too many connections, try again later"]);
+    check_fails(&ran, "refused: the server has too many connections");
+    assert_eq!(lines(&ran), ["too many connections, try again later"]);
+    // Whatever the client takes the framing for.
+    for args in [&["-m", "hi"][..], &["--raw"]] {
+        check_fails(&run(&mut send(server.address(), args), b"hi"), "refused: the server has too many connections");
+    }
+    // Who says these words themselves gets them back.
+    let echo = Server::start(&["--framing=line"]);
+    let words = "too many connections, try again later";
+    check_prints(&run(&mut send(echo.address(), &["--framing=line", "-m", words]), b""), &[words]);
 }

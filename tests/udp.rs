@@ -498,7 +498,8 @@ fn the_client_waits_no_longer_than_it_was_told() {
     let server = Server::start(&["udp://127.0.0.1:0?mode=discard"]);
     let began = Instant::now();
     let ended = send(&[&server.url("udp"), "-m", "anybody?", "--wait", "150ms"], b"");
-    assert_eq!((ended.code, ended.printed()), (Some(0), ""), "{ended:?}");
+    assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{ended:?}");
+    assert!(ended.stderr.contains("0 of 1 message was answered") && ended.stderr.contains("was lost"), "{ended:?}");
     assert!(began.elapsed().as_millis() >= 150);
     assert_eq!(server.drain().get("messages_in"), 1);
 }

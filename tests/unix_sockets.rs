@@ -434,7 +434,7 @@ fn the_client_loses_no_message_where_the_server_is_slow_to_take_them() {
     server.signal(Signal::SIGSTOP);
     let lines: Vec<String> = (0..LINES).map(|number| format!("line {number}")).collect();
     let mut command = cooee(&["send"]);
-    command.args([url("unixgram", &path).as_str(), "--framing", "line"]);
+    command.args([url("unixgram", &path).as_str(), "--framing", "line", "--replies", "0"]);
     let ended = thread::scope(|scope| {
         let sending = scope.spawn(|| run(&mut command, lines.join("\n").as_bytes()));
         // Held until the client cannot go on without it.

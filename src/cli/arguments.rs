@@ -11,6 +11,7 @@ use crate::cli::load_arguments::LoadArguments;
 use crate::cli::report_arguments::{OutputArguments, ReportArguments};
 use crate::cli::settings::{self, Settings};
 use crate::cli::units;
+use crate::client::replies::Replies;
 use crate::limits::{DatagramRate, Limits};
 use crate::load::slo::Objective;
 use crate::net::bind::SocketOptions;
@@ -220,7 +221,10 @@ impl ServeArguments {
 const SEND_NOTES: &str = "\
 An ENDPOINT is tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unixgram:///PATH, or HOST:PORT for TCP.
   cooee send 127.0.0.1:9000 -m hello
-  cooee send 'udp://127.0.0.1:9000' < lines.txt";
+  cooee send 'udp://127.0.0.1:9000' < lines.txt
+  cooee send --replies 0 127.0.0.1:9 -m hello       nobody answers at the discard port
+  rlwrap cooee send 127.0.0.1:9000                  a prompt with a history and arrow keys
+Exit codes: 0 sent, and answered as --replies says; 1 not, with a line that says why; 2 wrong usage.";
 
 #[derive(Debug, Args)]
 #[command(after_help = SEND_NOTES)]
@@ -246,9 +250,16 @@ pub(crate) struct SendArguments {
     /// What sending exactly 'bye' does: close (it is the last message; so is stop) or ignore
     #[arg(long, default_value = "close", value_parser = settings::bye)]
     pub(crate) bye: Bye,
-    /// How long to wait for replies once the last message has left, and for stdout to take them [default: 5s, for datagrams 1s]
+    /// Which replies are expected, for an exit code of 0: any (at least one), all (one a message), or so many; 0 expects and awaits none
+    #[arg(long, value_name = "any|all|N", default_value = "any")]
+    pub(crate) replies: Replies,
+    /// How long to wait for replies once the last message has left, for a server that takes nothing, and for stdout to take the rest
+    /// [default: 5s, for datagrams 1s]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub(crate) wait: Option<Duration>,
+    /// How long a message waits for the reply to the one before, at a prompt and in chunk framing
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = units::duration)]
+    pub(crate) pace: Duration,
     /// How long to wait for the connection
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::duration)]
     pub(crate) connect_timeout: Duration,

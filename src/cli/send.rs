@@ -8,19 +8,23 @@ use crate::candidates::Candidates;
 use crate::cli::arguments::SendArguments;
 use crate::cli::failure::Failure;
 use crate::cli::target::Target;
+use crate::client::options::Options;
 use crate::client::outcome::Outcome;
-use crate::client::{Client, Options, Session};
+use crate::client::{Client, Session};
 use crate::limits::Limits;
 use crate::net::standard_stream::{StandardInput, StandardOutput};
 use crate::net::stream::Socket;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::charset::Charset;
-use crate::protocol::framing::Rules;
+use crate::protocol::framing::{Framing, Rules};
 use crate::reactor::Reactor;
 
 /// How long to wait for replies after the last message: a stream tells when it ends, a datagram may be lost.
 const WAIT: Duration = Duration::from_secs(5);
 const DATAGRAM_WAIT: Duration = Duration::from_secs(1);
+
+/// Nobody reads standard output any more: quietly the same as where SIGPIPE ends a program, 128 + 13.
+const OUTPUT_CLOSED: u8 = 141;
 
 /// Sends until the input, the server or `bye` ends it.
 pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
@@ -46,6 +50,20 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
 
     let target = Target::find(&arguments.endpoint)?;
     let is_datagram = target.is_datagram();
+    let are_told_apart = is_datagram || (arguments.framing != Framing::Chunk && !arguments.raw);
+    if arguments.replies.are_counted() && !are_told_apart {
+        return Err(Failure::Usage(format!(
+            "--replies {}: without a framing nobody can tell replies apart: use --framing line or len32, or datagrams",
+            arguments.replies
+        )));
+    }
+    let has_no_bytes = |message: &String| message.is_empty() && arguments.framing == Framing::Chunk && !is_datagram;
+    if arguments.messages.iter().any(has_no_bytes) {
+        return Err(Failure::Usage(
+            "--message: an empty message has no bytes in chunk framing (--framing line or len32 gives it some)"
+                .to_owned(),
+        ));
+    }
     let wait = arguments.wait.unwrap_or(if is_datagram { DATAGRAM_WAIT } else { WAIT });
     let reads_input = arguments.messages.is_empty();
     let options = Options {
@@ -56,7 +74,9 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
         raw: arguments.raw,
         rules: Rules { framing: arguments.framing, max_frame: arguments.max_frame, charset },
         bye: arguments.bye,
+        replies: arguments.replies,
         wait,
+        pace: arguments.pace,
         escape: io::stdout().is_terminal(),
         prompt: reads_input && !arguments.raw && io::stdin().is_terminal(),
     };
@@ -64,7 +84,8 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     let limits = Limits {
         idle_timeout: None,
         connect_timeout: arguments.connect_timeout,
-        half_closed_timeout: wait,
+        // The client itself sees to it that no wait is without an end.
+        half_closed_timeout: Duration::MAX,
         ..Limits::default()
     };
     let cannot_start = |error: io::Error| Failure::system("cannot start the event loop", &error);
@@ -78,11 +99,22 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     client.attach(input, output);
     client.begin(reactor.orders());
     reactor.run(&mut client).map_err(|error| Failure::system("the event loop cannot go on", &error))?;
-    if client.dropped() > 0 {
-        log::warn!("{} replies were dropped: standard output did not take them in time", client.dropped());
+    let dropped = format!("{} replies were dropped: standard output did not take them in time", client.dropped());
+    if client.dropped() > 0 && client.outcome() != Outcome::Done {
+        log::warn!("{dropped}");
+    }
+    if client.sent_in_vain() > 0 && client.outcome() == Outcome::Done {
+        let last = match client.sent_in_vain() {
+            _ if arguments.raw => "all".to_owned(),
+            1 => "the last message".to_owned(),
+            several => format!("the last {several} messages"),
+        };
+        log::warn!("{text}: the server had ended its side before it was sent {last}");
     }
     match client.outcome() {
+        Outcome::Done if client.dropped() > 0 => Err(failed(&dropped)),
         Outcome::Done => Ok(ExitCode::SUCCESS),
+        Outcome::OutputClosed => Ok(ExitCode::from(OUTPUT_CLOSED)),
         outcome => Err(failed(&outcome)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::client::delivery::Progress;
 use crate::clock::Tick;
 
 /// How often the client looks whether what it owes has left. No event tells it: the kernel's edges are the connection's.
@@ -16,23 +17,18 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// ```
 #[derive(Debug)]
 pub struct LastWait {
-    wait: Duration,
-    stage: Option<Stage>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// So many bytes are owed; `since` then it has not become less.
-    Leaving { owed: usize, since: Tick },
-    /// Everything has left; replies are waited for `until` then.
-    Replies { until: Tick },
+    replies: Duration,
+    /// Until when replies are waited for, once everything has left.
+    until: Option<Tick>,
 }
 
 /// What a look at the wait found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// Look again then.
-    Until(Tick),
+    /// Something has not left: look again then.
+    Leaving(Tick),
+    /// Everything has left, and replies are waited for until then.
+    Replies(Tick),
     /// The server takes nothing of what it is owed.
     Stuck,
     /// The time for replies is up.
@@ -40,35 +36,31 @@ pub enum Waiting {
 }
 
 impl LastWait {
-    /// Each of its two parts takes at most `wait`; what is owed may take longer as long as it becomes less.
-    pub fn new(wait: Duration) -> LastWait {
-        LastWait { wait, stage: None }
+    /// Replies are waited for so long, once everything has left.
+    pub fn new(replies: Duration) -> LastWait {
+        LastWait { replies, until: None }
     }
 
     /// The last message did not leave after all.
     pub fn restart(&mut self) {
-        self.stage = None;
+        self.until = None;
     }
 
     /// Looks at it. The first look never ends it: what is owed then was only just handed over.
-    pub fn look(&mut self, now: Tick, owed: usize) -> Waiting {
-        let stage = match self.stage {
-            Some(Stage::Replies { until }) if until <= now => return Waiting::Over,
-            Some(stage @ Stage::Replies { .. }) => stage,
-            _ if owed == 0 => Stage::Replies { until: now.after(self.wait) },
-            Some(Stage::Leaving { owed: before, since }) if owed >= before => {
-                if now.since(since) >= self.wait {
-                    return Waiting::Stuck;
-                }
-                Stage::Leaving { owed: before, since }
+    pub fn look(&mut self, now: Tick, delivery: Progress) -> Waiting {
+        match (delivery, self.until) {
+            (Progress::Stuck, _) => Waiting::Stuck,
+            (Progress::Owed(moment), _) => {
+                self.until = None;
+                Waiting::Leaving(now.after(LOOK_EVERY).min(moment))
             }
-            _ => Stage::Leaving { owed, since: now },
-        };
-        self.stage = Some(stage);
-        Waiting::Until(match stage {
-            Stage::Leaving { since, .. } => now.after(LOOK_EVERY).min(since.after(self.wait)),
-            Stage::Replies { until } => until,
-        })
+            (Progress::Left, Some(until)) if until <= now => Waiting::Over,
+            (Progress::Left, until) => {
+                let until = until.unwrap_or(now.after(self.replies));
+                self.until = Some(until);
+                Waiting::Replies(until)
+            }
+        }
     }
 }
 
@@ -83,29 +75,20 @@ mod tests {
     #[test]
     fn the_time_for_replies_begins_when_everything_has_left() {
         let mut wait = LastWait::new(Duration::from_millis(500));
-        assert_eq!(wait.look(at(0), 100), Waiting::Until(at(20)));
-        assert_eq!(wait.look(at(490), 50), Waiting::Until(at(510)));
-        assert_eq!(wait.look(at(980), 1), Waiting::Until(at(1000)));
-        assert_eq!(wait.look(at(1000), 0), Waiting::Until(at(1500)));
-        assert_eq!(wait.look(at(1499), 0), Waiting::Until(at(1500)));
-        assert_eq!(wait.look(at(1500), 0), Waiting::Over);
-    }
-
-    #[test]
-    fn a_server_that_takes_nothing_is_not_waited_for_longer() {
-        let mut wait = LastWait::new(Duration::from_millis(500));
-        assert_eq!(wait.look(at(0), 100), Waiting::Until(at(20)));
-        assert_eq!(wait.look(at(490), 100), Waiting::Until(at(500)));
-        assert_eq!(wait.look(at(500), 100), Waiting::Stuck);
+        assert_eq!(wait.look(at(0), Progress::Owed(at(500))), Waiting::Leaving(at(20)));
+        assert_eq!(wait.look(at(495), Progress::Owed(at(500))), Waiting::Leaving(at(500)));
+        assert_eq!(wait.look(at(1000), Progress::Left), Waiting::Replies(at(1500)));
+        assert_eq!(wait.look(at(1499), Progress::Left), Waiting::Replies(at(1500)));
+        assert_eq!(wait.look(at(1500), Progress::Left), Waiting::Over);
+        assert_eq!(wait.look(at(1500), Progress::Stuck), Waiting::Stuck);
     }
 
     #[test]
     fn without_a_wait_what_was_handed_over_still_has_a_turn_to_leave() {
         let mut wait = LastWait::new(Duration::ZERO);
-        assert_eq!(wait.look(at(3), 5), Waiting::Until(at(3)));
-        assert_eq!(wait.look(at(3), 0), Waiting::Until(at(3)));
-        assert_eq!(wait.look(at(3), 0), Waiting::Over);
+        assert_eq!(wait.look(at(3), Progress::Left), Waiting::Replies(at(3)));
+        assert_eq!(wait.look(at(3), Progress::Left), Waiting::Over);
         wait.restart();
-        assert_eq!(wait.look(at(4), 0), Waiting::Until(at(4)));
+        assert_eq!(wait.look(at(4), Progress::Left), Waiting::Replies(at(4)));
     }
 }

@@ -9,51 +9,34 @@
 //!
 //! The parts decide and hold no keys; [`Client`] wires them.
 
+mod conversation;
+pub mod delivery;
 pub mod dialer;
 pub mod last_wait;
+pub mod options;
 pub mod outcome;
 pub mod printer;
+pub mod replies;
 pub mod sender;
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::candidates::Candidates;
+use crate::client::delivery::Delivery;
 use crate::client::dialer::Dialer;
-use crate::client::last_wait::{LOOK_EVERY, LastWait, Waiting};
+use crate::client::last_wait::{LOOK_EVERY, LastWait};
+use crate::client::options::Options;
 use crate::client::outcome::Outcome;
 use crate::client::printer::{Flush, Printer, Style};
+use crate::client::replies::Replies;
 use crate::client::sender::{Manner, Sender};
+use crate::clock::Tick;
 use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Orders, Stop};
 use crate::key::Key;
-use crate::protocol::bye::Bye;
-use crate::protocol::framing::Rules;
 
-/// What a client does.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The server's addresses.
-    pub candidates: Candidates,
-    /// Whether messages are datagrams (UDP, or Unix datagrams).
-    pub datagrams: bool,
-    /// How long a server whose backlog is full is tried.
-    pub connect_timeout: Duration,
-    /// Messages to send instead of standard input's lines.
-    pub messages: Option<Vec<String>>,
-    /// Bytes are streamed as they are.
-    pub raw: bool,
-    /// How messages are encoded and framed.
-    pub rules: Rules,
-    /// What sending `bye` does; closing and stopping are the same here.
-    pub bye: Bye,
-    /// How long to wait for what is owed, after the last message; and then for standard output to take what was printed.
-    pub wait: Duration,
-    /// Whether replies are escaped, because a terminal shows them.
-    pub escape: bool,
-    /// Whether to ask for each line, because a person types them.
-    pub prompt: bool,
-}
+/// The server has at least so long to take what it is owed: an acknowledgement comes after a round trip, however short the wait for replies.
+const DELIVERY_MIN: Duration = Duration::from_secs(1);
 
 /// What the client remembers of one source: which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +54,14 @@ pub struct Client {
     sender: Sender,
     printer: Printer,
     dialer: Dialer,
+    delivery: Delivery,
     last_wait: LastWait,
+    replies: Replies,
     wait: Duration,
+    pace: Duration,
     prompt: bool,
+    /// Messages are a stream of bytes: what comes back cannot be counted.
+    is_stream: bool,
     input: Option<Key>,
     /// The connection, or the datagram socket, once there is one; none while the next address is dialled.
     server: Option<Key>,
@@ -82,6 +70,16 @@ pub struct Client {
     asked: bool,
     /// Standard output takes too little: the server is not read until it does.
     server_paused: bool,
+    /// When something came last.
+    heard_at: Option<Tick>,
+    /// The server has ended its side, and since then it was sent nothing.
+    ended_since: Option<Tick>,
+    /// How many messages were sent when the server ended its side.
+    sent_before_end: Option<u64>,
+    /// A person was told how long a line waits for its reply.
+    told_of_pace: bool,
+    /// This side has ended towards the server.
+    half_closed: bool,
     /// Nothing more is sent or waited for: what is printed is flushed, then the program ends.
     leaving: bool,
     outcome: Outcome,
@@ -90,21 +88,30 @@ pub struct Client {
 impl Client {
     /// A client that has done nothing yet.
     pub fn new(options: Options) -> Client {
-        let Options { rules, raw, escape, prompt, wait, bye, datagrams, .. } = options;
+        let Options { rules, raw, escape, prompt, replies, wait, pace, bye, datagrams, .. } = options;
         let dialer = Dialer::new(options.candidates, datagrams, options.connect_timeout);
-        let paced = Manner::is_paced(rules.framing, raw, prompt);
+        let is_paced = Manner::is_paced(rules.framing, raw, prompt && replies.expects_some());
         let mut client = Client {
-            sender: Sender::new(Manner { rules, bye, raw, datagrams, paced }),
+            sender: Sender::new(Manner { rules, bye, raw, datagrams, pace: is_paced.then_some(pace) }),
             printer: Printer::new(Style { rules, raw, escape }),
             dialer,
-            last_wait: LastWait::new(wait),
+            delivery: Delivery::new(wait.max(DELIVERY_MIN)),
+            last_wait: LastWait::new(if replies.expects_some() { wait } else { Duration::ZERO }),
+            replies,
             wait,
+            pace,
             prompt,
+            is_stream: raw && !datagrams,
             input: None,
             server: None,
             output: None,
             asked: false,
             server_paused: false,
+            heard_at: None,
+            ended_since: None,
+            sent_before_end: None,
+            told_of_pace: false,
+            half_closed: false,
             leaving: false,
             outcome: Outcome::Done,
         };
@@ -137,6 +144,12 @@ impl Client {
         self.printer.dropped()
     }
 
+    /// How many messages the server could not answer, because it had ended its side before they were sent, although replies were expected.
+    pub fn sent_in_vain(&self) -> u64 {
+        let before = self.sent_before_end.filter(|_| self.replies.expects_some());
+        before.map_or(0, |before| self.sender.sent() - before)
+    }
+
     /// Remembers what could not be sent: it is the last thing that was tried, and what was sent before is still answered.
     fn note<T>(&mut self, result: Result<T, Outcome>) -> Option<T> {
         match result {
@@ -165,6 +178,7 @@ impl Client {
     fn leave(&mut self, orders: &mut Orders) {
         self.leaving = true;
         self.printer.end_reply();
+        self.printer.leave_prompt();
         self.wake_output(orders);
     }
 
@@ -182,13 +196,13 @@ impl Client {
 
     /// Lets standard input give the next lines. A person is asked for them, after the last reply has been printed.
     fn ask_for_more(&mut self, orders: &mut Orders) {
-        if let (Some(input), false) = (self.input, self.asked) {
-            self.asked = true;
+        let Some(input) = self.input else { return };
+        if !std::mem::replace(&mut self.asked, true) {
             orders.wake(input);
-            if self.prompt {
-                self.printer.ask();
-                self.wake_output(orders);
-            }
+        }
+        if self.prompt {
+            self.printer.ask();
+            self.wake_output(orders);
         }
     }
 
@@ -201,99 +215,25 @@ impl Client {
             self.hold_input(cx);
             return 0;
         }
-        let taken = self.sender.take(bytes);
-        if taken == Ok(0) {
+        let (taken, queued) = self.sender.take(bytes);
+        if taken == 0 {
             return 0;
         }
         self.hold_input(cx);
         self.wake_server(cx.orders);
-        self.note(taken).unwrap_or(bytes.len())
+        self.printer.typed();
+        match queued {
+            // A person can type it in another way.
+            Err(outcome) if self.prompt => self.printer.remark(&outcome.to_string()),
+            queued if self.note(queued).is_none() => return bytes.len(),
+            _ => {}
+        }
+        taken
     }
 
     fn hold_input(&mut self, cx: &mut Context<'_>) {
         self.asked = false;
         cx.pause();
-    }
-
-    /// Sends what may be sent now, and ends the sending after the last message.
-    fn send_next(&mut self, cx: &mut Context<'_>) {
-        if self.leaving {
-            return;
-        }
-        // Only one datagram at a time can be sent again elsewhere.
-        let alone = self.dialer.is_datagram() && self.dialer.is_searching();
-        let sent = self.sender.sent();
-        while !cx.reply.is_full() {
-            let Some(message) = self.sender.next(cx.now, alone) else { break };
-            cx.reply.send(message);
-            if self.dialer.is_datagram() {
-                // One call sends one datagram.
-                cx.orders.wake(cx.key);
-                break;
-            }
-        }
-        if self.sender.sent() > sent {
-            // What comes now may answer this message.
-            self.printer.end_reply();
-            self.wake_output(cx.orders);
-        }
-        if self.sender.has_ended() && self.sender.unsent() == 0 {
-            self.wait_for_the_rest(cx);
-        } else if let Some(until) = self.sender.paced_until() {
-            cx.wake_at(until);
-        } else if self.sender.wants_more() {
-            // The reply that came is whole, as far as can be known, and the next message may be long in coming.
-            self.printer.end_reply();
-            self.wake_output(cx.orders);
-            self.ask_for_more(cx.orders);
-        }
-    }
-
-    /// After the last message: ends when all is there, or when the time is up.
-    fn wait_for_the_rest(&mut self, cx: &mut Context<'_>) {
-        cx.half_close();
-        let is_datagram = self.dialer.is_datagram();
-        // A datagram has left or it never will: none is queued.
-        let owed = if is_datagram { 0 } else { cx.reply.owed() };
-        match self.last_wait.look(cx.now, owed) {
-            _ if is_datagram && self.printer.received() >= self.sender.sent() => self.leave(cx.orders),
-            Waiting::Until(moment) => cx.wake_at(moment),
-            Waiting::Stuck => self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders),
-            Waiting::Over => self.leave(cx.orders),
-        }
-    }
-
-    /// A datagram did not leave, for the server's queue is full.
-    fn send_again(&mut self, cx: &mut Context<'_>) {
-        let since = self.sender.retry_last(cx.now);
-        self.last_wait.restart();
-        if self.sender.has_ended() && cx.now.since(since) >= self.wait {
-            self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
-        } else if let Some(until) = self.sender.paced_until() {
-            cx.wake_at(until);
-        }
-    }
-
-    /// The socket reported an error. Where it is about the very first datagram, the server may live at another of its addresses.
-    fn try_elsewhere(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
-        let is_first = self.sender.sent() == 1 && reason != CloseReason::FrameTooLong;
-        let next = if is_first { self.dialer.failed(reason, cx.orders) } else { Err(reason) };
-        match next {
-            Ok(()) => {
-                self.server = None;
-                self.sender.take_back();
-                self.last_wait.restart();
-                cx.finish(reason);
-            }
-            Err(reason) => self.fail(Outcome::Closed(reason), cx.orders),
-        }
-    }
-
-    /// A reply came, or this part of one: the next message need not wait for it any longer.
-    fn replied(&mut self, part: &[u8], cx: &mut Context<'_>) {
-        self.wake_output(cx.orders);
-        self.sender.replied(part, cx.now);
-        self.send_next(cx);
     }
 
     /// What standard output's turn is for: printing, the timers that no other source can have, and the end.
@@ -370,7 +310,7 @@ impl Handler for Client {
         match session {
             Session::Input => {
                 if !rest.is_empty() && !self.sender.has_ended() {
-                    let queued = self.sender.line(rest);
+                    let queued = self.sender.take_last(rest);
                     self.note(queued);
                 }
                 self.sender.end();
@@ -383,8 +323,7 @@ impl Handler for Client {
                 if let Err(outcome) = self.printer.stream(rest, true) {
                     self.fail(outcome, cx.orders);
                 }
-                self.wake_output(cx.orders);
-                cx.finish(CloseReason::PeerClosed);
+                self.server_ended(cx);
             }
         }
     }
@@ -428,13 +367,15 @@ impl Handler for Client {
                 self.note::<()>(Err(Outcome::InputFailed(reason)));
                 self.wake_server(orders);
             }
-            (Session::Server, CloseReason::PeerClosed | CloseReason::Ended) => match self.sender.unsent() {
-                0 => self.leave(orders),
-                unsent => self.fail(Outcome::EndedEarly(unsent), orders),
-            },
+            (Session::Server, CloseReason::Reset) if self.ended_since.is_some() => {
+                self.fail(Outcome::EndedEarly(self.sender.unsent()), orders);
+            }
             (Session::Server, reason) => self.fail(Outcome::Closed(reason), orders),
-            // Flushed, or closed by whoever read it: nobody is left to print for.
-            (Session::Output, CloseReason::Ended | CloseReason::Reset) => orders.stop(Stop::AtOnce),
+            (Session::Output, CloseReason::Ended) => orders.stop(Stop::AtOnce),
+            (Session::Output, CloseReason::Reset) => {
+                self.decide(Outcome::OutputClosed);
+                orders.stop(Stop::AtOnce);
+            }
             (Session::Output, reason) => {
                 self.decide(Outcome::OutputFailed(reason));
                 orders.stop(Stop::AtOnce);

@@ -7,6 +7,7 @@ use crate::client::outcome::Outcome;
 use crate::clock::Tick;
 use crate::net::standard_stream::stderr_is_ready;
 use crate::protocol::escape::Escaped;
+use crate::protocol::farewell::is_farewell;
 use crate::protocol::frame::Step;
 use crate::protocol::framing::{Framing, Rules};
 use crate::reply::Reply;
@@ -37,10 +38,22 @@ pub struct Printer {
     is_open: bool,
     received: u64,
     dropped: u64,
-    /// A person is to be asked for a line, after what is printed.
-    prompt_due: bool,
+    /// The last reply was a farewell, from a server at its limit.
+    is_farewell: bool,
+    prompt: Prompt,
     /// Until when standard output is waited for, once nothing more will be printed.
     last_call: Option<Tick>,
+}
+
+/// The question for the next line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prompt {
+    /// Nobody is asked now.
+    None,
+    /// A person is to be asked, after what is printed.
+    Due,
+    /// It stands on the terminal, and behind it is what a person types.
+    Stands,
 }
 
 /// Whether all that was printed has left.
@@ -64,12 +77,18 @@ impl Printer {
             is_open: false,
             received: 0,
             dropped: 0,
-            prompt_due: false,
+            is_farewell: false,
+            prompt: Prompt::None,
             last_call: None,
         }
     }
 
-    /// How many replies came.
+    /// Whether nothing came but the farewell of a server at its limit.
+    pub fn has_farewell_alone(&self) -> bool {
+        self.is_farewell && self.received == 1
+    }
+
+    /// How many replies came. Raw bytes of a stream are one.
     pub fn received(&self) -> u64 {
         self.received
     }
@@ -94,12 +113,17 @@ impl Printer {
     pub fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, Outcome> {
         let rules = self.style.rules;
         if self.style.raw {
+            if !bytes.is_empty() {
+                self.is_farewell = self.received == 0 && is_farewell(bytes);
+                self.received = 1;
+            }
             self.text.extend_from_slice(bytes);
             return Ok(bytes.len());
         }
         if rules.framing == Framing::Chunk {
             let whole = if end { bytes.len() } else { rules.charset.whole_characters(bytes) };
             if whole > 0 {
+                self.is_farewell = !self.is_open && is_farewell(&bytes[..whole]);
                 self.received += u64::from(!self.is_open);
                 self.is_open = true;
                 self.print(&bytes[..whole]);
@@ -144,11 +168,13 @@ impl Printer {
 
     fn line(&mut self, reply: &[u8]) {
         self.received += 1;
+        self.is_farewell = is_farewell(reply);
         self.print(reply);
         self.text.push(b'\n');
     }
 
     fn print(&mut self, part: &[u8]) {
+        self.leave_prompt();
         let text = self.style.rules.charset.decode(part);
         if self.style.escape {
             self.text.extend_from_slice(Escaped(&text).to_string().as_bytes());
@@ -157,17 +183,38 @@ impl Printer {
         }
     }
 
-    /// A person is to be asked for a line, after what is printed.
+    /// A person is to be asked for a line, after what is printed, where they are not asked already.
     pub fn ask(&mut self) {
         self.end_reply();
-        self.prompt_due = true;
+        if self.prompt == Prompt::None {
+            self.prompt = Prompt::Due;
+        }
+    }
+
+    /// A person has typed a line, and its ending with it.
+    pub fn typed(&mut self) {
+        self.prompt = Prompt::None;
+    }
+
+    /// What comes next is no line that a person types: it begins on a line of its own.
+    pub fn leave_prompt(&mut self) {
+        if std::mem::replace(&mut self.prompt, Prompt::None) == Prompt::Stands {
+            tell("\n");
+        }
+    }
+
+    /// Tells a person something about what they typed, on a line of standard error.
+    pub fn remark(&mut self, remark: &str) {
+        self.leave_prompt();
+        tell(&format!("cooee: {}\n", Escaped(remark)));
     }
 
     /// Hands standard output what is printed, then the prompt. Returns whether it has to be called again in the next turn.
     pub fn hand_over(&mut self, reply: &mut Reply<'_>) -> bool {
         if self.text.is_empty() {
-            if std::mem::take(&mut self.prompt_due) {
-                prompt();
+            if self.prompt == Prompt::Due {
+                self.prompt = Prompt::Stands;
+                tell("> ");
             }
             return false;
         }
@@ -177,7 +224,7 @@ impl Printer {
         }
         reply.send(&self.text);
         self.text.clear();
-        self.prompt_due
+        self.prompt == Prompt::Due
     }
 
     /// Whether all has left, where nothing more will be printed and `owed` bytes are with standard output. From the first call on it
@@ -198,11 +245,11 @@ impl Printer {
     }
 }
 
-/// Asks for a line, on standard error. Where nobody reads the prompt, nobody misses it; and the loop does not wait for a terminal
-/// that is stopped.
-fn prompt() {
+/// Writes to the person at the terminal, on standard error. Where nobody reads it, nobody misses it; and the loop does not wait for a
+/// terminal that is stopped.
+fn tell(text: &str) {
     if stderr_is_ready() {
-        let _ = write!(io::stderr(), "> ");
+        let _ = io::stderr().write_all(text.as_bytes());
     }
 }
 
@@ -245,8 +292,10 @@ mod tests {
     fn raw_is_printed_as_it_is_and_a_terminal_is_spared() {
         let mut raw = printer(Framing::Line, true, false);
         assert_eq!(raw.stream(b"\xff\x1b", false), Ok(2));
-        raw.datagram(b"\0");
-        assert_eq!((&raw.text[..], raw.received()), (&b"\xff\x1b\0"[..], 1));
+        assert_eq!(raw.stream(b"\0", false), Ok(1));
+        assert_eq!((&raw.text[..], raw.received()), (&b"\xff\x1b\0"[..], 1), "reads are no replies");
+        raw.datagram(b"\x01");
+        assert_eq!((&raw.text[3..], raw.received()), (&b"\x01"[..], 2));
         let mut escaped = printer(Framing::Chunk, false, true);
         assert_eq!(escaped.stream(b"\x1b[2J", false), Ok(4));
         escaped.end_reply();
@@ -286,6 +335,7 @@ mod tests {
         assert_eq!(printer.flush(at(3), 3, 3 * second, 2 * second), Flush::Late);
         assert_eq!(printer.flush(at(3), 0, 3 * second, 2 * second), Flush::Done);
     }
+
     #[test]
     fn a_person_is_asked_once_what_was_printed_has_left() {
         let mut printer = printer(Framing::Chunk, false, false);
@@ -296,7 +346,25 @@ mod tests {
         assert!(!hand_over(&mut printer));
         printer.stream(b"hi", false).unwrap();
         printer.ask();
-        assert!(hand_over(&mut printer) && printer.prompt_due, "in the next turn");
-        assert!(!hand_over(&mut printer) && !printer.prompt_due);
+        assert!(hand_over(&mut printer) && printer.prompt == Prompt::Due, "in the next turn");
+        assert!(!hand_over(&mut printer) && printer.prompt == Prompt::Stands);
+        printer.ask();
+        assert_eq!(printer.prompt, Prompt::Stands, "once");
+        printer.datagram(b"news");
+        assert_eq!(printer.prompt, Prompt::None, "it is not the last line any more");
+    }
+
+    #[test]
+    fn the_words_of_a_server_at_its_limit_are_known_where_nothing_else_came() {
+        let words = b"too many connections, try again later";
+        for framing in [Framing::Chunk, Framing::Line] {
+            let mut printer = printer(framing, false, false);
+            printer.style.rules.max_frame = 100;
+            assert!(!printer.has_farewell_alone());
+            printer.stream(words, true).unwrap();
+            assert!(printer.has_farewell_alone(), "{framing}");
+            printer.stream(b"x", true).unwrap();
+            assert!(!printer.has_farewell_alone(), "{framing}");
+        }
     }
 }

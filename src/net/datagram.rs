@@ -291,7 +291,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         *drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
         let standing = &mut self.standing;
         let ((), wishes) =
-            drive.call((route.peer(), false), 0, Offered::Arena(received), |handler, bytes, cx| match standing {
+            drive.call((route.peer(), false, 0), 0, Offered::Arena(received), |handler, bytes, cx| match standing {
                 Standing::Served(session) => ask(handler, session, bytes, cx),
                 // Nothing was received yet: the first call is the tick that it was made with.
                 Standing::Tagged(tag) => *standing = Standing::Served(handler.open(*tag as usize, cx)),

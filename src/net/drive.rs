@@ -36,10 +36,10 @@ impl<'a, H: Handler> Drive<'a, H> {
     }
 
     /// Calls the handler by `ask`, with what it is `offered` and a context in which `owed` bytes wait for `peer`, which is known to have
-    /// ended its side or not. Returns what the handler returned, and what it wishes.
+    /// ended its side or not, and has not `unacknowledged` so much. Returns what the handler returned, and what it wishes.
     pub(super) fn call<R>(
         &mut self,
-        (peer, peer_ends): (Peer<'_>, bool),
+        (peer, peer_ends, unacknowledged): (Peer<'_>, bool, usize),
         owed: usize,
         offered: Offered<'_>,
         ask: impl FnOnce(&mut H, &[u8], &mut Context<'_>) -> R,
@@ -57,6 +57,7 @@ impl<'a, H: Handler> Drive<'a, H> {
             key: self.key,
             peer,
             peer_ends,
+            unacknowledged,
             reply,
             orders,
             metrics,

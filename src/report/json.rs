@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use serde::Deserialize;
 
+use crate::protocol::text_form::whole_to_utf8;
 use crate::reason;
 use crate::report::{Report, VERSION};
 
@@ -34,7 +35,10 @@ pub fn bytes(source: impl Read) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > SIZE_MAX {
         return Err(format!("is no report: it has more than {} MiB", SIZE_MAX >> 20));
     }
-    Ok(bytes)
+    match whole_to_utf8(&bytes) {
+        Some(text) => Ok(text.into_owned()),
+        None => Err("is no report: it begins as UTF-16 does, and is not".to_owned()),
+    }
 }
 
 /// Whether these are a report of something else than a run of load, which says what it is.

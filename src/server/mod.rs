@@ -8,15 +8,10 @@ use crate::close_reason::CloseReason;
 use crate::handler::{Context, Handler, Stop};
 use crate::log_limit::LogKind;
 use crate::protocol::bye::{BYE, Bye};
+use crate::protocol::farewell::{AT_LIMIT, AT_SOURCE_LIMIT};
 use crate::protocol::frame::Step;
 use crate::protocol::mode::Mode;
 use crate::server::service::Service;
-
-/// What a newcomer over the connection limit is told in ack mode.
-const REFUSAL: &[u8] = b"too many connections, try again later";
-
-/// What a newcomer is told in ack mode whose source has all the connections that it may have.
-const SOURCE_REFUSAL: &[u8] = b"too many connections from your address, close one first";
 
 /// What the server remembers of one source.
 #[derive(Clone, Copy, Debug)]
@@ -186,7 +181,7 @@ impl Handler for Server {
 
     fn refuse(&mut self, tag: usize, reason: CloseReason, cx: &mut Context<'_>) {
         if let Some(Service { mode: Mode::Ack(_), rules, .. }) = self.services.get(tag) {
-            let text = if reason == CloseReason::RefusedSource { SOURCE_REFUSAL } else { REFUSAL };
+            let text = if reason == CloseReason::RefusedSource { AT_SOURCE_LIMIT } else { AT_LIMIT };
             rules.framing.whole(text, &mut cx.reply);
         }
     }

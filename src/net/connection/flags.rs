@@ -34,5 +34,7 @@ bitflags! {
         const RETRYING = 1 << 12;
         /// Its time was up, and then the peer had a last while to take what the kernel held, and took nothing.
         const STUCK = 1 << 13;
+        /// This side's FIN was sent, and reading goes on: what the kernel holds can only become less.
+        const HALF_CLOSED = 1 << 14;
     }
 }

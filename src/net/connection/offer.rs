@@ -28,7 +28,7 @@ impl<T: Stream, S> Connection<T, S> {
         if self.flags.contains(Flags::TICKING) {
             self.flags.remove(Flags::TICKING);
             // A handler that has ended its side is not called any more: what it sent would come after the FIN (EPIPE).
-            if self.phase == Phase::Open {
+            if self.phase == Phase::Open && !self.has_failed_in_silence() {
                 self.call(drive, &[], |handler, session, _, cx| handler.tick(session, cx));
             }
         }
@@ -40,15 +40,19 @@ impl<T: Stream, S> Connection<T, S> {
     fn open<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let Standing::Tagged(tag) = self.standing else { return };
         let (tag, origin, reason) = (tag as usize, self.origin, self.end());
-        let (session, wishes) =
-            drive.call((self.peer(), self.latch.peer_ends()), 0, Offered::Kept(&[]), |handler, _, cx| match origin {
+        let (session, wishes) = drive.call(
+            (self.peer(), self.latch.peer_ends(), 0),
+            0,
+            Offered::Kept(&[]),
+            |handler, _, cx| match origin {
                 Origin::Refused => {
                     handler.refuse(tag, reason, cx);
                     cx.finish(reason);
                     None
                 }
                 _ => Some(handler.open(tag, cx)),
-            });
+            },
+        );
         if let Some(session) = session {
             self.standing = Standing::Served(session);
         }
@@ -135,6 +139,27 @@ impl<T: Stream, S> Connection<T, S> {
         self.grant(wishes, drive.shared.now);
     }
 
+    /// Whether both sides have ended and the stream has failed since: no read and no write is left that would tell.
+    fn has_failed_in_silence(&mut self) -> bool {
+        if !self.flags.contains(Flags::HALF_CLOSED | Flags::READ_ENDED) {
+            return false;
+        }
+        match self.stream.connect_progress() {
+            Ok(_) => false,
+            Err(error) => {
+                self.give_up(CloseReason::of_error(&error));
+                true
+            }
+        }
+    }
+
+    /// The memory of what a peer that was connected to has not acknowledged, once nothing is added to it.
+    #[inline]
+    fn unacknowledged(&self) -> usize {
+        let is_known = self.flags.contains(Flags::HALF_CLOSED) && self.origin == Origin::Connected;
+        if is_known { self.stream.held_by_kernel() as usize } else { 0 }
+    }
+
     /// Calls the handler by `ask`, where it has a session for this connection.
     #[inline]
     fn ask<H: Handler<Session = S>, R: Default>(
@@ -143,9 +168,9 @@ impl<T: Stream, S> Connection<T, S> {
         offered: Offered<'_>,
         ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>) -> R,
     ) -> (R, Wishes) {
-        let owed = self.owed();
+        let (owed, unacknowledged) = (self.owed(), self.unacknowledged());
         let Standing::Served(session) = &mut self.standing else { return Default::default() };
-        let peer = (Peer::of(self.peer.as_ref()), self.latch.peer_ends());
+        let peer = (Peer::of(self.peer.as_ref()), self.latch.peer_ends(), unacknowledged);
         drive.call(peer, owed, offered, |handler, bytes, cx| ask(handler, session, bytes, cx))
     }
 

@@ -31,6 +31,7 @@ impl<T: Stream, S> Connection<T, S> {
             // The peer may have gone already (ENOTCONN): then the next read tells.
             let _ = self.stream.shutdown_write();
             self.flags.remove(Flags::HALF_CLOSING);
+            self.flags.insert(Flags::HALF_CLOSED);
         }
         if self.phase == Phase::Flushing && self.owed() == 0 && !broken && !read_ended {
             self.begin_to_linger(shared.now);

@@ -36,6 +36,7 @@ pub mod repeats;
 pub mod round;
 #[cfg(test)]
 mod samples;
+mod sentence;
 pub mod start;
 pub mod summary;
 pub mod table;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::load::options::{Body, End, Expect, Options, Pace};
 use crate::protocol::framing::Framing;
+use crate::report::visible::shortened;
 
 /// Under which conditions a run took place: what was asked for, and where it was done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +78,13 @@ impl Conditions {
     pub fn ends_with_first_bytes(&self) -> bool {
         let option = |flag| self.options.get(flag).map(String::as_str);
         option("expect") == Some("any") && option("framing") == Some("chunk")
+    }
+
+    /// When the run began, for a person: `2026-11-22 12:00:00 UTC`.
+    pub fn began_in_words(&self) -> String {
+        let Some(began) = self.began() else { return shortened(&self.began, 40) };
+        let text = humantime::format_rfc3339_seconds(began).to_string();
+        text.replace('T', " ").replace('Z', " UTC")
     }
 
     /// When the run began; none where `began` is no time.
@@ -173,6 +181,9 @@ mod tests {
         assert_eq!(here.command, r#"cooee load -m "it's""#);
         assert_eq!(here.began, "2023-11-14T22:13:20.123Z");
         assert_eq!(here.began(), Some(began));
+        assert_eq!(here.began_in_words(), "2023-11-14 22:13:20 UTC");
+        let never = Conditions { began: "yesterday\n".to_owned(), ..here.clone() };
+        assert_eq!(never.began_in_words(), r"yesterday\n", "another program's words are shown without power");
         assert!(here.program.starts_with("cooee ") && here.cores >= 1 && !here.host.is_empty());
         assert_eq!(here.options["rate"], "1000");
         assert_eq!(here.options["duration"], "10s");

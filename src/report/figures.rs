@@ -47,7 +47,9 @@ pub fn rows(report: &Report) -> Vec<(String, String)> {
         ("ended in order", known(report.ended)),
         ("generator CPU", human::seconds(report.generator_cpu_s)),
         ("of it idle", report.generator_idle_polling_s.map_or(UNKNOWN.to_owned(), human::seconds)),
-        ("a message", report.generator_cpu_per_message().map_or(UNKNOWN.to_owned(), human::latency)),
+        ("generator a msg", report.generator_cpu_per_message().map_or(UNKNOWN.to_owned(), human::latency)),
+        ("server CPU", report.server_cpu_s.map_or(UNKNOWN.to_owned(), human::seconds)),
+        ("server a msg", report.server_cpu_per_message().map_or(UNKNOWN.to_owned(), human::latency)),
     ];
     rows.extend(rest.map(|(name, value)| (name.to_owned(), value)));
     rows

@@ -18,7 +18,7 @@ pub(super) fn warning(report: &Report) -> Option<(&'static str, Vec<String>)> {
         return None;
     }
     let due = due_per_second(report);
-    let behind = due.filter(|due| is_behind(report, *due));
+    let behind = due.filter(|due| is_behind(report, *due, report.lost.unwrap_or(0)));
     if let Some(limit) = RateLimit::of(report) {
         return Some(("RATE LIMIT: replies came at a constant rate, whatever was sent.", limited(report, &limit, due)));
     }
@@ -45,9 +45,16 @@ fn due_per_second(report: &Report) -> Option<f64> {
     whole.then(|| report.due as f64 / report.duration_s)
 }
 
-/// Whether fewer were answered in time than were lost (what was lost did not wait) or on their way.
-fn is_behind(report: &Report, due: f64) -> bool {
-    let lost = report.lost.unwrap_or(0) as f64;
+/// How many messages were due a second, and whether all of them were answered in time, as far as one can tell; none in a closed loop, and
+/// where the run was ended before its time.
+pub(super) fn asked(report: &Report) -> Option<(f64, bool)> {
+    let due = due_per_second(report)?;
+    Some((due, !is_behind(report, due, 0)))
+}
+
+/// Whether fewer were answered in time than were due, without those that were `lost` (they did not wait) or on their way.
+fn is_behind(report: &Report, due: f64, lost: u64) -> bool {
+    let lost = lost as f64;
     // Replies to the warm-up's last messages come in the measured time, and make up for those on their way at its end.
     let way = report.send_latency_us.p50.unwrap_or(0.0) / 1e6;
     let on_their_way = 1.0 + due * (way - words::option_seconds(report, "warmup")).max(0.0);

@@ -18,14 +18,13 @@ pub fn render(comparison: &Comparison) -> String {
     let metrics = || Metric::ALL.into_iter().filter(|metric| comparison.has(*metric));
     let body = html! {
         (notices(comparison))
-        (page::section("Side by side", &html! { @for metric in metrics() { (chart(comparison, metric)) } }))
-        (page::section("Figures", &html! {
+        (page::section("Side by side", &html! {
             p {
-                "Over the rounds: the median, and below it the smallest and the largest. The ratio is to the first server, within each round. "
-                "Where two ranges overlap, nothing is called."
+                "Bars are medians of the rounds, whiskers their range; below a figure stand the smallest and the largest. The ratio is to "
+                "the first server, within each round. Where two ranges overlap, nothing is called."
             }
             @for metric in metrics() {
-                h3 { (comparison.title(metric)) }
+                (chart(comparison, metric))
                 (table(comparison, metric))
             }
         }))
@@ -90,7 +89,7 @@ fn chart(comparison: &Comparison, metric: Metric) -> Markup {
     let better = if metric.higher_is_better() { "More is better." } else { "Less is better." };
     BarChart {
         title: comparison.title(metric),
-        note: format!("{better} Bars are medians, whiskers the range of the rounds."),
+        note: better.to_owned(),
         axis: Axis { label: label.to_owned(), scale: Scale::Linear, tick },
         figure,
         bars: bars.collect(),

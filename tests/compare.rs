@@ -118,7 +118,7 @@ fn a_slower_server_is_called_worse() {
     assert_eq!(summary["memory_per_idle_connection"], Value::Null, "{json}");
     let page = fs::read_to_string(html.path()).unwrap();
     assert!(page.contains("fast, slow") && page.contains("<svg") && page.contains("worse"));
-    assert!(page.contains("<p class=\"verdict\">slow was worse than fast: 0."), "{page}");
+    assert!(page.contains("<p class=\"verdict\">slow was worse than fast: "), "{page}");
 }
 
 #[test]

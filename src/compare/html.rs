@@ -115,7 +115,7 @@ fn table(comparison: &Comparison, metric: Metric) -> Markup {
                     tr {
                         th scope="row" { (visible(&server.name)) }
                         td { (standing.verdict.map_or("–", |verdict| verdict.name())) }
-                        td { (ranged(standing.ratio, &human::rate)) }
+                        td { (ranged(standing.ratio, &human::ratio)) }
                         td { (ranged(standing.summary, &|value| metric.show(value))) }
                     }
                 }

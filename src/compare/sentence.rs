@@ -76,7 +76,7 @@ fn beside(comparison: &Comparison, first: &Compared, other: &Compared) -> String
             let title = comparison.title(main);
             // Rounds that both have are not to be had where each lacks others.
             let by = ratio.map_or(format!(" in {title}"), |ratio| {
-                let [median, low, high] = [ratio.median, ratio.min, ratio.max].map(human::rate);
+                let [median, low, high] = [ratio.median, ratio.min, ratio.max].map(human::ratio);
                 format!(": {median} times its {title} ({low}–{high})")
             });
             format!("{name} was {} than {than}{by}.", verdict.name())

@@ -107,22 +107,18 @@ fn cells(metric: Metric, name: &str, standing: &Standing) -> [String; CELLS] {
         return [name, "-".to_owned(), "not measured".to_owned(), String::new(), String::new()];
     };
     let show = |value: f64| match metric {
-        Metric::MessagesPerSecond => short(value, 1e7),
+        // Longer ones would leave no room for the ratio and the verdict.
+        Metric::MessagesPerSecond if value >= 1e7 => human::rate_tick(value),
         _ => metric.show(value),
     };
     let range = format!("{}–{}", show(summary.min), show(summary.max));
     let ratio = standing.ratio.map_or_else(String::new, |ratio| {
-        let [median, min, max] = [ratio.median, ratio.min, ratio.max].map(|ratio| short(ratio, 1e4));
+        let [median, min, max] = [ratio.median, ratio.min, ratio.max].map(human::ratio);
         format!("{median} ({min}–{max})")
     });
     let verdict = standing.verdict.map_or("", Verdict::name).to_owned();
     [name, metric.show(summary.median), range, ratio, verdict]
 }
-/// A number as a person reads it, from `large` on with three digits and a letter.
-fn short(number: f64, large: f64) -> String {
-    if number < large { human::rate(number) } else { human::rate_tick(number) }
-}
-
 /// A row in columns of these widths. A name that is too long for its own has a line of its own above.
 fn lines(cells: &[String; CELLS], widths: &[usize; CELLS]) -> Vec<String> {
     let [name, figures @ ..] = cells;

@@ -66,7 +66,7 @@ pub fn side_by_side(reports: &[(String, Report)]) -> String {
     }
     let body = html! {
         @for (name, report) in reports { (warnings(Some(name), report)) }
-        @if let [_, _, ..] = reports { (page::section("Ratios", &table("to the first", side_by_side::ratios(reports)))) }
+        @if let [_, _, ..] = reports { (page::section("Ratios", &ratios(reports))) }
         (page::section("Pictures", &pictures_of(reports)))
         @if !differences.is_empty() { (page::section("Conditions that differ", &table("", differences))) }
         (page::section("Figures", &page::table(&head(""), &rows)))
@@ -84,6 +84,27 @@ pub fn side_by_side(reports: &[(String, Report)]) -> String {
     let title = format!("{}: load tests side by side", shortened(&names.join(", "), 120));
     let verdict = side_by_side::sentence(reports);
     page::page(Head { title: &title, heading: "Load tests side by side", verdict: &verdict, lead: &lead }, &body)
+}
+
+/// A row for each report, so that all columns are in sight on a telephone however many reports there are.
+fn ratios(reports: &[(String, Report)]) -> Markup {
+    let ratios = side_by_side::ratios(reports);
+    html! {
+        p { "Each by that of the first report: messages a second, latencies, and the server's CPU time a message." }
+        table.compared.ratios {
+            thead { tr {
+                @for head in ["", "rate", "p50", "p99", "p99.9", "CPU"] { th scope="col" { (head) } }
+            } }
+            tbody {
+                @for (index, (name, _)) in reports.iter().enumerate() {
+                    tr {
+                        th scope="row" { (shortened(name, 40)) }
+                        @for (_, cells) in &ratios { td { (cells[index]) } }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn warnings(name: Option<&str>, report: &Report) -> Markup {

@@ -78,7 +78,7 @@ pub(super) fn ratios(reports: &[(String, Report)]) -> Vec<Row> {
             let ratio = of(report)? / of(first)?;
             Some(ratio).filter(|ratio| ratio.is_finite())
         };
-        let cells = reports.iter().map(|report| ratio(report).map_or(UNKNOWN.to_owned(), human::rate));
+        let cells = reports.iter().map(|report| ratio(report).map_or(UNKNOWN.to_owned(), human::ratio));
         (name.to_owned(), cells.collect())
     };
     figures.map(row).into()

@@ -21,8 +21,9 @@ function measure(frame) {
     .filter((element) => element.getBoundingClientRect().right > view.innerWidth + 0.5)
     .map((element) => element.tagName + "." + element.className);
   // What a box of its own hides until it is moved.
-  const out_of_sight = [...page.body.querySelectorAll("th, td")].filter(is_shown)
-    .filter((cell) => cell.getBoundingClientRect().right > view.innerWidth + 0.5).map((cell) => cell.textContent.trim());
+  const cells_out_of_sight = [...page.body.querySelectorAll("th, td")].filter(is_shown)
+    .filter((cell) => cell.getBoundingClientRect().right > view.innerWidth + 0.5 || cell.scrollWidth > cell.clientWidth + 1);
+  const texts = (cells) => cells.map((cell) => cell.textContent.trim());
   const pictures = [...page.querySelectorAll(".picture svg")].filter(is_shown);
   const words = pictures.flatMap((picture) => [...picture.querySelectorAll("text")].map((text) => [picture, text]));
   const cut = words.filter(([picture, text]) => {
@@ -41,7 +42,8 @@ function measure(frame) {
     width: view.innerWidth,
     scroll_width: root.scrollWidth,
     wider,
-    out_of_sight,
+    out_of_sight: texts(cells_out_of_sight),
+    compared_out_of_sight: texts(cells_out_of_sight.filter((cell) => cell.closest(".compared"))),
     pictures: pictures.length,
     lines: lines.length,
     words: words.length,

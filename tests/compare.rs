@@ -122,6 +122,7 @@ fn a_slower_server_is_called_worse() {
     assert_eq!(summary["memory_per_idle_connection"], Value::Null, "{json}");
     let page = fs::read_to_string(html.path()).unwrap();
     assert!(page.contains("fast, slow") && page.contains("<svg") && page.contains("worse"));
+    assert!(page.contains("<p class=\"verdict\">slow was worse than fast: "), "{page}");
 }
 
 #[test]
@@ -132,6 +133,8 @@ fn the_table_tells_what_was_found_and_how() {
     for words in ["messages a second", "the server's CPU time a message", "messages 200", "rounds     1,", "  us "] {
         assert!(ran.printed().contains(words), "'{words}' is not in: {}", ran.printed());
     }
+    assert!(ran.printed().starts_with("us alone: messages a second "), "{ran:?}");
+    assert!(ran.printed().lines().all(|line| line.chars().count() <= 80), "{ran:?}");
     let default = Comparison::of(&[], &["--help"]).run();
     assert!(default.printed().contains("[default: 5s]"), "a round is shorter than a run of load");
 }

@@ -16,6 +16,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use cooee::report::objective::Found;
 use cooee::report::{Report, json};
 use serde_json::Value;
 use support::{PATIENCE, Process, Ran, cooee, finish, run};
@@ -58,6 +59,74 @@ fn on(host: &str, mut report: Report) -> Report {
 #[track_caller]
 fn line<'a>(text: &'a str, name: &str) -> &'a str {
     text.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+/// What a page says first, below what it is called.
+fn first_sentence(page: &str) -> &str {
+    let after = page.split_once("</h1><p class=\"verdict\">").expect("a verdict").1;
+    after.split_once("</p>").expect("its end").0
+}
+
+#[test]
+fn the_first_sentence_of_a_report_is_its_verdict() {
+    let searched = |rate| {
+        let mut report = runs::stopped_server();
+        report.objective = runs::troubled().objective.map(|found| Found { rate, ..found });
+        report
+    };
+    let doubted = Report { late: 5_000, valid: false, doubts: vec!["late".to_owned()], ..runs::stopped_server() };
+    let interrupted = Report { interrupted: true, ..runs::stopped_server() };
+    let cases = [
+        ("good.json", runs::stopped_server(), "1,000 of 1,000 messages/s as asked, 0 late, valid."),
+        ("closed.json", runs::closed(), "14,251 messages/s, valid."),
+        ("doubted.json", doubted, "1,000 of 1,000 messages/s as asked, 5,000 late, INVALID."),
+        ("nothing.json", runs::nothing(), "Nothing was answered, 50 errors, INVALID."),
+        ("ended.json", interrupted, "1,000 messages/s, 0 late, interrupted after 10.0 s, valid."),
+        (
+            "found.json",
+            searched(Some(900.0)),
+            "Highest rate that keeps p99 within 2.00 ms: 900 messages/s, 0 late, valid.",
+        ),
+        ("none.json", searched(None), "No rate was found that keeps p99 within 2.00 ms, 0 late, valid."),
+    ];
+    let folder = Folder::with(&cases.clone().map(|(name, report, _)| (name, report)));
+    for (name, report, verdict) in &cases {
+        let ran = folder.report(&[name, "--html", "a.html"]);
+        assert_eq!(ran.code, Some(0), "{name}: {ran:?}");
+        let said = ran.printed().split_once(&report.endpoint).expect("what it was").0;
+        assert_eq!(said.replace('\n', " ").trim(), *verdict, "{name}");
+        let page = fs::read_to_string(folder.path("a.html")).unwrap();
+        assert_eq!(first_sentence(&page), *verdict, "{name}");
+        let title = "<title>tcp://127.0.0.1:9000, 2026-11-22 12:00:00 UTC: load test</title>";
+        assert!(page.contains(title), "{name}: {page}");
+    }
+    // Merged ones are judged together.
+    let both =
+        Folder::with(&[("a.json", on("a", runs::stopped_server())), ("b.json", on("b", runs::stopped_server()))]);
+    let merged = both.report(&["a.json", "b.json"]);
+    assert!(merged.printed().starts_with("2,000 of 2,000 messages/s as asked, 0 late, valid.\n"), "{merged:?}");
+}
+
+#[test]
+fn the_servers_cpu_time_is_in_every_output_with_columns() {
+    let with = Report { server_cpu_s: Some(2.0), ..runs::stopped_server() };
+    let folder = Folder::with(&[("a.json", with), ("b.json", runs::stopped_server())]);
+    let text = folder.report(&["a.json", "--html", "a.html", "--csv", "a.csv"]);
+    assert!(line(text.printed(), "server CPU").ends_with("2.00 s (20.0 % of a core), 200 µs a message"), "{text:?}");
+    let page = fs::read_to_string(folder.path("a.html")).unwrap();
+    assert!(page.contains("<dt>server CPU a message</dt><dd>200 µs</dd>"), "{page}");
+    assert!(page.contains("<dt>late sends</dt><dd>0 of 10,000</dd>"), "{page}");
+    let both = folder.report(&["a.json", "b.json", "--side-by-side", "--html", "both.html", "--csv", "both.csv"]);
+    assert!(both.printed().contains("\nserver CPU                  2.00 s                 –\n"), "{both:?}");
+    assert!(both.printed().contains("\nserver a msg                200 µs                 –\n"), "{both:?}");
+    let page = fs::read_to_string(folder.path("both.html")).unwrap();
+    assert!(page.contains("<th scope=\"row\">server CPU</th><td>2.00 s</td><td>–</td>"), "{page}");
+    for (file, expected) in [("a.csv", &["2"][..]), ("both.csv", &["2", ""])] {
+        let table = fs::read_to_string(folder.path(file)).unwrap();
+        let mut rows = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let column = rows.next().unwrap().iter().position(|name| *name == "server_cpu_s").expect("a column");
+        assert_eq!(rows.map(|row| row[column].to_owned()).collect::<Vec<_>>(), expected, "{table}");
+    }
 }
 
 #[test]
@@ -117,8 +186,13 @@ fn what_differs_is_not_merged_but_laid_side_by_side() {
     let ran = folder.report(&["a.json", "b.json", "--side-by-side", "--html", "both.html", "--csv", "both.csv"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(line(ran.printed(), "loop").ends_with("closed              open"), "{ran:?}");
+    let verdict = "2 runs, both valid; the conditions differ (loop); b.json has ";
+    assert!(ran.printed().starts_with(verdict), "{ran:?}");
     let page = fs::read_to_string(folder.path("both.html")).unwrap();
-    assert!(page.contains("a.json") && page.contains("b.json"));
+    assert!(first_sentence(&page).starts_with(verdict), "{page}");
+    assert!(page.contains("<title>a.json, b.json: load tests side by side</title>"), "{page}");
+    let places = ["<h2>Ratios</h2>", "<svg", "<h2>Conditions that differ</h2>", "<h2>Figures</h2>"];
+    assert!(places.map(|words| page.find(words).expect(words)).is_sorted(), "{page}");
     assert_eq!(fs::read_to_string(folder.path("both.csv")).unwrap().lines().count(), 3);
 }
 

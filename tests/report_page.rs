@@ -10,10 +10,13 @@
 mod browser;
 #[path = "support/runs.rs"]
 mod runs;
+#[path = "../src/compare/samples.rs"]
+mod samples;
 mod support;
 
 use std::collections::BTreeSet;
 
+use cooee::compare::html;
 use cooee::report::{Report, run_page};
 use serde_json::Value;
 
@@ -46,15 +49,23 @@ fn a_page_can_be_read_everywhere_and_asks_nobody() {
     let Some(browser) = browser::name() else { return support::skip("no chromium here") };
     let several = [
         named("before.json", runs::closed()),
-        named("after.json", runs::stopped_server()),
+        named("after.json", Report { messages_per_s: 14_251.0 * 12_345.0, ..runs::stopped_server() }),
         named("a-file-with-a-name-that-somebody-found-easy-to-remember-and-nobody-can-read.json", runs::troubled()),
     ];
+    let rates = [100.0, 110.0, 105.0, 102.0, 103.0];
+    let servers = ["cooee", "another-server-of-ours", "a-third-one-with-a-name-that-nobody-can-remember"];
+    let compared = samples::comparison(vec![
+        samples::server(servers[0], &rates),
+        samples::server(servers[1], &rates.map(|rate| 12_345.0 * rate)),
+        samples::server(servers[2], &rates),
+    ]);
     let pages = [
         ("/open", run_page::page(&runs::stopped_server()), 3),
         ("/trouble", run_page::page(&runs::troubled()), 4),
         ("/nothing", run_page::page(&runs::nothing()), 0),
         ("/first-bytes", run_page::page(&runs::first_bytes()), 3),
         ("/few", run_page::page(&runs::few()), 3),
+        ("/compared", html::render(&compared), 6),
         ("/side-by-side", run_page::side_by_side(&several), 4),
     ];
     let outer = frames(&pages.each_ref().map(|(path, ..)| *path));
@@ -72,6 +83,9 @@ fn a_page_can_be_read_everywhere_and_asks_nobody() {
         for ((path, _, pictures), frames) in pages.iter().zip(measured.chunks(2)) {
             for (frame, width) in frames.iter().zip([1400, 400]) {
                 assert_is_readable(&format!("{path}: {frame}"), frame, width, *pictures);
+                // All figures of several reports may be more than fit. What is compared, and a verdict, is in sight.
+                let hidden = if *path == "/side-by-side" { "compared_out_of_sight" } else { "out_of_sight" };
+                assert_eq!(frame[hidden], Value::Array(Vec::new()), "{path}: {frame}");
             }
         }
         papers.push(measured[0]["paper"].clone());
@@ -105,13 +119,14 @@ fn assert_is_readable(what: &str, frame: &Value, width: u32, pictures: u32) {
 fn what_this_test_looks_for_it_would_find() {
     let Some(browser) = browser::name() else { return support::skip("no chromium here") };
     let page = r##"<!doctype html><body style="margin:0;color:#ccc;background:#fff"><img src="http://elsewhere.invalid/x.png">
-        <div style="width:900px">wide</div><div class="picture"><svg viewBox="0 0 100 50" width="100">
+        <div style="width:900px">wide</div><div class="scroll" style="overflow:auto"><table><tr><td style="min-width:900px">a<td>worse</table></div><div class="picture"><svg viewBox="0 0 100 50" width="100">
         <text x="90" y="20">cut off</text><text x="92" y="22">over it</text></svg></div>"##;
     let visit = browser::visit(browser, &[("/", &frames(&["/page"])), ("/page", page)], false);
     assert!(visit.requests.iter().any(|request| request == "http://elsewhere.invalid/x.png"), "{:?}", visit.requests);
     let narrow = &measured(&visit.dom)[1];
     assert_eq!(narrow["wider"][0], "DIV.", "{narrow}");
     assert!(narrow["scroll_width"].as_f64().unwrap() >= 900.0, "{narrow}");
+    assert_eq!(narrow["out_of_sight"][1], "worse", "{narrow}");
     assert_eq!(narrow["cut"][0], "cut off", "{narrow}");
     assert_eq!(narrow["collisions"][0], "cut off / over it", "{narrow}");
     assert!(narrow["text_contrast"].as_f64().unwrap() < 4.5, "{narrow}");

@@ -4,33 +4,46 @@ use maud::{Markup, html};
 
 use crate::compare::comparison::Comparison;
 use crate::compare::metric::Metric;
+use crate::compare::sentence;
+use crate::compare::summary::Summary;
 use crate::report::axis::{Axis, Scale};
 use crate::report::bars::{Bar, BarChart};
 use crate::report::human;
 use crate::report::ink::Ink;
-use crate::report::page::{self, Tone};
+use crate::report::page::{self, Head, Tone};
+use crate::report::visible::{shortened, visible};
 
 /// The comparison as one HTML file.
 pub fn render(comparison: &Comparison) -> String {
     let metrics = || Metric::ALL.into_iter().filter(|metric| comparison.has(*metric));
     let body = html! {
         (notices(comparison))
-        (page::section("Side by side", &html! { @for metric in metrics() { (chart(comparison, metric)) } }))
-        (page::section("Figures", &html! {
+        (page::section("Side by side", &html! {
             p {
-                "Over the rounds: the median, the smallest and the largest. The ratio is to the first server, within each round. "
-                "Where two ranges overlap, nothing is called."
+                "Bars are medians of the rounds, whiskers their range; below a figure stand the smallest and the largest. The ratio is to "
+                "the first server, within each round. Where two ranges overlap, nothing is called."
             }
             @for metric in metrics() {
-                h3 { (comparison.title(metric)) }
+                (chart(comparison, metric))
                 (table(comparison, metric))
             }
         }))
         (page::section("Conditions", &html! { (page::facts(&facts(comparison))) }))
     };
     let names: Vec<&str> = comparison.servers.iter().map(|server| server.name.as_str()).collect();
-    let lead = format!("{} rounds of each, in turn, each with a fresh process", comparison.rounds);
-    page::page(&names.join(", "), &lead, &body)
+    let names = names.join(", ");
+    let began = comparison.conditions.began_in_words();
+    let head = Head {
+        title: &format!("{}, {began}: servers compared", shortened(&names, 120)),
+        heading: &names,
+        verdict: &sentence::sentences(comparison).join(" "),
+        lead: &format!(
+            "{} {} rounds of each, in turn, each with a fresh process, on {began}.",
+            sentence::others(comparison).join(" "),
+            comparison.rounds
+        ),
+    };
+    page::page(head, &body)
 }
 
 /// What whoever reads the figures has to know first.
@@ -46,7 +59,7 @@ fn notices(comparison: &Comparison) -> Markup {
             (page::notice(Tone::Caution, "Interrupted", &["The round that was under way is not counted.".to_owned()]))
         }
         @if let Some(sentence) = comparison.disturbance() {
-            (page::notice(Tone::Caution, "Other processes", &[sentence]))
+            (page::notice(Tone::Caution, "Other processes", &[page::capitalized(&sentence)]))
         }
         @if comparison.is_doubtful() {
             (page::notice(Tone::Alarm, "Rounds that tell of the generator, so that nothing is called", &remarks))
@@ -76,7 +89,7 @@ fn chart(comparison: &Comparison, metric: Metric) -> Markup {
     let better = if metric.higher_is_better() { "More is better." } else { "Less is better." };
     BarChart {
         title: comparison.title(metric),
-        note: format!("{better} Bars are medians, whiskers the range of the rounds."),
+        note: better.to_owned(),
         axis: Axis { label: label.to_owned(), scale: Scale::Linear, tick },
         figure,
         bars: bars.collect(),
@@ -84,28 +97,31 @@ fn chart(comparison: &Comparison, metric: Metric) -> Markup {
     .figure()
 }
 
+/// Four columns, whose ranges stand below their medians: so all of them are in sight on a telephone.
 fn table(comparison: &Comparison, metric: Metric) -> Markup {
-    let head = ["server", "median", "min", "max", "ratio", "min", "max", "verdict"].map(str::to_owned);
-    let rows: Vec<Vec<String>> = comparison
-        .servers
-        .iter()
-        .zip(comparison.standings(metric))
-        .map(|(server, standing)| {
-            let show = |value: Option<f64>| value.map_or("-".to_owned(), |value| metric.show(value));
-            let ratio = |value: Option<f64>| value.map_or("-".to_owned(), human::rate);
-            vec![
-                server.name.clone(),
-                show(standing.summary.map(|summary| summary.median)),
-                show(standing.summary.map(|summary| summary.min)),
-                show(standing.summary.map(|summary| summary.max)),
-                ratio(standing.ratio.map(|ratio| ratio.median)),
-                ratio(standing.ratio.map(|ratio| ratio.min)),
-                ratio(standing.ratio.map(|ratio| ratio.max)),
-                standing.verdict.map_or("-", |verdict| verdict.name()).to_owned(),
-            ]
-        })
-        .collect();
-    page::table(&head, &rows)
+    let ranged = |summary: Option<Summary>, show: &dyn Fn(f64) -> String| {
+        html! {
+            @match summary {
+                Some(summary) => { (show(summary.median)) small { (show(summary.min)) " – " (show(summary.max)) } },
+                None => "–",
+            }
+        }
+    };
+    html! {
+        table.compared {
+            thead { tr { @for head in ["server", "verdict", "ratio", "figure"] { th scope="col" { (head) } } } }
+            tbody {
+                @for (server, standing) in comparison.servers.iter().zip(comparison.standings(metric)) {
+                    tr {
+                        th scope="row" { (visible(&server.name)) }
+                        td { (standing.verdict.map_or("–", |verdict| verdict.name())) }
+                        td { (ranged(standing.ratio, &human::ratio)) }
+                        td { (ranged(standing.summary, &|value| metric.show(value))) }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn facts(comparison: &Comparison) -> Vec<(String, String)> {
@@ -135,16 +151,28 @@ mod tests {
             "it ended",
             "&lt;oh no&gt;",
             "Interrupted",
-            "the machine was not quiet",
             "other, round 4: 7 datagrams were lost",
             "latency, median",
             "no difference shown",
             "too few rounds",
             "other {port}",
             "server on processor 0",
+            "<title>one, other, failed, 1970-01-01 00:00:00 UTC: servers compared</title>",
+            "<td>1.00<small>1.00 – 1.00</small></td><td>103<small>100 – 110</small></td>",
+            "The machine was not quiet",
         ] {
             assert!(page.contains(words), "'{words}' is not in:\n{page}");
         }
+    }
+
+    #[test]
+    fn the_page_begins_with_what_has_come_out() {
+        let rates = [100.0, 110.0, 105.0, 102.0, 103.0];
+        let page = render(&comparison(vec![server("one", &rates), server("other", &rates.map(|rate| 2.0 * rate))]));
+        let header = page.split_once("<header>").unwrap().1;
+        let begin =
+            "<h1>one, other</h1><p class=\"verdict\">other was better than one: 2.00 times its messages a second";
+        assert!(header.starts_with(begin), "{header}");
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub mod repeats;
 pub mod round;
 #[cfg(test)]
 mod samples;
+mod sentence;
 pub mod socket_folder;
 pub mod start;
 pub mod summary;

@@ -189,7 +189,6 @@ pub(super) mod tests {
         let mut latency = Histogram::new(3).unwrap();
         latency.record_n(50_000, messages).unwrap();
         Outcome {
-            open_loop: false,
             duration: Duration::from_secs(2),
             connections: 1,
             unopened: 0,
@@ -198,27 +197,11 @@ pub(super) mod tests {
             reply_bytes_in_time: 64 * messages,
             send_latency: latency.clone(),
             latency,
-            intervals: Vec::new(),
-            errors: BTreeMap::new(),
-            longest_in_vain: None,
-            lost: Some(0),
-            duplicated: None,
-            reordered: None,
             corrupt: Some(0),
-            surplus: None,
-            first_bytes: false,
-            late: 0,
-            held: 0,
-            held_for: Duration::ZERO,
-            rested: Duration::ZERO,
-            ended: 0,
             due: messages,
             sent: messages,
             generator_cpu: Duration::from_millis(500),
-            idle_polling: None,
-            server_cpu: None,
-            interrupted: false,
-            mismatch: None,
+            ..Outcome::nothing(false)
         }
     }
 

@@ -1,11 +1,12 @@
 //! Comparisons for tests.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::time::SystemTime;
 
-use crate::compare::comparison::{Compared, Comparison};
-use crate::compare::round::Round;
-use crate::load::options::{End, Options};
-use crate::report::conditions::Conditions;
+use cooee::compare::comparison::{Compared, Comparison};
+use cooee::compare::round::Round;
+use cooee::load::options::{End, Options};
+use cooee::report::conditions::Conditions;
 
 /// A closed loop of 64 bytes over TCP.
 pub(super) fn options() -> Options {

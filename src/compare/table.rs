@@ -1,18 +1,25 @@
-//! The comparison as a table that a person reads in a terminal of 100 columns.
+//! The comparison as a table that a person reads in a terminal of 80 columns.
 
 use std::fmt::Write;
 
 use crate::compare::comparison::{Comparison, Standing};
 use crate::compare::metric::Metric;
+use crate::compare::sentence;
 use crate::compare::verdict::{ROUNDS_MIN, Verdict};
 use crate::report::human;
 use crate::report::visible::{shortened, visible};
 
-/// Columns for a name, which has no more characters.
+/// How wide the text is.
+const WIDTH: usize = 80;
+
+/// Columns for the name of a fact.
+const FACT: usize = 10;
+
+/// Columns that a name takes of a row of figures at most; a longer one has a line of its own.
 const NAME: usize = 20;
 
-/// Columns for the words behind the name of a fact, where a line is broken.
-const FACT: usize = 86;
+/// The longest name of a first server that the head of a column tells.
+const FIRST: usize = 7;
 
 /// The comparison as text, with a line break at its end.
 pub fn render(comparison: &Comparison) -> String {
@@ -23,27 +30,66 @@ pub fn render(comparison: &Comparison) -> String {
 }
 
 fn write_all(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
-    for (name, value) in comparison.facts() {
-        for (index, line) in wrapped(&visible(&value)).iter().enumerate() {
-            writeln!(text, "{:<10} {line}", if index == 0 { name.as_str() } else { "" })?;
+    for sentence in sentence::sentences(comparison).into_iter().chain(sentence::others(comparison)) {
+        for line in wrapped(&visible(&sentence), WIDTH) {
+            writeln!(text, "{line}")?;
         }
     }
-    writeln!(text, "{:<10} {}, each with a fresh process of every server in turn", "rounds", rounds(comparison))?;
-
-    let ratio = match &comparison.servers[..] {
-        [first, _, ..] => format!("ratio to {}", visible(&first.name)),
-        _ => String::new(),
-    };
-    writeln!(text, "\n{}", columns("", "median", "min - max", &ratio, ""))?;
-    for metric in Metric::ALL.into_iter().filter(|metric| comparison.has(*metric)) {
-        let better = if metric.higher_is_better() { "more" } else { "less" };
-        writeln!(text, "{} ({better} is better)", comparison.title(metric))?;
-        for (server, standing) in comparison.servers.iter().zip(comparison.standings(metric)) {
-            writeln!(text, "{}", row(metric, &server.name, &standing))?;
+    writeln!(text)?;
+    let rounds = format!("{}, each with a fresh process of every server in turn", rounds(comparison));
+    let facts = comparison.facts().into_iter().chain([("rounds".to_owned(), rounds)]);
+    for (name, value) in facts {
+        for (index, line) in wrapped(&visible(&value), WIDTH - FACT - 1).iter().enumerate() {
+            writeln!(text, "{:<FACT$} {line}", if index == 0 { name.as_str() } else { "" })?;
         }
     }
+    writeln!(text)?;
+    figures(comparison, text)?;
     notes(comparison, text)
 }
+
+/// A block of rows for each figure. All blocks have the same columns, which are as wide as what stands in them.
+fn figures(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
+    let ratio = match &comparison.servers[..] {
+        [first, _, ..] if first.name.chars().count() <= FIRST => format!("ratio to {}", visible(&first.name)),
+        [_, _, ..] => "ratio to first".to_owned(),
+        _ => String::new(),
+    };
+    let head = [String::new(), "median".to_owned(), "min–max".to_owned(), ratio, String::new()];
+    let metrics = || Metric::ALL.into_iter().filter(|metric| comparison.has(*metric));
+    let rows = |metric| {
+        let standings = comparison.servers.iter().zip(comparison.standings(metric));
+        standings.map(|(server, standing)| cells(metric, &server.name, &standing)).collect::<Vec<_>>()
+    };
+    let mut widths = [0; CELLS];
+    for row in [head.clone()].into_iter().chain(metrics().flat_map(rows)) {
+        for (width, cell) in widths.iter_mut().zip(&row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    // What is left for names beside the other columns, each of which is set off by two spaces.
+    let others: usize = widths[1..].iter().map(|width| width + 2).sum();
+    widths[0] = widths[0].min(NAME).min(WIDTH.saturating_sub(others));
+    let mut line = |cells: &[String; CELLS]| {
+        for line in lines(cells, &widths) {
+            writeln!(text, "{line}")?;
+        }
+        Ok(())
+    };
+    line(&head)?;
+    for metric in metrics() {
+        let better = if metric.higher_is_better() { "more" } else { "less" };
+        let title = format!("{} ({better} is better)", comparison.title(metric));
+        line(&[title, String::new(), String::new(), String::new(), String::new()])?;
+        for row in rows(metric) {
+            line(&row)?;
+        }
+    }
+    Ok(())
+}
+
+/// The cells of a row: a name, a median, a range, a ratio, a verdict. A title has the name alone.
+const CELLS: usize = 5;
 
 /// How many rounds there were.
 fn rounds(comparison: &Comparison) -> String {
@@ -55,20 +101,43 @@ fn rounds(comparison: &Comparison) -> String {
     }
 }
 
-fn row(metric: Metric, name: &str, standing: &Standing) -> String {
-    let name = shortened(name, NAME);
-    let Some(summary) = standing.summary else { return columns(&name, "-", "not measured", "", "") };
-    let range = format!("{} - {}", metric.show(summary.min), metric.show(summary.max));
+fn cells(metric: Metric, name: &str, standing: &Standing) -> [String; CELLS] {
+    let name = format!("  {}", shortened(name, WIDTH - 2));
+    let Some(summary) = standing.summary else {
+        return [name, "-".to_owned(), "not measured".to_owned(), String::new(), String::new()];
+    };
+    let show = |value: f64| match metric {
+        // Longer ones would leave no room for the ratio and the verdict.
+        Metric::MessagesPerSecond if value >= 1e7 => human::rate_tick(value),
+        _ => metric.show(value),
+    };
+    let range = format!("{}–{}", show(summary.min), show(summary.max));
     let ratio = standing.ratio.map_or_else(String::new, |ratio| {
-        format!("{} ({} - {})", human::rate(ratio.median), human::rate(ratio.min), human::rate(ratio.max))
+        let [median, min, max] = [ratio.median, ratio.min, ratio.max].map(human::ratio);
+        format!("{median} ({min}–{max})")
     });
-    let verdict = standing.verdict.map_or("", Verdict::name);
-    columns(&name, &metric.show(summary.median), &range, &ratio, verdict)
+    let verdict = standing.verdict.map_or("", Verdict::name).to_owned();
+    [name, metric.show(summary.median), range, ratio, verdict]
 }
-
-fn columns(name: &str, median: &str, range: &str, ratio: &str, verdict: &str) -> String {
-    let line = format!("  {name:<NAME$} {median:>11}  {range:<21} {ratio:<18} {verdict}");
-    line.trim_end().to_owned()
+/// A row in columns of these widths. A name that is too long for its own has a line of its own above.
+fn lines(cells: &[String; CELLS], widths: &[usize; CELLS]) -> Vec<String> {
+    let [name, figures @ ..] = cells;
+    let has_figures = figures.iter().any(|cell| !cell.is_empty());
+    let is_apart = name.chars().count() > widths[0] && has_figures;
+    let [median, rest @ ..] = figures;
+    let mut line = format!("{:<1$}", if is_apart { "" } else { name }, widths[0]);
+    line.push_str(&format!("  {median:>0$}", widths[1]));
+    for (cell, width) in rest.iter().zip(&widths[2..]) {
+        line.push_str(&format!("  {cell:<width$}"));
+    }
+    let line = line.trim_end().to_owned();
+    let mut lines = if is_apart { vec![name.clone()] } else { Vec::new() };
+    match line.chars().count() <= WIDTH {
+        true => lines.push(line),
+        // Figures of that length are in no column any more, but each is on one line.
+        false => lines.extend(wrapped(line.trim_start(), WIDTH - 4).into_iter().map(|line| format!("    {line}"))),
+    }
+    lines
 }
 
 /// What has to be known beside the figures.
@@ -115,29 +184,29 @@ fn notes(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
         writeln!(text)?;
     }
     for note in notes {
-        for (index, line) in wrapped(&visible(&note)).iter().enumerate() {
+        for (index, line) in wrapped(&visible(&note), WIDTH - 2).iter().enumerate() {
             writeln!(text, "{} {line}", if index == 0 { "*" } else { " " })?;
         }
     }
     Ok(())
 }
 
-/// Text in lines of at most [`FACT`] characters, broken at spaces where there are any.
-fn wrapped(text: &str) -> Vec<String> {
+/// Text in lines of at most `width` characters, broken at spaces where there are any.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let mut word: Vec<char> = word.chars().collect();
         loop {
             let used = lines.last().map_or(0, |line| line.chars().count());
             let space = usize::from(used > 0);
-            if used + space + word.len() <= FACT {
+            if used + space + word.len() <= width {
                 if let Some(line) = lines.last_mut() {
                     line.extend(std::iter::repeat_n(' ', space).chain(word));
                 }
                 break;
             }
             if used == 0 {
-                let rest = word.split_off(FACT);
+                let rest = word.split_off(width);
                 lines.pop();
                 lines.push(word.into_iter().collect());
                 word = rest;
@@ -157,7 +226,7 @@ mod tests {
     use crate::load::outcome::Doubt;
 
     #[test]
-    fn every_line_fits_into_100_columns() {
+    fn every_line_fits_into_80_columns() {
         let mut bad = server("a-name-of-many-letters\x1b[m", &[1e6, 1.23e6, 9.87654e5, 1e6]);
         bad.failure = Some(Failure { round: 5, reason: ["why"; 60].join(" "), output: Vec::new() });
         let mut comparison = comparison(vec![server("first", &[100.0, 110.0, 105.0, 102.0, 103.0]), bad]);
@@ -165,7 +234,7 @@ mod tests {
         comparison.conditions.command = "x".repeat(300);
         let text = render(&comparison);
         for line in text.lines() {
-            assert!(line.chars().count() <= 100, "{line}");
+            assert!(line.chars().count() <= 80, "{line}");
             assert_eq!(line, line.trim_end());
         }
         assert!(!text.contains('\x1b'));
@@ -175,12 +244,42 @@ mod tests {
     }
 
     #[test]
+    fn figures_of_any_length_fit_and_names_stay_whole() {
+        let rates = [1e8, 1.2345e8, 1.5e8, 1e8, 1e8];
+        let servers = || [server("1st", &[9.0, 10.0, 11.0, 9.5, 1.5]), server("a-build-with-some-options", &rates)];
+        let text = render(&comparison(servers().to_vec()));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let at = text.lines().position(|line| line == "  a-build-with-some-options").expect("a line of its own");
+        let row = text.lines().nth(at + 1).unwrap();
+        assert!(row.ends_with(" better"), "{text}");
+        assert!(row.contains("100,000,000  100M–150M        12.3M (10.5M–66.7M)     better"), "{text}");
+        let cells = ["  a", "1", "2", "3", "4"].map(|cell| cell.repeat(25));
+        assert!(lines(&cells, &[25; CELLS]).iter().all(|line| line.chars().count() <= 80));
+        // A short name stands beside its figures, with every column that there is.
+        let usual = [88_407.0, 90_948.0, 90_028.0, 90_100.0, 90_200.0];
+        let text = render(&comparison(vec![server("cooee", &usual), server("asyncio", &usual)]));
+        let row = text.lines().find(|line| line.starts_with("  asyncio")).unwrap();
+        assert_eq!(row, "  asyncio   90,100  88,407–90,948    1.00 (1.00–1.00)  no difference shown");
+        let head = text.lines().find(|line| line.contains("median  ")).unwrap();
+        assert_eq!(head, "            median  min–max          ratio to cooee");
+        let long = render(&comparison(vec![server("a-server", &usual), server("asyncio", &usual)]));
+        assert!(long.contains("  ratio to first\n"), "{long}");
+    }
+
+    #[test]
+    fn what_has_come_out_is_said_first() {
+        let text = render(&comparison(vec![server("one", &[5.0; 4]), server("other", &[6.0; 4])]));
+        assert!(text.starts_with("other was better than one: 1.20 times its messages a second (1.20–1.20)."), "{text}");
+        assert_eq!(text.matches("\n\n").count(), 3, "a blank line between parts: {text}");
+    }
+
+    #[test]
     fn a_row_tells_median_range_ratio_and_verdict() {
         let rates = [100.0, 110.0, 105.0, 102.0, 103.0];
         let text = render(&comparison(vec![server("one", &rates), server("other", &rates)]));
         let row = text.lines().find(|line| line.starts_with("  other")).unwrap();
         let words: Vec<&str> = row.split_whitespace().collect();
-        assert_eq!(words.join(" "), "other 103 100 - 110 1.00 (1.00 - 1.00) no difference shown");
+        assert_eq!(words.join(" "), "other 103 100–110 1.00 (1.00–1.00) no difference shown");
         assert!(text.contains("* no difference shown: the two ranges overlap"));
         assert!(!text.contains("doubtful") && !text.contains("too few"));
     }
@@ -207,9 +306,9 @@ mod tests {
 
     #[test]
     fn lines_are_broken_at_spaces_and_long_words_anywhere() {
-        let long = "y".repeat(FACT + 5);
-        assert_eq!(wrapped(&format!("a b {long} c")), ["a b", &"y".repeat(FACT), "yyyyy c"]);
-        assert_eq!(wrapped(""), [""]);
+        let long = "y".repeat(69 + 5);
+        assert_eq!(wrapped(&format!("a b {long} c"), 69), ["a b", &"y".repeat(69), "yyyyy c"]);
+        assert_eq!(wrapped("", 69), [""]);
     }
     #[test]
     fn what_has_to_be_known_is_told_below_and_nothing_where_there_is_nothing() {
@@ -233,7 +332,7 @@ mod tests {
     #[test]
     fn a_line_is_filled_to_its_last_column() {
         let word = |length| "z".repeat(length);
-        assert_eq!(wrapped(&format!("{} {}", word(80), word(FACT - 81))).len(), 1);
-        assert_eq!(wrapped(&format!("{} {}", word(80), word(FACT - 80))).len(), 2);
+        assert_eq!(wrapped(&format!("{} {}", word(60), word(8)), 69).len(), 1);
+        assert_eq!(wrapped(&format!("{} {}", word(60), word(9)), 69).len(), 2);
     }
 }

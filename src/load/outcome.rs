@@ -394,11 +394,9 @@ pub(super) mod tests {
 
     /// An open loop of ten seconds that nothing speaks against.
     pub(in crate::load) fn outcome() -> Outcome {
-        let empty = || Histogram::new(3).expect("a number of digits");
-        let mut latency = empty();
+        let mut latency = Histogram::new(3).expect("a number of digits");
         latency.record(1_000).expect("it resizes itself");
         Outcome {
-            open_loop: true,
             duration: Duration::from_secs(10),
             connections: 1,
             unopened: 0,
@@ -406,28 +404,13 @@ pub(super) mod tests {
             replies_in_time: 1,
             reply_bytes_in_time: 64,
             latency,
-            send_latency: empty(),
-            intervals: Vec::new(),
-            errors: BTreeMap::new(),
-            longest_in_vain: None,
-            lost: Some(0),
             duplicated: Some(0),
             reordered: Some(0),
             corrupt: Some(0),
-            surplus: None,
-            first_bytes: false,
-            late: 0,
-            held: 0,
-            held_for: Duration::ZERO,
-            rested: Duration::ZERO,
-            ended: 0,
             due: 1_000,
             sent: 1_000,
             generator_cpu: Duration::from_secs(5),
-            idle_polling: None,
-            server_cpu: None,
-            interrupted: false,
-            mismatch: None,
+            ..Outcome::nothing(true)
         }
     }
 

@@ -342,6 +342,108 @@ mod tests {
         assert_eq!(search(100_000.0, 0.0, 0.0), (Next::NotFound(Why::Lowest), DOWN_MAX));
     }
 
+    /// The rates that come next where each run ends so, until it is no step any more.
+    fn steps(search: &mut Search, verdict: Verdict) -> (Vec<f64>, Next) {
+        let mut rates = Vec::new();
+        loop {
+            match search.next() {
+                Next::Step(rate) if rates.len() < 20 => {
+                    search.step(rate, verdict, rate);
+                    rates.push(rate);
+                }
+                next => return (rates, next),
+            }
+        }
+    }
+
+    #[test]
+    fn eight_rates_are_tried_on_the_way_down_each_a_quarter_of_the_last() {
+        let (rates, end) = steps(&mut Search::new(131_072.0), Verdict::TooSlow);
+        assert_eq!(rates, [65_536.0, 16_384.0, 4_096.0, 1_024.0, 256.0, 64.0, 16.0, 4.0]);
+        assert_eq!(end, Next::NotFound(Why::Lowest));
+    }
+
+    #[test]
+    fn five_halvings_follow_the_first_rate_that_is_kept() {
+        let kept = |rate: f64| {
+            let mut search = Search::new(100.0);
+            search.step(rate, Verdict::Kept, 0.0);
+            search
+        };
+        let (rates, end) = steps(&mut kept(4.0), Verdict::TooSlow);
+        assert_eq!((rates, end), (vec![52.0, 28.0, 16.0, 10.0, 7.0], Next::Confirm(4.0)));
+        // Closer than three in a hundred is close enough.
+        let (rates, end) = steps(&mut kept(50.0), Verdict::Kept);
+        assert_eq!((rates, end), (vec![75.0, 87.5, 93.75, 96.875, 98.4375], Next::Confirm(98.4375)));
+        let between = |rate: f64, capacity: f64| {
+            let mut search = Search::new(capacity);
+            search.step(rate, Verdict::Kept, 0.0);
+            search.next()
+        };
+        assert_eq!(between(100.0, 103.0), Next::Confirm(100.0));
+        assert_eq!(between(100.0, 103.5), Next::Step(101.75));
+    }
+
+    #[test]
+    fn four_runs_of_full_length_are_made_each_at_nine_tenths_of_the_last() {
+        let mut search = Search::new(101.0);
+        search.step(100.0, Verdict::Kept, 0.0);
+        let mut rates = Vec::new();
+        while let Next::Confirm(rate) = search.next() {
+            search.confirm(rate, Verdict::TooSlow);
+            rates.push((rate * 10.0).round() / 10.0);
+        }
+        assert_eq!((rates, search.next()), (vec![100.0, 90.0, 81.0, 72.9], Next::NotFound(Why::NotConfirmed)));
+    }
+
+    #[test]
+    fn a_doubtful_run_is_made_twice_more_and_doubts_are_counted_anew_behind_a_good_one() {
+        let mut search = Search::new(1_000.0);
+        let mut step = |verdict| {
+            let Next::Step(rate) = search.next() else { panic!("{:?}", search.next()) };
+            search.step(rate, verdict, 0.0);
+            rate
+        };
+        let (doubtful, slow) = (Verdict::Doubtful, Verdict::TooSlow);
+        assert_eq!([doubtful, doubtful, doubtful].map(&mut step), [500.0, 500.0, 500.0]);
+        assert_eq!([doubtful, slow].map(&mut step), [125.0, 125.0]);
+        assert_eq!([doubtful, doubtful, slow].map(&mut step), [31.25, 31.25, 31.25]);
+        let mut search = Search::new(101.0);
+        search.step(100.0, Verdict::Kept, 0.0);
+        for _ in 0..2 {
+            search.confirm(100.0, Verdict::Doubtful);
+            assert_eq!(search.next(), Next::Confirm(100.0), "it is made again");
+        }
+        search.confirm(100.0, Verdict::Doubtful);
+        assert_eq!(search.next(), Next::Confirm(90.0));
+    }
+
+    #[test]
+    fn a_lower_rate_is_no_better_from_nine_tenths_of_what_was_missed() {
+        let slow = Verdict::TooSlow;
+        assert_eq!(after((slow, 4.0), (slow, 3.6)), Next::NotFound(Why::NoBetter));
+        assert_eq!(after((slow, 4.0), (slow, 3.59)), Next::Step(3_125.0));
+        assert_eq!(after((slow, 0.11), (slow, 0.11)), Next::NotFound(Why::NoBetter));
+        assert_eq!(after((slow, 0.09), (slow, 0.09)), Next::Step(3_125.0));
+    }
+
+    #[test]
+    fn a_rate_is_kept_up_where_99_of_100_were_answered_and_one_more_may_be_on_its_way() {
+        let verdict =
+            |answered: u64| FAST.judge(10_000.0, &Outcome { replies_in_time: answered, ..outcome(10_000, 3) });
+        assert_eq!((verdict(9_899), verdict(9_898)), (Verdict::Kept, Verdict::FellBehind));
+        let missed = |messages, millis| Search::below(&outcome(messages, millis), 1, FAST).hopeless;
+        assert_eq!((missed(10, 5), missed(9, 5)), (Some(Why::OneAlone), None));
+        let exactly = Objective { latency: Duration::from_nanos(1_000), ..FAST };
+        let alone = |nanoseconds: u64| {
+            let mut closed = outcome(20, 3);
+            closed.latency.reset();
+            closed.latency.record_n(nanoseconds, 20).unwrap();
+            Search::below(&closed, 1, exactly).hopeless
+        };
+        assert_eq!((alone(1_000), alone(1_001)), (None, Some(Why::OneAlone)), "within the time is kept");
+    }
+
     #[test]
     fn a_rate_with_hardly_a_message_is_not_searched_for() {
         let mut search = Search::new(10.0);

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn bars_lie_below_each_other_below_their_names_and_are_as_long_as_their_values() {
         let svg = chart(vec![bar("one", 100_000.0, None), bar("two", 50_000.0, None)]).draw(chart::SIZES[0]).unwrap();
-        assert_eq!(attribute(&svg, 0, "svg", "height").0, f64::from(2 * SLOT + 56));
+        assert_eq!(attribute(&svg, 0, "svg", "height").0, 156.0);
         let bars: Vec<usize> = svg.match_indices(r##"fill="#100001""##).map(|(place, _)| place).collect();
         let [one, two] = bars[..] else { panic!("{svg}") };
         let [one, two] = [one, two].map(|place| svg[..place].rfind("<rect ").unwrap());
@@ -177,6 +177,23 @@ mod tests {
         let places = [y(names[0], "text"), y(one, "rect"), y(names[1], "text"), y(two, "rect")];
         assert!(places.is_sorted() && places[2] > places[1] + 10.0 && places[3] < 100.0, "{places:?}");
         assert!(svg.contains("messages/s") && svg.contains("20k") && !svg.contains("10k"), "{svg}");
+    }
+
+    #[test]
+    fn a_picture_has_room_for_its_bars_and_for_one_where_there_is_none() {
+        let height = |bars: usize| {
+            let svg = chart(vec![bar("b", 1.0, None); bars]).draw(chart::SIZES[1]).unwrap();
+            (attribute(&svg, 0, "svg", "height").0, svg.matches("b: 1.00").count())
+        };
+        assert_eq!((height(0), height(1), height(3)), ((106.0, 0), (106.0, 1), (206.0, 3)));
+        assert_eq!((height(40), height(41)), ((2_056.0, 40), (2_056.0, 40)));
+    }
+
+    #[test]
+    fn a_name_has_34_characters() {
+        let label = |length: usize| chart(Vec::new()).label(&bar(&"n".repeat(length), 7.0, None));
+        assert_eq!(label(34), format!("{}: 7.00", "n".repeat(34)));
+        assert_eq!(label(35), format!("{}…: 7.00", "n".repeat(33)));
     }
 
     #[test]

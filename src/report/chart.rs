@@ -227,6 +227,21 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_1500_points_is_drawn_as_it_is() {
+        let drawn = |count: u32| lines(&(0..count).map(|x| (f64::from(x), 1.0)).collect::<Vec<_>>()).concat().len();
+        assert_eq!((drawn(0), drawn(1), drawn(1_500), drawn(1_501), drawn(3_001)), (0, 1, 1_500, 751, 1_001));
+    }
+
+    #[test]
+    fn a_legend_is_there_where_there_is_more_than_one_line() {
+        let legends = |count: usize| chart(vec![series(vec![(0.0, 1.0)]); count]).figure().into_string();
+        assert!(!legends(1).contains("<ul class=\"legend\">"));
+        assert_eq!(legends(2).matches("<svg class=\"sample\"").count(), 2);
+        let captions = |note: &str| LineChart { note: note.to_owned(), ..chart(Vec::new()) }.figure().into_string();
+        assert!(captions("how").contains("</h3><p>how</p>") && !captions("").contains("</h3><p>"));
+    }
+
+    #[test]
     fn nothing_and_nonsense_can_be_drawn_too() {
         for points in [vec![], vec![(f64::NAN, 1.0)], vec![(0.0, 0.0)], vec![(1e300, -1.0), (f64::INFINITY, 1e300)]] {
             for size in SIZES {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::without_port;
 use crate::load::options::{Body, End, Expect, Options, Pace};
 use crate::protocol::framing::Framing;
+use crate::report::visible::shortened;
 
 /// Under which conditions a run took place: what was asked for, and where it was done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,13 @@ impl Conditions {
     pub fn ends_with_first_bytes(&self) -> bool {
         let option = |flag| self.options.get(flag).map(String::as_str);
         option("expect") == Some("any") && option("framing") == Some("chunk")
+    }
+
+    /// When the run began, for a person: `2026-11-22 12:00:00 UTC`.
+    pub fn began_in_words(&self) -> String {
+        let Some(began) = self.began() else { return shortened(&self.began, 40) };
+        let text = humantime::format_rfc3339_seconds(began).to_string();
+        text.replace('T', " ").replace('Z', " UTC")
     }
 
     /// When the run began; none where `began` is no time.
@@ -174,6 +182,9 @@ mod tests {
         assert_eq!(here.command, r#"cooee load -m "it's""#);
         assert_eq!(here.began, "2023-11-14T22:13:20.123Z");
         assert_eq!(here.began(), Some(began));
+        assert_eq!(here.began_in_words(), "2023-11-14 22:13:20 UTC");
+        let never = Conditions { began: "yesterday\n".to_owned(), ..here.clone() };
+        assert_eq!(never.began_in_words(), r"yesterday\n", "another program's words are shown without power");
         assert!(here.program.starts_with("cooee ") && here.cores >= 1 && !here.host.is_empty());
         assert_eq!(here.options["rate"], "1000");
         assert_eq!(here.options["duration"], "10s");
@@ -182,6 +193,35 @@ mod tests {
         let polling = Options { busy_poll: Some(Duration::from_millis(1)), ..runs::options() };
         assert_eq!(Conditions::here([], &polling, began).options["busy-poll"], "1ms");
     }
+    #[test]
+    fn replies_of_unknown_length_end_with_their_first_bytes() {
+        let ends = |expect: &str, framing: &str| {
+            let flags =
+                [("expect", expect), ("framing", framing)].map(|(flag, value)| (flag.to_owned(), value.to_owned()));
+            Conditions { options: flags.into(), ..runs::conditions() }.ends_with_first_bytes()
+        };
+        assert!(ends("any", "chunk"));
+        assert!(!ends("any", "line") && !ends("echo", "chunk") && !ends("echo", "line"));
+    }
+
+    #[test]
+    fn the_machine_is_the_one_that_this_runs_on() {
+        let here = Conditions::before([], SystemTime::UNIX_EPOCH);
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(here.process, std::process::id());
+        if cfg!(target_os = "linux") {
+            assert_eq!(here.host, read("/proc/sys/kernel/hostname").trim());
+            let release = read("/proc/sys/kernel/osrelease");
+            assert_eq!(here.kernel, format!("Linux {} {}", release.trim(), std::env::consts::ARCH));
+            let limits = read("/proc/self/limits");
+            let soft = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
+            assert_eq!(here.descriptors.map_or("unlimited".to_owned(), |most| most.to_string()), soft.unwrap());
+            let processors = read("/proc/cpuinfo");
+            let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+            assert_eq!(here.cpu.as_deref(), model.map(|(_, name)| name.trim()));
+        }
+    }
+
     #[test]
     fn each_flag_that_was_given_is_told() {
         use crate::load::schedule::Schedule;
@@ -194,9 +234,30 @@ mod tests {
         assert_eq!(told(&|_| {}, "framing"), some("chunk"));
         assert_eq!(told(&|options| options.datagrams = true, "framing"), None);
         assert_eq!(told(&|options| options.body = Body::Text(b"hi".to_vec()), "message"), some("hi"));
+        assert_eq!(told(&|options| options.body = Body::Text(b"hi".to_vec()), "length"), None);
+        assert_eq!(told(&|options| options.end = End::Messages(70), "messages"), some("70"));
+        assert_eq!(told(&|options| options.end = End::Messages(70), "duration"), None);
+        assert_eq!((told(&|_| {}, "connections"), told(&|_| {}, "pipeline")), (some("50"), some("1")));
+        assert_eq!((told(&|_| {}, "warmup"), told(&|_| {}, "timeout")), (some("1s"), some("10s")));
+        assert_eq!(told(&|_| {}, "connect-timeout"), some("5s"));
+        for (framing, name) in [(Framing::Chunk, "chunk"), (Framing::Line, "line"), (Framing::Len32, "len32")] {
+            assert_eq!(told(&|options| options.rules.framing = framing, "framing"), some(name));
+        }
+        assert_eq!(told(&|_| {}, "expect"), some("echo"));
+        // How long a reply may be matters where nothing else says it.
+        let max_reply = |framing, expect: Expect| {
+            let change = |options: &mut Options| {
+                (options.rules.framing, options.rules.max_frame, options.expect) = (framing, 99, expect.clone());
+            };
+            (told(&change, "max-reply"), told(&change, "expect"))
+        };
+        assert_eq!(max_reply(Framing::Line, Expect::Any), (some("99"), some("any")));
+        assert_eq!(max_reply(Framing::Chunk, Expect::Any), (None, some("any")));
+        assert_eq!(max_reply(Framing::Line, Expect::Echo), (None, some("echo")));
         assert_eq!(told(&|_| {}, "ramp"), None);
         let ramp = Schedule { from: 1.0, to: 9.0, ramp: Duration::from_secs(3) };
         assert_eq!(told(&|options| options.pace = Pace::Open(ramp), "ramp"), some("1:9/3s"));
+        assert_eq!(told(&|options| options.pace = Pace::Open(ramp), "rate"), None);
         assert_eq!(told(&|options| options.pace = Pace::Closed, "rate"), None);
         assert_eq!((told(&|_| {}, "churn"), told(&|options| options.churn = true, "churn")), (None, some("true")));
         assert_eq!(told(&|options| options.connect_rate = Some(5.0), "connect-rate"), some("5"));

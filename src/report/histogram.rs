@@ -159,6 +159,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_just_small_enough_is_read() {
+        let refusal = |text: &str| decode(text).err().unwrap_or_default();
+        // A header and no counts.
+        for (digits, high, words) in [
+            (4, 1 << 40, ""),
+            (3, 1 << 60, ""),
+            (3, (1 << 60) + 1, "it is 1152921504606846977"),
+            (5, 1 << 40, "5 digits"),
+        ] {
+            let refused = refusal(&packed(&header(0, digits, high)));
+            assert_eq!(refused.is_empty(), words.is_empty(), "{digits} digits up to {high}: {refused}");
+        }
+        let counted = |count: u64| {
+            let mut histogram = Histogram::new(3).unwrap();
+            histogram.record_n(1, count).unwrap();
+            encode(&histogram).unwrap()
+        };
+        assert_eq!(decode(&counted(9_007_199_254_740_992)).unwrap().len(), 9_007_199_254_740_992);
+        assert_eq!(refusal(&counted(9_007_199_254_740_993)), "its counts are absurd");
+        // The text is cut where the two headers end.
+        assert_eq!(refusal(&STANDARD.encode([0; 7])), "it is too short");
+        assert!(refusal(&STANDARD.encode([0; 8])).starts_with("it cannot be inflated"));
+        assert_eq!(refusal(&packed(&[0; 39])), "it is too short");
+        assert!(refusal(&packed(&[0; 40])).starts_with("it is no HdrHistogram"));
+    }
+
+    #[test]
+    fn eight_mebibytes_are_inflated_and_not_one_byte_more() {
+        let refusal = |length: usize| decode(&packed(&vec![0; length])).unwrap_err();
+        assert_eq!(refusal(8_388_608), "it tells of 0 bytes of counts and holds 8388568");
+        assert_eq!(refusal(8_388_609), "it inflates to more than 8388608 bytes");
+    }
+
+    #[test]
+    fn nine_full_bytes_are_absurd_wherever_they_stand_and_eight_are_none() {
+        let refusal = |counts: &[u8]| {
+            decode(&packed(&[&header(counts.len() as u32, 3, 1 << 40)[..], counts].concat())).err().unwrap_or_default()
+        };
+        assert_eq!(refusal(&[&[2, 2][..], &[0xff; 9], &[0]].concat()), "its counts are absurd");
+        assert!(refusal(&[&[2][..], &[0xff; 8], &[0, 2]].concat()).starts_with("it is no HdrHistogram"));
+    }
+
+    #[test]
     fn no_bytes_make_it_panic() {
         let mut random = 17u64;
         for _ in 0..20_000 {

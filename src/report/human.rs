@@ -54,6 +54,11 @@ pub fn rate(rate: f64) -> String {
     if rate.abs() < 100.0 { digits(rate) } else { count(rate.round().max(0.0) as u64) }
 }
 
+/// One number by another: `1.23`, `1,234`, and `12.3k` where the two have little to do with each other.
+pub fn ratio(ratio: f64) -> String {
+    if ratio.abs() < 1e4 { rate(ratio) } else { rate_tick(ratio) }
+}
+
 /// A rate or a number, as short as it can be told: `250k`, `1.5M`.
 pub fn rate_tick(rate: f64) -> String {
     match rate.abs() {
@@ -148,6 +153,7 @@ mod tests {
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(rate(0.5), "0.50");
         assert_eq!(rate(123_456.7), "123,457");
+        assert_eq!((ratio(0.5), ratio(9_999.0), ratio(10_000.0)), ("0.50".into(), "9,999".into(), "10k".into()));
         assert_eq!(rate_tick(0.0), "0");
         assert_eq!(rate_tick(2_000.0), "2,000");
         assert_eq!(rate_tick(250_000.0), "250k");

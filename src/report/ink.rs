@@ -47,3 +47,17 @@ impl Ink {
         format!("#{red:02X}{green:02X}{blue:02X}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers that `page.css` selects.
+    #[test]
+    fn roles_are_the_numbers_that_the_style_sheet_knows() {
+        let roles: Vec<String> = (0..7).map(|index| Ink::Series(index).role()).collect();
+        assert_eq!(roles, ["#100001", "#100002", "#100003", "#100004", "#100005", "#100006", "#100001"]);
+        assert_eq!(Ink::Bad.role(), "#040404");
+        assert_eq!((TEXT, AXIS, GRID), (RGBColor(1, 1, 1), RGBColor(2, 2, 2), RGBColor(3, 3, 3)));
+    }
+}

@@ -92,6 +92,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_64_mebibytes_is_read_and_not_one_byte_more() {
+        let refusal = |length: u64| read(io::repeat(b' ').take(length)).unwrap_err();
+        let most = refusal(67_108_864);
+        assert!(most.starts_with("is no report: EOF"), "{most}");
+        assert_eq!(refusal(67_108_865), "is no report: it has more than 64 MiB");
+    }
+
+    #[test]
+    fn a_report_ends_with_a_line_break() {
+        let mut bytes = Vec::new();
+        write(&runs::few(), &mut bytes).unwrap();
+        assert!(bytes.starts_with(b"{\n") && bytes.ends_with(b"\n}\n"));
+    }
+
+    #[test]
     fn a_report_from_before_generators_could_poll_is_read() {
         let mut report = written(&runs::closed());
         assert_eq!(report.as_object_mut().unwrap().remove("generator_idle_polling_s"), Some(json!(null)));

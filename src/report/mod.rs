@@ -26,8 +26,10 @@ pub mod run_page;
 #[path = "../../tests/support/runs.rs"]
 mod runs;
 mod shortfall;
+mod side_by_side;
 pub mod table;
 pub mod text;
+mod verdict;
 pub mod visible;
 mod words;
 

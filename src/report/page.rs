@@ -13,8 +13,21 @@ const STYLE: &str = include_str!("page.css");
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
-/// A whole page: `title` stands in the head and at the top, `lead` below it.
-pub fn page(title: &str, lead: &str, body: &Markup) -> String {
+/// What a page begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// What a browser calls the page. It tells it from others of its kind.
+    pub title: &'a str,
+    /// What stands at the top.
+    pub heading: &'a str,
+    /// The first sentence: what has come out.
+    pub verdict: &'a str,
+    /// What was done, below it.
+    pub lead: &'a str,
+}
+
+/// A whole page.
+pub fn page(head: Head, body: &Markup) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -24,14 +37,15 @@ pub fn page(title: &str, lead: &str, body: &Markup) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "cooee " (env!("CARGO_PKG_VERSION")) };
-                title { (visible(title)) }
+                title { (visible(head.title)) }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
-                    h1 { (visible(title)) }
-                    p.lead { (visible(lead)) }
+                    h1 { (visible(head.heading)) }
+                    p.verdict { (visible(head.verdict)) }
+                    p.lead { (visible(head.lead)) }
                 }
                 main { (body) }
             }
@@ -111,6 +125,11 @@ pub fn table(head: &[String], rows: &[Vec<String>]) -> Markup {
     }
 }
 
+/// A sentence that begins like one.
+pub fn capitalized(text: &str) -> String {
+    text.split_at_checked(1).map_or(text.to_owned(), |(first, rest)| first.to_uppercase() + rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,14 +146,17 @@ mod tests {
             (facts(&[(hostile(), hostile())]))
             (table(&[hostile(), hostile()], &[vec![hostile(), hostile()]]))
         };
-        let page = page(HOSTILE, HOSTILE, &body);
+        let page = page(Head { title: HOSTILE, heading: HOSTILE, verdict: HOSTILE, lead: HOSTILE }, &body);
         assert!(!page.contains("<script") && !page.contains('\u{202e}') && !page.contains('\x1b'));
-        assert_eq!(page.matches("&lt;script").count(), 14, "{page}");
+        assert_eq!(page.matches("&lt;script").count(), 15, "{page}");
     }
 
     #[test]
     fn a_page_names_no_other_place() {
-        let page = page("title", "lead", &html! { p { "text" } });
+        let page = page(
+            Head { title: "title", heading: "heading", verdict: "verdict", lead: "lead" },
+            &html! { p { "text" } },
+        );
         for word in ["http:", "https:", "src=", "@import", "<script"] {
             assert!(!page.contains(word), "{word}");
         }

@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use crate::report::conditions::Conditions;
 use crate::report::latencies::NAMES;
-use crate::report::page::{self, Tone};
+use crate::report::page::{self, Head, Tone};
 use crate::report::visible::shortened;
-use crate::report::{Loop, Report, advice, figures, human, pictures, words};
+use crate::report::{Loop, Report, advice, figures, human, pictures, side_by_side, verdict, words};
 
 /// Conditions that a page tells in full; more runs than that are named only by how many they are.
 const CONDITIONS_MAX: usize = 50;
@@ -15,12 +15,12 @@ const CONDITIONS_MAX: usize = 50;
 pub fn page(report: &Report) -> String {
     let body = html! {
         (warnings(None, report))
-        @if let Some((heading, steps)) = words::objective(report) { (page::notice(Tone::Caution, &heading, &steps)) }
+        @if let Some((heading, steps)) = words::objective(report) { (page::notice(Tone::Caution, heading, &steps)) }
         (page::figures(&headline_figures(report)))
         (page::section(title(report), &html! {
             @if report.messages == 0 { p { "No message was answered." } }
             @else {
-                p { (capitalized(&words::of_how_many(report))) "." }
+                p { (page::capitalized(&words::of_how_many(report))) "." }
                 (latency_table(report))
                 @for note in words::latency_notes(report) { p { (note) } }
             }
@@ -29,12 +29,32 @@ pub fn page(report: &Report) -> String {
         (page::section("Replies and errors", &replies(report)))
         (page::section("Conditions", &conditions(report)))
     };
-    page::page("Load test", &words::headline(report), &body)
+    let heading = format!("Load test of {}", shortened(&report.endpoint, 80));
+    let head = Head {
+        title: &title_of_page(report),
+        heading: &heading,
+        verdict: &verdict::sentence(report),
+        lead: &words::headline(report),
+    };
+    page::page(head, &body)
+}
+
+/// What tells the page of a run from those of others: the server, and when it was.
+fn title_of_page(report: &Report) -> String {
+    let began = report.conditions.first().map(|conditions| format!(", {}", conditions.began_in_words()));
+    format!("{}{}: load test", shortened(&report.endpoint, 80), began.unwrap_or_default())
 }
 
 /// The page of several reports. The names are those of their files.
 pub fn side_by_side(reports: &[(String, Report)]) -> String {
-    let names = [String::new()].into_iter().chain(reports.iter().map(|(name, _)| shortened(name, 40)));
+    let names: Vec<String> = reports.iter().map(|(name, _)| shortened(name, 40)).collect();
+    let head = |first: &str| [first.to_owned()].into_iter().chain(names.iter().cloned()).collect::<Vec<_>>();
+    let table = |first: &str, rows: Vec<side_by_side::Row>| {
+        let rows: Vec<Vec<String>> =
+            rows.into_iter().map(|(name, cells)| [name].into_iter().chain(cells).collect()).collect();
+        page::table(&head(first), &rows)
+    };
+    let differences = side_by_side::differences(reports);
     let mut rows: Vec<Vec<String>> = Vec::new();
     for (index, (_, report)) in reports.iter().enumerate() {
         for (row, (name, value)) in figures::rows(report).into_iter().enumerate() {
@@ -46,17 +66,45 @@ pub fn side_by_side(reports: &[(String, Report)]) -> String {
     }
     let body = html! {
         @for (name, report) in reports { (warnings(Some(name), report)) }
-        (page::section("Figures", &page::table(&names.collect::<Vec<_>>(), &rows)))
+        @if let [_, _, ..] = reports { (page::section("Ratios", &ratios(reports))) }
         (page::section("Pictures", &pictures_of(reports)))
+        @if !differences.is_empty() { (page::section("Conditions that differ", &table("", differences))) }
+        (page::section("Figures", &page::table(&head(""), &rows)))
         @for (name, report) in reports {
             (page::section(&shortened(name, 80), &html! {
+                p { (verdict::sentence(report)) }
                 p { (words::headline(report)) }
                 (replies(report))
                 (conditions(report))
             }))
         }
     };
-    page::page("Load tests side by side", &format!("{} reports", reports.len()), &body)
+    let began = reports.first().and_then(|(_, report)| Some(report.conditions.first()?.began_in_words()));
+    let lead = began.as_ref().map_or(String::new(), |began| format!("The first run began at {began}."));
+    let title = format!("{}: load tests side by side", shortened(&names.join(", "), 120));
+    let verdict = side_by_side::sentence(reports);
+    page::page(Head { title: &title, heading: "Load tests side by side", verdict: &verdict, lead: &lead }, &body)
+}
+
+/// A row for each report, so that all columns are in sight on a telephone however many reports there are.
+fn ratios(reports: &[(String, Report)]) -> Markup {
+    let ratios = side_by_side::ratios(reports);
+    html! {
+        p { "Each by that of the first report: messages a second, latencies, and the server's CPU time a message." }
+        table.compared.ratios {
+            thead { tr {
+                @for head in ["", "rate", "p50", "p99", "p99.9", "CPU"] { th scope="col" { (head) } }
+            } }
+            tbody {
+                @for (index, (name, _)) in reports.iter().enumerate() {
+                    tr {
+                        th scope="row" { (shortened(name, 40)) }
+                        @for (_, cells) in &ratios { td { (cells[index]) } }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn warnings(name: Option<&str>, report: &Report) -> Markup {
@@ -75,27 +123,24 @@ fn headline_figures(report: &Report) -> Vec<(&'static str, String)> {
         true => ["first bytes p50", "first bytes p95", "first bytes p99", "first bytes p99.9"],
         false => ["latency p50", "latency p95", "latency p99", "latency p99.9"],
     };
-    let mut figures = vec![
-        ("messages a second", human::rate(report.messages_per_s)),
-        ("data a second", human::bytes(report.bytes_per_s)),
-    ];
-    figures.extend(names.into_iter().zip([p50, p95, p99, p999]));
+    let mut figures = vec![("messages a second", human::rate(report.messages_per_s))];
+    if report.pace == Loop::Open {
+        figures.push(("late sends", format!("{} of {}", human::count(report.late), human::count(report.sent))));
+    }
     figures.extend([
-        ("slowest", max),
         ("messages answered", format!("{} of {}", human::count(report.messages), human::count(report.due))),
         ("errors", human::count(report.error_count())),
     ]);
+    figures.extend(names.into_iter().zip([p50, p95, p99, p999]));
+    figures.push(("slowest", max));
+    figures.push(("data a second", human::bytes(report.bytes_per_s)));
+    figures.extend(report.server_cpu_per_message().map(|each| ("server CPU a message", human::latency(each))));
     figures
 }
 
 /// What the section of the latencies is called.
 fn title(report: &Report) -> &'static str {
     if report.ends_with_first_bytes() { "Time to first bytes" } else { "Latency" }
-}
-
-/// A sentence that begins like one.
-fn capitalized(text: &str) -> String {
-    text.split_at_checked(1).map_or(text.to_owned(), |(first, rest)| first.to_uppercase() + rest)
 }
 
 fn latency_table(report: &Report) -> Markup {

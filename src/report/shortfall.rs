@@ -18,7 +18,7 @@ pub(super) fn warning(report: &Report) -> Option<(&'static str, Vec<String>)> {
         return None;
     }
     let due = due_per_second(report);
-    let behind = due.filter(|due| is_behind(report, *due));
+    let behind = due.filter(|due| is_behind(report, *due, report.lost.unwrap_or(0)));
     if let Some(limit) = RateLimit::of(report) {
         return Some(("RATE LIMIT: replies came at a constant rate, whatever was sent.", limited(report, &limit, due)));
     }
@@ -45,9 +45,16 @@ fn due_per_second(report: &Report) -> Option<f64> {
     whole.then(|| report.due as f64 / report.duration_s)
 }
 
-/// Whether fewer were answered in time than were lost (what was lost did not wait) or on their way.
-fn is_behind(report: &Report, due: f64) -> bool {
-    let lost = report.lost.unwrap_or(0) as f64;
+/// How many messages were due a second, and whether all of them were answered in time, as far as one can tell; none in a closed loop, and
+/// where the run was ended before its time.
+pub(super) fn asked(report: &Report) -> Option<(f64, bool)> {
+    let due = due_per_second(report)?;
+    Some((due, !is_behind(report, due, 0)))
+}
+
+/// Whether fewer were answered in time than were due, without those that were `lost` (they did not wait) or on their way.
+fn is_behind(report: &Report, due: f64, lost: u64) -> bool {
+    let lost = lost as f64;
     // Replies to the warm-up's last messages come in the measured time, and make up for those on their way at its end.
     let way = report.send_latency_us.p50.unwrap_or(0.0) / 1e6;
     let on_their_way = 1.0 + due * (way - words::option_seconds(report, "warmup")).max(0.0);
@@ -98,15 +105,14 @@ fn why(report: &Report, due: f64) -> String {
             human::count((due * timeout).ceil() as u64)
         );
     }
-    match report.send_latency_us.mean.filter(|mean| *mean > 0.0) {
-        Some(mean) => format!(
-            "All {room} places (-c × --pipeline) were taken, each for {} until its reply was there: so they carry {} messages/s. Either \
-             the server is slow, or they are too few for the way to it and back: more places tell.",
-            human::latency(mean * 1e3),
-            human::rate(places as f64 * 1e6 / mean)
-        ),
-        None => "Nothing was answered.".to_owned(),
-    }
+    // Where messages were answered, as here, the histogram has them. It counts in nanoseconds, so less than one is a rounding.
+    let mean = report.send_histogram.mean().max(1.0);
+    format!(
+        "All {room} places (-c × --pipeline) were taken, each for {} until its reply was there: so they carry {} messages/s. Either \
+         the server is slow, or they are too few for the way to it and back: more places tell.",
+        human::latency(mean),
+        human::rate(places as f64 * 1e9 / mean)
+    )
 }
 
 #[cfg(test)]
@@ -154,7 +160,7 @@ mod tests {
     fn a_server_is_blamed_only_where_its_cpu_time_tells() {
         check(
             &behind(),
-            &["fewer messages were answered", "All 50 places", "more places tell"],
+            &["fewer messages were answered", "All 50 places", "each for 40.0 µs", "carry 1,249,", "more places tell"],
             &["the server did not keep up"],
         );
         let full = Report { server_cpu_s: Some(4.9), ..behind() };

@@ -57,6 +57,7 @@ fn columns(name: &str, report: &Report) -> Vec<(String, String)> {
         ("ended", known(report.ended)),
         ("generator_cpu_s", report.generator_cpu_s.to_string()),
         ("generator_idle_polling_s", known(report.generator_idle_polling_s)),
+        ("server_cpu_s", known(report.server_cpu_s)),
         ("latency_until", report.latency_until.name().to_owned()),
         ("percentiles_up_to", known(report.percentiles_up_to)),
     ]
@@ -112,5 +113,7 @@ mod tests {
         assert_eq!(cell(1, "lost"), "");
         let idle = "generator_idle_polling_s";
         assert_eq!((cell(0, idle), cell(1, idle)), (String::new(), "0.5".to_owned()));
+        let server = "server_cpu_s";
+        assert_eq!((cell(0, server), cell(1, server)), (String::new(), "0.9".to_owned()));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::report::latencies::NAMES;
 use crate::report::visible::{shortened, visible};
-use crate::report::{Loop, Report, advice, distribution, figures, human, words};
+use crate::report::{Loop, Report, advice, distribution, figures, human, side_by_side, verdict, words};
 
 /// How wide the text is.
 const WIDTH: usize = 80;
@@ -18,7 +18,8 @@ const BAR: usize = 30;
 
 /// One report, with a line break at its end.
 pub fn text(report: &Report) -> String {
-    let mut lines = wrapped(&words::headline(report), 0);
+    let mut lines = wrapped(&verdict::sentence(report), 0);
+    lines.extend(wrapped(&words::headline(report), 0));
     for (heading, sentences) in words::warnings(report) {
         lines.push(String::new());
         lines.push(heading.to_owned());
@@ -26,7 +27,7 @@ pub fn text(report: &Report) -> String {
     }
     if let Some((heading, steps)) = words::objective(report) {
         lines.push(String::new());
-        lines.extend(wrapped(&heading, 0));
+        lines.push(heading.to_owned());
         lines.extend(steps.iter().flat_map(|step| wrapped(step, 2)));
     }
     lines.push(String::new());
@@ -39,23 +40,39 @@ pub fn text(report: &Report) -> String {
     lines.join("\n") + "\n"
 }
 
+/// Columns that fit beside each other.
+const BESIDE: usize = 3;
+
 /// Several reports, a column each, with a line break at the end. The names are those of their files.
 pub fn side_by_side(reports: &[(String, Report)]) -> String {
-    let mut table: Vec<Vec<String>> = Vec::new();
-    for (index, (name, report)) in reports.iter().enumerate() {
-        let rows = [(String::new(), shortened(name, COLUMN))].into_iter().chain(figures::rows(report));
-        for (row, (name, value)) in rows.enumerate() {
-            if index == 0 {
-                table.push(vec![name]);
-            }
-            table[row].push(value);
+    let mut lines = wrapped(&side_by_side::sentence(reports), 0);
+    let figures: Vec<_> = reports.iter().map(|(_, report)| figures::rows(report)).collect();
+    let figure = |row: usize| figures.iter().map(|rows| rows[row].1.clone()).collect();
+    let names = figures.first().into_iter().flatten().enumerate();
+    let figures = names.map(|(row, (name, _))| (name.clone(), figure(row))).collect();
+    let mut parts = vec![(String::new(), figures)];
+    if let [(first, _), _, ..] = reports {
+        let ratios = side_by_side::ratios(reports);
+        parts.insert(0, (format!("ratio to {}:", shortened(first, WIDTH / 2)), ratios));
+        parts.push(("conditions that differ:".to_owned(), side_by_side::differences(reports)));
+    }
+    parts.retain(|(_, rows): &(_, Vec<side_by_side::Row>)| !rows.is_empty());
+    for from in (0..reports.len()).step_by(BESIDE) {
+        let columns = from..reports.len().min(from + BESIDE);
+        let row = |name: &str, cells: &[String]| {
+            let cells: String =
+                cells[columns.clone()].iter().map(|cell| format!("  {:>COLUMN$}", shortened(cell, COLUMN))).collect();
+            format!("{:<COLUMN$}{cells}", shortened(name, COLUMN)).trim_end().to_owned()
+        };
+        let names: Vec<String> = reports.iter().map(|(name, _)| name.clone()).collect();
+        lines.extend([String::new(), row("", &names)]);
+        for (index, (heading, rows)) in parts.iter().enumerate() {
+            // The first part follows the names of the columns.
+            lines.extend((index > 0).then(String::new));
+            lines.extend(Some(heading.clone()).filter(|heading| !heading.is_empty()));
+            lines.extend(rows.iter().map(|(name, cells)| row(name, cells)));
         }
     }
-    let line = |row: &Vec<String>| {
-        let cells: String = row[1..].iter().map(|cell| format!("  {cell:>COLUMN$}")).collect();
-        format!("{:<COLUMN$}{cells}", row[0]).trim_end().to_owned()
-    };
-    let mut lines: Vec<String> = table.iter().map(line).collect();
     for (name, report) in reports {
         for (heading, sentences) in words::warnings(report) {
             lines.push(String::new());
@@ -183,7 +200,9 @@ mod tests {
     #[test]
     fn a_closed_loop_has_one_column() {
         let text = text(&runs::closed());
-        assert!(text.starts_with("tcp://127.0.0.1:9000: closed loop, 50 connections, 10.0 s\n"), "{text}");
+        let (verdict, rest) = text.split_once('\n').unwrap();
+        assert_eq!(verdict, "14,251 messages/s, valid.");
+        assert!(rest.starts_with("tcp://127.0.0.1:9000: closed loop, 50 connections, 10.0 s\n"), "{text}");
         assert!(!text.contains("from due time") && text.contains("errors        none"), "{text}");
         assert!(text.contains("messages/s, ") && text.contains(" a message"));
     }
@@ -204,7 +223,7 @@ mod tests {
         report.conditions[0].options.insert("busy-poll".to_owned(), "1ms".to_owned());
         let text = text(&report);
         assert!(
-            text.starts_with("tcp://127.0.0.1:9000: closed loop, 50 connections, busy poll 1ms, 10.0 s\n"),
+            text.contains("\ntcp://127.0.0.1:9000: closed loop, 50 connections, busy poll 1ms, 10.0 s\n"),
             "{text}"
         );
         let cpu = text.lines().find(|line| line.starts_with("generator CPU")).unwrap();
@@ -285,6 +304,37 @@ mod tests {
     }
 
     #[test]
+    fn side_by_side_begins_with_the_verdict_and_the_ratios_and_tells_what_differs() {
+        let mut server = runs::stopped_server();
+        server.server_cpu_s = Some(2.0);
+        let text = side_by_side(&[("a".to_owned(), runs::closed()), ("b".to_owned(), server)]);
+        assert!(text.starts_with("2 runs, both valid; the conditions differ (loop); b has 0.07 times the"), "{text}");
+        let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words}: {text}"));
+        assert!(place("ratio to a:\nmessages/s ") < place("\n\nvalid "), "{text}");
+        assert!(place("\nvalid ") < place("\n\nconditions that differ:\nloop "), "{text}");
+        let row = |name: &str| text.lines().rfind(|line| line.starts_with(name)).unwrap().to_owned();
+        assert!(row("server CPU").split_whitespace().eq(["server", "CPU", "–", "2.00", "s"]), "{text}");
+        assert!(row("server a msg").split_whitespace().eq(["server", "a", "msg", "–", "200", "µs"]), "{text}");
+        let alone = side_by_side(&[("a".to_owned(), runs::closed())]);
+        assert!(alone.starts_with("1 run, valid.\n") && !alone.contains("ratio"), "{alone}");
+    }
+
+    #[test]
+    fn more_reports_than_fit_are_told_below_each_other() {
+        let names = ["one", "two", "three", "four", "five", "six", "seven"];
+        let table = side_by_side(&names.map(|name| (name.to_owned(), runs::few())));
+        let heads: Vec<Vec<&str>> = table
+            .lines()
+            .filter(|line| names.iter().any(|name| line.split_whitespace().any(|word| word == *name)))
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(heads[..3], [vec!["one", "two", "three"], vec!["four", "five", "six"], vec!["seven"]], "{table}");
+        assert!(table.lines().all(|line| line.chars().count() <= WIDTH), "{table}");
+        let errors = table.lines().filter(|line| line.starts_with("errors ")).count();
+        assert_eq!(errors, 3, "each part has all rows: {table}");
+    }
+
+    #[test]
     fn every_line_fits_and_has_no_power() {
         let mut hostile = runs::troubled();
         hostile.errors.insert("\x1b[2J\u{202e}".to_owned(), 1);
@@ -292,6 +342,7 @@ mod tests {
         hostile.doubts.push("a\nforged line \x1b[31m".to_owned());
         hostile.mismatch.as_mut().unwrap().got = "\x1b[2J".to_owned();
         hostile.conditions[0].options.insert("busy-poll".to_owned(), "\x1b[2J".repeat(100));
+        hostile.conditions[0].options.insert("\x1b[2J".repeat(10), "\nforged".to_owned());
         let named = [("\x1b[1m.json".to_owned(), hostile.clone()), ("b.json".to_owned(), runs::closed())];
         for text in [text(&runs::closed()), text(&runs::stopped_server()), text(&hostile), side_by_side(&named)] {
             assert!(!text.contains(['\x1b', '\u{202e}', '\x07']), "{text}");

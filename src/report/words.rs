@@ -127,16 +127,9 @@ pub(super) fn ended(report: &Report) -> Option<String> {
     Some(format!("{} ended by the server after answers, opened anew at once", human::count(ended)))
 }
 
-/// What a search for the highest rate has found: a heading, and what was tried.
-pub(super) fn objective(report: &Report) -> Option<(String, Vec<String>)> {
+/// What a search for the highest rate has tried: a heading, and the steps. What it has found is the [verdict](crate::report::verdict).
+pub(super) fn objective(report: &Report) -> Option<(&'static str, Vec<String>)> {
     let found = report.objective.as_ref()?;
-    let limit = human::latency(found.limit_us * 1e3);
-    let of = if report.ends_with_first_bytes() { " of the time to first bytes" } else { "" };
-    let percentile = format!("{}{of}", shortened(&found.percentile, 20));
-    let heading = match found.rate {
-        Some(rate) => format!("Highest rate that keeps {percentile} within {limit}: {} messages/s.", human::rate(rate)),
-        None => format!("No rate was found that keeps {percentile} within {limit}."),
-    };
     let mut sentences: Vec<String> = Vec::new();
     if found.rate.is_none() {
         sentences.extend(found.closed_loop.as_ref().map(ToString::to_string));
@@ -149,7 +142,7 @@ pub(super) fn objective(report: &Report) -> Option<(String, Vec<String>)> {
             human::rate(rate)
         )
     }));
-    Some((heading, sentences))
+    Some(("What the search tried:", sentences))
 }
 
 /// The CPU time that the generator has used: in all, of a core, for nothing where it polls, and a message.

@@ -20,6 +20,10 @@ function measure(frame) {
     .filter((element) => is_shown(element) && !element.closest(".scroll") && !element.closest("svg"))
     .filter((element) => element.getBoundingClientRect().right > view.innerWidth + 0.5)
     .map((element) => element.tagName + "." + element.className);
+  // What a box of its own hides until it is moved.
+  const cells_out_of_sight = [...page.body.querySelectorAll("th, td")].filter(is_shown)
+    .filter((cell) => cell.getBoundingClientRect().right > view.innerWidth + 0.5 || cell.scrollWidth > cell.clientWidth + 1);
+  const texts = (cells) => cells.map((cell) => cell.textContent.trim());
   const pictures = [...page.querySelectorAll(".picture svg")].filter(is_shown);
   const words = pictures.flatMap((picture) => [...picture.querySelectorAll("text")].map((text) => [picture, text]));
   const cut = words.filter(([picture, text]) => {
@@ -32,11 +36,14 @@ function measure(frame) {
       .filter(([_, b]) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)
       .map(([other]) => one + " / " + other));
   });
-  const lines = pictures.flatMap((picture) => [...picture.querySelectorAll("polyline[stroke^='#10'], polyline[stroke='#040404']")]);
+  const lines = pictures.flatMap((picture) => [...picture.querySelectorAll("polyline[stroke^='#10'], polyline[stroke='#040404'], rect[fill^='#10']")]);
+  const color = (line) => line.tagName === "rect" ? view.getComputedStyle(line).fill : view.getComputedStyle(line).stroke;
   return {
     width: view.innerWidth,
     scroll_width: root.scrollWidth,
     wider,
+    out_of_sight: texts(cells_out_of_sight),
+    compared_out_of_sight: texts(cells_out_of_sight.filter((cell) => cell.closest(".compared"))),
     pictures: pictures.length,
     lines: lines.length,
     words: words.length,
@@ -47,8 +54,8 @@ function measure(frame) {
     paper,
     text_contrast: Math.min(contrast(view.getComputedStyle(page.body).color, paper),
       ...words.map(([_, text]) => contrast(view.getComputedStyle(text).fill, paper))),
-    line_contrast: Math.min(...lines.map((line) => contrast(view.getComputedStyle(line).stroke, paper))),
-    unstyled: lines.filter((line) => view.getComputedStyle(line).stroke === "rgb(16, 0, 1)").length,
+    line_contrast: Math.min(...lines.map((line) => contrast(color(line), paper))),
+    unstyled: lines.filter((line) => color(line) === "rgb(16, 0, 1)").length,
   };
 }
 window.onload = () => {

@@ -81,7 +81,6 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
     });
     let in_time = exchanges.iter().filter(|exchange| exchange.answered < duration).count() as u64;
     Outcome {
-        open_loop,
         duration,
         connections: 50,
         unopened: 0,
@@ -91,26 +90,13 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
         latency,
         send_latency,
         intervals: intervals.collect(),
-        errors: BTreeMap::new(),
-        longest_in_vain: None,
-        lost: Some(0),
         duplicated: Some(0),
         reordered: Some(0),
         corrupt: Some(0),
-        surplus: None,
-        first_bytes: false,
-        late: 0,
-        held: 0,
-        held_for: Duration::ZERO,
-        rested: Duration::ZERO,
-        ended: 0,
         due: exchanges.len() as u64,
         sent: exchanges.len() as u64,
         generator_cpu: Duration::from_micros(4 * exchanges.len() as u64),
-        idle_polling: None,
-        server_cpu: None,
-        interrupted: false,
-        mismatch: None,
+        ..Outcome::nothing(open_loop)
     }
 }
 

@@ -49,10 +49,10 @@ pub(crate) struct LogArguments {
     /// Log more: debug (connections), then trace (every step of the reactor)
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with_all = ["quiet", "log_level"])]
     verbose: u8,
-    /// Log less: warnings, then errors alone
+    /// Log less: warnings and errors, then errors alone. What was asked for (SIGUSR1, --log-messages) is told all the same
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "log_level")]
     quiet: u8,
-    /// Log at this level: off, error, warn, info, debug or trace [default: RUST_LOG, or info]
+    /// Log at this level: off, error, warn, info, debug or trace [default: what RUST_LOG says, or info]
     #[arg(long, value_name = "LEVEL", global = true)]
     log_level: Option<LevelFilter>,
 }
@@ -116,7 +116,7 @@ pub(crate) struct ServeArguments {
     /// Bytes that the kernel takes for a TCP peer whose window is full (TCP_NOTSENT_LOWAT, Linux); 0 leaves it to the system
     #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = units::small_size, help_heading = "For each endpoint")]
     notsent_lowat: u32,
-    /// Probe silent TCP connections after this time [default: never]
+    /// Probe silent TCP connections after this time; a peer that is gone is found after twice the time [default: never]
     #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = "For each endpoint")]
     keepalive: Option<Duration>,
     /// Accept a TCP connection when its first bytes have come, or after about this time, and not before (Linux) [default: at once]

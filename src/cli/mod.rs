@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod interrupt;
 mod load;
 mod load_arguments;
+mod log_filter;
 mod logger;
 #[cfg(target_os = "linux")]
 mod memory_group;
@@ -25,6 +26,7 @@ mod serve;
 mod server_meter;
 pub mod settings;
 mod signals;
+mod terminal;
 mod units;
 
 use std::env;

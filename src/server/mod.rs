@@ -12,6 +12,9 @@ use crate::protocol::frame::Step;
 use crate::protocol::mode::Mode;
 use crate::server::service::Service;
 
+/// The target under which the answer to a request for the summary is logged: whoever asked gets it, at whatever level the rest is.
+pub const SUMMARY: &str = "cooee::server::summary";
+
 /// What a newcomer over the connection limit is told in ack mode.
 const REFUSAL: &[u8] = b"too many connections, try again later";
 
@@ -89,7 +92,7 @@ impl Server {
 
     fn signal(&mut self, signal: i32, action: OnSignal, cx: &mut Context<'_>) {
         match action {
-            OnSignal::Summary => log::info!("{}", cx.metrics),
+            OnSignal::Summary => log::info!(target: SUMMARY, "{}", cx.metrics),
             OnSignal::GoOn(reason) => log::info!("signal {signal}: {reason}"),
             OnSignal::Ask if self.is_asked_to_end => {
                 self.killed_by = Some(signal);

@@ -7,6 +7,7 @@ mod compare;
 mod compare_arguments;
 mod descriptors;
 pub mod endpoint;
+mod examples;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -30,12 +31,15 @@ mod terminal;
 mod units;
 
 use std::env;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::cli::arguments::{Arguments, Command};
+use crate::cli::examples::EXAMPLES;
 use crate::cli::failure::Failure;
+use crate::cli::report_arguments::STANDARD;
 use crate::report::visible::visible;
 
 /// The same error about arguments that can be shown: clap quotes them as they are. (What is not UTF-8 it does not quote.)
@@ -44,17 +48,23 @@ fn without_power(error: clap::Error) -> clap::Error {
     Arguments::try_parse_from(shown).err().unwrap_or(error)
 }
 
+/// What the commands are for, for whoever has named none.
+fn show_examples() -> Result<ExitCode, Failure> {
+    report_arguments::to(Path::new(STANDARD), |sink| sink.write_all(EXAMPLES.as_bytes())).map(|()| ExitCode::SUCCESS)
+}
+
 /// Parses the arguments, does what they say, and tells how it went.
 pub fn run() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| without_power(error).exit());
     let prepared = signals::prepare().map_err(|error| Failure::Runtime(format!("cannot set signals: {error}")));
     let result = prepared.and_then(|()| logger::start(&arguments.log)).and_then(|()| match &arguments.command {
-        Command::Serve(arguments) => serve::run(arguments),
-        Command::Send(arguments) => send::run(arguments),
-        Command::Load(arguments) => load::run(arguments),
+        None => show_examples(),
+        Some(Command::Serve(arguments)) => serve::run(arguments),
+        Some(Command::Send(arguments)) => send::run(arguments),
+        Some(Command::Load(arguments)) => load::run(arguments),
         #[cfg(target_os = "linux")]
-        Command::Compare(arguments) => compare::run(arguments),
-        Command::Report(arguments) => report::run(arguments),
+        Some(Command::Compare(arguments)) => compare::run(arguments),
+        Some(Command::Report(arguments)) => report::run(arguments),
     });
     match result {
         Ok(code) => code,

@@ -24,6 +24,7 @@ mod proc;
 mod process;
 mod python;
 mod server;
+mod skips;
 mod splitmix;
 mod stuck_readers;
 mod trace;
@@ -54,6 +55,7 @@ pub use process::{
 };
 pub use python::python;
 pub use server::{Server, Summary};
+pub use skips::skip;
 pub use splitmix::Splitmix;
 pub use stuck_readers::StuckReaders;
 pub use trace::{Call, calls_of_loops, can_trace, read_trace, traced};
@@ -84,9 +86,4 @@ pub fn holds_within(patience: Duration, mut condition: impl FnMut() -> bool) -> 
 #[track_caller]
 pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     assert!(holds_within(PATIENCE, condition), "not within {PATIENCE:?}: {what}");
-}
-
-/// Tells why a test does not run here.
-pub fn skip(reason: &str) {
-    eprintln!("skipped: {reason}");
 }

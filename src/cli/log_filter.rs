@@ -94,6 +94,11 @@ impl LogFilter {
     }
 }
 
+/// A level, as `--log-level` takes it.
+pub(crate) fn level(text: &str) -> Result<LevelFilter, String> {
+    LevelFilter::from_str(text).map_err(|_| "valid levels are off, error, warn, info, debug and trace".to_owned())
+}
+
 fn is_ours(target: &str) -> bool {
     target.strip_prefix(PROGRAM).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
@@ -113,7 +118,8 @@ mod tests {
     #[test]
     fn the_usual_directives_are_taken() {
         use LevelFilter::{Debug, Error, Info, Off, Trace, Warn};
-        let table: &[(&str, LevelFilter, &[(&str, LevelFilter)])] = &[
+        type Row<'a> = (&'a str, LevelFilter, &'a [(&'a str, LevelFilter)]);
+        let table: &[Row<'_>] = &[
             ("", Info, &[]),
             ("debug", Debug, &[]),
             ("WARN", Warn, &[]),

@@ -55,7 +55,6 @@ fn wrong_usage_says_what_is_right() {
         (&["--write-limit=lots"], &["64KiB"]),
         (&["--backlog=0"], &["at least 1"]),
         (&["--max-connections=many"], &["many"]),
-        (&["--log-level=loud"], &["off, error, warn, info, debug and trace"]),
         (&["--no-such-flag"], &["--no-such-flag", "--help"]),
         (&["-v", "-q"], &["cannot be used with"]),
     ];

@@ -8,7 +8,6 @@ use log::LevelFilter;
 #[cfg(target_os = "linux")]
 use crate::cli::compare_arguments::CompareArguments;
 use crate::cli::load_arguments::{LOAD, LoadArguments};
-use crate::cli::log_filter;
 use crate::cli::report_arguments::{OutputArguments, ReportArguments};
 use crate::cli::settings::{self, Settings};
 use crate::cli::units;
@@ -66,7 +65,7 @@ pub(crate) struct LogArguments {
     /// off, error, warn, info, debug, trace [default: info]
     ///
     /// Where no flag sets it, RUST_LOG does. It takes LEVEL and TARGET=LEVEL with commas between: warn,cooee::reactor=trace
-    #[arg(long, value_name = "LEVEL", global = true, value_parser = log_filter::level, help_heading = LOG)]
+    #[arg(long, value_name = "LEVEL", global = true, help_heading = LOG)]
     log_level: Option<LevelFilter>,
 }
 

@@ -94,11 +94,6 @@ impl LogFilter {
     }
 }
 
-/// A level, as `--log-level` takes it.
-pub(crate) fn level(text: &str) -> Result<LevelFilter, String> {
-    LevelFilter::from_str(text).map_err(|_| "valid levels are off, error, warn, info, debug and trace".to_owned())
-}
-
 fn is_ours(target: &str) -> bool {
     target.strip_prefix(PROGRAM).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

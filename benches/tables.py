@@ -31,6 +31,7 @@ def peers(folder):
     example = lambda name: f"{BUILT}/examples/{name} 127.0.0.1:{{port}}"
     serve = lambda rest="": f"{COOEE} serve -q {rest} tcp://127.0.0.1:{{port}}"
     shared = lambda cpu: f"exec taskset -c {cpu} {COOEE} serve -q --reuse-port tcp://127.0.0.1:{{port}}"
+    cpus = sorted(os.sched_getaffinity(0))
     return {
         "epoll.c": f"{folder}/epoll {{port}}",
         "epoll.c-256KiB": f"{folder}/epoll {{port}} 262144",
@@ -48,8 +49,8 @@ def peers(folder):
         "cooee-defer-accept": serve("--defer-accept 5s"),
         "cooee-ack-line": serve("--mode ack --framing line"),
         "cooee-ack-len32": serve("--mode ack --framing len32"),
-        "one-process": f"sh -c '{shared(0)}'",
-        "two-processes": f"sh -c '{shared(0)} & {shared(1)}'",
+        "one-process": f"sh -c '{shared(cpus[0])}'",
+        "two-processes": f"sh -c '{shared(cpus[0])} & {shared(cpus[-1])}'",
     }
 
 

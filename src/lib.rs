@@ -67,6 +67,11 @@ pub mod unix_name;
 #[cfg(test)]
 extern crate self as cooee;
 
+#[cfg(test)]
+#[path = "../tests/support/skips.rs"]
+#[allow(dead_code, missing_docs, reason = "what the last of the test programs uses")]
+mod skips;
+
 /// The README's examples are compiled, so that they stay true.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -7,10 +7,12 @@
 
 mod support;
 
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use support::{Client, Ran, Server, acknowledged, cooee, run};
+use nix::pty::openpty;
+use support::{Client, Collected, PATIENCE, Process, Ran, Server, acknowledged, cooee, run, wait_until};
 
 /// Runs `cooee serve`, which is expected not to.
 fn serve_in_vain(args: &[&str]) -> Ran {
@@ -258,16 +260,115 @@ fn help_tells_the_defaults() {
         "[default: 4096]",
         "[default: 300s]",
         "[default: 30s]",
-        "[default: 128MiB, or a quarter",
+        "[default: 128MiB or less]",
         "[default: 10s]",
     ] {
         assert!(help.contains(&word.replace(' ', "")), "{word}:\n{help}");
     }
     let ran = run(&mut cooee(&["--version"]), b"");
     assert_eq!(String::from_utf8_lossy(&ran.stdout), format!("cooee {}\n", env!("CARGO_PKG_VERSION")));
-    let ran = run(&mut cooee(&[]), b"");
-    assert_eq!((ran.code, ran.stdout.len()), (Some(2), 0), "{ran:?}");
-    assert!(ran.stderr.contains("serve") && ran.stderr.contains("send"), "{ran:?}");
+}
+
+#[test]
+fn the_name_alone_prints_an_example_of_each_command() {
+    for args in [&[][..], &["-v"]] {
+        let ran = run(&mut cooee(args), b"");
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+        let said = String::from_utf8(ran.stdout).unwrap();
+        for command in &COMMANDS[1..] {
+            assert_eq!(said.matches(&format!("\n  cooee {command}")).count(), 1, "{command}: {said}");
+        }
+    }
+    let ran = run(&mut cooee(&["sreve"]), b"");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("'serve'"), "{ran:?}");
+}
+
+/// The program itself, and its commands.
+const COMMANDS: [&str; 6] = ["", "serve", "send", "load", "compare", "report"];
+
+/// The help of a command on a terminal of so many columns.
+fn help(command: &str, flag: &str, columns: usize) -> String {
+    let words: Vec<&str> = [command, flag].into_iter().filter(|word| !word.is_empty()).collect();
+    let ran = run(cooee(&words).env("COLUMNS", columns.to_string()), b"");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{words:?}: {ran:?}");
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+/// How many columns a text takes: a Chinese character takes two.
+fn columns(text: &str) -> usize {
+    text.chars().map(|character| 1 + usize::from(character >= '\u{2e80}')).sum()
+}
+
+fn indentation(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// Whether `next` goes on with the paragraph of `line`: at the same column, or beside a flag. Two columns are a list's.
+fn goes_on(line: &str, next: &str) -> bool {
+    let column = indentation(next);
+    let beside = column >= 10 && line.get(column - 2..column) == Some("  ") && !line[column..].starts_with(' ');
+    let text = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('-');
+    text(next) && column != 2 && column != 4 && ((text(line) && indentation(line) == column) || beside)
+}
+
+#[test]
+fn a_help_fits_on_two_screens_and_a_line_ends_where_the_terminal_does() {
+    for command in COMMANDS {
+        let short = help(command, "-h", 80);
+        assert!(short.lines().count() <= 2 * 24, "{command} -h has {} lines:\n{short}", short.lines().count());
+        // More columns than this are not used: such lines are hard to read.
+        for (terminal, width) in [(60, 60), (80, 80), (120, 110)] {
+            for flag in ["-h", "--help"] {
+                let help = help(command, flag, terminal);
+                let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+                for line in &lines {
+                    let words = line.split_whitespace().count();
+                    assert!(columns(line) <= width || words == 1, "{command} {flag} at {terminal}: {line:?}\n{help}");
+                }
+                for pair in lines.windows(2).filter(|pair| goes_on(pair[0], pair[1])) {
+                    let word = pair[1].split_whitespace().next().unwrap();
+                    let would_fit = columns(pair[0]) + 1 + columns(word) <= width;
+                    assert!(!would_fit, "{command} {flag} at {terminal}: broken by hand: {pair:?}\n{help}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_help_is_in_groups_and_tells_a_list_once() {
+    let flags = |help: &str| -> Vec<String> {
+        let rows = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        let words = rows.flat_map(|row| row.split([' ', ',', '.']));
+        words.filter(|word| word.starts_with("--")).map(str::to_owned).collect()
+    };
+    for command in COMMANDS {
+        let (short, long) = (help(command, "-h", 80), help(command, "--help", 80));
+        let all = flags(&long);
+        assert!(flags(&short).iter().all(|flag| all.contains(flag)), "{command}");
+        // What has no group is told of first.
+        let mut rest = long.lines().skip_while(|line| *line != "Options:").skip(1);
+        let ungrouped = rest.by_ref().take_while(|line| line.is_empty() || line.starts_with(' '));
+        let ungrouped = flags(&ungrouped.collect::<Vec<_>>().join("\n"));
+        assert!(
+            ungrouped.iter().all(|flag| ["--help", "--version"].contains(&flag.as_str())),
+            "{command}: {ungrouped:?}"
+        );
+        let text = long.split_whitespace().collect::<Vec<_>>().join(" ");
+        for list in [
+            "echo, ack or",
+            "chunk, line or len32",
+            "shift_jis",
+            "off, error, warn",
+            "p50, p90",
+            "udp, unix",
+            "Exit codes",
+            "possible values",
+        ] {
+            assert!(text.matches(list).count() <= 1, "{command} tells '{list}' twice:\n{long}");
+        }
+    }
 }
 
 #[test]
@@ -350,8 +451,111 @@ fn the_level_comes_from_the_flags_or_else_from_rust_log() {
     assert_eq!(told(&[], Some("trace")), trace);
     assert_eq!(told(&[], Some("error")), quiet);
     assert_eq!(told(&[], Some("no such level")), info);
+    assert_eq!(told(&[], Some("cooee=debug")), debug);
+    assert_eq!(told(&[], Some("cooee=debug,error")), debug, "the longest target holds, in whatever order");
+    assert_eq!(told(&[], Some("warn,cooee::cli::serve=info")), info);
+    assert_eq!(told(&[], Some("cooee::reactor=trace,cooee::cli=off,off")), [true, true, false]);
     assert_eq!(told(&["-q"], Some("trace")), quiet, "a flag outranks the variable");
     assert_eq!(told(&["-v"], Some("error")), debug, "a flag outranks the variable");
+}
+
+#[test]
+fn what_rust_log_says_and_is_not_understood_is_told_once() {
+    for (value, faults) in [
+        ("no such level", &["'no such level'"][..]),
+        ("debgu,cooee=loud,\x1b[2J", &["'debgu'", "'loud' is no level", "\\u{1b}[2J"]),
+        ("info,cooee=debug,mio=off", &[]),
+        ("", &[]),
+    ] {
+        let mut command = cooee(&["serve", "tcp://127.0.0.1:0"]);
+        let log = Server::start_command(command.env("RUST_LOG", value), 1).stop();
+        assert_eq!(log.matches("RUST_LOG").count(), usize::from(!faults.is_empty()), "{value:?}: {log}");
+        assert!(faults.iter().all(|fault| log.contains(fault)) && !log.contains('\x1b'), "{value:?}: {log}");
+        // The level that a flag gives leaves the variable unread.
+        let mut command = cooee(&["serve", "-v", "tcp://127.0.0.1:0"]);
+        let log = Server::start_command(command.env("RUST_LOG", value), 1).stop();
+        assert!(!log.contains("RUST_LOG"), "{value:?}: {log}");
+    }
+}
+
+#[test]
+fn what_was_asked_for_is_told_at_every_level() {
+    for (args, variable) in [
+        (&["-q"][..], None),
+        (&["-qq"], None),
+        (&["--log-level=warn"], None),
+        (&["--log-level=off"], None),
+        (&[], Some("off")),
+        (&[], Some("cooee=error")),
+        (&["-vv"], None),
+    ] {
+        let mut command = cooee(&[&["serve", "--log-messages", "tcp://127.0.0.1:0?mode=ack"], args].concat());
+        if let Some(value) = variable {
+            command.env("RUST_LOG", value);
+        }
+        let server = Server::start_command(&mut command, 1);
+        server.connect().ask(b"hi", &acknowledged(b"hi"));
+        assert_eq!(server.summary().get("messages_in"), 1, "{args:?} {variable:?}");
+        server.wait_log("message from");
+        // Nobody asked for the summary of the end: `-q` is without it.
+        let summaries = server.stop().matches("accepted=1").count();
+        let talks = args == ["-vv"];
+        assert_eq!(summaries, 1 + usize::from(talks), "{args:?} {variable:?}");
+    }
+    let mut command = cooee(&["serve", "--log-messages", "tcp://127.0.0.1:0?mode=ack"]);
+    let server = Server::start_command(command.env("RUST_LOG", "info,cooee::server::service=off"), 1);
+    server.connect().ask(b"hi", &acknowledged(b"hi"));
+    assert!(!server.stop().contains("message from"), "a directive that names it silences it");
+}
+
+/// What a terminal of its own is sent by `cooee` with these arguments and variables. Standard output is the terminal too, or else a pipe.
+fn on_terminal(args: &[&str], variables: &[(&str, &str)], stdout_too: bool) -> String {
+    let pair = openpty(None, None).unwrap();
+    let screen = Collected::of(File::from(pair.master));
+    let mut command = cooee(args);
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
+        command.env_remove(name);
+    }
+    command.env("TERM", "xterm-256color").envs(variables.iter().copied()).stdin(Stdio::null());
+    command.stdout(if stdout_too { Stdio::from(pair.slave.try_clone().unwrap()) } else { Stdio::null() });
+    let mut process = Process::spawn(command.stderr(pair.slave));
+    drop(command);
+    assert!(process.exit_within(PATIENCE).is_some(), "{args:?} does not end");
+    wait_until("the terminal ends", || screen.is_closed());
+    screen.text()
+}
+
+#[test]
+fn one_place_decides_whether_there_are_colours() {
+    let table: &[(&[(&str, &str)], bool)] = &[
+        (&[], true),
+        (&[("NO_COLOR", "1")], false),
+        (&[("NO_COLOR", "")], true),
+        (&[("TERM", "dumb")], false),
+        (&[("CLICOLOR", "0")], false),
+        (&[("CLICOLOR", "0"), ("CLICOLOR_FORCE", "1")], true),
+        (&[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")], true),
+        (&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false),
+    ];
+    // A file that is not there ends it, once a variable that makes no sense has made it warn.
+    let logs = ["report", "/no/such/file"];
+    for (variables, coloured) in table {
+        let with_fault = [&[("RUST_LOG", "nonsense")], *variables].concat();
+        for stdout_too in [true, false] {
+            let log = on_terminal(&logs, &with_fault, stdout_too);
+            assert!(log.contains("nonsense"), "{log:?}");
+            assert_eq!(log.contains("\x1b["), *coloured, "log: {variables:?}: {log:?}");
+        }
+        for args in [&["--help"][..], &["load", "-h"], &["--wrong"]] {
+            let said = on_terminal(args, variables, true);
+            assert_eq!(said.contains("\x1b["), *coloured, "{args:?}: {variables:?}: {said:?}");
+        }
+        // Where nothing is a terminal, only what forces them does.
+        let mut command = cooee(&logs);
+        command.env_remove("NO_COLOR").env_remove("CLICOLOR").env_remove("CLICOLOR_FORCE").envs(with_fault);
+        let forced = *coloured && variables.contains(&("CLICOLOR_FORCE", "1"));
+        assert_eq!(run(&mut command, b"").stderr.contains("\x1b["), forced, "{variables:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Client, PATIENCE, Probe, Server, attempt, in_full, measured};
+use support::{Client, Missed, PATIENCE, Probe, Server, attempt, beside, in_full, measured};
 
 /// Connections that the server has besides those of the probe.
 const KNOWN: usize = 5;
@@ -41,7 +41,7 @@ fn without_descriptors_the_loop_rests_and_serves_again_when_there_are_some() {
     measured("1", &attempt(run_out_of_descriptors));
 }
 
-fn run_out_of_descriptors() -> Result<String, String> {
+fn run_out_of_descriptors() -> Result<String, Missed> {
     let (probe_time, quiet_time) = in_full((2, 2), (10, 30));
     let (probe_time, quiet_time) = (Duration::from_secs(probe_time), Duration::from_secs(quiet_time));
     let server = Server::start(&[]);
@@ -88,15 +88,16 @@ fn run_out_of_descriptors() -> Result<String, String> {
     assert_eq!(summary.get("closed"), summary.get("accepted"));
 
     let per_minute = lines as f64 * 60.0 / time;
-    let found = format!(
-        "{time:.0} s without: {core:.2} % of a core (< {}), {rate:.1} failing accepts a second (<= 20), {lines} log lines or \
-         {per_minute:.1} a minute (<= 10), {}; served {two:.2} s after two closed and {rest:.2} s after the limit rose (<= 1)",
-        in_full(20, 1),
-        probed.as_ref().unwrap_or_else(|found| found),
-    );
+    let found = |probed: &str| {
+        format!(
+            "{time:.0} s without: {core:.2} % of a core (< {}), {rate:.1} failing accepts a second (<= 20), {lines} log lines or \
+         {per_minute:.1} a minute (<= 10), {probed}; served {two:.2} s after two closed and {rest:.2} s after the limit rose (<= 1)",
+            in_full(20, 1),
+        )
+    };
     let soon = in_full(PATIENCE.as_secs_f64() / 4.0, 1.0);
     // A line that is told at once and never again is many a minute only because the time is short.
     let is_quiet = if quiet_time < Duration::from_secs(20) { lines <= 2 } else { per_minute <= 10.0 };
-    let is_met = core < in_full(20.0, 1.0) && rate <= 20.0 && is_quiet && probed.is_ok() && two.max(rest) <= soon;
-    if is_met { Ok(found) } else { Err(found) }
+    let is_met = core < in_full(20.0, 1.0) && rate <= 20.0 && is_quiet && two.max(rest) <= soon;
+    beside(probed, is_met, found)
 }

@@ -119,6 +119,29 @@ fn every_file_and_folder_of_the_code_that_is_named_exists() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Scripts that the documents name, or that measure what they tell.
+fn scripts() -> Vec<(PathBuf, String)> {
+    let folders = ["docs/pictures", "benches", ".ci", "tests"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let files = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let is_script = |path: &PathBuf| {
+        path.extension().is_none_or(|extension| extension == "sh" || extension == "py") && path.is_file()
+    };
+    files.filter(is_script).map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+#[test]
+fn nothing_is_pinned_to_a_processor_that_a_small_machine_does_not_have() {
+    let mut found = 0;
+    for (page, text) in pages().into_iter().chain(scripts()) {
+        for rest in text.split("taskset -c ").skip(1) {
+            let processor = rest.split(|character: char| !character.is_ascii_digit()).next().unwrap();
+            found += usize::from(!processor.is_empty());
+            assert!(processor.parse().unwrap_or(0) < 2, "{}: taskset -c {processor}: two are enough", page.display());
+        }
+    }
+    assert!(found > 3, "only {found} were found: is the pattern still right?");
+}
+
 /// The address of a heading within its page, as it is made from the heading's text.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();

@@ -1,10 +1,15 @@
 //! Goal: the reactor serves inside another program, and stops when that program says so.
 //!
 //! Method: a reactor runs on a thread of this test with a handler of its own, over real sockets; the test talks to it and stops it
-//! through its handle.
+//! through its handle. What the README tells others to write is compiled as an example of the crate's documentation; its lines for
+//! `Cargo.toml` are given to cargo here.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,6 +20,10 @@ use cooee::limits::Limits;
 use cooee::metrics::Dropped;
 use cooee::net::bind::{SocketOptions, listen_tcp};
 use cooee::reactor::{Reactor, StopHandle};
+
+#[path = "support/skips.rs"]
+#[allow(dead_code, reason = "what the last of the test programs uses")]
+mod skips;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -123,4 +132,42 @@ fn a_stop_at_once_waits_for_nobody() {
     assert_eq!(embedded.closed.recv_timeout(PATIENCE), Ok(CloseReason::Aborted));
     assert_eq!(embedded.thread.join().expect("no panic"), (0, 0));
     drop(client);
+}
+
+/// The blocks of a language in a page.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    page.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn the_lines_for_cargo_are_taken_as_they_stand_and_bring_what_they_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("README.md")).expect("the page");
+    let lines = blocks(&page, "toml");
+    assert_eq!(lines.len(), 2, "one alone, and one with the load generator");
+    for line in lines {
+        let folder = tempfile::tempdir().expect("a folder");
+        // The folder of a clone lies beside that of the program.
+        symlink(root, folder.path().join("cooee")).expect("a link");
+        let program = folder.path().join("program");
+        fs::create_dir_all(program.join("src")).expect("a folder");
+        fs::write(program.join("src/main.rs"), "fn main() {}").expect("a file");
+        let manifest = format!("[package]\nname = \"program\"\nedition = \"2024\"\n\n{line}\n[workspace]\n");
+        fs::write(program.join("Cargo.toml"), manifest).expect("a file");
+        // The versions that were built here are here, so nothing has to be asked for.
+        fs::copy(root.join("Cargo.lock"), program.join("Cargo.lock")).expect("a file");
+        let mut tree = Command::new(env!("CARGO"));
+        tree.args(["tree", "--offline", "--edges", "normal", "--prefix", "none"]).current_dir(&program);
+        let tree = match tree.output() {
+            Ok(tree) => tree,
+            Err(error) => return skips::skip(&format!("cargo cannot be run: {error}")),
+        };
+        let (told, said) = (String::from_utf8_lossy(&tree.stdout), String::from_utf8_lossy(&tree.stderr));
+        assert!(tree.status.success(), "{line}: {said}");
+        let has = |name: &str| told.lines().any(|line| line.starts_with(&format!("{name} v")));
+        assert!(has("cooee") && has("mio"), "{told}");
+        assert!(!has("clap") && !has("simple_logger") && !has("serde_json"), "the command line's are left out: {told}");
+        assert_eq!(has("hdrhistogram"), line.contains("\"load\""), "{told}");
+    }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use socket2::SockRef;
-use support::{Client, Probe, Server, attempt, cooee, in_full, is_full, measured, on_core, wait_until};
+use support::{Client, Probe, Server, attempt, beside, cooee, in_full, is_full, measured, on_core, wait_until};
 
 /// Round trips of a ping, sorted.
 fn round_trips(ping: &mut Client) -> Vec<Duration> {
@@ -92,8 +92,8 @@ fn serve_firehoses_and_the_probe() -> String {
         let server = Server::start_command(&mut if is_pinned { on_core(0, &serve) } else { serve }, 1);
         let probe = Probe::calm(&server.url("tcp"), time);
         let (alone, ()) = echoed_to_firehoses(&server, FIREHOSES, || thread::sleep(time));
-        let (beside, found) = echoed_to_firehoses(&server, FIREHOSES, || probe.start(time).finish());
-        let kept = beside / alone;
+        let (with_probe, probed) = echoed_to_firehoses(&server, FIREHOSES, || probe.start(time).finish());
+        let kept = with_probe / alone;
         // Every day it is enough that they are not starved either.
         let least = in_full(0.005, 0.5);
         let hogs = format!(
@@ -102,8 +102,7 @@ fn serve_firehoses_and_the_probe() -> String {
             alone / f64::from(1 << 20),
             least * 100.0
         );
-        let found = found.map(|probe| format!("{probe}, {hogs}")).map_err(|probe| format!("{probe}, {hogs}"))?;
-        if kept >= least { Ok(found) } else { Err(found) }
+        beside(probed, kept >= least, |probe| format!("{probe}, {hogs}"))
     })
 }
 

@@ -286,16 +286,14 @@ fn closed_outputs_are_no_panic() {
 }
 
 /// Runs with stderr on a terminal of its own, and returns what that terminal was sent.
-fn on_terminal(url: &str, colour: bool) -> String {
+fn on_terminal(url: &str, variables: &[(&str, &str)]) -> String {
     let pty = openpty(None, None).unwrap();
     let mut command = quick(url, &["-d1500ms"]);
     // The last one of two durations would be refused.
     let args: Vec<_> = command.get_args().filter(|arg| *arg != "-d500ms").map(ToOwned::to_owned).collect();
     command = Command::new(command.get_program());
     command.args(args).env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("RUST_LOG");
-    if !colour {
-        command.env("NO_COLOR", "1");
-    }
+    command.envs(variables.iter().copied());
     let screen = Collected::of(File::from(pty.master));
     let mut process = Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(pty.slave));
     // The terminal ends when nobody has it open any more: this command too.
@@ -310,7 +308,7 @@ fn on_terminal(url: &str, colour: bool) -> String {
 #[test]
 fn a_terminal_shows_progress_and_is_left_clean() {
     let server = Server::start(&[]);
-    let plain = on_terminal(&server.url("tcp"), false);
+    let plain = on_terminal(&server.url("tcp"), &[("NO_COLOR", "1")]);
     assert!(plain.contains("/s"), "messages a second: {plain:?}");
     let colours = |text: &str| {
         text.split('\x1b').skip(1).any(|rest| {
@@ -322,8 +320,11 @@ fn a_terminal_shows_progress_and_is_left_clean() {
     // The last thing is an empty line.
     let last = plain.rsplit(['\r', '\n']).find(|line| !line.is_empty()).unwrap_or("");
     assert!(!last.contains("/s") || last.contains("\x1b[2K"), "it is cleared: {plain:?}");
-    let coloured = on_terminal(&server.url("tcp"), true);
+    let coloured = on_terminal(&server.url("tcp"), &[]);
     assert!(coloured.contains("/s"), "{coloured:?}");
+    // A line that cannot be taken back is not drawn at all.
+    let dumb = on_terminal(&server.url("tcp"), &[("TERM", "dumb")]);
+    assert!(!dumb.contains("/s") && !dumb.contains('\x1b'), "{dumb:?}");
 }
 
 #[test]

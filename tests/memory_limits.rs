@@ -78,7 +78,7 @@ fn scenario(command: &mut Command, limit: usize, peak: impl Fn(&Server) -> usize
     let probing = probe.start(time);
     let readers = StuckReaders::fill(server.address(), stuck);
     // How soon it was answered is for `stuck_readers.rs` to judge; here it has to be answered at all.
-    let (Ok(probed) | Err(probed)) = probing.finish();
+    let probed = probing.finish().unwrap_or_else(|missed| missed.to_string());
     assert!(server.is_alive(), "{}", server.log());
     let most = peak(&server);
     drop(readers);

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use support::{Client, PATIENCE, Probe, Server, attempt, in_full, measured};
+use support::{Client, Missed, PATIENCE, Probe, Server, attempt, beside, in_full, measured};
 
 /// How many bytes of a line each has time to send.
 const BYTES: u32 = 6;
@@ -113,7 +113,7 @@ fn unfinished_messages_are_closed_in_time_although_they_trickle() {
     measured("11", &attempt(trickle));
 }
 
-fn trickle() -> Result<String, String> {
+fn trickle() -> Result<String, Missed> {
     let (count, limit, probe_time) = in_full((500, 3, 1), (10_000, 60, 10));
     let (limit, probe_time) = (Duration::from_secs(limit), Duration::from_secs(probe_time));
     let asked = std::env::var("SLOWLORIS").ok().map(|seconds| seconds.parse().expect("SLOWLORIS is in seconds"));
@@ -136,16 +136,17 @@ fn trickle() -> Result<String, String> {
     let (shortest, longest) = (lives.iter().min().expect("some"), lives.iter().max().expect("some"));
     let closed = server.summary().get("incomplete-timeout");
     assert!(closed >= lives.len() as u64, "the server closed {closed} for that: {}", server.log());
-    let found = format!(
-        "{count} connections, {} closed in {:.0} s after {:.2} to {:.2} s ({} +- 1), {}",
-        lives.len(),
-        length.as_secs_f64(),
-        shortest.as_secs_f64(),
-        longest.as_secs_f64(),
-        limit.as_secs(),
-        probed.as_ref().unwrap_or_else(|found| found),
-    );
+    let found = |probed: &str| {
+        format!(
+            "{count} connections, {} closed in {:.0} s after {:.2} to {:.2} s ({} +- 1), {probed}",
+            lives.len(),
+            length.as_secs_f64(),
+            shortest.as_secs_f64(),
+            longest.as_secs_f64(),
+            limit.as_secs(),
+        )
+    };
     let (early, late) = (Duration::from_secs(1), Duration::from_secs(in_full(8, 1)));
     let is_in_time = *shortest + early >= limit && *longest <= limit + late && oldest <= limit + late;
-    if is_in_time && probed.is_ok() { Ok(found) } else { Err(found) }
+    beside(probed, is_in_time, found)
 }

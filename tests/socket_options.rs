@@ -9,7 +9,13 @@ mod support;
 use std::io::Write;
 use std::net::SocketAddr;
 
-use support::{Client, Server, cooee, run, tcp_row, wait_until};
+use std::time::{Duration, Instant};
+
+use cooee::net::bind::{SocketOptions, listen_tcp};
+use cooee::net::listener::ListeningSocket;
+use socket2::SockRef;
+
+use support::{Client, FAR, Link, Server, cooee, run, tcp_row, wait_until};
 
 #[test]
 fn several_processes_share_a_port_where_that_was_asked_for() {
@@ -54,6 +60,47 @@ fn silent_peers_are_probed_where_that_was_asked_for() {
         .collect();
     // 00: no timer; 02: the keep-alive timer (the kernel's `proc_net_tcp.txt`).
     assert_eq!(timers, ["00", "02"]);
+}
+
+#[test]
+fn probes_take_as_long_again_as_the_silence_before_them() {
+    for (silence, interval) in [(1, 1), (2, 1), (3, 1), (60, 20), (600, 200), (7_200, 2_400)] {
+        let options = SocketOptions { keepalive: Some(Duration::from_secs(silence)), ..SocketOptions::default() };
+        let (listener, address) = listen_tcp(([127, 0, 0, 1], 0).into(), &options).unwrap();
+        let ListeningSocket::Tcp(listener) = listener else { panic!("{listener:?}") };
+        let _client = Client::connect(address);
+        let mut accepted = None;
+        wait_until("it is accepted", || {
+            accepted = listener.accept().ok();
+            accepted.is_some()
+        });
+        // What it has inherited from the listener.
+        let (stream, _) = accepted.unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(silence));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(interval), "after {silence} s");
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), SocketOptions::PROBES);
+    }
+}
+
+#[test]
+fn a_peer_whose_host_is_gone_is_found_in_the_time_that_was_promised() {
+    let Some(link) = Link::start() else { return };
+    let server = link.serve(&["--idle-timeout=0", &format!("tcp://{FAR}:0?keepalive=2s")]);
+    let _client = link.near.within(|| {
+        let mut client = Client::connect(server.address());
+        client.echo(b"hi");
+        client
+    });
+    // Nothing that comes is for this host any more, so it answers nothing.
+    let gone = Instant::now();
+    link.near.sh("ip addr flush dev cable");
+    server.wait_summary("the connection is closed", |summary| summary.get("active") == 0);
+    let after = gone.elapsed();
+    assert!(after > Duration::from_secs(2), "a peer is given up that may only have been silent: {after:?}");
+    // Two seconds of silence and three probes, a second apart; and what a busy machine takes.
+    assert!(after < Duration::from_secs(12), "{after:?}: {}", server.log());
 }
 
 #[test]

@@ -38,8 +38,7 @@ fn assert_jumped(time: &str, jump: (&str, f64)) {
 }
 
 /// Lets the server's clock jump; how long after its last byte a silent client was closed, as a part of its idle timeout.
-fn serve_through(jump: (&str, f64), idle: Duration) -> Option<f64> {
-    let clock = WallClock::new()?;
+fn serve_through(clock: &WallClock, jump: (&str, f64), idle: Duration) -> f64 {
     let idle_timeout = format!("--idle-timeout={}ms", idle.as_millis());
     let serve = cooee(&["serve", "-v", &idle_timeout, "--drain-timeout=1s", "tcp://127.0.0.1:0"]);
     let server = Server::start_command(&mut clock.under(&serve), 1);
@@ -73,17 +72,19 @@ fn serve_through(jump: (&str, f64), idle: Duration) -> Option<f64> {
     let summary = server.drain();
     assert_eq!(summary.get("active"), 0, "{summary:?}");
     assert!(asked.elapsed() < Duration::from_secs(10), "the drain took {:?}", asked.elapsed());
-    Some(closed.as_secs_f64() / idle.as_secs_f64())
+    closed.as_secs_f64() / idle.as_secs_f64()
 }
 
 #[test]
 fn a_jump_closes_nobody_and_every_timeout_comes_in_time() {
     let idle = in_full(Duration::from_secs(2), Duration::from_secs(10));
-    let parts: Option<Vec<f64>> = thread::scope(|scope| {
-        let runs = JUMPS.map(|jump| scope.spawn(move || serve_through(jump, idle)));
+    let clocks: Option<Vec<WallClock>> = JUMPS.iter().map(|_| WallClock::new()).collect();
+    let Some(clocks) = clocks else { return };
+    let parts: Vec<f64> = thread::scope(|scope| {
+        let runs = JUMPS.into_iter().zip(clocks);
+        let runs: Vec<_> = runs.map(|(jump, clock)| scope.spawn(move || serve_through(&clock, jump, idle))).collect();
         runs.into_iter().map(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    let Some(parts) = parts else { return };
     let (first, last) = (parts.iter().copied().fold(f64::MAX, f64::min), parts.iter().copied().fold(0.0, f64::max));
     // A second is what the table allows; every day the machine may be busy.
     let late = in_full(3.0, 1.0 / idle.as_secs_f64());
@@ -104,8 +105,8 @@ fn a_run_of_load_measures_the_same_through_a_jump() {
     let seconds = in_full(2, 10);
     thread::scope(|scope| {
         for jump in JUMPS {
+            let Some(clock) = WallClock::new() else { return };
             scope.spawn(move || {
-                let Some(clock) = WallClock::new() else { return };
                 let server = Server::start(&[]);
                 let duration = format!("-d{seconds}s");
                 let load = load_command(&server.url("tcp"), &["-c5", "-R200", &duration, "--timeout=5s"]);
@@ -137,8 +138,8 @@ fn a_client_waits_no_longer_and_no_shorter() {
     let wait = Duration::from_secs(1);
     thread::scope(|scope| {
         for jump in JUMPS {
+            let Some(clock) = WallClock::new() else { return };
             scope.spawn(move || {
-                let Some(clock) = WallClock::new() else { return };
                 // One that accepts, and never answers.
                 let server = TcpListener::bind("127.0.0.1:0").unwrap();
                 let address = server.local_addr().unwrap().to_string();

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures one stop of a server three ways, and makes the table and the picture of docs/load-testing.md from it.
 #
-#   bash docs/pictures/coordinated-omission.sh [FOLDER]    the reports are left there; without one, nothing is left
+#   bash docs/pictures/coordinated-omission.sh [FOLDER]    leaves the reports and the picture there, or in a new temporary folder
+#   REPLACE=1 bash docs/pictures/coordinated-omission.sh   replaces the picture of the page, too
 #
 # A server is stopped for two seconds in a run of ten: once in a closed loop, once in an open loop, which tells its latencies both from
 # the due time and from the send. Each runs on a core of its own where there are two; and the generator with real-time priority where that is
@@ -14,10 +15,12 @@ folder=${1:-$(mktemp -d)}
 mkdir -p "$folder"
 cd "$folder"
 
+# The processors that may be used here: in a container they need not begin at 0.
+mapfile -t cores < <(python3 -c 'import os; print(*sorted(os.sched_getaffinity(0)), sep="\n")')
 pinned() {
     local core=$1
     shift
-    if (($(nproc) > 1)); then exec taskset -c "$core" "$@"; else exec "$@"; fi
+    if ((${#cores[@]} > 1)); then exec taskset -c "${cores[$core]}" "$@"; else exec "$@"; fi
 }
 
 realtime=()
@@ -55,4 +58,6 @@ json.dump(report, open("open, from send", "w"))
 PYTHON
 
 "$cooee" report --side-by-side 'closed loop' 'open, from send' 'open, from due' --html page.html
-python3 "$here/picture.py" page.html 'Latency by percentile' >"$here/coordinated-omission.svg"
+python3 "$here/picture.py" page.html 'Latency by percentile' >coordinated-omission.svg
+echo "the picture: $PWD/coordinated-omission.svg"
+if [[ ${REPLACE:-} == 1 ]]; then cp coordinated-omission.svg "$here/"; fi

@@ -7,7 +7,7 @@ use log::LevelFilter;
 
 #[cfg(target_os = "linux")]
 use crate::cli::compare_arguments::CompareArguments;
-use crate::cli::load_arguments::LoadArguments;
+use crate::cli::load_arguments::{LOAD, LoadArguments};
 use crate::cli::report_arguments::{OutputArguments, ReportArguments};
 use crate::cli::settings::{self, Settings};
 use crate::cli::units;
@@ -23,10 +23,15 @@ use crate::protocol::mode::ModeName;
 
 /// Echoes, acknowledges or discards what TCP, UDP and Unix-socket clients send, from one single-threaded event loop
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    version,
+    max_term_width = 110,
+    after_help = "cooee COMMAND -h tells the usual flags of a command, cooee COMMAND --help all of them."
+)]
 pub(crate) struct Arguments {
+    /// None where nothing was asked for: then examples are printed.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) log: LogArguments,
 }
@@ -39,23 +44,30 @@ pub(crate) enum Command {
     Send(SendArguments),
     /// Put load on a server, check every reply, and tell how long they took
     Load(Box<LoadCommand>),
-    /// Start several servers in turn, put the same load on each, and tell which one is better where that can be told
+    /// Put the same load on several servers in turn, and tell which is better, if any
     #[cfg(target_os = "linux")]
     Compare(Box<CompareArguments>),
     /// Tell what runs of load have measured: merged, or side by side
     Report(ReportArguments),
 }
 
+/// The flags that say what is logged; those of single commands stand beside them.
+const LOG: &str = "See what happens";
+
 #[derive(Debug, Args)]
 pub(crate) struct LogArguments {
-    /// Log more: debug (connections), then trace (every step of the reactor)
-    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with_all = ["quiet", "log_level"])]
+    /// Log connections; twice: every step of the reactor
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with_all = ["quiet", "log_level"], help_heading = LOG)]
     verbose: u8,
-    /// Log less: warnings, then errors alone
-    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "log_level")]
+    /// Log warnings and errors alone; twice: errors alone
+    ///
+    /// What was asked for is told all the same: the summary at SIGUSR1, and the messages of --log-messages.
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "log_level", help_heading = LOG)]
     quiet: u8,
-    /// Log at this level: off, error, warn, info, debug or trace [default: RUST_LOG, or info]
-    #[arg(long, value_name = "LEVEL", global = true, value_parser = settings::log_level)]
+    /// off, error, warn, info, debug, trace [default: info]
+    ///
+    /// Where no flag sets it, RUST_LOG does. It takes LEVEL and TARGET=LEVEL with commas between: warn,cooee::reactor=trace
+    #[arg(long, value_name = "LEVEL", global = true, value_parser = settings::log_level, help_heading = LOG)]
     log_level: Option<LevelFilter>,
 }
 
@@ -73,102 +85,147 @@ impl LogArguments {
     }
 }
 
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  cooee serve --mode ack --framing line
+  cooee serve 'tcp://127.0.0.1:9000?mode=ack&encoding=gbk'
+  cooee serve udp://127.0.0.1:9000 unix:///tmp/cooee.sock
+
+cooee serve --help tells all flags.";
+
 const SERVE_NOTES: &str = "\
-An ENDPOINT is tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unixgram:///PATH, or HOST:PORT for both TCP and UDP.
-Port 0 takes a free port. [::] serves IPv6 and IPv4. A query sets what differs for one endpoint:
-  cooee serve 'tcp://127.0.0.1:9000?mode=ack&encoding=gbk' 'unix:///tmp/cooee.sock?framing=line'";
+Examples:
+  cooee serve --mode ack --framing line
+  cooee serve 'tcp://127.0.0.1:9000?mode=ack&encoding=gbk'
+  cooee serve udp://127.0.0.1:9000 unix:///tmp/cooee.sock
+
+Exit codes:
+  0        drained
+  1        it could not serve
+  2        wrong usage
+  128 + n  ended at once by signal n";
+
+// What can be said for one endpoint alone.
+const ANSWERS: &str = "Say what is answered (or in an endpoint's query)";
+const SOCKETS: &str = "Set options of sockets (or in an endpoint's query)";
+// What is one for the whole server.
+const LIMITS: &str = "Set limits";
 
 #[derive(Debug, Args)]
-#[command(after_help = SERVE_NOTES)]
+#[command(after_help = SERVE_EXAMPLES, after_long_help = SERVE_NOTES)]
 pub(crate) struct ServeArguments {
-    /// Where to serve
+    /// HOST:PORT, tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH or unixgram:///PATH
+    ///
+    /// HOST:PORT alone serves TCP and UDP. Port 0 takes a free port. [::] serves IPv6 and IPv4. A query sets what differs for one endpoint:
+    /// ?KEY=VALUE&KEY=VALUE, where a key is the name of a flag.
     #[arg(value_name = "ENDPOINT", default_value = "127.0.0.1:9000")]
     pub(crate) endpoints: Vec<String>,
 
-    /// What to answer: echo (RFC 862), ack or discard (RFC 863)
-    #[arg(long, default_value = "echo", value_parser = settings::mode, help_heading = "For each endpoint")]
+    /// echo, ack or discard
+    ///
+    /// echo is RFC 862, discard RFC 863; ack sends --ack-format.
+    #[arg(long, default_value = "echo", value_parser = settings::mode, help_heading = ANSWERS)]
     mode: ModeName,
-    /// How messages lie in a stream: chunk (what one read brings, at most 1,024 bytes), line or len32
-    #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = "For each endpoint")]
+    /// chunk, line or len32, in a stream
+    ///
+    /// Where messages end. chunk: what one read brings, at most 1,024 bytes, is a message. line: a line feed ends it. len32: its length stands before it, in four
+    /// bytes.
+    #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = ANSWERS)]
     framing: Framing,
     /// The longest message in line and len32 framing
-    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = settings::max_frame, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = settings::max_frame, help_heading = ANSWERS, hide_short_help = true)]
     max_frame: usize,
-    /// The encoding of acknowledgements and of logged messages, as a WHATWG label: utf-8, gbk, big5, shift_jis, ...
-    #[arg(long, value_name = "LABEL", default_value = "utf-8", help_heading = "For each endpoint")]
+    /// utf-8, gbk, big5, shift_jis, ...
+    ///
+    /// The encoding of acknowledgements and of logged messages: a label of the WHATWG standard.
+    #[arg(long, value_name = "LABEL", default_value = "utf-8", help_heading = ANSWERS)]
     encoding: String,
-    /// The text of an acknowledgement, with one {} for the message
-    #[arg(long, value_name = "TEXT", default_value = ack::DEFAULT_FORMAT, help_heading = "For each endpoint")]
+    /// The words of an ack; {} is the message
+    #[arg(long, value_name = "TEXT", default_value = ack::DEFAULT_FORMAT, help_heading = ANSWERS)]
     ack_format: String,
-    /// What a message that is exactly 'bye' does: ignore, close (the conversation) or stop (the server) [default: close in ack mode, else ignore]
-    #[arg(long, value_parser = settings::bye, help_heading = "For each endpoint")]
+    /// ignore, close or stop at 'bye' [default: the mode's]
+    ///
+    /// What a message does that is exactly bye. close ends the conversation, stop the server. The default is close in ack mode, else ignore.
+    #[arg(long, value_parser = settings::bye, help_heading = ANSWERS)]
     bye: Option<Bye>,
-    /// Log each message with its peer
-    #[arg(long, help_heading = "For each endpoint")]
-    log_messages: bool,
     /// Connections that may wait to be accepted
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = settings::backlog, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = settings::backlog, help_heading = SOCKETS, hide_short_help = true)]
     backlog: i32,
     /// The receive buffer of a socket (SO_RCVBUF) [default: the system's]
-    #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = SOCKETS, hide_short_help = true)]
     rcvbuf: Option<usize>,
     /// The send buffer of a socket (SO_SNDBUF) [default: the system's]
-    #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = SOCKETS, hide_short_help = true)]
     sndbuf: Option<usize>,
     /// Bytes that the kernel takes for a TCP peer whose window is full (TCP_NOTSENT_LOWAT, Linux); 0 leaves it to the system
-    #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = units::small_size, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = units::small_size, help_heading = SOCKETS, hide_short_help = true)]
     notsent_lowat: u32,
-    /// Probe silent TCP connections after this time [default: never]
-    #[arg(long, value_name = "TIME", value_parser = settings::keepalive, help_heading = "For each endpoint")]
+    /// Probe TCP peers that are silent so long [default: off]
+    ///
+    /// A peer that is gone is found after twice the time.
+    #[arg(long, value_name = "TIME", value_parser = settings::keepalive, help_heading = SOCKETS)]
     keepalive: Option<Duration>,
     /// Accept a TCP connection when its first bytes have come, or after about this time, and not before (Linux) [default: at once]
-    #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = SOCKETS, hide_short_help = true)]
     defer_accept: Option<Duration>,
     /// Let several processes serve one port (SO_REUSEPORT)
-    #[arg(long, help_heading = "For each endpoint")]
+    #[arg(long, help_heading = SOCKETS)]
     reuse_port: bool,
     /// The permissions of a Unix socket's file: who may write to it may connect [default: 0777, less the umask]
-    #[arg(long, value_name = "OCTAL", value_parser = settings::file_mode, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "OCTAL", value_parser = settings::file_mode, help_heading = SOCKETS, hide_short_help = true)]
     file_mode: Option<u32>,
     /// The user who owns a Unix socket's file, by name or number [default: who runs the server]
-    #[arg(long, value_name = "USER", value_parser = settings::user, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "USER", value_parser = settings::user, help_heading = SOCKETS, hide_short_help = true)]
     file_owner: Option<u32>,
     /// The group of a Unix socket's file, by name or number [default: that of the server]
-    #[arg(long, value_name = "GROUP", value_parser = settings::group, help_heading = "For each endpoint")]
+    #[arg(long, value_name = "GROUP", value_parser = settings::group, help_heading = SOCKETS, hide_short_help = true)]
     file_group: Option<u32>,
 
-    /// Connections at once [default: what the descriptor limit allows, less 64, and half of the smallest limit of memory holds]
-    #[arg(long, value_name = "N", value_parser = units::count::<usize>, help_heading = "Limits")]
+    /// Connections at once [default: as many as fit]
+    ///
+    /// The default is what the descriptor limit allows, less 64, and at most what half of the smallest limit of memory holds.
+    #[arg(long, value_name = "N", value_parser = units::count::<usize>, help_heading = LIMITS)]
     pub(crate) max_connections: Option<usize>,
-    /// TCP connections at once from one source: an IPv4 address, or an IPv6 /64; 0 is unlimited
-    #[arg(long, value_name = "N", default_value = "0", value_parser = units::count::<usize>, help_heading = "Limits")]
+    /// TCP connections at once from one source; 0 is unlimited
+    ///
+    /// A source is an IPv4 address, or an IPv6 /64.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = units::count::<usize>, help_heading = LIMITS, hide_short_help = true)]
     max_connections_per_source: usize,
-    /// Close a connection that is silent, or leaves a message unfinished, for so long; 0 is never
-    #[arg(long, value_name = "TIME", default_value = "300s", value_parser = units::duration, help_heading = "Limits")]
+    /// Close silent ones; 0 is never
+    ///
+    /// Closed is a connection on which nothing comes for so long. So is one that leaves a message unfinished for so long, or takes nothing of what it is owed.
+    #[arg(long, value_name = "TIME", default_value = "300s", value_parser = units::duration, help_heading = LIMITS)]
     idle_timeout: Duration,
     /// Close a half-closed connection on which nothing moves for so long
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration, help_heading = LIMITS, hide_short_help = true)]
     half_closed_timeout: Duration,
     /// Bytes owed to a peer at which nothing more is read from it
-    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = units::positive_size, help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = units::positive_size, help_heading = LIMITS, hide_short_help = true)]
     write_limit: usize,
-    /// Bytes in all queues: two thirds for what is owed, then who owes is not read; a third for unfinished messages, then some are closed
-    /// [default: 128MiB, or a quarter of the smallest limit of memory]
-    #[arg(long, value_name = "SIZE", value_parser = units::positive_size, help_heading = "Limits")]
+    /// Bytes in all queues [default: 128MiB or less]
+    ///
+    /// The default is at most a quarter of the smallest limit of memory. Two thirds are for what is owed: when they are full, who owes is not read. A third is for unfinished messages: when it is full, some are
+    /// closed.
+    #[arg(long, value_name = "SIZE", value_parser = units::positive_size, help_heading = LIMITS)]
     pub(crate) queue_limit: Option<usize>,
     /// Bytes read from one connection a turn
-    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = units::positive_size, help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = units::positive_size, help_heading = LIMITS, hide_short_help = true)]
     read_budget: usize,
-    /// How long a drain may take after SIGTERM
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration, help_heading = "Limits")]
+    /// For a drain after SIGTERM
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration, help_heading = LIMITS)]
     drain_timeout: Duration,
-    /// UDP replies a second to one source address, wherever it is, and at most five times as many to one IPv6 /64; 0 is unlimited
-    /// [default: 200, and unlimited on loopback]
-    #[arg(long, value_name = "N", value_parser = units::count::<u32>, help_heading = "Limits")]
+    /// UDP replies a second to one address [default: 200]
+    ///
+    /// It holds wherever the address is, and at most five times as many go to one IPv6 /64; 0 is unlimited. By default loopback has no limit.
+    #[arg(long, value_name = "N", value_parser = units::count::<u32>, help_heading = LIMITS)]
     udp_rate: Option<u32>,
     /// Stay awake for so long after each event, which takes a core and answers sooner; 0 is off [default: off]
-    #[arg(long, value_name = "TIME", value_parser = units::busy_poll, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", value_parser = units::busy_poll, help_heading = LIMITS, hide_short_help = true)]
     busy_poll: Option<Duration>,
+
+    /// Log each message with its peer
+    #[arg(long, help_heading = LOG)]
+    log_messages: bool,
 }
 
 impl ServeArguments {
@@ -219,68 +276,117 @@ impl ServeArguments {
 }
 
 const SEND_NOTES: &str = "\
-An ENDPOINT is tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unixgram:///PATH, or HOST:PORT for TCP.
+Examples:
   cooee send 127.0.0.1:9000 -m hello
-  cooee send 'udp://127.0.0.1:9000' < lines.txt
-  cooee send --replies 0 127.0.0.1:9 -m hello       nobody answers at the discard port
-  rlwrap cooee send 127.0.0.1:9000                  a prompt with a history and arrow keys
-Exit codes: 0 sent, and answered as --replies says; 1 not, with a line that says why; 2 wrong usage.";
+  cooee send udp://127.0.0.1:9000 < lines.txt
+  cooee send --replies 0 127.0.0.1:9 -m hello
+  rlwrap cooee send 127.0.0.1:9000";
+
+const SEND_LONG_NOTES: &str = "\
+Examples:
+  cooee send 127.0.0.1:9000 -m hello
+  cooee send udp://127.0.0.1:9000 < lines.txt
+  cooee send --replies 0 127.0.0.1:9 -m hello
+  rlwrap cooee send 127.0.0.1:9000
+
+The third expects no reply: port 9 discards. rlwrap gives the prompt a history and arrow keys.
+
+Exit codes:
+  0    sent, and answered as --replies says
+  1    not, with a line that says why
+  2    wrong usage
+  141  nobody reads the output any more";
+
+const MESSAGES: &str = "Say what is sent";
+const WAITS: &str = "Say how long to wait";
 
 #[derive(Debug, Args)]
-#[command(after_help = SEND_NOTES)]
+#[command(after_help = SEND_NOTES, after_long_help = SEND_LONG_NOTES)]
 pub(crate) struct SendArguments {
-    /// The server
+    /// HOST:PORT, tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH or unixgram:///PATH
+    ///
+    /// The server. HOST:PORT alone is TCP.
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoint: String,
-    /// Send this message instead of the lines of standard input; may be given several times
-    #[arg(short, long = "message", value_name = "TEXT", conflicts_with = "raw")]
+    /// Send this, not standard input; may be given again
+    #[arg(short, long = "message", value_name = "TEXT", conflicts_with = "raw", help_heading = MESSAGES)]
     pub(crate) messages: Vec<String>,
-    /// Stream standard input as it is, and print replies as they are
-    #[arg(long)]
+    /// Stream standard input, and replies, as they are
+    #[arg(long, help_heading = MESSAGES)]
     pub(crate) raw: bool,
-    /// The encoding of messages, as a WHATWG label
-    #[arg(long, value_name = "LABEL", default_value = "utf-8")]
+    /// utf-8, gbk, big5, shift_jis, ...
+    ///
+    /// The encoding of messages: a label of the WHATWG standard.
+    #[arg(long, value_name = "LABEL", default_value = "utf-8", help_heading = MESSAGES)]
     pub(crate) encoding: String,
-    /// How messages lie in a stream: chunk (nothing around them), line or len32
-    #[arg(long, default_value = "chunk", value_parser = settings::framing)]
+    /// chunk, line or len32, in a stream
+    ///
+    /// Where messages end. chunk: nothing stands around a message. line: a line feed ends it. len32: its length stands before it, in four bytes.
+    #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = MESSAGES)]
     pub(crate) framing: Framing,
-    /// The longest line and the longest reply
-    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = settings::max_frame)]
+    /// The longest line and reply
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = settings::max_frame, help_heading = MESSAGES)]
     pub(crate) max_frame: usize,
-    /// What sending exactly 'bye' does: close (it is the last message; so is stop) or ignore
-    #[arg(long, default_value = "close", value_parser = settings::bye)]
+    /// close or ignore, at 'bye'
+    ///
+    /// What sending exactly bye does. close: it is the last message, and so it is with stop.
+    #[arg(long, default_value = "close", value_parser = settings::bye, help_heading = MESSAGES)]
     pub(crate) bye: Bye,
-    /// Which replies are expected, for an exit code of 0: any (at least one), all (one a message), or so many; 0 expects and awaits none
-    #[arg(long, value_name = "any|all|N", default_value = "any")]
+    /// any, all or so many replies [default: any]
+    ///
+    /// Which replies an exit code of 0 needs. any: at least one; all: one for each message; a number: so many. With 0 none is expected, and none waited
+    /// for. To count them takes datagrams, or a framing that tells replies apart.
+    #[arg(long, value_name = "any|all|N", default_value = "any", hide_default_value = true, help_heading = WAITS)]
     pub(crate) replies: Replies,
-    /// How long to wait for replies once the last message has left, for a server that takes nothing, and for stdout to take the rest
-    /// [default: 5s, for datagrams 1s]
-    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    /// For replies, at the end [default: 5s, UDP 1s]
+    ///
+    /// It begins when the last message has left. A server that takes nothing is given as long, and so is standard output, in the end.
+    #[arg(long, value_name = "TIME", value_parser = units::duration, help_heading = WAITS)]
     pub(crate) wait: Option<Duration>,
-    /// How long a message waits for the reply to the one before, at a prompt and in chunk framing
-    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = units::duration)]
+    /// For the reply to the message before
+    ///
+    /// At a prompt, and in chunk framing, a message waits so long for it.
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = units::duration, help_heading = WAITS, hide_short_help = true)]
     pub(crate) pace: Duration,
-    /// How long to wait for the connection
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::duration)]
+    /// For the connection
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::duration, help_heading = WAITS)]
     pub(crate) connect_timeout: Duration,
 }
 
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  cooee load -c 50 127.0.0.1:9000
+  cooee load -c 50 -R 10k -d 30s 127.0.0.1:9000
+
+cooee load --help tells all flags.";
+
 const LOAD_NOTES: &str = "\
-An ENDPOINT is tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unixgram:///PATH, or HOST:PORT for TCP.
-  cooee load -c 50 127.0.0.1:9000                   as fast as replies come (a closed loop)
-  cooee load -c 50 -R 10k -d 30s 127.0.0.1:9000     10,000 messages a second by schedule (an open loop)
-Exit codes: 0 measured; 1 nothing was measured, or a reply was wrong; 2 wrong usage; 3 the figures are not to be trusted.";
+As fast as replies come (a closed loop):
+  cooee load -c 50 127.0.0.1:9000
+
+10,000 messages a second by schedule (an open loop):
+  cooee load -c 50 -R 10k -d 30s 127.0.0.1:9000
+
+Exit codes:
+  0  measured
+  1  nothing was measured, or a reply was wrong
+  2  wrong usage
+  3  the figures are not to be trusted";
 
 #[derive(Debug, Args)]
-#[command(after_help = LOAD_NOTES)]
+#[command(after_help = LOAD_EXAMPLES, after_long_help = LOAD_NOTES)]
 pub(crate) struct LoadCommand {
-    /// The server
+    /// HOST:PORT, tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH or unixgram:///PATH
+    ///
+    /// The server. HOST:PORT alone is TCP.
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoint: String,
     #[command(flatten)]
     pub(crate) load: LoadArguments,
-    /// Search the highest rate at which this percentile (p50, p90, p95, p99, p999, p9999 or max) of the latencies stays within a time
-    #[arg(long, value_name = "p99=TIME", value_parser = units::objective, conflicts_with_all = ["rate", "ramp", "messages"], help_heading = "Load")]
+    /// Search the highest rate that keeps this latency
+    ///
+    /// The percentile is p50, p90, p95, p99, p999, p9999 or max.
+    #[arg(long, value_name = "p99=TIME", value_parser = units::objective, conflicts_with_all = ["rate", "ramp", "messages"], help_heading = LOAD)]
     pub(crate) slo: Option<Objective>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,

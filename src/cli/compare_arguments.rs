@@ -7,55 +7,92 @@ use clap::Args;
 
 use crate::cli::endpoint::Transport;
 use crate::cli::load_arguments::LoadArguments;
-use crate::cli::report_arguments::OutputArguments;
+use crate::cli::report_arguments::{OUTPUT, OutputArguments};
 use crate::cli::suggestion::did_you_mean;
 use crate::cli::units;
 use crate::compare::pinning;
 
-const NOTES: &str = "\
-A COMMAND is split as a shell splits it, but no shell runs it. {port} stands where the server is told which port of 127.0.0.1 to
-listen on; with --transport unix or unixgram, {path} stands for the path of its socket (@{name} for an abstract
-name). The server has to stay in the foreground.
-  cooee compare --server 'cooee=cooee serve tcp://127.0.0.1:{port}' \\
-                --server 'socat=socat TCP-LISTEN:{port},fork,reuseaddr PIPE' -c 50
-Every server is stopped again, with all that it has started; where this program is killed (SIGKILL), the kernel tells the server to
-end (SIGTERM), and nobody looks after that. Exit code 0: all were measured; 1: one failed, or this program did;
-2: the arguments make no sense; 3: in some round the generator was the bottleneck, or late, however often it was measured again;
-128 + n: it was interrupted by signal n, so 130 by Ctrl-C.";
+const EXAMPLES: &str = "\
+Example ({port}: where the server is told which port to listen on):
+  cooee compare -c 50 \\
+    --server 'cooee=cooee serve tcp://127.0.0.1:{port}' \\
+    --server 'socat=socat TCP-LISTEN:{port},fork PIPE'
 
-// Several rounds of each server: so each is shorter than a run of load alone.
+cooee compare --help tells all flags, and the exit codes.";
+
+const NOTES: &str = "\
+A COMMAND is split as a shell splits it, but no shell runs it. {port} stands where the server is told which port of 127.0.0.1 to listen on; \
+with --transport unix or unixgram, {path} stands for the path of its socket, or @{name} for an abstract name. The server has to stay in the \
+foreground. Every server is stopped again, with all that it has started. Where this program is killed (SIGKILL), the kernel tells the server \
+to end (SIGTERM), and nobody looks after that.
+
+Example:
+  cooee compare -c 50 \\
+    --server 'cooee=cooee serve tcp://127.0.0.1:{port}' \\
+    --server 'socat=socat TCP-LISTEN:{port},fork PIPE'
+
+Exit codes:
+  0        all were measured
+  1        a server failed, or this program did
+  2        wrong usage
+  3        the generator was the bottleneck, or late
+  128 + n  interrupted by signal n, so 130 by Ctrl-C";
+
+const SERVERS: &str = "Say what is compared";
+const PROCESSORS: &str = "Say where it runs";
+
+// Several rounds of each server: so each is shorter than a run of load alone. What load has and a comparison seldom needs is left to `--help`.
 #[derive(Debug, Args)]
-#[command(after_help = NOTES, mut_arg("duration", |duration| duration.default_value("5s")))]
+#[command(
+    after_help = EXAMPLES,
+    after_long_help = NOTES,
+    mut_arg("duration", |duration| duration.default_value("5s")),
+    mut_arg("warmup", |warmup| warmup.hide_short_help(true)),
+    mut_arg("ramp", |ramp| ramp.hide_short_help(true)),
+    mut_arg("messages", |messages| messages.hide_short_help(true)),
+)]
 pub(crate) struct CompareArguments {
-    /// A server: its name in the report and the command that starts it. The others are compared with the first one
-    #[arg(long = "server", value_name = "NAME=COMMAND", required = true)]
+    /// Its name, and the command that starts it
+    ///
+    /// The others are compared with the first one.
+    #[arg(long = "server", value_name = "NAME=COMMAND", required = true, help_heading = SERVERS)]
     pub(crate) servers: Vec<String>,
-    /// How often each server is measured; fewer than 4 rounds call no winner
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = units::positive_count)]
+    /// How often each is measured
+    ///
+    /// Fewer than 4 rounds call no winner.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = units::positive_count, help_heading = SERVERS)]
     pub(crate) rounds: usize,
-    /// What carries the messages: tcp, udp, unix or unixgram
-    #[arg(long, value_name = "NAME", default_value = "tcp", value_parser = transport)]
+    /// tcp, udp, unix or unixgram
+    #[arg(long, value_name = "NAME", default_value = "tcp", value_parser = transport, help_heading = SERVERS)]
     pub(crate) transport: Transport,
-    /// How long a server may take until it answers, and then for each thousand of the idle or silent connections
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration)]
+    /// How long a server may take until it answers
+    ///
+    /// The same time is allowed for each thousand of the idle or silent connections.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration, help_heading = SERVERS, hide_short_help = true)]
     pub(crate) start_timeout: Duration,
     /// Connections with which the memory of an idle one is measured; 0 does not measure it
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = units::count::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = units::count::<usize>, help_heading = SERVERS, hide_short_help = true)]
     pub(crate) idle_connections: usize,
     /// Connections that are open and silent while load runs, beside its own
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = units::count::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = units::count::<usize>, help_heading = SERVERS, hide_short_help = true)]
     pub(crate) silent_connections: usize,
-    /// The processors that servers run on: 0, 0,2 or 0-3 [default: one of them, where there are two]
-    #[arg(long, value_name = "LIST", value_parser = processors)]
+    /// The processors of servers, as 0, 0,2 or 0-3
+    ///
+    /// By default they run on one processor, where there are two.
+    #[arg(long, value_name = "LIST", value_parser = processors, help_heading = PROCESSORS)]
     pub(crate) server_cpus: Option<Processors>,
-    /// The processors that this program runs on [default: another one]
-    #[arg(long, value_name = "LIST", value_parser = processors)]
+    /// The processors of this program
+    ///
+    /// By default it runs on another one than the servers.
+    #[arg(long, value_name = "LIST", value_parser = processors, help_heading = PROCESSORS)]
     pub(crate) generator_cpus: Option<Processors>,
-    /// Write the figures as JSON; - is standard output, and nothing else is written there
-    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    /// Write the figures as JSON; - is standard output
+    ///
+    /// Nothing else is written to standard output then.
+    #[arg(long, value_name = "FILE|-", help_heading = OUTPUT)]
     pub(crate) json: Option<PathBuf>,
     /// Write a page with pictures, in one file
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) html: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) load: LoadArguments,

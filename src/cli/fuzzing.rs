@@ -41,7 +41,8 @@ pub enum Refused {
 pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Understood, Refused> {
     let arguments = Arguments::try_parse_from(words)
         .map_err(|error| Refused::Parser(error.exit_code(), error.render().to_string()))?;
-    let understood = match &arguments.command {
+    let Some(command) = &arguments.command else { return Ok(Understood::Other) };
+    let understood = match command {
         Command::Serve(arguments) => services(arguments),
         Command::Load(command) => command.output.check().and_then(|()| load(&command.load, &command.endpoint)),
         #[cfg(target_os = "linux")]

@@ -19,69 +19,88 @@ use crate::protocol::framing::{Framing, Rules};
 /// The longest text that a datagram carries over IPv4: 65,535 bytes less the headers of IP and UDP.
 const DATAGRAM_MAX: usize = 65_507;
 
+pub(crate) const LOAD: &str = "Say how much load";
+const CONNECTIONS: &str = "Say how to connect, and how long to wait";
+const MESSAGES: &str = "Say what is sent, and what has to come back";
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LoadArguments {
     /// Connections at once (for UDP: sockets)
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = units::positive_count, help_heading = "Load")]
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = units::positive_count, help_heading = LOAD)]
     pub(crate) connections: usize,
     /// How long to measure
-    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration, help_heading = "Load")]
+    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration, help_heading = LOAD)]
     pub(crate) duration: Duration,
     /// How many messages to measure, instead of a time
-    #[arg(short = 'n', long, value_name = "N", value_parser = units::messages, conflicts_with = "duration", help_heading = "Load")]
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "duration", value_parser = units::messages, help_heading = LOAD)]
     pub(crate) messages: Option<u64>,
-    /// How long to run before anything is counted
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration, help_heading = "Load")]
+    /// Run uncounted before that
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration, help_heading = LOAD)]
     pub(crate) warmup: Duration,
     /// Messages in flight on one connection
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = units::positive_count, help_heading = "Load")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = units::positive_count, help_heading = LOAD)]
     pub(crate) pipeline: usize,
-    /// Send so many messages a second, by schedule, whatever the server does (an open loop) [default: as fast as replies come]
-    #[arg(short = 'R', long, value_name = "N/s", value_parser = units::rate, conflicts_with = "ramp", help_heading = "Load")]
+    /// Messages a second, by schedule [default: no limit]
+    ///
+    /// An open loop: messages leave by schedule, whatever the server does. Without it, a reply makes room for the next message: a closed loop.
+    #[arg(short = 'R', long, value_name = "N/s", value_parser = units::rate, conflicts_with = "ramp", help_heading = LOAD)]
     pub(crate) rate: Option<f64>,
-    /// The same with a rate that changes evenly for a time, and then stays: 100:5000/30s
-    #[arg(long, value_name = "FROM:TO/TIME", value_parser = units::ramp, help_heading = "Load")]
+    /// A rate that changes evenly: 100:5000/30s
+    ///
+    /// After the time the rate stays as it is.
+    #[arg(long, value_name = "FROM:TO/TIME", value_parser = units::ramp, help_heading = LOAD)]
     pub(crate) ramp: Option<Schedule>,
-    /// Give each message a connection of its own: connect, send, take the reply, close
-    #[arg(long, conflicts_with = "pipeline", help_heading = "Load")]
+    /// Give each message a connection of its own
+    ///
+    /// Connect, send, take the reply, close.
+    #[arg(long, conflicts_with = "pipeline", help_heading = LOAD)]
     pub(crate) churn: bool,
     /// Open at most so many connections a second
-    #[arg(long, value_name = "N/s", value_parser = units::rate, help_heading = "Load")]
+    #[arg(long, value_name = "N/s", value_parser = units::rate, help_heading = CONNECTIONS, hide_short_help = true)]
     pub(crate) connect_rate: Option<f64>,
     /// Connect from these local addresses in turn: one has about 28,000 ports
-    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', value_parser = zone::ip, help_heading = "Load")]
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', value_parser = zone::ip, help_heading = CONNECTIONS, hide_short_help = true)]
     pub(crate) source: Vec<SocketAddr>,
-    /// How long a reply may take, and how long to wait at the end [default: 1s for datagrams, which are lost then; else 10s]
-    #[arg(long, value_name = "TIME", value_parser = units::positive_duration, help_heading = "Load")]
+    /// For a reply [default: 10s, for datagrams 1s]
+    ///
+    /// It is waited for so long at the end, too. A datagram that is not answered by then is lost.
+    #[arg(long, value_name = "TIME", value_parser = units::positive_duration, help_heading = CONNECTIONS, hide_short_help = true)]
     pub(crate) timeout: Option<Duration>,
-    /// How long a connection may take
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::positive_duration, help_heading = "Load")]
+    /// For a connection
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::positive_duration, help_heading = CONNECTIONS, hide_short_help = true)]
     pub(crate) connect_timeout: Duration,
-    /// Stay awake for so long after each event, which takes a core and keeps this program's own waking out of the latencies; 0 is off [default: off]
-    #[arg(long, value_name = "TIME", value_parser = units::busy_poll, help_heading = "Load")]
+    /// Stay awake for so long after each event; 0 is off [default: off]
+    ///
+    /// It takes a core, and keeps this program's own waking out of the latencies.
+    #[arg(long, value_name = "TIME", value_parser = units::busy_poll, help_heading = CONNECTIONS, hide_short_help = true)]
     pub(crate) busy_poll: Option<Duration>,
 
-    /// Bytes of a message: letters and digits, each message's different
-    #[arg(short, long, value_name = "BYTES", default_value = "64", value_parser = units::positive_size, help_heading = "Messages")]
+    /// Bytes of a message
+    ///
+    /// They are letters and digits, each message's different.
+    #[arg(short, long, value_name = "BYTES", default_value = "64", value_parser = units::positive_size, help_heading = MESSAGES)]
     pub(crate) length: usize,
     /// Send this text every time
-    #[arg(short, long, value_name = "TEXT", conflicts_with = "length", help_heading = "Messages")]
+    #[arg(short, long, value_name = "TEXT", conflicts_with = "length", help_heading = MESSAGES)]
     pub(crate) message: Option<String>,
-    /// What has to come back, byte for byte: echo, ack or any (nothing is checked; without a framing that ends replies, the time to their
-    /// first bytes is measured)
-    #[arg(long, default_value = "echo", help_heading = "Messages")]
+    /// echo, ack or any, byte for byte
+    ///
+    /// With any, nothing is checked; without a framing that ends replies, the time to their first bytes is measured.
+    #[arg(long, value_name = "REPLY", default_value = "echo", hide_possible_values = true, help_heading = MESSAGES)]
     pub(crate) expect: ExpectName,
     /// The longest reply in bytes where any is expected, in line or len32 framing [default: 1MiB]
-    #[arg(long, value_name = "BYTES", value_parser = units::positive_size, help_heading = "Messages")]
+    #[arg(long, value_name = "BYTES", value_parser = units::positive_size, help_heading = MESSAGES, hide_short_help = true)]
     pub(crate) max_reply: Option<usize>,
     /// The text of an acknowledgement, with one {} for the message
-    #[arg(long, value_name = "TEXT", default_value = ack::DEFAULT_FORMAT, help_heading = "Messages")]
+    #[arg(long, value_name = "TEXT", default_value = ack::DEFAULT_FORMAT, help_heading = MESSAGES, hide_short_help = true)]
     pub(crate) ack_format: String,
     /// The encoding of --message and --ack-format, as a WHATWG label
-    #[arg(long, value_name = "LABEL", default_value = "utf-8", help_heading = "Messages")]
+    #[arg(long, value_name = "LABEL", default_value = "utf-8", help_heading = MESSAGES, hide_short_help = true)]
     pub(crate) encoding: String,
-    /// How messages lie in a stream: chunk (nothing around them), line or len32
-    #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = "Messages")]
+    /// chunk, line or len32, in a stream
+    ///
+    /// Where messages end. chunk: nothing stands around a message. line: a line feed ends it. len32: its length stands before it, in four bytes.
+    #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = MESSAGES)]
     pub(crate) framing: Framing,
 }
 

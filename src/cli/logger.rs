@@ -4,15 +4,16 @@
 //! the descriptor is asked first, a line is cut to what a ready pipe takes at once, a terminal is made not to block, and a panic is
 //! contained.
 
-use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
 use crate::cli::arguments::LogArguments;
 use crate::cli::failure::Failure;
+use crate::cli::log_filter::LogFilter;
+use crate::cli::terminal;
 use crate::net::standard_stream::{reopen_stderr, stderr_is_ready};
 
 /// The longest message, in bytes. With time, level and module it stays below 4,096, which a pipe that is ready takes at once.
@@ -26,13 +27,15 @@ struct StderrLogger {
     lost: AtomicU64,
 }
 
-/// Starts logging at the level that the flags give, or else `RUST_LOG`, or else info.
+/// Starts logging at the level that the flags give, or else as `RUST_LOG` says, or else at info.
 pub(crate) fn start(arguments: &LogArguments) -> Result<(), Failure> {
-    let inner = match arguments.level() {
-        Some(level) => SimpleLogger::new().with_level(level),
-        None => SimpleLogger::new().with_level(LevelFilter::Info).env(),
-    };
-    let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let filter = arguments.level().map_or_else(LogFilter::from_environment, LogFilter::at);
+    let inner = filter.targets.iter().fold(SimpleLogger::new().with_level(filter.level), |logger, (target, level)| {
+        logger.with_module_level(target, *level)
+    });
+    let colors = terminal::has_colors();
+    // `simple_logger` leaves colours to `colored`, which would ask standard output.
+    colored::control::set_override(colors);
     let inner = inner.with_utc_timestamps().with_colors(colors);
     log::set_max_level(inner.max_level());
     reopen_stderr();
@@ -44,7 +47,11 @@ pub(crate) fn start(arguments: &LogArguments) -> Result<(), Failure> {
     }));
     let logger = StderrLogger { inner, lost: AtomicU64::new(0) };
     log::set_boxed_logger(Box::new(logger))
-        .map_err(|_| Failure::Runtime("cannot log: another logger is set already".to_owned()))
+        .map_err(|_| Failure::Runtime("cannot log: another logger is set already".to_owned()))?;
+    if let Some(complaint) = filter.complaint() {
+        log::warn!("{complaint}");
+    }
+    Ok(())
 }
 
 impl StderrLogger {

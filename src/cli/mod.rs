@@ -7,6 +7,7 @@ mod compare;
 mod compare_arguments;
 mod descriptors;
 pub mod endpoint;
+mod examples;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -15,6 +16,7 @@ mod interrupt;
 mod last_words;
 mod load;
 mod load_arguments;
+mod log_filter;
 mod logger;
 #[cfg(target_os = "linux")]
 mod memory_group;
@@ -34,16 +36,20 @@ pub mod settings;
 mod signals;
 mod suggestion;
 mod target;
+mod terminal;
 mod units;
 mod zone;
 
 use std::env;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::cli::arguments::{Arguments, Command};
+use crate::cli::examples::EXAMPLES;
 use crate::cli::failure::Failure;
+use crate::cli::report_arguments::STANDARD;
 #[cfg(target_os = "linux")]
 use crate::processes::bound::Binder;
 use crate::report::visible::visible;
@@ -52,6 +58,11 @@ use crate::report::visible::visible;
 fn without_power(error: clap::Error) -> clap::Error {
     let shown = env::args_os().map(|argument| visible(&argument.to_string_lossy()));
     Arguments::try_parse_from(shown).err().unwrap_or(error)
+}
+
+/// What the commands are for, for whoever has named none.
+fn show_examples() -> Result<ExitCode, Failure> {
+    report_arguments::to(Path::new(STANDARD), |sink| sink.write_all(EXAMPLES.as_bytes())).map(|()| ExitCode::SUCCESS)
 }
 
 /// Parses the arguments, does what they say, and tells how it went.
@@ -64,12 +75,13 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| without_power(error).exit());
     let prepared = signals::prepare().map_err(|error| Failure::system("cannot set signals", &error));
     let result = prepared.and_then(|()| logger::start(&arguments.log)).and_then(|()| match &arguments.command {
-        Command::Serve(arguments) => serve::run(arguments),
-        Command::Send(arguments) => send::run(arguments),
-        Command::Load(arguments) => load::run(arguments),
+        None => show_examples(),
+        Some(Command::Serve(arguments)) => serve::run(arguments),
+        Some(Command::Send(arguments)) => send::run(arguments),
+        Some(Command::Load(arguments)) => load::run(arguments),
         #[cfg(target_os = "linux")]
-        Command::Compare(arguments) => compare::run(arguments),
-        Command::Report(arguments) => report::run(arguments),
+        Some(Command::Compare(arguments)) => compare::run(arguments),
+        Some(Command::Report(arguments)) => report::run(arguments),
     });
     match result {
         Ok(code) => code,

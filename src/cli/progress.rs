@@ -3,10 +3,9 @@
 //! It is drawn where somebody sees it and while the terminal takes it at once: a terminal that was stopped (^S) must not stop the run.
 //! It has no colours, so there is nothing that `NO_COLOR` would have to turn off.
 
-use std::io::{self, IsTerminal};
-
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::cli::terminal;
 use crate::load::outcome::{self, Stage};
 use crate::net::standard_stream::stderr_is_ready;
 use crate::report::human;
@@ -14,7 +13,7 @@ use crate::report::human;
 /// The steps to the end. A run knows its progress as a share and not as a number of steps.
 const STEPS: u64 = 1_000;
 
-/// The line; nothing where standard error is no terminal.
+/// The line; nothing where standard error is no terminal that can draw a line again.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
 }
@@ -22,7 +21,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// A line on standard error, which the first [`Progress::show`] draws.
     pub(crate) fn start() -> Progress {
-        Progress { bar: io::stderr().is_terminal().then(|| bar(ProgressDrawTarget::stderr())).flatten() }
+        Progress { bar: terminal::can_redraw().then(|| bar(ProgressDrawTarget::stderr())).flatten() }
     }
 
     /// Draws how far the run has come, unless the terminal does not take it now.
@@ -93,6 +92,7 @@ fn line(progress: &outcome::Progress) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 

@@ -14,37 +14,52 @@ use crate::compare::{self, comparison::Comparison};
 use crate::report::visible::visible;
 use crate::report::{Report, json, run_page, table, text};
 
+const EXAMPLES: &str = "\
+Examples:
+  cooee report a.json b.json
+  cooee report --side-by-side before.json after.json";
+
 const NOTES: &str = "\
-Runs are merged where they have measured the same: the same endpoint, loop, messages and expectations. Histograms, counts and
-rates add up, and percentiles are read off the sum. Rates only add up where the runs ran at the same time: if they did not, the
-report says that it is invalid.
-  cooee report a.json b.json                        two machines as one
-  cooee report --side-by-side before.json after.json --html change.html";
+Two machines as one:
+  cooee report a.json b.json
+
+Before and after a change:
+  cooee report --side-by-side before.json after.json
+
+Runs are merged where they have measured the same: the same endpoint, loop, messages and expectations. Histograms, counts and rates add \
+up, and percentiles are read off the sum. Rates only add up where the runs ran at the same time: if they did not, the report says that it \
+is invalid.";
 
 #[derive(Debug, Args)]
-#[command(after_help = NOTES)]
+#[command(after_help = EXAMPLES, after_long_help = NOTES)]
 pub(crate) struct ReportArguments {
     /// What 'cooee load --json FILE' has written, or 'cooee compare --json FILE'; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Lay the reports side by side instead of merging them
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with = "json", help_heading = OUTPUT)]
     pub(crate) side_by_side: bool,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }
 
+pub(crate) const OUTPUT: &str = "Say where the result goes";
+
 /// Where a report goes.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct OutputArguments {
-    /// Write the report as JSON; - is standard output, and nothing else is written there
-    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    /// Write the report as JSON; - is standard output
+    ///
+    /// Nothing else is written to standard output then.
+    #[arg(long, value_name = "FILE|-", help_heading = OUTPUT)]
     pub(crate) json: Option<PathBuf>,
-    /// Write one line of names and one line of figures; - is standard output, and nothing else is written there
-    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    /// Write two lines of CSV; - is standard output
+    ///
+    /// One of names and one of figures. Nothing else is written to standard output then.
+    #[arg(long, value_name = "FILE|-", help_heading = OUTPUT)]
     pub(crate) csv: Option<PathBuf>,
     /// Write a page with pictures, in one file
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) html: Option<PathBuf>,
 }
 

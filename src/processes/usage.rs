@@ -176,7 +176,7 @@ mod tests {
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn();
-        let Ok(mut python) = python else { return eprintln!("skipped: python3 is missing") };
+        let Ok(mut python) = python else { return crate::skips::skip("python3 is missing") };
         std::io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut [0]).unwrap();
         let stat = Process::new(python.id() as i32).unwrap().stat().unwrap();
         let held = memory(&[Member::of(&stat)]).unwrap() >> 20;

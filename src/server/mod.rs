@@ -13,6 +13,9 @@ use crate::protocol::frame::Step;
 use crate::protocol::mode::Mode;
 use crate::server::service::Service;
 
+/// The target under which the answer to a request for the summary is logged: whoever asked gets it, at whatever level the rest is.
+pub const SUMMARY: &str = "cooee::server::summary";
+
 /// What the server remembers of one source.
 #[derive(Clone, Copy, Debug)]
 pub enum Session {
@@ -84,7 +87,7 @@ impl Server {
 
     fn signal(&mut self, signal: i32, action: OnSignal, cx: &mut Context<'_>) {
         match action {
-            OnSignal::Summary => log::info!("{}", cx.metrics),
+            OnSignal::Summary => log::info!(target: SUMMARY, "{}", cx.metrics),
             OnSignal::GoOn(reason) => log::info!("signal {signal}: {reason}"),
             OnSignal::Ask if self.is_asked_to_end => {
                 self.killed_by = Some(signal);

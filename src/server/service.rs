@@ -6,6 +6,9 @@ use crate::protocol::escape::Escaped;
 use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::mode::Mode;
 
+/// The target under which messages are logged: whoever asked for them gets them, at whatever level the rest is.
+pub const MESSAGES: &str = "cooee::server::service";
+
 /// What one endpoint serves.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -32,7 +35,7 @@ impl Service {
     pub fn log(&self, message: &[u8], cx: &Context<'_>) {
         if self.log_messages {
             let text = self.rules.charset.decode(message);
-            log::info!("message from {} to {}: {}", cx.peer, self.name, Escaped(&text));
+            log::info!(target: MESSAGES, "message from {} to {}: {}", cx.peer, self.name, Escaped(&text));
         }
     }
 }

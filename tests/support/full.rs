@@ -5,9 +5,17 @@
 
 use std::time::Duration;
 
-/// Whether the full length, and the figures, were asked for.
+/// Whether the full length, and the figures, were asked for. They are those of the release build, so another one is refused: it would miss
+/// them for a reason that is none.
 pub fn is_full() -> bool {
-    std::env::var_os("FULL").is_some_and(|value| value == "1")
+    let full = std::env::var_os("FULL").is_some_and(|value| value == "1");
+    let is_release = !cfg!(debug_assertions) || std::env::var_os("COOEE").is_some();
+    assert!(
+        !full || is_release,
+        "FULL=1 measures the release build, and this is another one: `python3 tests/reliability.py NAME` builds and measures it; \
+         `FULL=1 cargo test --release --test NAME` does, too"
+    );
+    full
 }
 
 /// One of two: for every day, or in full.
@@ -18,20 +26,6 @@ pub fn in_full<T>(short: T, full: T) -> T {
 /// Tells what was measured for a row of the table.
 pub fn measured(fault: &str, figure: &str) {
     println!("fault {fault}: {figure}");
-}
-
-/// Runs `scenario` until its figures are met, and returns what it found. In full it has three attempts: what else the machine does is
-/// no fault of the server's. Every day it has one, so its figures should be generous then.
-#[track_caller]
-pub fn attempt(mut scenario: impl FnMut() -> Result<String, String>) -> String {
-    let mut missed = Vec::new();
-    for _ in 0..in_full(1, 3) {
-        match scenario() {
-            Ok(found) => return found,
-            Err(figure) => missed.push(figure),
-        }
-    }
-    panic!("not met: {}", missed.join("; and then "));
 }
 
 /// Runs `scenario` in a rhythm: `time` is what it has between two steps. Where the test itself cannot keep up on a busy machine, which is

@@ -5,6 +5,7 @@
 //! [`PATIENCE`] fails the test with what the server said. Every process is killed when its test ends, however it ends.
 #![allow(dead_code, unused_imports, reason = "each test file is a crate of its own, and uses its own part of this")]
 
+mod attempt;
 mod client;
 mod failing_calls;
 mod faulty_datagrams;
@@ -24,6 +25,7 @@ mod proc;
 mod process;
 mod python;
 mod server;
+mod skips;
 mod splitmix;
 mod stuck_readers;
 mod trace;
@@ -33,12 +35,13 @@ mod wall_clock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use attempt::{Missed, Shown, attempt, attempt_often, beside};
 pub use client::Client;
 pub use failing_calls::FailingCalls;
 pub use faulty_datagrams::{Fate, Fates, FaultyDatagrams};
 pub use faulty_peer::{faulty, is_gone, pids};
 pub use faulty_server::{FaultyServer, take};
-pub use full::{attempt, in_full, in_rhythm, is_full, measured};
+pub use full::{in_full, in_rhythm, is_full, measured};
 pub use hosts::Hosts;
 pub use lingering::Lingering;
 pub use link::{Carried, FAR, FAR6, Link, NEAR, NEAR6, serve_in};
@@ -47,13 +50,14 @@ pub use message::{acknowledged, len32};
 pub use network::Network;
 pub use noise::{Noise, noise};
 pub use peer::Peer;
-pub use probe::{Probe, Probing};
+pub use probe::{Latencies, Probe, Probing};
 pub use proc::{bound_ports, children, cpu_ticks, cpu_time, descriptors, resident_bytes, tcp_memory, tcp_row};
 pub use process::{
     Collected, Process, Ran, close, cooee, finish, finish_within, on_core, raise_descriptor_limit, run, send, try_run,
 };
 pub use python::python;
 pub use server::{Server, Summary};
+pub use skips::skip;
 pub use splitmix::Splitmix;
 pub use stuck_readers::StuckReaders;
 pub use trace::{Call, calls_of_loops, can_trace, read_trace, traced};
@@ -84,9 +88,4 @@ pub fn holds_within(patience: Duration, mut condition: impl FnMut() -> bool) -> 
 #[track_caller]
 pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     assert!(holds_within(PATIENCE, condition), "not within {PATIENCE:?}: {what}");
-}
-
-/// Tells why a test does not run here.
-pub fn skip(reason: &str) {
-    eprintln!("skipped: {reason}");
 }

@@ -26,7 +26,8 @@ impl Network {
         let script = "ip link set lo up && echo ready && exec cat";
         let mut command = Command::new("unshare");
         command.args(["--net", "sh", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut holder = Process::try_spawn(&mut command).ok()?;
+        let holder = Process::try_spawn(&mut command);
+        let mut holder = holder.inspect_err(|error| skip(&format!("unshare: {error}"))).ok()?;
         let said = Collected::of(holder.child().stdout.take().expect("stdout is piped"));
         wait_until("the network is there, or cannot be", || said.count("ready\n") > 0 || said.is_closed());
         if said.count("ready\n") == 0 {

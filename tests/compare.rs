@@ -336,7 +336,10 @@ fn a_server_that_cannot_be_started_is_told_with_the_reason() {
     let program = folder.path().join("server");
     fs::write(&program, "#!/no/such/interpreter\n").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
-    let words = format!("'{}' cannot be started: No such file or directory", program.display());
+    let words = format!(
+        "'{}' cannot be started: there is no such program, or none that its first line names",
+        program.display()
+    );
     check_fails(&format!("a={} {{port}}", program.display()), &[], &[&words, "(it wrote nothing)"]);
 }
 

@@ -93,8 +93,9 @@ impl Plan {
         wrong(&self.text, reason)
     }
 
-    /// The endpoint cannot be served.
+    /// The endpoint cannot be served. One that is an address names itself once.
     pub(super) fn failed(&self, reason: &str) -> Failure {
+        let reason = reason.strip_prefix(&format!("{}: ", self.text)).unwrap_or(reason);
         Failure::Runtime(format!("cannot listen on '{}': {reason}", self.text.escape_debug()))
     }
 }

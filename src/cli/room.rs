@@ -62,6 +62,7 @@ fn count(range: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::zone;
 
     #[test]
     fn a_range_is_counted_with_both_of_its_ends() {
@@ -73,7 +74,7 @@ mod tests {
     fn only_sources_of_the_servers_family_have_ports_for_it() {
         let with = |addresses: &[&str], given: &[&str]| {
             let addresses = addresses.iter().map(|address| Address::Ip(address.parse().unwrap())).collect();
-            let given = given.iter().map(|source| source.parse().unwrap()).collect();
+            let given = given.iter().map(|source| zone::ip(source).unwrap()).collect();
             sources(&Options { sources: given, ..Options::new(addresses) })
         };
         assert_eq!(with(&["127.0.0.1:1"], &[]), 1);

@@ -106,7 +106,7 @@ impl From<io::Error> for Halt {
 /// its child meanwhile is taken for one of them: so it runs one comparison at a time, and starts nothing else.
 pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> io::Result<Vec<Compared>> {
     let folder = match plan.servers.iter().any(|server| server.family == Family::Path) {
-        true => Some(socket_folder()?),
+        true => Some(SocketFolder::new(&env::temp_dir()).map_err(|error| no_temporary("folder", &error))?),
         false => None,
     };
     let mut compared: Vec<Compared> = plan.servers.iter().map(Compared::new).collect();
@@ -130,13 +130,11 @@ pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> i
     Ok(compared)
 }
 
-/// The folder for the servers' sockets; the error says where it cannot be made.
-fn socket_folder() -> io::Result<SocketFolder> {
-    let place = env::temp_dir();
-    SocketFolder::new(&place).map_err(|error| {
-        let (place, why) = (place.display(), reason::of(&error));
-        reason::said(error.kind(), format!("no folder can be made in {place}: {why} (TMPDIR names another place)"))
-    })
+/// The same error, which says that no `what` can be made in the folder of temporary files.
+fn no_temporary(what: &str, error: &io::Error) -> io::Error {
+    let (place, why) = (env::temp_dir(), reason::of(error));
+    let words = format!("no {what} can be made in {}: {why} (TMPDIR names another place)", place.display());
+    reason::said(error.kind(), words)
 }
 
 /// Measures one round of each server that is fit, in turn.

@@ -10,6 +10,7 @@ use std::process::Stdio;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
+use crate::compare::no_temporary;
 use crate::report::visible::shortened;
 
 /// How long the file may be, in bytes, when it is looked at.
@@ -33,7 +34,7 @@ pub struct Output {
 impl Output {
     /// An empty file that has no name from its beginning on (`O_TMPFILE`), so that nothing is left however this program ends.
     pub fn new() -> io::Result<Output> {
-        let file = tempfile::tempfile()?;
+        let file = tempfile::tempfile().map_err(|error| no_temporary("file", &error))?;
         // Appending: standard output and error share the file, and after it was emptied nobody writes behind a hole.
         fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
         Ok(Output { file, before: Vec::new() })

@@ -49,7 +49,9 @@ pub fn start(
     };
     let process = process.map_err(|error| {
         let why = match error.kind() {
-            ErrorKind::NotFound => "there is no such program, or none that its first line names ('#!')".to_owned(),
+            ErrorKind::NotFound if !reason::is_said(&error) => {
+                "there is no such program, or none that its first line names ('#!')".to_owned()
+            }
             _ => reason::of(&error),
         };
         let reason = format!("'{}' cannot be started: {why}", visible(&words[0]));

@@ -39,7 +39,7 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts `words`, the program first, [bound](bound) to this process where there is a `binder`.
+    /// Starts `words`, the program first, [bound] to this process where there is a `binder`.
     pub fn start(words: &[String], binder: Option<&Path>) -> io::Result<ServerProcess> {
         let output = Output::new()?;
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;

@@ -186,6 +186,10 @@ mod tests {
         let never = Conditions { began: "yesterday\n".to_owned(), ..here.clone() };
         assert_eq!(never.began_in_words(), r"yesterday\n", "another program's words are shown without power");
         assert!(here.program.starts_with("cooee ") && here.cores >= 1 && !here.host.is_empty());
+        // The kernel's word, where it has one (`proc_cpuinfo(5)`).
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        assert_eq!(here.cpu.as_deref(), model.map(|(_, model)| model));
         assert_eq!(here.options["rate"], "1000");
         assert_eq!(here.options["duration"], "10s");
         assert_eq!(here.options["length"], "64");

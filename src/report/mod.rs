@@ -325,3 +325,23 @@ impl Report {
         self.server_cpu_s.filter(|_| self.replies > 0).map(|cpu| cpu * 1e9 / self.replies as f64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_latency_has_the_name_that_json_has() {
+        for (until, name) in [(Until::WholeReply, "whole-reply"), (Until::FirstBytes, "first-bytes")] {
+            assert_eq!(until.name(), name);
+            assert_eq!(serde_json::to_value(until).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn the_servers_cpu_time_is_divided_by_the_replies() {
+        let with = |server_cpu_s, replies| Report { server_cpu_s, replies, ..runs::closed() }.server_cpu_per_message();
+        assert_eq!(with(Some(0.5), 1_000), Some(500_000.0));
+        assert_eq!((with(None, 1_000), with(Some(0.5), 0)), (None, None));
+    }
+}

@@ -215,6 +215,15 @@ mod tests {
     }
 
     #[test]
+    fn latency_over_time_is_in_nanoseconds() {
+        let report = runs::closed();
+        let pictures = one(report.clone());
+        let slowest = report.intervals.iter().filter_map(|interval| interval.p99_us).fold(0.0, f64::max);
+        let mut drawn = pictures[2].series.iter().flat_map(|series| &series.points);
+        assert!(drawn.any(|(_, y)| *y == slowest * 1e3), "{slowest} µs is not drawn");
+    }
+
+    #[test]
     fn a_stretch_without_replies_is_a_gap() {
         let pictures = one(runs::stopped_server());
         let latency = &pictures[2].series[0];

@@ -224,3 +224,26 @@ fn facts(run: &Conditions) -> Vec<(String, String)> {
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::runs;
+
+    #[test]
+    fn each_count_has_its_row() {
+        let page = replies(&runs::troubled()).into_string() + &replies(&runs::first_bytes()).into_string();
+        for (name, count) in [
+            ("due", "4,209"),
+            ("sent late", "168"),
+            ("held back", "40"),
+            ("duplicated", "unknown"),
+            ("corrupt", "1"),
+            ("bytes that none waited for", "120"),
+        ] {
+            let row = format!("<th scope=\"row\">{name}</th><td>{count}</td>");
+            assert!(page.contains(&row), "no row {row} in {page}");
+        }
+        assert!(page.contains("Connections: 17 ended by the server after answers, opened anew at once."), "{page}");
+    }
+}

@@ -258,6 +258,29 @@ mod tests {
     }
 
     #[test]
+    fn each_count_has_its_line() {
+        let text = text(&runs::troubled());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[2], "tcp://127.0.0.1:9000: open loop, 50 connections, 4.20 s", "behind the verdict");
+        for line in [
+            "messages      4,209 due, 4,207 sent, 4,200 answered",
+            "server CPU    900 ms (21.4 % of a core), 214 µs a message",
+            "  closed loop, 50 in flight: 1,000 messages/s (2.21 ms)",
+            "  confirming 1,000 messages/s: this program was too slow to tell (2.21 ms)",
+            "late sends    168 of 4,207",
+            "held back     40 of 4,207 waited 900 ms for this program's connections",
+            "connections   17 ended by the server after answers, opened anew at once",
+            "replies       0 lost, unknown duplicated, 0 reordered, 1 corrupt",
+        ] {
+            assert!(lines.contains(&line), "no line '{line}' in {text}");
+        }
+        let calm = super::text(&runs::closed());
+        for name in ["late sends", "held back", "connections   ", "surplus", " due, "] {
+            assert!(!calm.contains(name), "{name} in {calm}");
+        }
+    }
+
+    #[test]
     fn nothing_measured_is_said() {
         let text = text(&runs::nothing());
         assert!(text.contains("no message was answered") && text.contains("refused"), "{text}");

@@ -1,30 +1,8 @@
 //! Datagrams that were received together, and the answers that leave together.
 
-use std::ops::Range;
-
 use crate::net::arena::Arena;
-use crate::net::route::Route;
+use crate::net::received::Received;
 use crate::reply::Outgoing;
-
-/// What a call that received has learned of the socket's queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Queue {
-    /// It was found empty, as by `WouldBlock`: the kernel owes an edge.
-    Empty,
-    /// More may wait.
-    Unknown,
-}
-
-/// A datagram that was received.
-#[derive(Debug)]
-pub struct Received {
-    /// Where it lies in the buffer that was received into.
-    pub range: Range<usize>,
-    /// Where it came from.
-    pub route: Route,
-    /// Whether it may have been longer than the room that it found. A cut message is never answered.
-    pub is_cut: bool,
-}
 
 /// What answers one of them.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use mio::{Interest, Registry, Token, event};
 
 use crate::address::Address;
 use crate::limits::Limits;
-use crate::net::datagram_batch::{Queue, Received};
+use crate::net::received::{Queue, Received};
 use crate::net::route::Route;
 #[cfg(target_os = "linux")]
 use crate::net::udp_batch;

@@ -16,6 +16,7 @@ mod ip_address;
 pub mod listener;
 pub mod loop_guard;
 pub mod next;
+pub mod received;
 pub mod reply_guard;
 pub mod reply_rate;
 pub mod room;

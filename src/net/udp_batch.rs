@@ -9,8 +9,8 @@ use mio::net::UdpSocket;
 use nix::sys::socket::{MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 
-use crate::net::datagram_batch::{Queue, Received};
 use crate::net::ip_address::ip_address;
+use crate::net::received::{Queue, Received};
 use crate::net::route::Route;
 
 /// How many datagrams one call takes at most. Eight save seven eighths of the system calls, and 64 measured no better.

@@ -28,9 +28,9 @@ mod packet_info {
     };
 
     use super::*;
-    use crate::net::datagram_batch::Queue;
-    use crate::net::datagram_batch::Received;
     use crate::net::ip_address::ip_address;
+    use crate::net::received::Queue;
+    use crate::net::received::Received;
     use crate::net::route::{Arrival, is_to_many};
     use crate::net::udp_batch;
 

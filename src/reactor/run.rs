@@ -159,9 +159,9 @@ mod tests {
     use crate::handler::{Context, Handler};
     use crate::key::Key;
     use crate::limits::Limits;
-    use crate::net::datagram_batch::{Queue, Received};
     use crate::net::datagram_socket::DatagramSocket;
     use crate::net::listener::Listener;
+    use crate::net::received::{Queue, Received};
     use crate::net::route::Route;
     use crate::net::stream::{ConnectProgress, Stream};
     use crate::reactor::{Kernel, Reactor};

@@ -15,7 +15,7 @@ use crate::metrics::Dropped;
 use crate::net::acceptor::RETRY;
 use crate::net::connection::Standing;
 use crate::net::datagram_batch::{Answer, DatagramBatch};
-use crate::net::datagram_socket::{DatagramSocket, receive_one};
+use crate::net::datagram_socket::{DATAGRAM_MAX, DatagramSocket, receive_one};
 use crate::net::drive::{Drive, Offered};
 use crate::net::next::Next;
 use crate::net::received::{Queue, Received};
@@ -31,6 +31,7 @@ const TURN: usize = 64;
 
 /// Room to receive into: all that the arena has, which is never less than for one read.
 const ROOM: usize = 2 * Limits::READ_MAX;
+const _: () = assert!(Limits::READ_MAX >= DATAGRAM_MAX);
 
 /// How many errors one turn takes off one socket, before it is left alone until the retry deadline.
 const ERRORS_MAX: u32 = 16;

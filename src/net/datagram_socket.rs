@@ -11,7 +11,6 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
 
 use crate::address::Address;
-use crate::limits::Limits;
 use crate::net::received::{Queue, Received};
 use crate::net::route::Route;
 #[cfg(target_os = "linux")]
@@ -19,6 +18,9 @@ use crate::net::udp_batch;
 use crate::net::unix_path::UnixPath;
 use crate::net::wildcard_socket::WildcardSocket;
 use crate::unix_name::UnixName;
+
+/// The longest datagram that is taken, in bytes. UDP's are far shorter; a Unix socket's are as long as its peer's buffer allows.
+pub const DATAGRAM_MAX: usize = 256 * 1024;
 
 /// A non-blocking datagram socket.
 pub trait DatagramSocket {
@@ -43,19 +45,19 @@ pub trait DatagramSocket {
 }
 
 /// Receives one datagram as a batch of its own.
-pub(super) fn receive_one<D: DatagramSocket>(
+pub(crate) fn receive_one<D: DatagramSocket>(
     socket: &mut D,
     buffer: &mut [u8],
     received: &mut Vec<Received>,
 ) -> io::Result<Queue> {
-    let room = buffer.len().min(Limits::READ_MAX);
+    let room = buffer.len().min(DATAGRAM_MAX);
     let (length, route) = socket.receive(&mut buffer[..room])?;
     received.push(Received { range: 0..length, route, is_cut: length == room });
     Ok(Queue::Unknown)
 }
 
 /// Sends the first datagram of a batch, and no other.
-pub(super) fn send_first<'a, D: DatagramSocket>(
+pub(crate) fn send_first<'a, D: DatagramSocket>(
     socket: &mut D,
     mut batch: impl Iterator<Item = (&'a [u8], &'a Route)>,
 ) -> io::Result<usize> {

@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
-use cooee::aligned_bytes::AlignedBytes;
+use cooee::os::aligned_bytes::AlignedBytes;
 
 /// Message lengths: the longest is what the window of a new connection takes without being read.
 const LENGTHS: [usize; 3] = [4 * 1024, 16 * 1024, 64 * 1024];

@@ -9,8 +9,8 @@
 
 mod support;
 
-use cooee::compare::metric::Metric;
-use cooee::load::options::End;
+use cooee::measure::compare::metric::Metric;
+use cooee::measure::load::options::End;
 use support::bench::{Bench, is_test};
 use support::scenario::{Scenario, echo};
 use support::servers::Servers;

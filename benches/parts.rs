@@ -9,19 +9,19 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use cooee::buffer::Buffer;
-use cooee::clock::Tick;
-use cooee::key::Key;
+use cooee::os::clock::Tick;
+use cooee::os::key::Key;
+use cooee::os::readiness::{Latch, Readiness};
 use cooee::protocol::ack::{Ack, DEFAULT_FORMAT};
 use cooee::protocol::charset::Charset;
 use cooee::protocol::escape::Escaped;
 use cooee::protocol::frame::{Frame, Step};
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
+use cooee::reactor::buffer::Buffer;
+use cooee::reactor::reply::{Outgoing, Reply};
 use cooee::reactor::sources::Sources;
 use cooee::reactor::timers::Timers;
-use cooee::readiness::{Latch, Readiness};
-use cooee::reply::{Outgoing, Reply};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Messages in a buffer: as many of 64 bytes as the largest read brings.

@@ -19,10 +19,10 @@ mod support;
 use std::cell::{OnceCell, RefCell};
 use std::time::Duration;
 
-use cooee::compare::comparison::Compared;
-use cooee::compare::metric::Metric;
-use cooee::compare::round::Round;
-use cooee::load::options::{Expect, Options};
+use cooee::measure::compare::comparison::Compared;
+use cooee::measure::compare::metric::Metric;
+use cooee::measure::compare::round::Round;
+use cooee::measure::load::options::{Expect, Options};
 use cooee::protocol::ack::{Ack, DEFAULT_FORMAT};
 use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::Framing;

@@ -31,37 +31,14 @@
 //! | [`protocol`] | framing, modes, encodings: pure |
 //! | the rest | small values that everything stands on: keys, latches, buffers, replies, moments, counters |
 
-pub mod address;
-pub mod aligned_bytes;
-pub mod buffer;
-pub mod candidates;
+pub mod apps;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod client;
-pub mod clock;
-pub mod close_reason;
-#[cfg(all(feature = "cli", target_os = "linux"))]
-pub mod compare;
-pub mod handler;
-pub mod key;
-pub mod limits;
 #[cfg(feature = "load")]
-pub mod load;
-pub mod log_limit;
-pub mod metrics;
-pub mod net;
-#[cfg(all(feature = "cli", target_os = "linux"))]
-pub mod processes;
+pub mod measure;
+pub mod os;
 pub mod protocol;
 pub mod reactor;
-pub mod readiness;
-pub mod reason;
-pub mod rehearsal;
-pub mod reply;
-#[cfg(feature = "cli")]
-pub mod report;
-pub mod server;
-pub mod unix_name;
 
 // What the tests beside the code share with those in `tests/` names the crate as a stranger does.
 #[cfg(test)]

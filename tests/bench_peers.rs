@@ -15,9 +15,9 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use cooee::address::Address;
-use cooee::compare::listen_address::{Family, ListenAddress};
-use cooee::compare::process::ServerProcess;
+use cooee::measure::compare::listen_address::{Family, ListenAddress};
+use cooee::measure::compare::process::ServerProcess;
+use cooee::os::address::Address;
 use support::{PATIENCE, holds_within, noise, skip};
 
 /// A peer that is told where to listen with `place`, at an address where `is_up` finds it listening.

@@ -11,17 +11,17 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use cooee::address::Address;
-use cooee::clock::Tick;
-use cooee::handler::{Context, Handler, Stop};
-use cooee::key::Key;
-use cooee::limits::Limits;
-use cooee::net::bind::{SocketOptions, bind_udp};
-use cooee::net::datagram_socket::DatagramEndpoint;
-use cooee::net::listener::ListeningSocket;
-use cooee::net::stream::Socket;
+use cooee::os::address::Address;
+use cooee::os::bind::{SocketOptions, bind_udp};
+use cooee::os::clock::Tick;
+use cooee::os::datagram_socket::DatagramEndpoint;
+use cooee::os::key::Key;
+use cooee::os::listener::ListeningSocket;
+use cooee::os::readiness::Readiness;
+use cooee::os::stream::Socket;
+use cooee::reactor::handler::{Context, Handler, Stop};
+use cooee::reactor::limits::Limits;
 use cooee::reactor::{Kernel, Mio, Reactor, Turn};
-use cooee::readiness::Readiness;
 
 /// How far the clock goes with each poll.
 const STEP: Duration = Duration::from_micros(100);

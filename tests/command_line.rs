@@ -503,7 +503,7 @@ fn what_was_asked_for_is_told_at_every_level() {
         assert_eq!(summaries, 1 + usize::from(talks), "{args:?} {variable:?}");
     }
     let mut command = cooee(&["serve", "--log-messages", "tcp://127.0.0.1:0?mode=ack"]);
-    let server = Server::start_command(command.env("RUST_LOG", "info,cooee::server::service=off"), 1);
+    let server = Server::start_command(command.env("RUST_LOG", "info,cooee::apps::server::service=off"), 1);
     server.connect().ask(b"hi", &acknowledged(b"hi"));
     assert!(!server.stop().contains("message from"), "a directive that names it silences it");
 }

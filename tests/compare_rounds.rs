@@ -14,15 +14,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use cooee::address::Address;
-use cooee::compare::command::ServerCommand;
-use cooee::compare::comparison::{Compared, Repeated};
-use cooee::compare::listen_address::Family;
-use cooee::compare::plan::Plan;
-use cooee::compare::{self, Interrupt};
-use cooee::load;
-use cooee::load::options::{End, Options};
-use cooee::load::outcome::Outcome;
+use cooee::measure::compare::command::ServerCommand;
+use cooee::measure::compare::comparison::{Compared, Repeated};
+use cooee::measure::compare::listen_address::Family;
+use cooee::measure::compare::plan::Plan;
+use cooee::measure::compare::{self, Interrupt};
+use cooee::measure::load;
+use cooee::measure::load::options::{End, Options};
+use cooee::measure::load::outcome::Outcome;
+use cooee::os::address::Address;
 
 /// Interrupts when it is told to.
 #[derive(Default)]

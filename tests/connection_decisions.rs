@@ -11,19 +11,19 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cooee::clock::Tick;
-use cooee::close_reason::CloseReason;
-use cooee::handler::{Context, Handler};
-use cooee::key::Key;
-use cooee::limits::Limits;
-use cooee::net::connection::Connection;
-use cooee::net::drive::Drive;
-use cooee::net::next::{Condition, Next};
-use cooee::net::room::{Room, Share};
-use cooee::net::shared::Shared;
-use cooee::net::stream::{ConnectProgress, Stream};
-use cooee::readiness::Readiness;
-use cooee::reply::Outgoing;
+use cooee::os::clock::Tick;
+use cooee::os::key::Key;
+use cooee::os::readiness::Readiness;
+use cooee::os::stream::{ConnectProgress, Stream};
+use cooee::reactor::close_reason::CloseReason;
+use cooee::reactor::connection::Connection;
+use cooee::reactor::drive::Drive;
+use cooee::reactor::handler::{Context, Handler};
+use cooee::reactor::limits::Limits;
+use cooee::reactor::next::{Condition, Next};
+use cooee::reactor::reply::Outgoing;
+use cooee::reactor::room::{Room, Share};
+use cooee::reactor::shared::Shared;
 
 /// How long a message has.
 const IDLE: Duration = Duration::from_secs(60);

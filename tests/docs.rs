@@ -67,7 +67,7 @@ fn knows(code: &str, name: &str) -> bool {
     defines(code, name) || code.lines().any(implements)
 }
 
-/// What is wrong with a reference such as `src/net/bind.rs::connect`; none where it is right.
+/// What is wrong with a reference such as `src/os/bind.rs::connect`; none where it is right.
 fn fault(reference: &str) -> Option<String> {
     let (path, items) = reference.split_once("::")?;
     let Ok(code) = fs::read_to_string(root().join(path)) else { return Some(format!("no file {path}")) };
@@ -222,10 +222,10 @@ fn the_tutorial_is_gone_through_to_its_last_row() {
 #[test]
 fn what_is_wrong_is_found() {
     for right in [
-        "src/net/bind.rs::connect",
-        "src/net/connection/receive.rs::Connection::receive",
-        "src/net/connection/phase.rs::Phase::Lingering",
-        "src/limits.rs::Limits::READ_MAX",
+        "src/os/bind.rs::connect",
+        "src/reactor/connection/receive.rs::Connection::receive",
+        "src/reactor/connection/phase.rs::Phase::Lingering",
+        "src/reactor/limits.rs::Limits::READ_MAX",
         "src/reactor/accept.rs::Reactor::accept_batch",
         "src/protocol/bye.rs::Bye::Stop",
     ] {
@@ -233,10 +233,10 @@ fn what_is_wrong_is_found() {
     }
     for wrong in [
         "src/net/nowhere.rs::connect",
-        "src/net/bind.rs::conect",
-        "src/net/bind.rs::Socket",
-        "src/net/connection/receive.rs::Connexion::receive",
-        "src/net/connection/phase.rs::Phase::Sleeping",
+        "src/os/bind.rs::conect",
+        "src/os/bind.rs::Socket",
+        "src/reactor/connection/receive.rs::Connexion::receive",
+        "src/reactor/connection/phase.rs::Phase::Sleeping",
     ] {
         assert!(fault(wrong).is_some(), "{wrong} passed");
     }

@@ -14,11 +14,11 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use cooee::close_reason::CloseReason;
-use cooee::handler::{Context, Handler, Orders, Stop};
-use cooee::limits::Limits;
-use cooee::metrics::Dropped;
-use cooee::net::bind::{SocketOptions, listen_tcp};
+use cooee::os::bind::{SocketOptions, listen_tcp};
+use cooee::reactor::close_reason::CloseReason;
+use cooee::reactor::handler::{Context, Handler, Orders, Stop};
+use cooee::reactor::limits::Limits;
+use cooee::reactor::metrics::Dropped;
 use cooee::reactor::{Reactor, StopHandle};
 
 #[path = "support/skips.rs"]

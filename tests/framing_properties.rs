@@ -3,16 +3,16 @@
 //! Method: the server's handler is rehearsed without sockets. Random conversations are given whole and cut at random places, and
 //! both must be answered alike: byte for byte where messages are framed, and character for character in chunks.
 
-use cooee::close_reason::CloseReason;
-use cooee::handler::Stop;
+use cooee::apps::server::Server;
+use cooee::apps::server::service::Service;
 use cooee::protocol::ack::Ack;
 use cooee::protocol::bye::Bye;
 use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
-use cooee::rehearsal::Rehearsal;
-use cooee::server::Server;
-use cooee::server::service::Service;
+use cooee::reactor::close_reason::CloseReason;
+use cooee::reactor::handler::Stop;
+use cooee::reactor::rehearsal::Rehearsal;
 use proptest::prelude::*;
 
 const ENCODINGS: [&str; 6] = ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc-kr"];

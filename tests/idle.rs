@@ -10,8 +10,8 @@ mod support;
 use std::thread;
 use std::time::Duration;
 
-use cooee::processes::member::Member;
-use cooee::processes::usage::{CpuReading, memory};
+use cooee::measure::processes::member::Member;
+use cooee::measure::processes::usage::{CpuReading, memory};
 use procfs::process::Process;
 use support::{Client, Server, attempt, in_full, measured};
 

@@ -3,7 +3,7 @@
 //!
 //! Method: one connection to a server that takes two milliseconds for each answer, so that the generator has nearly nothing to do; the
 //! same load with and without the flag. What a generator is called that has its hands full is tested where it is judged
-//! (`src/load/outcome.rs`), and that nothing is counted then in `busy_poll.rs`: no test can make a busy machine keep one busy.
+//! (`src/measure/load/outcome.rs`), and that nothing is counted then in `busy_poll.rs`: no test can make a busy machine keep one busy.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use cooee::net::unix_socket::refuses_descriptors;
+use cooee::os::unix_socket::refuses_descriptors;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixCredentials, send, sendmsg};

@@ -16,8 +16,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use cooee::report::objective::Found;
-use cooee::report::{Report, json};
+use cooee::measure::report::objective::Found;
+use cooee::measure::report::{Report, json};
 use serde_json::Value;
 use support::{PATIENCE, Process, Ran, cooee, finish, run};
 use tempfile::TempDir;

@@ -10,14 +10,14 @@
 mod browser;
 #[path = "support/runs.rs"]
 mod runs;
-#[path = "../src/compare/samples.rs"]
+#[path = "../src/measure/compare/samples.rs"]
 mod samples;
 mod support;
 
 use std::collections::BTreeSet;
 
-use cooee::compare::html;
-use cooee::report::{Report, run_page};
+use cooee::measure::compare::html;
+use cooee::measure::report::{Report, run_page};
 use serde_json::Value;
 
 /// What measures the frames.

@@ -16,9 +16,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cooee::close_reason::CloseReason;
-use cooee::limits::{DatagramRate, Limits};
-use cooee::metrics::{Dropped, Metrics};
+use cooee::reactor::close_reason::CloseReason;
+use cooee::reactor::limits::{DatagramRate, Limits};
+use cooee::reactor::metrics::{Dropped, Metrics};
 use cooee::reactor::{Reactor, Turn};
 
 use support::full::measured;

@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 
 use std::time::{Duration, Instant};
 
-use cooee::net::bind::{SocketOptions, listen_tcp};
-use cooee::net::listener::ListeningSocket;
+use cooee::os::bind::{SocketOptions, listen_tcp};
+use cooee::os::listener::ListeningSocket;
 use socket2::SockRef;
 
 use support::{Client, FAR, Link, Server, cooee, run, tcp_row, wait_until};

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use cooee::net::unix_socket::refuses_descriptors;
+use cooee::os::unix_socket::refuses_descriptors;
 use nix::sys::signal::Signal;
 use support::{
     Call, Client, Lingering, Loading, PATIENCE, Ran, Server, calls_of_loops, can_trace, cooee, holds_within,

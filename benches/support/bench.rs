@@ -3,14 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use cooee::compare;
-use cooee::compare::command::ServerCommand;
-use cooee::compare::comparison::Compared;
-use cooee::compare::pinning::Pinning;
-use cooee::compare::plan::Plan;
-use cooee::compare::round::Round;
-use cooee::load;
-use cooee::load::options::{End, Options};
+use cooee::measure::compare;
+use cooee::measure::compare::command::ServerCommand;
+use cooee::measure::compare::comparison::Compared;
+use cooee::measure::compare::pinning::Pinning;
+use cooee::measure::compare::plan::Plan;
+use cooee::measure::compare::round::Round;
+use cooee::measure::load;
+use cooee::measure::load::options::{End, Options};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::support::interrupt::Interrupt;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cooee::compare::command::ServerCommand;
-use cooee::load::options::{Body, Options};
+use cooee::measure::compare::command::ServerCommand;
+use cooee::measure::load::options::{Body, Options};
 
 /// Some servers, and the load that each is put under.
 pub struct Scenario {

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use cooee::compare::command::ServerCommand;
-use cooee::compare::listen_address::Family;
+use cooee::measure::compare::command::ServerCommand;
+use cooee::measure::compare::listen_address::Family;
 
 use crate::support::programs;
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use cooee::compare::comparison::Compared;
-use cooee::compare::metric::Metric;
+use cooee::measure::compare::comparison::Compared;
+use cooee::measure::compare::metric::Metric;
 
 /// What others may use of a processor before it is told.
 const OTHERS_MAX: f64 = 0.1;

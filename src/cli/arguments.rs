@@ -5,21 +5,21 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use log::LevelFilter;
 
+use crate::apps::client::replies::Replies;
 #[cfg(target_os = "linux")]
 use crate::cli::compare_arguments::CompareArguments;
 use crate::cli::load_arguments::{LOAD, LoadArguments};
 use crate::cli::report_arguments::{OutputArguments, ReportArguments};
 use crate::cli::settings::{self, Settings};
 use crate::cli::units;
-use crate::client::replies::Replies;
-use crate::limits::{DatagramRate, Limits};
-use crate::load::slo::Objective;
-use crate::net::bind::SocketOptions;
-use crate::net::file_access::FileAccess;
+use crate::measure::load::slo::Objective;
+use crate::os::bind::SocketOptions;
+use crate::os::file_access::FileAccess;
 use crate::protocol::ack;
 use crate::protocol::bye::Bye;
 use crate::protocol::framing::Framing;
 use crate::protocol::mode::ModeName;
+use crate::reactor::limits::{DatagramRate, Limits};
 
 /// Echoes, acknowledges or discards what TCP, UDP and Unix-socket clients send, from one single-threaded event loop
 #[derive(Debug, Parser)]

@@ -10,7 +10,6 @@ use std::time::SystemTime;
 use nix::sys::prctl::set_child_subreaper;
 use signal_hook::consts::SIGQUIT;
 
-use crate::address::Address;
 use crate::cli::compare_arguments::{CompareArguments, Processors};
 use crate::cli::endpoint::Transport;
 use crate::cli::failure::Failure;
@@ -21,17 +20,18 @@ use crate::cli::progress::Progress;
 use crate::cli::room;
 use crate::cli::signals::Inherited;
 use crate::cli::target::Target;
-use crate::compare;
-use crate::compare::command::ServerCommand;
-use crate::compare::comparison::Comparison;
-use crate::compare::listen_address::Family;
-use crate::compare::pinning::Pinning;
-use crate::compare::plan::Plan;
-use crate::load;
-use crate::load::options::Options;
-use crate::load::outcome::{self, Outcome};
-use crate::report::conditions::Conditions;
-use crate::report::visible::visible;
+use crate::measure::compare;
+use crate::measure::compare::command::ServerCommand;
+use crate::measure::compare::comparison::Comparison;
+use crate::measure::compare::listen_address::Family;
+use crate::measure::compare::pinning::Pinning;
+use crate::measure::compare::plan::Plan;
+use crate::measure::load;
+use crate::measure::load::options::Options;
+use crate::measure::load::outcome::{self, Outcome};
+use crate::measure::report::conditions::Conditions;
+use crate::measure::report::visible::visible;
+use crate::os::address::Address;
 
 /// Some figures tell of this program and not of the servers.
 const DOUBTFUL: u8 = 3;

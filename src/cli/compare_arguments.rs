@@ -10,7 +10,7 @@ use crate::cli::load_arguments::LoadArguments;
 use crate::cli::report_arguments::{OUTPUT, OutputArguments};
 use crate::cli::suggestion::did_you_mean;
 use crate::cli::units;
-use crate::compare::pinning;
+use crate::measure::compare::pinning;
 
 const EXAMPLES: &str = "\
 Example ({port}: where the server is told which port to listen on):

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use crate::cli::suggestion::did_you_mean;
-use crate::unix_name::UnixName;
+use crate::os::unix_name::UnixName;
 
 /// What carries the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

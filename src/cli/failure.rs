@@ -4,8 +4,8 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::cli::last_words;
-use crate::reason;
-use crate::report::visible::visible;
+use crate::measure::report::visible::visible;
+use crate::os::reason;
 
 /// What went wrong.
 #[derive(Debug, PartialEq, Eq)]

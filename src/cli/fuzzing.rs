@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use crate::address::Address;
+use crate::apps::server::service::Service;
 use crate::cli::arguments::{Arguments, Command, ServeArguments};
 use crate::cli::endpoint::{Endpoint, Transport};
 use crate::cli::failure::Failure;
@@ -13,9 +13,9 @@ use crate::cli::load_arguments::LoadArguments;
 use crate::cli::plan::Plan;
 use crate::cli::settings::Settings;
 use crate::cli::target::Target;
-use crate::limits::Limits;
-use crate::load::options::Options;
-use crate::server::service::Service;
+use crate::measure::load::options::Options;
+use crate::os::address::Address;
+use crate::reactor::limits::Limits;
 
 /// What a command line asks for, where it makes sense.
 #[derive(Clone, Debug)]

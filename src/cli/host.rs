@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use crate::cli::failure::Failure;
 use crate::cli::suggestion::did_you_mean;
 use crate::cli::zone;
-use crate::net::bind;
+use crate::os::bind;
 
 /// Every address that a host has, each once, in the resolver's order. A name is looked up here, and may take its time. The failure holds
 /// the reason alone: whoever asked knows what for.

@@ -6,7 +6,6 @@ use std::net::UdpSocket;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use crate::address::without_port;
 use crate::cli::arguments::LoadCommand;
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
@@ -17,15 +16,16 @@ use crate::cli::room;
 use crate::cli::server_meter::ServerMeter;
 use crate::cli::signals::Inherited;
 use crate::cli::target::Target;
-use crate::load;
-use crate::load::options::{End, Options, Pace};
-use crate::load::outcome::Outcome;
-use crate::load::schedule::Schedule;
-use crate::load::slo::{Next, Objective, Search};
-use crate::net::bind::is_to_many;
-use crate::report::Report;
-use crate::report::conditions::Conditions;
-use crate::report::objective::{Found, Step};
+use crate::measure::load;
+use crate::measure::load::options::{End, Options, Pace};
+use crate::measure::load::outcome::Outcome;
+use crate::measure::load::schedule::Schedule;
+use crate::measure::load::slo::{Next, Objective, Search};
+use crate::measure::report::Report;
+use crate::measure::report::conditions::Conditions;
+use crate::measure::report::objective::{Found, Step};
+use crate::os::address::without_port;
+use crate::os::bind::is_to_many;
 
 /// A step of a search takes this part of the run that confirms it, within these bounds.
 const STEP_PART: u32 = 5;

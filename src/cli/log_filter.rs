@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use log::LevelFilter;
 
-use crate::report::visible::visible;
-use crate::server;
+use crate::apps::server;
+use crate::measure::report::visible::visible;
 
 /// What nobody gets unasked: the answer to SIGUSR1, and the messages of `--log-messages`. A level that is meant for everything else does
 /// not silence it; a directive that names it does.
@@ -121,11 +121,11 @@ mod tests {
             ("cooee=debug", Info, &[("cooee", Debug)]),
             ("cooee", Info, &[("cooee", Trace)]),
             ("cooee::reactor", Info, &[("cooee::reactor", Trace)]),
-            ("warn,cooee::net=trace", Warn, &[("cooee::net", Trace)]),
-            (" error , cooee::net = off ,, ", Error, &[("cooee::net", Off)]),
+            ("warn,cooee::os=trace", Warn, &[("cooee::os", Trace)]),
+            (" error , cooee::os = off ,, ", Error, &[("cooee::os", Off)]),
             ("mio=trace,off", Off, &[("mio", Trace)]),
             ("cooee=info,cooee=debug", Info, &[("cooee", Debug)]),
-            ("cooee::server::summary=off", Info, &[("cooee::server::summary", Off)]),
+            ("cooee::apps::server::summary=off", Info, &[("cooee::apps::server::summary", Off)]),
         ];
         for (text, level, targets) in table {
             let targets = targets.iter().map(|(name, level)| ((*name).to_owned(), *level)).collect();
@@ -142,7 +142,7 @@ mod tests {
             let complaint = LogFilter::parse(text).complaint().unwrap();
             assert!(complaint.contains("RUST_LOG") && complaint.contains(text), "{complaint}");
         }
-        let (level, targets, faults) = parsed("debgu,warn,cooee::net=trace,b=c/d");
+        let (level, targets, faults) = parsed("debgu,warn,cooee::os=trace,b=c/d");
         assert_eq!((level, targets.len(), faults), (LevelFilter::Warn, 1, 3));
         assert_eq!(LogFilter::parse("warn,cooee=debug").complaint(), None);
         let hostile = LogFilter::parse("\x1b[2J=\n").complaint().unwrap();

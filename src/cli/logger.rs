@@ -14,7 +14,7 @@ use crate::cli::arguments::LogArguments;
 use crate::cli::failure::Failure;
 use crate::cli::log_filter::LogFilter;
 use crate::cli::terminal;
-use crate::net::standard_stream::{reopen_stderr, stderr_is_ready};
+use crate::os::standard_stream::{reopen_stderr, stderr_is_ready};
 
 /// The longest message, in bytes. With time, level and module it stays below 4,096, which a pipe that is ready takes at once.
 const LINE_MAX: usize = 4_000;

@@ -20,7 +20,7 @@ use procfs::process::MountInfo;
 use procfs::{FromBufRead, ProcessCGroups};
 
 use crate::cli::memory_limit::MemoryLimit;
-use crate::report::visible::visible;
+use crate::measure::report::visible::visible;
 
 /// The files of a group that hold a limit, in the two versions. From `memory.high` on a group is slowed down, which is no better.
 const FILES_1: &[&str] = &["memory.limit_in_bytes"];

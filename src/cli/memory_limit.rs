@@ -14,8 +14,8 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 #[cfg(target_os = "linux")]
 use crate::cli::memory_group;
-use crate::limits::Limits;
-use crate::load::options::Options;
+use crate::measure::load::options::Options;
+use crate::reactor::limits::Limits;
 
 /// One part of so many is for queues, and one for connections. What is left is the program's, and what the allocator keeps.
 const QUEUES: usize = 4;

@@ -51,8 +51,8 @@ use crate::cli::examples::EXAMPLES;
 use crate::cli::failure::Failure;
 use crate::cli::report_arguments::STANDARD;
 #[cfg(target_os = "linux")]
-use crate::processes::bound::Binder;
-use crate::report::visible::visible;
+use crate::measure::processes::bound::Binder;
+use crate::measure::report::visible::visible;
 
 /// The same error about arguments that can be shown: clap quotes them as they are. (What is not UTF-8 it does not quote.)
 fn without_power(error: clap::Error) -> clap::Error {

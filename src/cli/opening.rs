@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 
 use nix::errno::Errno;
 
+use crate::apps::server::service::Service;
 use crate::cli::endpoint::{Place, Transport, url_of_unix};
 use crate::cli::failure::Failure;
 use crate::cli::host::ipv6_is_off;
 use crate::cli::plan::Plan;
-use crate::net::bind::{self, SocketOptions};
-use crate::net::datagram_socket::DatagramEndpoint;
-use crate::net::listener::ListeningSocket;
-use crate::reason::{self, said};
-use crate::server::service::Service;
-use crate::unix_name::UnixName;
+use crate::os::bind::{self, SocketOptions};
+use crate::os::datagram_socket::DatagramEndpoint;
+use crate::os::listener::ListeningSocket;
+use crate::os::reason::{self, said};
+use crate::os::unix_name::UnixName;
 
 /// How often a free port is sought that is free for TCP and UDP alike, and on every address of a host.
 const PORT_TRIES: usize = 32;
@@ -158,7 +158,7 @@ impl Refused {
 /// Who has the address, as far as the system tells.
 #[cfg(target_os = "linux")]
 fn in_use(place: &str, address: SocketAddr, datagrams: bool) -> String {
-    use crate::processes::holder::Holder;
+    use crate::measure::processes::holder::Holder;
     match Holder::of(address, datagrams) {
         Holder::Server(who) => {
             format!("{place} is the address of another server{who}: address in use (stop it, or choose another)")

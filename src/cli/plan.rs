@@ -6,10 +6,10 @@ use crate::cli::endpoint::{Endpoint, Place, Transport};
 use crate::cli::failure::Failure;
 use crate::cli::host;
 use crate::cli::settings::{self, Settings};
-use crate::limits::Limits;
-use crate::net::room::Room;
+use crate::os::unix_name::UnixName;
 use crate::protocol::framing::Framing;
-use crate::unix_name::UnixName;
+use crate::reactor::limits::Limits;
+use crate::reactor::room::Room;
 
 /// What an incomplete message takes beside its own bytes: the length before it, and what holds it, in bytes.
 const AROUND_A_MESSAGE: usize = 1024;

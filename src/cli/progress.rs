@@ -6,9 +6,9 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::terminal;
-use crate::load::outcome::{self, Stage};
-use crate::net::standard_stream::stderr_is_ready;
-use crate::report::human;
+use crate::measure::load::outcome::{self, Stage};
+use crate::measure::report::human;
+use crate::os::standard_stream::stderr_is_ready;
 
 /// The steps to the end. A run knows its progress as a share and not as a number of steps.
 const STEPS: u64 = 1_000;

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::report_arguments::{ReportArguments, STANDARD};
 #[cfg(target_os = "linux")]
-use crate::compare;
-use crate::reason;
-use crate::report::visible::visible;
-use crate::report::{Report, json, merge};
+use crate::measure::compare;
+use crate::measure::report::visible::visible;
+use crate::measure::report::{Report, json, merge};
+use crate::os::reason;
 
 /// Reads, merges, writes.
 pub(crate) fn run(arguments: &ReportArguments) -> Result<ExitCode, Failure> {

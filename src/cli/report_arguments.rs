@@ -10,9 +10,9 @@ use clap::Args;
 use crate::cli::failure::Failure;
 use crate::cli::output_files::OutputFiles;
 #[cfg(target_os = "linux")]
-use crate::compare::{self, comparison::Comparison};
-use crate::report::visible::visible;
-use crate::report::{Report, json, run_page, table, text};
+use crate::measure::compare::{self, comparison::Comparison};
+use crate::measure::report::visible::visible;
+use crate::measure::report::{Report, json, run_page, table, text};
 
 const EXAMPLES: &str = "\
 Examples:

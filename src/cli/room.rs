@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::address::Address;
 use crate::cli::descriptors;
 use crate::cli::failure::Failure;
-use crate::load::options::Options;
+use crate::measure::load::options::Options;
+use crate::os::address::Address;
 
 /// Where the kernel tells which ports it gives to clients, of IPv6 too (the kernel's `ip-sysctl.rst`). Each network has its own.
 const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";

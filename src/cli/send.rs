@@ -4,20 +4,20 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::candidates::Candidates;
+use crate::apps::candidates::Candidates;
+use crate::apps::client::options::Options;
+use crate::apps::client::outcome::Outcome;
+use crate::apps::client::{Client, Session};
 use crate::cli::arguments::SendArguments;
 use crate::cli::failure::Failure;
 use crate::cli::target::Target;
-use crate::client::options::Options;
-use crate::client::outcome::Outcome;
-use crate::client::{Client, Session};
-use crate::limits::Limits;
-use crate::net::standard_stream::{StandardInput, StandardOutput};
-use crate::net::stream::Socket;
+use crate::os::standard_stream::{StandardInput, StandardOutput};
+use crate::os::stream::Socket;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::{Framing, Rules};
 use crate::reactor::Reactor;
+use crate::reactor::limits::Limits;
 
 /// How long to wait for replies after the last message: a stream tells when it ends, a datagram may be lost.
 const WAIT: Duration = Duration::from_secs(5);

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
+use crate::apps::server::service::Service;
+use crate::apps::server::{OnSignal, Server, Session};
 use crate::cli::arguments::ServeArguments;
 use crate::cli::descriptors;
 use crate::cli::endpoint::Place;
@@ -14,13 +16,11 @@ use crate::cli::opening::{Bound, Exposure, Opening, open};
 use crate::cli::overlap;
 use crate::cli::plan::Plan;
 use crate::cli::signals::{self, Inherited, Signals};
-use crate::net::standard_stream::StandardOutput;
-use crate::net::stream::Socket;
-use crate::net::unix_socket::refuses_descriptors;
+use crate::os::reason;
+use crate::os::standard_stream::StandardOutput;
+use crate::os::stream::Socket;
+use crate::os::unix_socket::refuses_descriptors;
 use crate::reactor::Reactor;
-use crate::reason;
-use crate::server::service::Service;
-use crate::server::{OnSignal, Server, Session};
 
 /// Serves until a signal, or a message that stops the server.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {

@@ -4,11 +4,11 @@ pub(crate) use system::ServerMeter;
 
 #[cfg(target_os = "linux")]
 mod system {
-    use crate::address::Address;
-    use crate::load::outcome::{Outcome, Stage};
-    use crate::processes::family::Family;
-    use crate::processes::meter::Meter;
-    use crate::processes::owner::owners;
+    use crate::measure::load::outcome::{Outcome, Stage};
+    use crate::measure::processes::family::Family;
+    use crate::measure::processes::meter::Meter;
+    use crate::measure::processes::owner::owners;
+    use crate::os::address::Address;
 
     /// Finds the server's processes, and measures them while a run is measured.
     pub(crate) struct ServerMeter {
@@ -45,8 +45,8 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use crate::address::Address;
-    use crate::load::outcome::{Outcome, Stage};
+    use crate::measure::load::outcome::{Outcome, Stage};
+    use crate::os::address::Address;
 
     /// Other systems tell of other processes in other ways: nothing is known of the server here.
     pub(crate) struct ServerMeter;

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use nix::unistd::{Group, User};
 
+use crate::apps::server::service::Service;
 use crate::cli::suggestion::{did_you_mean, word};
 use crate::cli::units;
-use crate::net::bind::SocketOptions;
+use crate::os::bind::SocketOptions;
 use crate::protocol::ack::{self, Ack};
 use crate::protocol::bye::Bye;
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::mode::{Mode, ModeName};
-use crate::server::service::Service;
 
 /// What can be set for one endpoint. Not everything is valid together: [`Settings::service`] tells.
 #[derive(Clone, Debug)]

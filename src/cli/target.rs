@@ -2,10 +2,10 @@
 
 use std::net::Ipv6Addr;
 
-use crate::address::Address;
 use crate::cli::endpoint::{Endpoint, Place, Transport};
 use crate::cli::failure::Failure;
 use crate::cli::host;
+use crate::os::address::Address;
 
 /// A server to connect to.
 #[derive(Clone, Debug)]

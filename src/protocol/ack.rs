@@ -3,7 +3,7 @@
 use crate::protocol::charset::Charset;
 use crate::protocol::frame::Frame;
 use crate::protocol::framing::Framing;
-use crate::reply::Reply;
+use crate::reactor::reply::Reply;
 
 /// The tutorial's words: "data, the message, received!".
 pub const DEFAULT_FORMAT: &str = "数据[{}]收到了!";

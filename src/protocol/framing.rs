@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::protocol::charset::Charset;
 use crate::protocol::frame::{Frame, Step};
 use crate::protocol::{chunk, len32, line};
-use crate::reply::Reply;
+use crate::reactor::reply::Reply;
 
 /// How messages lie in a stream of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -103,7 +103,7 @@ impl fmt::Display for Framing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Outgoing;
+    use crate::reactor::reply::Outgoing;
 
     #[test]
     fn names_read_back() {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::protocol::ack::Ack;
 use crate::protocol::frame::Frame;
 use crate::protocol::framing::Framing;
-use crate::reply::Reply;
+use crate::reactor::reply::Reply;
 
 /// What is answered to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,19 +4,19 @@ use std::net::SocketAddr;
 
 use log::Level;
 
-use crate::address::{canonical, source_network};
-use crate::close_reason::CloseReason;
-use crate::handler::Handler;
-use crate::key::Key;
-use crate::log_limit::LogKind;
-use crate::net::acceptor::{self, Accepted};
-use crate::net::connection::Connection;
-use crate::net::next::{Condition, Next};
+use crate::os::address::{canonical, source_network};
+use crate::os::kernel::Kernel;
+use crate::os::key::Key;
+use crate::os::reason;
 use crate::reactor::Reactor;
-use crate::reactor::kernel::Kernel;
+use crate::reactor::acceptor::{self, Accepted};
+use crate::reactor::close_reason::CloseReason;
+use crate::reactor::connection::Connection;
+use crate::reactor::handler::Handler;
+use crate::reactor::log_limit::LogKind;
+use crate::reactor::next::{Condition, Next};
 use crate::reactor::source::Source;
 use crate::reactor::sources::Place;
-use crate::reason;
 
 /// Newcomers over a limit of connections that are told so at once. Their descriptors come out of the reserve that the limit leaves.
 pub(super) const REFUSED_MAX: usize = 32;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::net::connection::Origin;
+use crate::reactor::connection::Origin;
 
 /// The connections of a reactor, counted. Each enters when it comes and leaves when it is closed, and nothing is counted anywhere else.
 ///

@@ -1,11 +1,11 @@
 //! The course of a reactor: it serves, it drains, it has stopped.
 
-use crate::clock::Tick;
-use crate::close_reason::CloseReason;
-use crate::handler::{Handler, Stop};
-use crate::key::Key;
-use crate::net::connection::Origin;
-use crate::reactor::kernel::Kernel;
+use crate::os::clock::Tick;
+use crate::os::kernel::Kernel;
+use crate::os::key::Key;
+use crate::reactor::close_reason::CloseReason;
+use crate::reactor::connection::Origin;
+use crate::reactor::handler::{Handler, Stop};
 use crate::reactor::source::Source;
 use crate::reactor::{Reactor, Turn, stop};
 

@@ -5,13 +5,27 @@
 //! for the next.
 
 mod accept;
+pub mod acceptor;
+pub mod arena;
+pub mod buffer;
 mod census;
+pub mod close_reason;
+pub mod connection;
 mod course;
-mod fine_timer;
-mod kernel;
+pub mod datagram;
+pub mod drive;
+pub mod handler;
+pub mod limits;
+pub mod log_limit;
 mod make_room;
+pub mod metrics;
+pub mod next;
 pub mod ready_list;
+pub mod rehearsal;
+pub mod reply;
+pub mod room;
 mod run;
+pub mod shared;
 mod source;
 pub mod sources;
 mod stop;
@@ -23,28 +37,28 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
-pub use kernel::{Kernel, Mio};
+pub use crate::os::kernel::{Kernel, Mio};
 pub use stop::StopHandle;
 
-use crate::clock::Tick;
-use crate::close_reason::CloseReason;
-use crate::handler::{Connect, Handler, Orders};
-use crate::key::Key;
-use crate::limits::Limits;
-use crate::metrics::{Dropped, Metrics};
-use crate::net::acceptor::Acceptor;
-use crate::net::connection::{Connection, Origin, Standing};
-use crate::net::datagram::Datagram;
-use crate::net::room::Share;
-use crate::net::shared::Shared;
+use crate::os::clock::Tick;
+use crate::os::key::Key;
+use crate::os::readiness::Readiness;
+use crate::reactor::acceptor::Acceptor;
 use crate::reactor::census::Census;
+use crate::reactor::close_reason::CloseReason;
+use crate::reactor::connection::{Connection, Origin, Standing};
 use crate::reactor::course::Course;
+use crate::reactor::datagram::Datagram;
+use crate::reactor::handler::{Connect, Handler, Orders};
+use crate::reactor::limits::Limits;
+use crate::reactor::metrics::{Dropped, Metrics};
 use crate::reactor::ready_list::ReadyList;
+use crate::reactor::room::Share;
 use crate::reactor::run::Group;
+use crate::reactor::shared::Shared;
 use crate::reactor::source::Source;
 use crate::reactor::sources::Sources;
 use crate::reactor::timers::Timers;
-use crate::readiness::Readiness;
 
 /// Whether there will be another turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The ready list: who runs in the next turn.
 
-use crate::key::Key;
+use crate::os::key::Key;
 
 /// The sources that run next, in the order in which they came.
 ///

@@ -6,15 +6,15 @@
 
 use log::Level;
 
-use crate::handler::Handler;
-use crate::key::Key;
-use crate::log_limit::LogKind;
-use crate::net::drive::Drive;
-use crate::net::next::{Condition, Next};
+use crate::os::kernel::Kernel;
+use crate::os::key::Key;
 use crate::reactor::Reactor;
-use crate::reactor::kernel::Kernel;
+use crate::reactor::drive::Drive;
+use crate::reactor::handler::Handler;
+use crate::reactor::log_limit::LogKind;
+use crate::reactor::next::{Condition, Next};
+use crate::reactor::reply::Outgoing;
 use crate::reactor::source::Source;
-use crate::reply::Outgoing;
 
 /// A connection of the group that has read, and what it is about to send.
 struct Member {
@@ -153,19 +153,19 @@ mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
 
-    use crate::address::Address;
-    use crate::aligned_bytes::AlignedBytes;
-    use crate::clock::Tick;
-    use crate::handler::{Context, Handler};
-    use crate::key::Key;
-    use crate::limits::Limits;
-    use crate::net::datagram_socket::DatagramSocket;
-    use crate::net::listener::Listener;
-    use crate::net::received::{Queue, Received};
-    use crate::net::route::Route;
-    use crate::net::stream::{ConnectProgress, Stream};
+    use crate::os::address::Address;
+    use crate::os::aligned_bytes::AlignedBytes;
+    use crate::os::clock::Tick;
+    use crate::os::datagram_socket::DatagramSocket;
+    use crate::os::key::Key;
+    use crate::os::listener::Listener;
+    use crate::os::readiness::Readiness;
+    use crate::os::received::{Queue, Received};
+    use crate::os::route::Route;
+    use crate::os::stream::{ConnectProgress, Stream};
+    use crate::reactor::handler::{Context, Handler};
+    use crate::reactor::limits::Limits;
     use crate::reactor::{Kernel, Reactor};
-    use crate::readiness::Readiness;
 
     /// A stream whose peer takes everything.
     enum Abundant {

@@ -1,10 +1,10 @@
 //! One source of events, whatever it is.
 
-use crate::net::acceptor::Acceptor;
-use crate::net::connection::Connection;
-use crate::net::datagram::Datagram;
-use crate::reactor::kernel::Kernel;
-use crate::readiness::Readiness;
+use crate::os::kernel::Kernel;
+use crate::os::readiness::Readiness;
+use crate::reactor::acceptor::Acceptor;
+use crate::reactor::connection::Connection;
+use crate::reactor::datagram::Datagram;
 
 /// A source of events. Connections lie in the slab themselves, for there are thousands; the few others are boxed, so that they do
 /// not make every place larger.
@@ -43,10 +43,10 @@ impl<K: Kernel, S> Source<K, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::stream::Socket;
-    use crate::reactor::kernel::Mio;
+    use crate::apps::server::Session;
+    use crate::os::kernel::Mio;
+    use crate::os::stream::Socket;
     use crate::reactor::sources::Place;
-    use crate::server::Session;
 
     /// What an idle connection costs beside its deadline and its socket, which is larger with debug assertions (in mio).
     #[test]

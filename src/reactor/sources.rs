@@ -2,8 +2,8 @@
 
 use slab::Slab;
 
-use crate::clock::Tick;
-use crate::key::Key;
+use crate::os::clock::Tick;
+use crate::os::key::Key;
 
 /// A place in the slab: a source, and what the reactor itself remembers of it.
 ///

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use mio::Waker;
 
-use crate::handler::Stop;
+use crate::reactor::handler::Stop;
 
 const RUN: u8 = 0;
 const DRAIN: u8 = 1;

@@ -6,8 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::clock::Tick;
-use crate::key::Key;
+use crate::os::clock::Tick;
+use crate::os::key::Key;
 
 /// A queue with no more stale entries than this is left alone. In a longer one up to half may be stale: so it is bounded however fast
 /// connections come and go, and clearing up costs each of them a constant.

@@ -4,7 +4,7 @@
     python3 tests/planted/plant.py               # every bug: about half an hour
     python3 tests/planted/plant.py eof udp       # those whose names contain one of these words
     python3 tests/planted/plant.py --few         # those marked `few`, which need no sockets: what CI runs
-    python3 tests/planted/plant.py --try src/key.rs 'a line' 'another' simulation::the_first_seeds    # one of your own
+    python3 tests/planted/plant.py --try src/os/key.rs 'a line' 'another' simulation::the_first_seeds    # one of your own
 
 The code is copied to `target/planted`, and nothing else is ever changed. The copy has to pass the named tests as it is, so that a red test is the
 bug's work. Then for each bug: it is planted, the tests that the table names run and must each turn red, and it is taken out. A test

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
-use cooee::address::Address;
-use cooee::load::options::{Options, Pace};
-use cooee::load::outcome::{ErrorKind, Interval, Mismatch, Outcome, Surplus};
-use cooee::load::schedule::Schedule;
-use cooee::load::slo::Objective;
-use cooee::report::Report;
-use cooee::report::conditions::Conditions;
-use cooee::report::objective::{Found, Step};
+use cooee::measure::load::options::{Options, Pace};
+use cooee::measure::load::outcome::{ErrorKind, Interval, Mismatch, Outcome, Surplus};
+use cooee::measure::load::schedule::Schedule;
+use cooee::measure::load::slo::Objective;
+use cooee::measure::report::Report;
+use cooee::measure::report::conditions::Conditions;
+use cooee::measure::report::objective::{Found, Step};
+use cooee::os::address::Address;
 use hdrhistogram::Histogram;
 
 /// A stretch of the runs.

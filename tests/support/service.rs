@@ -1,6 +1,6 @@
 //! What a test's server answers, byte for byte: so that a peer can check every byte it gets without keeping any.
 
-use cooee::handler::Context;
+use cooee::reactor::handler::Context;
 
 /// The length of a message of [`Service::Twice`].
 pub const MESSAGE: usize = 3;

@@ -3,16 +3,16 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use cooee::load::exchange::{Checked, Exchange};
-use cooee::load::options::{Body, Expect, Options};
+use cooee::measure::load::exchange::{Checked, Exchange};
+use cooee::measure::load::options::{Body, Expect, Options};
 use cooee::protocol::ack::{Ack, FORMAT_MAX};
 use cooee::protocol::bye::Bye;
 use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
-use cooee::rehearsal::Rehearsal;
-use cooee::server::Server;
-use cooee::server::service::Service;
+use cooee::reactor::rehearsal::Rehearsal;
+use cooee::apps::server::Server;
+use cooee::apps::server::service::Service;
 use cooee_fuzz::labels::label;
 use libfuzzer_sys::fuzz_target;
 

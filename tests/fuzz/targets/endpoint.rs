@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use cooee::cli::endpoint::{Endpoint, Place, Transport, url_of_unix};
-use cooee::unix_name::UnixName;
+use cooee::os::unix_name::UnixName;
 use cooee_fuzz::power::assert_one_harmless_line;
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

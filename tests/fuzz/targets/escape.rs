@@ -3,7 +3,7 @@
 #![no_main]
 
 use cooee::protocol::escape::Escaped;
-use cooee::report::visible::{shortened, visible};
+use cooee::measure::report::visible::{shortened, visible};
 use cooee_fuzz::power::assert_one_harmless_line;
 use libfuzzer_sys::fuzz_target;
 

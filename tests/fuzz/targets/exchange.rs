@@ -3,12 +3,12 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use cooee::load::exchange::{Checked, Exchange, NUMBER_LENGTH};
-use cooee::load::options::{Body, Expect, Options};
+use cooee::measure::load::exchange::{Checked, Exchange, NUMBER_LENGTH};
+use cooee::measure::load::options::{Body, Expect, Options};
 use cooee::protocol::ack::Ack;
 use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::{Framing, Rules};
-use cooee::reply::{Outgoing, Reply};
+use cooee::reactor::reply::{Outgoing, Reply};
 use cooee_fuzz::cuts::Cuts;
 use libfuzzer_sys::fuzz_target;
 

@@ -6,8 +6,8 @@ use std::io::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cooee::report::histogram::{decode, encode};
-use cooee::report::latencies::Latencies;
+use cooee::measure::report::histogram::{decode, encode};
+use cooee::measure::report::latencies::Latencies;
 use cooee_fuzz::power::assert_one_harmless_line;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;

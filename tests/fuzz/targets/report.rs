@@ -7,8 +7,8 @@ mod runs;
 
 use std::sync::LazyLock;
 
-use cooee::report::visible::visible;
-use cooee::report::{Report, json, merge, run_page, table, text};
+use cooee::measure::report::visible::visible;
+use cooee::measure::report::{Report, json, merge, run_page, table, text};
 use cooee_fuzz::power::{assert_harmless, assert_one_harmless_line};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use cooee::key::Key;
+use cooee::os::key::Key;
 
 use super::link::Role;
 

@@ -6,17 +6,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use cooee::address::Address;
-use cooee::clock::Tick;
-use cooee::key::Key;
-use cooee::net::datagram_socket::DatagramSocket;
-use cooee::net::listener::Listener;
-use cooee::net::received::Queue;
-use cooee::net::received::Received;
-use cooee::net::route::Route;
-use cooee::net::stream::{ConnectProgress, Stream};
+use cooee::os::address::Address;
+use cooee::os::clock::Tick;
+use cooee::os::datagram_socket::DatagramSocket;
+use cooee::os::key::Key;
+use cooee::os::listener::Listener;
+use cooee::os::readiness::Readiness;
+use cooee::os::received::Queue;
+use cooee::os::received::Received;
+use cooee::os::route::Route;
+use cooee::os::stream::{ConnectProgress, Stream};
 use cooee::reactor::Kernel;
-use cooee::readiness::Readiness;
 
 use super::link::{Connecting, Role};
 use super::mailbox::{Letter, Mailbox};

@@ -1,8 +1,8 @@
 //! One stream of the simulated machine, with both its ends: what is under way, what the peer plans, and what the handler has
 //! told of it. Bytes are never kept: the byte at each position follows from the link's name, so counting them is enough.
 
-use cooee::close_reason::CloseReason;
-use cooee::key::Key;
+use cooee::os::key::Key;
+use cooee::reactor::close_reason::CloseReason;
 
 use crate::support::service::{Service, byte_at};
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use cooee::key::Key;
+use cooee::os::key::Key;
 
 /// A datagram that has arrived: its number and its length. Its bytes follow from its number.
 #[derive(Clone, Copy, Debug)]

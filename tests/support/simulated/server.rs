@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cooee::address::{Address, Peer};
-use cooee::close_reason::CloseReason;
-use cooee::handler::{Context, Handler, Orders, Stop};
-use cooee::key::Key;
+use cooee::os::address::{Address, Peer};
+use cooee::os::key::Key;
+use cooee::reactor::close_reason::CloseReason;
+use cooee::reactor::handler::{Context, Handler, Orders, Stop};
 
 use super::kernel::{SharedWorld, address_of, number_of};
 use super::link::{FAREWELL, Role};

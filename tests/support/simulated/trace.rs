@@ -3,9 +3,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 
-use cooee::close_reason::CloseReason;
-use cooee::key::Key;
-use cooee::readiness::Readiness;
+use cooee::os::key::Key;
+use cooee::os::readiness::Readiness;
+use cooee::reactor::close_reason::CloseReason;
 
 use super::link::Role;
 

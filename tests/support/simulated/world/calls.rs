@@ -2,9 +2,9 @@
 
 use std::io;
 
-use cooee::key::Key;
-use cooee::net::acceptor::RETRY;
-use cooee::readiness::Readiness;
+use cooee::os::key::Key;
+use cooee::os::readiness::Readiness;
+use cooee::reactor::acceptor::RETRY;
 
 use super::{Action, Place, World};
 use crate::support::service::byte_at;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cooee::close_reason::CloseReason;
+use cooee::reactor::close_reason::CloseReason;
 
 use super::World;
 use crate::support::service::Service;

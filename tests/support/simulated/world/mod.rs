@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use cooee::key::Key;
-use cooee::limits::Limits;
-use cooee::readiness::Readiness;
+use cooee::os::key::Key;
+use cooee::os::readiness::Readiness;
+use cooee::reactor::limits::Limits;
 
 use super::backlog::Backlog;
 use super::link::{Connecting, Link, Role};

@@ -1,6 +1,6 @@
 //! What the peers do: each does one thing, and whatever it does to the server's end brings its edge.
 
-use cooee::readiness::Readiness;
+use cooee::os::readiness::Readiness;
 
 use super::{Action, World};
 use crate::support::simulated::link::{Connecting, Role};

@@ -1,0 +1,85 @@
+//! Whether what was handed over for the server still leaves.
+
+use std::time::Duration;
+
+use crate::os::clock::Tick;
+
+/// The watch over what the server is owed. However long it takes, it may go on as long as it moves.
+///
+/// It counts what has left, and not what is owed: of a stream that goes on, as much may be owed again at each look.
+#[derive(Debug)]
+pub struct Delivery {
+    wait: Duration,
+    /// How many bytes had left, and since when it has not become more.
+    seen: Option<(i128, Tick)>,
+}
+
+/// What a look at it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing is owed.
+    Left,
+    /// Something is, and at this moment it is to be judged.
+    Owed(Tick),
+    /// For the whole wait nothing of it has left.
+    Stuck,
+}
+
+impl Delivery {
+    /// The server may take nothing for so long.
+    pub fn new(wait: Duration) -> Delivery {
+        Delivery { wait, seen: None }
+    }
+
+    /// The server is not to blame until now: its time begins anew.
+    pub fn restart(&mut self) {
+        self.seen = None;
+    }
+
+    /// Looks at it: `given` bytes were handed over in all, of which `owed` have not left.
+    pub fn look(&mut self, now: Tick, given: u64, owed: usize) -> Progress {
+        if owed == 0 {
+            self.seen = None;
+            return Progress::Left;
+        }
+        // What is owed counts the kernel's memory in the end, which is more than the bytes in it.
+        let left = i128::from(given) - owed as i128;
+        let since = self.seen.filter(|(before, _)| *before >= left).map_or(now, |(_, since)| since);
+        self.seen = Some((left, since));
+        if now.since(since) >= self.wait && since != now {
+            return Progress::Stuck;
+        }
+        Progress::Owed(since.after(self.wait))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Tick {
+        Tick::at(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn what_moves_may_take_as_long_as_it_likes() {
+        let mut delivery = Delivery::new(Duration::from_millis(500));
+        assert_eq!(delivery.look(at(0), 100, 100), Progress::Owed(at(500)));
+        assert_eq!(delivery.look(at(490), 100, 50), Progress::Owed(at(990)));
+        // As much is owed again, but something has left.
+        assert_eq!(delivery.look(at(980), 160, 50), Progress::Owed(at(1480)));
+        assert_eq!(delivery.look(at(1480), 160, 0), Progress::Left);
+        assert_eq!(delivery.look(at(9000), 170, 10), Progress::Owed(at(9500)));
+    }
+
+    #[test]
+    fn a_server_that_takes_nothing_has_its_time_and_no_more() {
+        let mut delivery = Delivery::new(Duration::from_millis(500));
+        assert_eq!(delivery.look(at(0), 100, 100), Progress::Owed(at(500)));
+        // More was handed over, and nothing has left.
+        assert_eq!(delivery.look(at(490), 200, 200), Progress::Owed(at(500)));
+        assert_eq!(delivery.look(at(500), 200, 200), Progress::Stuck);
+        delivery.restart();
+        assert_eq!(delivery.look(at(600), 200, 200), Progress::Owed(at(1100)));
+    }
+}

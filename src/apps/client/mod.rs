@@ -1,0 +1,393 @@
+//! The client: sends lines or raw bytes to one server, and prints what comes back.
+//!
+//! It is a handler of three sources on the same reactor as the server's: standard input, the server, and standard output.
+//! Each holds up the one before it by its own back-pressure, so neither a fast sender nor a stopped terminal grows a queue.
+//!
+//! ```text
+//!   standard input --> Sender --> the server (found by Dialer) --> Printer --> standard output
+//! ```
+//!
+//! The parts decide and hold no keys; [`Client`] wires them.
+
+mod conversation;
+pub mod delivery;
+pub mod dialer;
+pub mod last_wait;
+pub mod options;
+pub mod outcome;
+pub mod printer;
+pub mod replies;
+pub mod sender;
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use crate::apps::client::delivery::Delivery;
+use crate::apps::client::dialer::Dialer;
+use crate::apps::client::last_wait::{LOOK_EVERY, LastWait};
+use crate::apps::client::options::Options;
+use crate::apps::client::outcome::Outcome;
+use crate::apps::client::printer::{Flush, Printer, Style};
+use crate::apps::client::replies::Replies;
+use crate::apps::client::sender::{Manner, Sender};
+use crate::os::clock::Tick;
+use crate::os::key::Key;
+use crate::reactor::close_reason::CloseReason;
+use crate::reactor::handler::{Context, Handler, Orders, Stop};
+
+/// The server has at least so long to take what it is owed: an acknowledgement comes after a round trip, however short the wait for replies.
+const DELIVERY_MIN: Duration = Duration::from_secs(1);
+
+/// What the client remembers of one source: which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// Standard input.
+    Input,
+    /// The server.
+    Server,
+    /// Standard output.
+    Output,
+}
+
+/// A handler that relays between the standard streams and a server.
+pub struct Client {
+    sender: Sender,
+    printer: Printer,
+    dialer: Dialer,
+    delivery: Delivery,
+    last_wait: LastWait,
+    replies: Replies,
+    wait: Duration,
+    pace: Duration,
+    prompt: bool,
+    /// Messages are a stream of bytes: what comes back cannot be counted.
+    is_stream: bool,
+    input: Option<Key>,
+    /// The connection, or the datagram socket, once there is one; none while the next address is dialled.
+    server: Option<Key>,
+    output: Option<Key>,
+    /// Standard input may give the next line; otherwise it is paused.
+    asked: bool,
+    /// Standard output takes too little: the server is not read until it does.
+    server_paused: bool,
+    /// When something came last.
+    heard_at: Option<Tick>,
+    /// The server has ended its side, and since then it was sent nothing.
+    ended_since: Option<Tick>,
+    /// How many messages were sent when the server ended its side.
+    sent_before_end: Option<u64>,
+    /// A person was told how long a line waits for its reply.
+    told_of_pace: bool,
+    /// This side has ended towards the server.
+    half_closed: bool,
+    /// Nothing more is sent or waited for: what is printed is flushed, then the program ends.
+    leaving: bool,
+    outcome: Outcome,
+}
+
+impl Client {
+    /// A client that has done nothing yet.
+    pub fn new(options: Options) -> Client {
+        let Options { rules, raw, escape, prompt, replies, wait, pace, bye, datagrams, .. } = options;
+        let dialer = Dialer::new(options.candidates, datagrams, options.connect_timeout);
+        let is_paced = Manner::is_paced(rules.framing, raw, prompt && replies.expects_some());
+        let mut client = Client {
+            sender: Sender::new(Manner { rules, bye, raw, datagrams, pace: is_paced.then_some(pace) }),
+            printer: Printer::new(Style { rules, raw, escape }),
+            dialer,
+            delivery: Delivery::new(wait.max(DELIVERY_MIN)),
+            last_wait: LastWait::new(if replies.expects_some() { wait } else { Duration::ZERO }),
+            replies,
+            wait,
+            pace,
+            prompt,
+            is_stream: raw && !datagrams,
+            input: None,
+            server: None,
+            output: None,
+            asked: false,
+            server_paused: false,
+            heard_at: None,
+            ended_since: None,
+            sent_before_end: None,
+            told_of_pace: false,
+            half_closed: false,
+            leaving: false,
+            outcome: Outcome::Done,
+        };
+        if let Some(messages) = options.messages {
+            let queued = messages.iter().try_for_each(|message| client.sender.text(message));
+            client.note(queued);
+            client.sender.end();
+        }
+        client
+    }
+
+    /// Tells the names of the sources, once they are registered.
+    pub fn attach(&mut self, input: Option<Key>, output: Key) {
+        self.input = input;
+        self.output = Some(output);
+    }
+
+    /// Orders the first step: the connection, or the datagram socket, to the first address.
+    pub fn begin(&self, orders: &mut Orders) {
+        self.dialer.dial(orders);
+    }
+
+    /// How it went.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// How many replies were dropped, because standard output took nothing.
+    pub fn dropped(&self) -> u64 {
+        self.printer.dropped()
+    }
+
+    /// How many messages the server could not answer, because it had ended its side before they were sent, although replies were expected.
+    pub fn sent_in_vain(&self) -> u64 {
+        let before = self.sent_before_end.filter(|_| self.replies.expects_some());
+        before.map_or(0, |before| self.sender.sent() - before)
+    }
+
+    /// Remembers what could not be sent: it is the last thing that was tried, and what was sent before is still answered.
+    fn note<T>(&mut self, result: Result<T, Outcome>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(outcome) => {
+                self.sender.end();
+                self.decide(outcome);
+                None
+            }
+        }
+    }
+
+    /// The first thing that went wrong is the outcome.
+    fn decide(&mut self, outcome: Outcome) {
+        if self.outcome == Outcome::Done {
+            self.outcome = outcome;
+        }
+    }
+
+    fn fail(&mut self, outcome: Outcome, orders: &mut Orders) {
+        self.decide(outcome);
+        self.leave(orders);
+    }
+
+    /// Nothing more will come: what was printed is flushed, then the program ends.
+    fn leave(&mut self, orders: &mut Orders) {
+        self.leaving = true;
+        self.printer.end_reply();
+        self.printer.leave_prompt();
+        self.wake_output(orders);
+    }
+
+    fn wake_server(&self, orders: &mut Orders) {
+        if let Some(server) = self.server {
+            orders.wake(server);
+        }
+    }
+
+    fn wake_output(&self, orders: &mut Orders) {
+        if let Some(output) = self.output {
+            orders.wake(output);
+        }
+    }
+
+    /// Lets standard input give the next lines. A person is asked for them, after the last reply has been printed.
+    fn ask_for_more(&mut self, orders: &mut Orders) {
+        let Some(input) = self.input else { return };
+        if !std::mem::replace(&mut self.asked, true) {
+            orders.wake(input);
+        }
+        if self.prompt {
+            self.printer.ask();
+            self.wake_output(orders);
+        }
+    }
+
+    /// Takes lines, or raw bytes, for the server. One at a time where each waits for its reply.
+    fn take_input(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        if self.sender.has_ended() {
+            return bytes.len();
+        }
+        if self.server.is_none() || !self.sender.wants_more() {
+            self.hold_input(cx);
+            return 0;
+        }
+        let (taken, queued) = self.sender.take(bytes);
+        if taken == 0 {
+            return 0;
+        }
+        self.hold_input(cx);
+        self.wake_server(cx.orders);
+        self.printer.typed();
+        match queued {
+            // A person can type it in another way.
+            Err(outcome) if self.prompt => self.printer.remark(&outcome.to_string()),
+            queued if self.note(queued).is_none() => return bytes.len(),
+            _ => {}
+        }
+        taken
+    }
+
+    fn hold_input(&mut self, cx: &mut Context<'_>) {
+        self.asked = false;
+        cx.pause();
+    }
+
+    /// What standard output's turn is for: printing, the timers that no other source can have, and the end.
+    fn serve_output(&mut self, cx: &mut Context<'_>) {
+        match self.dialer.look(cx.now, cx.orders) {
+            Ok(None) => {}
+            Ok(Some(moment)) => cx.wake_at(moment),
+            Err(reason) => self.fail(Outcome::Closed(reason), cx.orders),
+        }
+        if self.printer.hand_over(&mut cx.reply) {
+            cx.orders.wake(cx.key);
+        }
+        if self.server_paused && !self.printer.is_full() {
+            self.server_paused = false;
+            self.wake_server(cx.orders);
+        }
+        if !self.leaving {
+            return;
+        }
+        match self.printer.flush(cx.now, cx.reply.owed(), self.wait, LOOK_EVERY) {
+            Flush::Done => cx.finish(CloseReason::Ended),
+            Flush::Pending(None) => cx.orders.wake(cx.key),
+            Flush::Pending(Some(moment)) => cx.wake_at(moment),
+            Flush::Late => {
+                self.decide(Outcome::OutputStalled);
+                cx.orders.stop(Stop::AtOnce);
+            }
+        }
+    }
+}
+
+impl Handler for Client {
+    type Session = Session;
+
+    fn open(&mut self, _tag: usize, cx: &mut Context<'_>) -> Session {
+        self.server = Some(cx.key);
+        // That a datagram socket is there tells nothing of the server.
+        if !self.dialer.is_datagram() {
+            self.dialer.answered();
+        }
+        self.send_next(cx);
+        Session::Server
+    }
+
+    fn receive(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        match session {
+            Session::Input => self.take_input(bytes, cx),
+            Session::Output => bytes.len(),
+            // What comes after the time is up is not printed, or a server that never stops would keep the client for ever.
+            Session::Server if self.leaving => {
+                cx.pause();
+                0
+            }
+            Session::Server if self.printer.is_full() => {
+                self.server_paused = true;
+                cx.pause();
+                0
+            }
+            Session::Server => match self.printer.stream(bytes, false) {
+                Ok(0) => 0,
+                Ok(taken) => {
+                    self.replied(&bytes[..taken], cx);
+                    taken
+                }
+                Err(outcome) => {
+                    self.fail(outcome, cx.orders);
+                    bytes.len()
+                }
+            },
+        }
+    }
+
+    fn finish(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
+        match session {
+            Session::Input => {
+                if !rest.is_empty() && !self.sender.has_ended() {
+                    let queued = self.sender.take_last(rest);
+                    self.note(queued);
+                }
+                self.sender.end();
+                self.wake_server(cx.orders);
+                cx.finish(CloseReason::Ended);
+            }
+            // Nothing is ever read from it.
+            Session::Output => {}
+            Session::Server => {
+                if let Err(outcome) = self.printer.stream(rest, true) {
+                    self.fail(outcome, cx.orders);
+                }
+                self.server_ended(cx);
+            }
+        }
+    }
+
+    fn datagram(&mut self, _session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) {
+        self.dialer.answered();
+        if !self.leaving {
+            self.printer.datagram(bytes);
+            self.replied(bytes, cx);
+        }
+    }
+
+    fn fault(&mut self, _session: &mut Session, reason: CloseReason, cx: &mut Context<'_>) {
+        // A socket that was given up has no more to say.
+        if self.server != Some(cx.key) {
+            return;
+        }
+        match reason {
+            CloseReason::Failed(ErrorKind::WouldBlock) => self.send_again(cx),
+            reason => self.try_elsewhere(reason, cx),
+        }
+    }
+
+    fn tick(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+        match session {
+            Session::Input => {}
+            Session::Server => self.send_next(cx),
+            Session::Output => self.serve_output(cx),
+        }
+    }
+
+    fn close(&mut self, session: Session, reason: CloseReason, orders: &mut Orders) {
+        match (session, reason) {
+            // The reactor stops, because this client said so.
+            (_, CloseReason::Aborted) => {}
+            // A datagram socket towards an address that was given up.
+            (Session::Server, _) if self.server.is_none() => {}
+            (Session::Input, CloseReason::Ended | CloseReason::PeerClosed) => {}
+            (Session::Input, reason) => {
+                // As after the end of it: what was read before is sent and answered.
+                self.note::<()>(Err(Outcome::InputFailed(reason)));
+                self.wake_server(orders);
+            }
+            (Session::Server, CloseReason::Reset) if self.ended_since.is_some() => {
+                self.fail(Outcome::EndedEarly(self.sender.unsent()), orders);
+            }
+            (Session::Server, reason) => self.fail(Outcome::Closed(reason), orders),
+            (Session::Output, CloseReason::Ended) => orders.stop(Stop::AtOnce),
+            (Session::Output, CloseReason::Reset) => {
+                self.decide(Outcome::OutputClosed);
+                orders.stop(Stop::AtOnce);
+            }
+            (Session::Output, reason) => {
+                self.decide(Outcome::OutputFailed(reason));
+                orders.stop(Stop::AtOnce);
+            }
+        }
+    }
+
+    fn connect_failed(&mut self, _tag: usize, reason: CloseReason, orders: &mut Orders) {
+        match self.dialer.failed(reason, orders) {
+            // It may wait for a timer, and this source has none.
+            Ok(()) => self.wake_output(orders),
+            Err(reason) => self.fail(Outcome::Closed(reason), orders),
+        }
+    }
+}

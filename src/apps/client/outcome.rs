@@ -1,0 +1,217 @@
+//! How a client's run ended, in plain words.
+
+use std::fmt;
+use std::io::ErrorKind;
+
+use crate::apps::client::replies::Replies;
+use crate::os::reason;
+use crate::protocol::charset::Charset;
+use crate::reactor::close_reason::CloseReason;
+
+/// How a client's run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was sent, and what came back until the end was printed.
+    Done,
+    /// The connection was not established, or broke.
+    Closed(CloseReason),
+    /// A character of a message that the encoding cannot hold.
+    Unencodable(char),
+    /// A line of standard input that is longer than this limit in bytes.
+    LineTooLong(usize),
+    /// A line of standard input that is no text, so that it cannot be put into this encoding.
+    NotText(Charset),
+    /// A reply that is not framed as agreed.
+    BadReply,
+    /// The server ended its side, and dropped what came after that; so many messages were not even sent.
+    EndedEarly(usize),
+    /// The server ended its side, and standard input, which has not ended, gave nothing more.
+    EndedBeforeInput,
+    /// The server ended its side while a person was asked for a line.
+    EndedAtPrompt,
+    /// Replies did not come that were expected.
+    Unanswered(Shortfall),
+    /// Replies still came when their time was up.
+    CutOff,
+    /// All that came were the words of a server at its limit.
+    AtLimit,
+    /// A line of standard input that is no UTF-16, although its mark said so.
+    NotUtf16,
+    /// Standard input could not be read.
+    InputFailed(CloseReason),
+    /// Standard output could not be written, for another reason than that nobody reads it.
+    OutputFailed(CloseReason),
+    /// Nobody reads standard output any more.
+    OutputClosed,
+    /// Standard output did not take what was printed in time.
+    OutputStalled,
+}
+
+/// What was sent, and what came back of it: not enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// How many messages were sent.
+    pub sent: u64,
+    /// How many replies came.
+    pub received: u64,
+    /// How many were expected.
+    pub expected: Replies,
+    /// Whether messages cannot be told apart: they are a stream of bytes.
+    pub is_stream: bool,
+    /// Whether messages are datagrams.
+    pub datagrams: bool,
+    /// Whether the server ended its side.
+    pub has_ended: bool,
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shortfall { sent, received, expected, .. } = *self;
+        match expected {
+            Replies::Exactly(count) => {
+                write!(f, "{received} of {count} replies came for {sent} {}", words(sent, "message", "messages"))?;
+            }
+            _ if self.is_stream => f.write_str("nothing came back for what was sent")?,
+            _ => {
+                write!(f, "{received} of {sent} {} answered", words(sent, "message was", "messages were"))?;
+            }
+        }
+        f.write_str(match self {
+            Shortfall { has_ended: true, .. } => ": the server ended its side",
+            Shortfall { datagrams: true, .. } => {
+                " in time (--wait): the server is silent, stopped or at a limit, or a datagram was lost"
+            }
+            _ => " in time (--wait): the server is silent, stopped or at its limit",
+        })?;
+        f.write_str(" (--replies 0 expects none)")
+    }
+}
+
+fn words(count: u64, one: &'static str, several: &'static str) -> &'static str {
+    if count == 1 { one } else { several }
+}
+
+/// A reason of the system's, by the system's words for it.
+struct Cause(CloseReason);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            CloseReason::Failed(kind) => f.write_str(reason::of_kind(kind)),
+            CloseReason::System(errno) => {
+                f.write_str(&reason::of(&std::io::Error::from_raw_os_error(i32::from(errno))))
+            }
+            reason => reason.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Done => f.write_str("done"),
+            Outcome::Closed(CloseReason::ConnectRefused) => f.write_str("refused: nobody listens there"),
+            Outcome::Closed(CloseReason::ConnectTimeout) => {
+                f.write_str("timed out: no answer while connecting (--connect-timeout)")
+            }
+            Outcome::Closed(CloseReason::Failed(ErrorKind::OutOfMemory)) => {
+                f.write_str("the system has no memory for a socket")
+            }
+            Outcome::Closed(CloseReason::Failed(ErrorKind::NotFound)) => {
+                f.write_str("no such socket: the file does not exist (is the server running, and is this its path?)")
+            }
+            Outcome::Closed(CloseReason::Failed(ErrorKind::AddrNotAvailable)) => {
+                f.write_str("no local port is left towards this server (net.ipv4.ip_local_port_range)")
+            }
+            Outcome::Closed(CloseReason::Failed(ErrorKind::PermissionDenied)) => f.write_str(
+                "permission denied: a Unix socket is for users who may write to its file and enter its folders (the server's file-mode, \
+                 file-owner and file-group say who); a packet filter can refuse too",
+            ),
+            Outcome::Closed(CloseReason::Reset) => f.write_str("reset: the server dropped the connection"),
+            Outcome::Closed(CloseReason::HalfClosedTimeout) => {
+                f.write_str("timed out: the server does not read what it was sent (--wait)")
+            }
+            Outcome::Closed(CloseReason::SelfConnect) => {
+                f.write_str("refused: nobody listens there (the connection met itself on an ephemeral port)")
+            }
+            Outcome::Closed(CloseReason::FrameTooLong) => f.write_str("too long: a message must fit into one datagram"),
+            Outcome::Closed(reason) => Cause(*reason).fmt(f),
+            Outcome::Unencodable(character) => {
+                write!(f, "the encoding cannot hold '{}' (--encoding)", character.escape_debug())
+            }
+            Outcome::LineTooLong(max) => {
+                write!(f, "a line has more than {max} bytes (--max-frame), and --raw sends any length")
+            }
+            Outcome::NotText(charset) => {
+                write!(f, "a line is not UTF-8, so it cannot be sent as {charset}; --raw sends bytes as they are")
+            }
+            Outcome::BadReply => f.write_str("a reply is not framed as agreed (--framing, --max-frame)"),
+            Outcome::EndedEarly(0) => {
+                f.write_str("closed: the server ended the conversation, and the last of what was sent is lost")
+            }
+            Outcome::EndedEarly(unsent) => {
+                let messages = words(*unsent as u64, "message was", "messages were");
+                write!(f, "closed: the server ended the conversation before {unsent} {messages} sent")
+            }
+            Outcome::EndedBeforeInput => f.write_str(
+                "closed: the server ended its side, and standard input, which has not ended, gave nothing more (--wait)",
+            ),
+            Outcome::EndedAtPrompt => f.write_str("closed: the server ended the conversation"),
+            Outcome::Unanswered(shortfall) => write!(f, "unanswered: {shortfall}"),
+            Outcome::CutOff => f.write_str("cut off: the server still answered when its time was up (--wait)"),
+            Outcome::AtLimit => f.write_str("refused: the server has too many connections, and read nothing"),
+            Outcome::NotUtf16 => {
+                f.write_str("a line is not UTF-16, as the input's first bytes say; --raw sends bytes as they are")
+            }
+            Outcome::InputFailed(reason) => write!(f, "cannot read standard input: {}", Cause(*reason)),
+            Outcome::OutputFailed(reason) => write!(f, "cannot write standard output: {}", Cause(*reason)),
+            Outcome::OutputClosed => f.write_str("nobody reads standard output any more"),
+            Outcome::OutputStalled => f.write_str("timed out: standard output takes nothing (--wait)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_is_told_in_plain_words() {
+        let told = |outcome: Outcome| outcome.to_string();
+        let failed = CloseReason::Failed(ErrorKind::IsADirectory);
+        assert_eq!(told(Outcome::InputFailed(failed)), "cannot read standard input: is a directory");
+        assert_eq!(told(Outcome::EndedEarly(1)), "closed: the server ended the conversation before 1 message was sent");
+        assert!(told(Outcome::EndedEarly(2)).ends_with("before 2 messages were sent"));
+        assert!(told(Outcome::NotText(Charset::UTF_8)).contains("--raw"));
+    }
+
+    #[test]
+    fn a_shortfall_says_how_many_of_how_many_and_what_may_be_the_reason() {
+        let stream = Shortfall {
+            sent: 3,
+            received: 0,
+            expected: Replies::Any,
+            is_stream: false,
+            datagrams: false,
+            has_ended: false,
+        };
+        let begins = |shortfall: Shortfall, words: &str| {
+            let told = shortfall.to_string();
+            assert!(told.starts_with(words) && told.contains("--replies"), "{told}");
+        };
+        begins(stream, "0 of 3 messages were answered in time (--wait): the server is silent, stopped or at its limit");
+        begins(
+            Shortfall { datagrams: true, sent: 1, ..stream },
+            "0 of 1 message was answered in time (--wait): the server is silent",
+        );
+        begins(
+            Shortfall { received: 2, expected: Replies::Exactly(5), ..stream },
+            "2 of 5 replies came for 3 messages in time",
+        );
+        begins(
+            Shortfall { received: 2, expected: Replies::All, has_ended: true, ..stream },
+            "2 of 3 messages were answered: the server ended",
+        );
+        begins(Shortfall { is_stream: true, ..stream }, "nothing came back");
+    }
+}

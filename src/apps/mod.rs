@@ -1,0 +1,5 @@
+//! Applications of the reactor: each is a handler, called with bytes and never with a socket.
+
+pub mod candidates;
+pub mod client;
+pub mod server;

@@ -1,0 +1,230 @@
+//! The server: a handler that serves several endpoints, each in its own way.
+
+pub mod service;
+
+use log::Level;
+
+use crate::apps::server::service::Service;
+use crate::protocol::bye::{BYE, Bye};
+use crate::protocol::farewell::{AT_LIMIT, AT_SOURCE_LIMIT};
+use crate::protocol::frame::Step;
+use crate::protocol::mode::Mode;
+use crate::reactor::close_reason::CloseReason;
+use crate::reactor::handler::{Context, Handler, Stop};
+use crate::reactor::log_limit::LogKind;
+
+/// The target under which the answer to a request for the summary is logged: whoever asked gets it, at whatever level the rest is.
+pub const SUMMARY: &str = "cooee::apps::server::summary";
+
+/// What the server remembers of one source.
+#[derive(Clone, Copy, Debug)]
+pub enum Session {
+    /// A connection to a service through which bytes go as they come, echoed or not: nobody has to know where a message ends.
+    Raw {
+        /// Whether they are echoed.
+        echoes: bool,
+    },
+    /// Another connection to, or the datagram socket of, the service with this number.
+    Client {
+        /// Which service.
+        service: u16,
+        /// How much of an incomplete message has been looked at.
+        scanned: u32,
+    },
+    /// A stream on which a byte says that signals have come; which, the server [asks](Server::at_signals).
+    Signals,
+}
+
+/// What a server does at a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnSignal {
+    /// It drains, and ends at once when this is asked for again.
+    Ask,
+    /// It drains, however often the signal comes: the system sends it, and repeats it, without being impatient.
+    Drain,
+    /// It logs the summary.
+    Summary,
+    /// It goes on, and logs why.
+    GoOn(&'static str),
+}
+
+/// Tells, at each call, the number of a signal that has come and what is to be done; none when it has told all.
+pub type SignalQueue = Box<dyn FnMut() -> Option<(i32, OnSignal)>>;
+
+/// A handler that echoes, acknowledges or discards.
+pub struct Server {
+    services: Vec<Service>,
+    signals: SignalQueue,
+    is_asked_to_end: bool,
+    killed_by: Option<i32>,
+}
+
+impl Server {
+    /// A server of these services; a listener's tag is its service's place in the list, and so is the number of a datagram socket's
+    /// [`session`](Server::session).
+    ///
+    /// # Panics
+    ///
+    /// When somebody connects to a listener, or sends to a datagram socket, whose service is not in the list.
+    pub fn new(services: Vec<Service>) -> Server {
+        Server { services, signals: Box::new(|| None), is_asked_to_end: false, killed_by: None }
+    }
+
+    /// What tells of signals, once a byte has come on the stream with [`Session::Signals`].
+    pub fn at_signals(&mut self, signals: SignalQueue) {
+        self.signals = signals;
+    }
+
+    /// The session of a datagram socket of the service with this number.
+    pub fn session(service: usize) -> Session {
+        Session::Client { service: u16::try_from(service).unwrap_or(u16::MAX), scanned: 0 }
+    }
+
+    /// The signal that ended the server before it had drained, if one did.
+    pub fn killed_by(&self) -> Option<i32> {
+        self.killed_by
+    }
+
+    fn signal(&mut self, signal: i32, action: OnSignal, cx: &mut Context<'_>) {
+        match action {
+            OnSignal::Summary => log::info!(target: SUMMARY, "{}", cx.metrics),
+            OnSignal::GoOn(reason) => log::info!("signal {signal}: {reason}"),
+            OnSignal::Ask if self.is_asked_to_end => {
+                self.killed_by = Some(signal);
+                cx.orders.stop(Stop::AtOnce);
+            }
+            OnSignal::Ask => {
+                log::info!("signal {signal}: draining; a second one ends at once");
+                self.is_asked_to_end = true;
+                cx.orders.stop(Stop::Drain);
+            }
+            OnSignal::Drain => {
+                log::info!("signal {signal}: draining");
+                cx.orders.stop(Stop::Drain);
+            }
+        }
+    }
+
+    /// Answers every message in `bytes` that is complete, as long as the peer may be owed more. Returns how many bytes were taken.
+    fn converse(service: &Service, scanned: &mut u32, bytes: &[u8], end: bool, cx: &mut Context<'_>) -> usize {
+        let mut taken = 0;
+        while !cx.reply.is_full() {
+            let frame = match service.rules.next(bytes, taken, scanned, end) {
+                Step::Frame(frame) => frame,
+                Step::Incomplete => break,
+                Step::TooLong => return break_off(CloseReason::FrameTooLong, service, bytes, cx),
+                Step::Truncated => return break_off(CloseReason::FrameTruncated, service, bytes, cx),
+            };
+            let message = &bytes[frame.body.clone()];
+            service.log(message, cx);
+            service.mode.answer(&frame, service.rules.framing, &mut cx.reply);
+            count(service.mode != Mode::Discard, cx);
+            taken = frame.end;
+            if says_bye(service, message, cx) {
+                cx.finish(CloseReason::Ended);
+                return bytes.len();
+            }
+        }
+        taken
+    }
+}
+
+impl Handler for Server {
+    type Session = Session;
+
+    fn open(&mut self, tag: usize, _cx: &mut Context<'_>) -> Session {
+        match &self.services[tag] {
+            service if service.is_raw() => Session::Raw { echoes: service.mode == Mode::Echo },
+            _ => Server::session(tag),
+        }
+    }
+
+    #[inline(always)]
+    fn receive(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        match session {
+            Session::Raw { echoes } => {
+                if *echoes {
+                    cx.reply.echo(0..bytes.len());
+                }
+                count(*echoes, cx);
+            }
+            Session::Client { service, scanned } => {
+                return Server::converse(&self.services[usize::from(*service)], scanned, bytes, false, cx);
+            }
+            Session::Signals => {
+                while let Some((signal, action)) = (self.signals)() {
+                    self.signal(signal, action, cx);
+                }
+            }
+        }
+        bytes.len()
+    }
+
+    fn finish(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
+        if let Session::Client { service, scanned } = session {
+            Server::converse(&self.services[usize::from(*service)], scanned, rest, true, cx);
+        }
+        cx.finish(CloseReason::PeerClosed);
+    }
+
+    fn datagram(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) {
+        let Session::Client { service, .. } = session else { return };
+        let service = &self.services[usize::from(*service)];
+        service.log(bytes, cx);
+        // Which answers leave, and are counted, is not decided here.
+        count(false, cx);
+        // A `bye` is answered in discard mode too.
+        if says_bye(service, bytes, cx) {
+            cx.reply.send(BYE);
+            cx.finish(CloseReason::Ended);
+        } else {
+            service.mode.answer_datagram(bytes.len(), &mut cx.reply);
+        }
+    }
+
+    fn refuse(&mut self, tag: usize, reason: CloseReason, cx: &mut Context<'_>) {
+        if let Some(Service { mode: Mode::Ack(_), rules, .. }) = self.services.get(tag) {
+            let text = if reason == CloseReason::RefusedSource { AT_SOURCE_LIMIT } else { AT_LIMIT };
+            rules.framing.whole(text, &mut cx.reply);
+        }
+    }
+}
+
+fn count(answered: bool, cx: &mut Context<'_>) {
+    cx.metrics.messages_in += 1;
+    cx.metrics.messages_out += u64::from(answered);
+}
+
+/// Whether `message` ends the conversation. Where it ends the whole server, that is ordered here.
+fn says_bye(service: &Service, message: &[u8], cx: &mut Context<'_>) -> bool {
+    if service.bye == Bye::Ignore || message != BYE {
+        return false;
+    }
+    if service.bye == Bye::Stop {
+        let line = format_args!("{} said bye to {}: draining", cx.peer, service.name);
+        cx.log_limit.log(LogKind::Bye, Level::Info, cx.now, line);
+        cx.orders.stop(Stop::Drain);
+    }
+    true
+}
+
+/// Ends a conversation whose framing the peer broke: nothing behind it can be understood.
+fn break_off(reason: CloseReason, service: &Service, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    let max = service.rules.max_frame;
+    let line = format_args!("{} closes {}: {reason} (the longest message is {max} bytes)", service.name, cx.peer);
+    cx.log_limit.log(LogKind::BadFrame, Level::Warn, cx.now, line);
+    cx.finish(reason);
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::rehearsal::Rehearsal;
+
+    #[test]
+    #[should_panic(expected = "index out of bounds")]
+    fn a_listener_without_a_service_is_a_mistake_of_the_programmer() {
+        Rehearsal::open(&mut Server::new(Vec::new()), 0, 100);
+    }
+}

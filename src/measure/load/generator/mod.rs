@@ -1,0 +1,406 @@
+//! The generator: the handler that wires lanes, pacer, dialer and recorder.
+//!
+//! Three kinds of sources call it: the connections of its lanes, a control source whose deadlines are the run's own (its stages, the
+//! time-outs, the next connection), and a stream on which somebody may end the run.
+
+mod control;
+mod datagrams;
+mod streams;
+
+use std::time::{Duration, Instant};
+
+use crate::measure::load::dialer::Dialer;
+use crate::measure::load::effort::Effort;
+use crate::measure::load::exchange::Exchange;
+use crate::measure::load::lane::{Flight, Lane};
+use crate::measure::load::lateness::Lateness;
+use crate::measure::load::options::Options;
+use crate::measure::load::outcome::{ErrorKind, Mismatch, Outcome, Progress, Stage, Surplus};
+use crate::measure::load::pacer::{Pacer, Ticket};
+use crate::measure::load::recorder::Recorder;
+use crate::measure::load::stopwatch::{Moment, Stopwatch};
+use crate::os::key::Key;
+use crate::reactor::close_reason::CloseReason;
+use crate::reactor::handler::{Context, Handler, Orders, Stop};
+
+/// So many lanes are looked at for one that sleeps until a later message is due, when a message has come back that is due sooner.
+const SLEEPERS: usize = 64;
+
+/// How much of a wrong reply is kept to be shown.
+const SHOWN: usize = 32;
+
+/// What the generator remembers of one source: which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Session {
+    /// A connection or socket of the lane with this number.
+    Lane(usize),
+    /// The run's own deadlines.
+    Control,
+    /// A byte here ends the run.
+    Interrupt,
+}
+
+/// A handler that puts load on a server.
+pub(super) struct Generator {
+    options: Options,
+    exchange: Exchange,
+    stopwatch: Stopwatch,
+    pacer: Pacer,
+    dialer: Dialer,
+    recorder: Recorder,
+    lateness: Lateness,
+    lanes: Vec<Lane>,
+    control: Key,
+    stage: Stage,
+    /// Tickets that were taken and are neither answered nor given up.
+    outstanding: u64,
+    /// Connections that are established.
+    open: usize,
+    /// Connections that were when the warm-up began.
+    opened: usize,
+    /// Connections that were asked for and were not.
+    unopened: usize,
+    /// Messages and connections that failed since the last reply, and when the first of them did.
+    failures: u32,
+    failing_since: Moment,
+    /// When what is outstanding is waited for no longer.
+    waits_until: Moment,
+    next_scan: Moment,
+    next_progress: Moment,
+    progress: Option<Progress>,
+    replies_before: (u64, Moment),
+    /// What this process had done when measuring began, and what it took until the end.
+    effort_before: Effort,
+    effort: Option<Effort>,
+    ended_at: Option<Moment>,
+    sent: u64,
+    /// Messages that were due and never sent, once the run is over.
+    due_unsent: u64,
+    late: u64,
+    /// Messages whose latency holds a wait of this program for a connection, and how long they waited for it.
+    held: u64,
+    held_for: Duration,
+    /// For how long connections were not there in the measured time because this program let them wait.
+    rested: Duration,
+    /// Connections that the server ended in order.
+    ended: u64,
+    counts: DatagramCounts,
+    surplus: Surplus,
+    refused_sockets: usize,
+    /// Connections that were not established in time, since the last one that was.
+    connect_timeouts: usize,
+    /// Connections that could not be opened because of a limit of this machine's, since the last one that could.
+    own_limits: usize,
+    /// With churn a message that does not count looks for the server's address before the run, where there are several.
+    asks_first: bool,
+    mismatch: Option<Mismatch>,
+    interrupted: bool,
+}
+
+/// What happened to datagrams.
+#[derive(Clone, Copy, Debug, Default)]
+struct DatagramCounts {
+    lost: u64,
+    duplicated: u64,
+    reordered: u64,
+    corrupt: u64,
+}
+
+impl Generator {
+    /// A generator that has done nothing yet. `control` names the source of the run's deadlines.
+    pub(super) fn new(options: Options, began: Instant, control: Key) -> Generator {
+        let lane = || Lane::new(options.pipeline, options.datagrams);
+        let mut generator = Generator {
+            exchange: Exchange::new(&options),
+            stopwatch: Stopwatch::since(began),
+            pacer: Pacer::new(&options),
+            dialer: Dialer::new(&options),
+            recorder: Recorder::new(options.interval, options.pace.is_open()),
+            lateness: Lateness::default(),
+            lanes: std::iter::repeat_with(lane).take(options.connections).collect(),
+            control,
+            stage: Stage::Connecting,
+            outstanding: 0,
+            open: 0,
+            opened: 0,
+            unopened: 0,
+            failures: 0,
+            failing_since: Moment::NEVER,
+            waits_until: Moment::NEVER,
+            next_scan: Moment::default(),
+            next_progress: Moment::default(),
+            progress: None,
+            replies_before: (0, Moment::default()),
+            effort_before: Effort::default(),
+            effort: None,
+            ended_at: None,
+            sent: 0,
+            due_unsent: 0,
+            late: 0,
+            held: 0,
+            held_for: Duration::ZERO,
+            rested: Duration::ZERO,
+            ended: 0,
+            counts: DatagramCounts::default(),
+            surplus: Surplus::default(),
+            refused_sockets: 0,
+            connect_timeouts: 0,
+            own_limits: 0,
+            asks_first: false,
+            mismatch: None,
+            interrupted: false,
+            options,
+        };
+        if !generator.options.churn {
+            (0..generator.lanes.len()).for_each(|lane| generator.dialer.add(lane, Moment::default()));
+        } else if generator.dialer.is_searching() {
+            generator.asks_first = true;
+            let question = generator.question(Moment::default());
+            generator.lanes[0].reserved = Some(question);
+            generator.dialer.add(0, Moment::default());
+        }
+        generator
+    }
+
+    /// How far it has come, where that is worth telling.
+    pub(super) fn take_progress(&mut self) -> Option<Progress> {
+        self.progress.take()
+    }
+
+    /// What it has measured.
+    pub(super) fn into_outcome(mut self) -> Outcome {
+        self.note_unanswered();
+        let from = self.pacer.measures_from();
+        let ended_at = self.ended_at.unwrap_or_default();
+        let effort = self.effort.unwrap_or_default();
+        let counted = |count| self.exchange.is_checked().then_some(count);
+        let numbered =
+            |count| if self.options.datagrams { self.exchange.is_numbered().then_some(count) } else { counted(count) };
+        Outcome {
+            open_loop: self.options.pace.is_open(),
+            duration: ended_at.since(from),
+            connections: self.opened,
+            unopened: self.unopened,
+            messages: self.recorder.latency.len(),
+            replies_in_time: self.recorder.replies_in_time,
+            reply_bytes_in_time: self.recorder.reply_bytes_in_time,
+            intervals: self.recorder.intervals(ended_at.max(self.recorder.last_reply)),
+            send_latency: self.recorder.send_latency.unwrap_or_else(|| self.recorder.latency.clone()),
+            latency: self.recorder.latency,
+            errors: self.recorder.errors,
+            longest_in_vain: self.recorder.longest_in_vain,
+            lost: Some(self.counts.lost),
+            duplicated: numbered(self.counts.duplicated),
+            reordered: numbered(self.counts.reordered),
+            corrupt: counted(self.counts.corrupt),
+            surplus: self.exchange.counts_surplus().then_some(self.surplus),
+            first_bytes: self.exchange.ends_with_first_bytes(),
+            late: self.late,
+            held: self.held,
+            held_for: self.held_for,
+            rested: self.rested,
+            ended: self.ended,
+            due: self.sent + self.due_unsent,
+            sent: self.sent,
+            generator_cpu: effort.cpu,
+            idle_polling: self.options.busy_poll.map(|_| effort.idle_polling),
+            server_cpu: None,
+            interrupted: self.interrupted,
+            mismatch: self.mismatch,
+        }
+    }
+
+    /// What is still in flight, or was never sent, has waited until now: where a run was interrupted, or gave up.
+    fn note_unanswered(&mut self) {
+        let now = self.now();
+        for lane in &mut self.lanes {
+            lane.abandon().for_each(|flight| self.recorder.gave_up(&flight, now));
+        }
+        // Tickets come in the order in which they are due, so the first has waited longest. It is due in any case, if not to be had.
+        let unsent = self.pacer.unsent();
+        if unsent > 0 {
+            self.due_unsent = unsent;
+            if let Some(first) = self.pacer.take(now) {
+                self.recorder.waited_in_vain(first.due, now);
+            }
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.stopwatch.now()
+    }
+
+    /// Takes the next ticket.
+    fn take_ticket(&mut self, now: Moment) -> Option<Ticket> {
+        let ticket = self.pacer.take(now)?;
+        self.outstanding += 1;
+        Some(ticket)
+    }
+
+    /// A message before the run, which does not count: whether it is answered tells whether the server lives at this address.
+    fn question(&mut self, now: Moment) -> Ticket {
+        self.outstanding += 1;
+        Ticket { due: now, measured: false }
+    }
+
+    /// A ticket is answered or given up; with the last one the run may be over.
+    fn settle(&mut self, now: Moment, orders: &mut Orders) {
+        self.outstanding -= 1;
+        if self.outstanding == 0 && self.pacer.is_exhausted(now) {
+            orders.wake(self.control);
+        }
+    }
+
+    /// A message of `lane` leaves now.
+    fn note_sent(&mut self, lane: usize, ticket: Ticket, now: Moment) {
+        let lane = &mut self.lanes[lane];
+        let late = self.lateness.is_late(ticket.due, lane.free_since, now);
+        let counts = ticket.measured && self.options.pace.is_open();
+        let late = late && counts;
+        lane.send(ticket, now, late);
+        if let Some(wait) = self.dialer.own_share(ticket.due, now).filter(|_| counts && !late) {
+            self.held += 1;
+            self.held_for += wait;
+        }
+        self.sent += u64::from(ticket.measured);
+        self.late += u64::from(late);
+    }
+
+    /// The next ticket of `lane`, if it has room for a message and one is due. Where the next is due later, the lane is woken then.
+    fn next_due(&mut self, lane: usize, now: Moment, cx: &mut Context<'_>) -> Option<Ticket> {
+        if self.lanes[lane].in_flight() >= self.options.pipeline {
+            return None;
+        }
+        let ticket = match self.lanes[lane].reserved.take() {
+            Some(ticket) => self.pacer.exchange(ticket),
+            None => self.take_ticket(now)?,
+        };
+        if ticket.due > now {
+            self.lanes[lane].reserved = Some(ticket);
+            cx.wake_at(ticket.due.tick());
+            return None;
+        }
+        Some(ticket)
+    }
+
+    /// Remembers the first reply that was wrong.
+    fn note_wrong(&mut self, lane: usize, message: u64, offset: usize, got: &[u8]) {
+        self.counts.corrupt += 1;
+        let expected = self.exchange.expected(lane, message, offset, SHOWN);
+        let got = got[..got.len().min(SHOWN)].to_vec();
+        self.mismatch.get_or_insert(Mismatch { connection: lane, message, offset, expected, got });
+    }
+
+    /// Bytes came that no message waits for.
+    fn note_surplus(&mut self, bytes: usize) {
+        self.surplus.times += 1;
+        self.surplus.bytes += bytes as u64;
+    }
+
+    /// A reply has arrived whole.
+    fn note_reply(&mut self, flight: &Flight, bytes: usize, now: Moment) {
+        self.failures = 0;
+        self.recorder.reply(flight, bytes, now);
+    }
+
+    /// A message will not be answered, or a connection could not be opened.
+    fn note_failure(&mut self, now: Moment) {
+        if self.failures == 0 {
+            self.failing_since = now;
+        }
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Messages that will not be answered, for their connection ends.
+    fn abandon(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
+        let mut flights = 0;
+        for flight in self.lanes[lane].abandon() {
+            flights += 1;
+            self.recorder.gave_up(&flight, now);
+        }
+        self.recorder.error(ErrorKind::Unanswered, flights, now);
+        for _ in 0..flights {
+            self.note_failure(now);
+            self.settle(now, orders);
+        }
+        self.give_back(lane, now, orders);
+    }
+
+    /// The message that `lane` was to send next can be sent by another lane. One that sleeps until a later message is due is woken for it: or
+    /// the message would wait for a lane to wake, although there is room.
+    fn give_back(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
+        let Some(ticket) = self.lanes[lane].reserved.take() else { return };
+        self.outstanding -= 1;
+        self.pacer.give_back(ticket);
+        let others = self.lanes[lane..].iter().chain(&self.lanes[..lane]).take(SLEEPERS);
+        let sleeper = others.max_by_key(|other| other.reserved.map(|reserved| reserved.due));
+        if let Some(key) = sleeper.filter(|_| ticket.due > now).and_then(|sleeper| sleeper.key) {
+            orders.wake(key);
+        }
+    }
+
+    /// Ends the run.
+    fn end(&mut self, orders: &mut Orders) {
+        self.ended_at.get_or_insert(self.stopwatch.now());
+        orders.stop(Stop::AtOnce);
+    }
+}
+
+impl Handler for Generator {
+    type Session = Session;
+
+    fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> Session {
+        self.opened(tag, cx);
+        Session::Lane(tag)
+    }
+
+    fn receive(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        match *session {
+            Session::Lane(lane) => self.received(lane, bytes, cx),
+            Session::Control => bytes.len(),
+            Session::Interrupt => {
+                self.interrupt(cx);
+                bytes.len()
+            }
+        }
+    }
+
+    fn finish(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
+        let _ = rest;
+        // Nobody is left who could end the run; that is no reason to.
+        if *session != Session::Interrupt {
+            cx.finish(CloseReason::PeerClosed);
+        }
+    }
+
+    fn datagram(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) {
+        if let Session::Lane(lane) = *session {
+            self.received_datagram(lane, bytes, cx);
+        }
+    }
+
+    fn fault(&mut self, session: &mut Session, reason: CloseReason, cx: &mut Context<'_>) {
+        if let Session::Lane(lane) = *session {
+            self.socket_fault(lane, reason, cx);
+        }
+    }
+
+    fn tick(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+        match *session {
+            Session::Lane(lane) if self.options.datagrams => self.send_datagram(lane, cx),
+            Session::Lane(lane) => self.send_messages(lane, cx),
+            Session::Control => self.control(cx),
+            Session::Interrupt => {}
+        }
+    }
+
+    fn close(&mut self, session: Session, reason: CloseReason, orders: &mut Orders) {
+        if let Session::Lane(lane) = session {
+            self.closed(lane, reason, orders);
+        }
+    }
+
+    fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
+        self.not_connected(tag, reason, orders);
+    }
+}

@@ -1,0 +1,307 @@
+//! What a run of load is asked to do.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::measure::load::schedule::Schedule;
+use crate::os::address::Address;
+use crate::protocol::ack::Ack;
+use crate::protocol::charset::Charset;
+use crate::protocol::chunk;
+use crate::protocol::framing::{Framing, Rules};
+
+/// What a run of load is asked to do. [`Options::check`] tells what does not fit together.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server's addresses. The first one that answers is used for all connections: see [`Candidates`](crate::apps::candidates::Candidates).
+    pub addresses: Vec<Address>,
+    /// Whether messages are datagrams (UDP, or Unix datagrams).
+    pub datagrams: bool,
+    /// Local addresses to connect from, taken in turn; the system chooses where there are none.
+    pub sources: Vec<SocketAddr>,
+    /// Connections, or datagram sockets.
+    pub connections: usize,
+    /// Connections opened a second, at the most; none opens them as fast as the server takes them.
+    pub connect_rate: Option<f64>,
+    /// Each message gets a connection of its own: connect, one message, its reply, close.
+    pub churn: bool,
+    /// Messages in flight on one connection, at the most.
+    pub pipeline: usize,
+    /// When messages are sent.
+    pub pace: Pace,
+    /// When no more are sent.
+    pub end: End,
+    /// How long load runs before anything is counted.
+    pub warmup: Duration,
+    /// How long a reply may take: a later datagram is lost, and a stream that owes one is closed. It is also how long what is due
+    /// or outstanding at the end is waited for.
+    pub timeout: Duration,
+    /// How long a connection may take to be established.
+    pub connect_timeout: Duration,
+    /// For how long after each event it polls without sleeping, so that latencies do not hold its own wake-up; none where it sleeps
+    /// whenever it can.
+    pub busy_poll: Option<Duration>,
+    /// What a message says.
+    pub body: Body,
+    /// What has to come back.
+    pub expect: Expect,
+    /// How messages lie in a stream. Their `max_frame` bounds replies of unknown text ([`Expect::Any`]); any other reply is known.
+    pub rules: Rules,
+    /// How finely the course of the run is kept: one point of the pictures over time.
+    pub interval: Duration,
+}
+
+/// When messages are sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pace {
+    /// A closed loop: the next one when a reply has come.
+    Closed,
+    /// An open loop: by schedule, whatever the server does.
+    Open(Schedule),
+}
+
+impl Pace {
+    /// Whether messages are sent by schedule.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Pace::Open(_))
+    }
+}
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// After this time, not counting the warm-up.
+    After(Duration),
+    /// After so many messages, not counting those of the warm-up.
+    Messages(u64),
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// So many bytes, each message's different from its neighbours'.
+    Noise(usize),
+    /// This text, encoded; each message's the same.
+    Text(Vec<u8>),
+}
+
+impl Body {
+    /// How many bytes a message has, without its frame.
+    pub fn length(&self) -> usize {
+        match self {
+            Body::Noise(length) => *length,
+            Body::Text(text) => text.len(),
+        }
+    }
+}
+
+/// What has to come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The message itself.
+    Echo,
+    /// The message between these words.
+    Ack(Ack),
+    /// Anything: nothing is checked.
+    Any,
+}
+
+impl Options {
+    /// What `cooee load` does where no flag says anything else: one TCP connection that echoes 64 bytes in a closed loop for 10 s,
+    /// after a warm-up of one.
+    pub fn new(addresses: Vec<Address>) -> Options {
+        Options {
+            addresses,
+            datagrams: false,
+            sources: Vec::new(),
+            connections: 1,
+            connect_rate: None,
+            churn: false,
+            pipeline: 1,
+            pace: Pace::Closed,
+            end: End::After(Duration::from_secs(10)),
+            warmup: Duration::from_secs(1),
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            busy_poll: None,
+            body: Body::Noise(64),
+            expect: Expect::Echo,
+            rules: Rules { framing: Framing::Chunk, max_frame: Options::REPLY_MAX, charset: Charset::UTF_8 },
+            interval: Duration::from_millis(100),
+        }
+    }
+
+    /// Connections at the most: no process may have more descriptors (Linux's `fs.nr_open` allows 1,048,576 of them).
+    pub const CONNECTIONS_MAX: usize = 1_000_000;
+
+    /// Messages in flight at the most, on all connections: each is remembered until its reply has come.
+    pub const IN_FLIGHT_MAX: usize = 10_000_000;
+
+    /// The longest message in bytes, and the most bytes in flight on one connection. They are kept in memory, and so is what a socket does
+    /// not take of them.
+    pub const LENGTH_MAX: usize = 256 * 1024 * 1024;
+
+    /// The longest reply of unknown text in bytes, where nobody says another: more than most answers have, and soon there. Nothing of it
+    /// is kept, so it bounds how long a server may go on with one reply, and not memory.
+    pub const REPLY_MAX: usize = 1024 * 1024;
+
+    /// Whether everything fits together; an error says what does not, by the flags' names.
+    pub fn check(&self) -> Result<(), String> {
+        let chunked = self.rules.framing == Framing::Chunk && !self.datagrams;
+        if self.connections > Options::CONNECTIONS_MAX {
+            return Err(format!("--connections {}: it can be at most {}", self.connections, Options::CONNECTIONS_MAX));
+        }
+        if self.connections.saturating_mul(self.pipeline) > Options::IN_FLIGHT_MAX {
+            return Err(format!(
+                "--pipeline {}: at most {} messages can be in flight on all connections",
+                self.pipeline,
+                Options::IN_FLIGHT_MAX
+            ));
+        }
+        if self.body.length() > Options::LENGTH_MAX {
+            return Err(format!("--length {}: it can be at most {}", self.body.length(), Options::LENGTH_MAX));
+        }
+        if self.body.length().saturating_mul(self.pipeline) > Options::LENGTH_MAX {
+            return Err(format!(
+                "--pipeline {}: messages of {} bytes in flight on one connection can be at most {} bytes together",
+                self.pipeline,
+                self.body.length(),
+                Options::LENGTH_MAX
+            ));
+        }
+        if let (true, Pace::Open(schedule), Some(opens)) = (self.churn, &self.pace, self.connect_rate)
+            && schedule.from.max(schedule.to) > opens
+        {
+            return Err(format!(
+                "--connect-rate {opens}: with --churn each message opens a connection, and more are due"
+            ));
+        }
+        if self.datagrams && self.churn {
+            return Err("--churn: datagrams have no connections to open".to_owned());
+        }
+        if chunked && self.pipeline > 1 && matches!(self.expect, Expect::Ack(_)) {
+            return Err("--pipeline: with chunk framing the server may acknowledge two messages as one, so replies \
+                        cannot be checked with more than one in flight (--framing line or len32)"
+                .to_owned());
+        }
+        if chunked && self.pipeline > 1 && self.expect == Expect::Any {
+            return Err(
+                "--pipeline: with chunk framing nobody knows where a reply ends if nothing is checked, so only one \
+                        message can be in flight (--framing line or len32)"
+                    .to_owned(),
+            );
+        }
+        if chunked && matches!(self.expect, Expect::Ack(_)) && self.body.length() > chunk::MAX {
+            return Err(format!(
+                "--length {}: with chunk framing a message of more than {} bytes is acknowledged in pieces that cannot be \
+                 known (--framing line or len32)",
+                self.body.length(),
+                chunk::MAX
+            ));
+        }
+        if let Body::Text(text) = &self.body {
+            if text.is_empty() && chunked {
+                return Err("--message: an empty message is nothing on a stream (--framing line or len32)".to_owned());
+            }
+            if self.rules.framing == Framing::Line && !self.datagrams && text.contains(&b'\n') {
+                return Err("--message: in line framing it cannot hold a line break (--framing len32)".to_owned());
+            }
+        }
+        if let Some(source) = self.sources.iter().find(|source| !self.can_connect_from(source)) {
+            return Err(format!("--source {}: it is of another family than the server's address", source.ip()));
+        }
+        Ok(())
+    }
+
+    fn can_connect_from(&self, source: &SocketAddr) -> bool {
+        self.addresses.iter().any(|address| address.is_of_family(source))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A closed loop of one connection to nowhere.
+    pub(crate) fn options() -> Options {
+        Options { warmup: Duration::ZERO, ..Options::new(vec![Address::Ip(([127, 0, 0, 1], 9).into())]) }
+    }
+
+    fn fault(change: impl FnOnce(&mut Options)) -> String {
+        let mut options = options();
+        change(&mut options);
+        options.check().err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_cannot_be_checked_is_refused_with_the_reason() {
+        let ack = || Expect::Ack(Ack::new("{}", Charset::UTF_8).unwrap());
+        assert_eq!(fault(|_| {}), "");
+        let pipelined = |options: &mut Options| (options.expect, options.pipeline) = (ack(), 2);
+        assert!(fault(pipelined).contains("two messages as one"));
+        assert!(fault(|options| (options.expect, options.pipeline) = (Expect::Any, 2)).contains("where a reply ends"));
+        assert!(fault(|options| (options.expect, options.body) = (ack(), Body::Noise(1025))).contains("in pieces"));
+        let framed = |options: &mut Options| {
+            pipelined(options);
+            options.rules.framing = Framing::Line;
+        };
+        assert_eq!(fault(framed), "");
+        assert!(fault(|options| (options.churn, options.datagrams) = (true, true)).contains("--churn"));
+        let hurried = |options: &mut Options| {
+            (options.churn, options.connect_rate) = (true, Some(10.0));
+            options.pace = Pace::Open(Schedule::steady(11.0));
+        };
+        assert!(fault(hurried).contains("more are due"));
+        assert!(fault(|options| options.sources = vec!["[::1]:0".parse().unwrap()]).contains("another family"));
+        assert!(fault(|options| options.body = Body::Text(Vec::new())).contains("empty message"));
+    }
+
+    #[test]
+    fn what_fits_into_no_memory_is_refused() {
+        assert!(fault(|options| options.connections = usize::MAX).starts_with("--connections"));
+        assert!(fault(|options| options.body = Body::Noise(usize::MAX)).starts_with("--length"));
+        for (pipeline, connections, length) in [(usize::MAX, 1, 1), (1_001, 10_000, 1), (2_000, 1, 1 << 20)] {
+            let reason = fault(|options| {
+                (options.pipeline, options.connections) = (pipeline, connections);
+                options.body = Body::Noise(length);
+            });
+            assert!(reason.starts_with("--pipeline"), "{reason}");
+        }
+        assert_eq!(fault(|options| (options.pipeline, options.connections) = (100, 19_000)), "");
+    }
+    #[test]
+    fn what_is_just_allowed_is_allowed() {
+        let ack = || Expect::Ack(Ack::new("{}", Charset::UTF_8).unwrap());
+        let text = |options: &mut Options, text: &str, framing| {
+            (options.body, options.rules.framing) = (Body::Text(text.into()), framing);
+        };
+        let changes: [&dyn Fn(&mut Options); 13] = [
+            &|options| options.sources = vec!["127.0.0.2:0".parse().unwrap()],
+            &|options| (options.connections, options.pipeline) = (1_000_000, 10),
+            &|options| options.body = Body::Noise(256 << 20),
+            &|options| (options.body, options.pipeline) = (Body::Noise(64 << 20), 4),
+            &|options| {
+                (options.churn, options.connect_rate) = (true, Some(10.0));
+                options.pace = Pace::Open(Schedule::steady(10.0));
+            },
+            &|options| options.churn = true,
+            &|options| options.datagrams = true,
+            &|options| options.expect = Expect::Any,
+            &|options| (options.expect, options.body) = (ack(), Body::Noise(chunk::MAX)),
+            &|options| options.body = Body::Noise(2 * chunk::MAX),
+            &|options| text(options, "", Framing::Line),
+            &|options| text(options, "no break", Framing::Line),
+            &|options| {
+                text(options, "a\nb", Framing::Line);
+                options.datagrams = true;
+            },
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            assert_eq!(fault(change), "", "{number}");
+        }
+        assert!(fault(|options| text(options, "a\nb", Framing::Line)).contains("line break"));
+        assert_eq!(fault(|options| text(options, "a\nb", Framing::Chunk)), "");
+        assert!(fault(|options| options.connections = 1_000_001).starts_with("--connections"));
+        assert_eq!(options().rules.max_frame, 1 << 20);
+    }
+}

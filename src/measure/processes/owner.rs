@@ -1,0 +1,134 @@
+//! Whose socket an address of this machine is: the processes that serve there.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+
+use procfs::net::TcpState;
+use procfs::process::{FDTarget, Process, all_processes};
+
+use crate::measure::processes::member::Member;
+use crate::os::address::Address;
+use crate::os::unix_name::UnixName;
+
+/// The processes that hold the socket on which `address` is served, with those that share it. Empty where the address is another
+/// machine's, or where this process may not look.
+pub fn owners(address: &Address, datagrams: bool) -> Vec<Member> {
+    let inodes = match address {
+        Address::Ip(address) if is_local(*address) => inodes_at(*address, datagrams),
+        Address::Ip(_) => Vec::new(),
+        Address::Unix(name) => inodes_of(name),
+    };
+    if inodes.is_empty() {
+        return Vec::new();
+    }
+    holders(&inodes).into_iter().filter_map(|process| Some(Member::of(&process.stat().ok()?))).collect()
+}
+
+/// The other processes that hold one of these sockets, as far as this one may look.
+pub(super) fn holders(inodes: &[u64]) -> Vec<Process> {
+    let holds = |process: &Process| {
+        let descriptors = process.fd().into_iter().flatten().flatten();
+        descriptors.into_iter().any(|fd| matches!(fd.target, FDTarget::Socket(inode) if inodes.contains(&inode)))
+    };
+    let processes = all_processes().into_iter().flatten().flatten();
+    let own = std::process::id() as i32;
+    processes.filter(|process| process.pid != own && holds(process)).collect()
+}
+
+/// Whether an address belongs to this machine: only then can a socket be bound to it.
+fn is_local(address: SocketAddr) -> bool {
+    UdpSocket::bind(SocketAddr::new(address.ip(), 0)).is_ok()
+}
+
+fn inodes_at(address: SocketAddr, datagrams: bool) -> Vec<u64> {
+    let serves = |local: SocketAddr| {
+        let ip = local.ip().to_canonical();
+        local.port() == address.port() && (ip == address.ip().to_canonical() || ip.is_unspecified())
+    };
+    if datagrams {
+        let sockets = [procfs::net::udp(), procfs::net::udp6()].into_iter().flatten().flatten();
+        // A connected socket is a client's.
+        let serving = sockets.filter(|socket| socket.remote_address.port() == 0 && serves(socket.local_address));
+        return serving.map(|socket| socket.inode).collect();
+    }
+    let sockets = [procfs::net::tcp(), procfs::net::tcp6()].into_iter().flatten().flatten();
+    let serving = sockets.filter(|socket| socket.state == TcpState::Listen && serves(socket.local_address));
+    serving.map(|socket| socket.inode).collect()
+}
+
+fn inodes_of(name: &UnixName) -> Vec<u64> {
+    // The table has an abstract name behind an '@', as it is displayed.
+    let shown = name.path().map_or_else(|| name.to_string().replace('\0', "@").into(), Path::to_owned);
+    let sockets = procfs::net::unix().into_iter().flatten();
+    sockets.filter(|socket| socket.path.as_ref() == Some(&shown)).map(|socket| socket.inode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixListener;
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    /// A process that holds a socket, and nothing else of it.
+    struct Holder(Child);
+
+    impl Holder {
+        fn of(socket: impl Into<OwnedFd>) -> Holder {
+            Holder(Command::new("sleep").arg("60").stdin(socket.into()).spawn().unwrap())
+        }
+
+        fn member(&self) -> Member {
+            Member::of(&Process::new(self.0.id() as i32).unwrap().stat().unwrap())
+        }
+    }
+
+    impl Drop for Holder {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn whoever_holds_the_socket_serves_there() {
+        let tcp = TcpListener::bind(("127.0.0.2", 0)).unwrap();
+        let everywhere = TcpListener::bind(("0.0.0.0", 0)).unwrap();
+        let udp = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let client = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        client.connect(udp.local_addr().unwrap()).unwrap();
+        let ends = [&tcp, &everywhere].map(|listener| listener.local_addr().unwrap());
+        let [udp_end, client_end] = [&udp, &client].map(|socket| socket.local_addr().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let unix = UnixListener::bind(&path).unwrap();
+        let holders = [Holder::of(tcp), Holder::of(everywhere), Holder::of(udp), Holder::of(unix)];
+        let [tcp, everywhere, udp, unix] = holders.each_ref().map(|holder| vec![holder.member()]);
+
+        let at = |ip: [u8; 4], end: SocketAddr| Address::Ip(SocketAddr::new(ip.into(), end.port()));
+        assert_eq!(owners(&Address::Ip(ends[0]), false), tcp);
+        assert_eq!(owners(&at([127, 0, 0, 1], ends[0]), false), [], "another address");
+        assert_eq!(owners(&at([127, 0, 0, 1], ends[1]), false), everywhere);
+        assert_eq!(owners(&at([192, 0, 2, 1], ends[1]), false), [], "another machine's");
+        assert_eq!(owners(&Address::Ip(udp_end), true), udp);
+        assert_eq!(owners(&Address::Ip(udp_end), false), []);
+        let _client = Holder::of(client);
+        assert_eq!(owners(&Address::Ip(client_end), true), [], "a client's");
+        assert_eq!(owners(&Address::Unix(path.into()), false), unix);
+        assert_eq!(owners(&Address::Unix(folder.path().join("nothing").into()), false), []);
+    }
+
+    #[test]
+    fn a_socket_of_this_machine_is_found_and_another_machines_is_not() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(inodes_at(address, false).len(), 1);
+        assert_eq!(inodes_at(address, true).len(), 0);
+        assert_eq!(owners(&Address::Ip(address), false), [], "this process is the client");
+        let elsewhere = SocketAddr::new([192, 0, 2, 1].into(), address.port());
+        assert!(!is_local(elsewhere));
+        assert_eq!(owners(&Address::Ip(elsewhere), false), []);
+    }
+}

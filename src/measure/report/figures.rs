@@ -1,0 +1,236 @@
+//! A report's figures by name, as a person reads them: the rows of tables in which several stand side by side.
+
+use crate::measure::report::latencies::{Latencies, NAMES};
+use crate::measure::report::{Loop, Report, human};
+
+/// What is told of a figure that is not there.
+pub const UNKNOWN: &str = "–";
+
+/// The figures of a report in their order. Reports of both loops have the same rows.
+pub fn rows(report: &Report) -> Vec<(String, String)> {
+    let mut rows = vec![
+        ("valid", if report.valid { "yes" } else { "NO" }.to_owned()),
+        ("loop", report.pace.name().to_owned()),
+        ("connections", human::count(report.connections)),
+        ("measured time", human::seconds(report.duration_s)),
+        ("messages due", human::count(report.due)),
+        ("answered", human::count(report.messages)),
+        ("in vain", report.in_vain.map_or(UNKNOWN.to_owned(), human::count)),
+        ("longest in vain", micros(report.in_vain_longest_us)),
+        ("latency until", report.latency_until.name().to_owned()),
+        ("messages/s", human::rate(report.messages_per_s)),
+        ("bytes/s", human::bytes(report.bytes_per_s)),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect::<Vec<_>>();
+    for (name, latency) in NAMES.into_iter().zip(latencies(&report.latency_us, report.messages)) {
+        rows.push((name.to_owned(), latency));
+    }
+    let from_send = match report.pace {
+        Loop::Open => latencies(&report.send_latency_us, report.messages),
+        Loop::Closed => latencies(&Latencies::default(), 0),
+    };
+    for (name, latency) in NAMES.into_iter().zip(from_send) {
+        rows.push((format!("{name} from send"), latency));
+    }
+    let known = |count: Option<u64>| count.map_or(UNKNOWN.to_owned(), human::count);
+    let rest = [
+        ("errors", human::count(report.error_count())),
+        ("lost", known(report.lost)),
+        ("duplicated", known(report.duplicated)),
+        ("reordered", known(report.reordered)),
+        ("corrupt", known(report.corrupt)),
+        ("surplus bytes", known(report.surplus_bytes)),
+        ("sent late", known(Some(report.late).filter(|_| report.pace == Loop::Open))),
+        ("held back", known(report.held.filter(|_| report.pace == Loop::Open))),
+        ("ended in order", known(report.ended)),
+        ("generator CPU", human::seconds(report.generator_cpu_s)),
+        ("of it idle", report.generator_idle_polling_s.map_or(UNKNOWN.to_owned(), human::seconds)),
+        ("generator a msg", report.generator_cpu_per_message().map_or(UNKNOWN.to_owned(), human::latency)),
+        ("server CPU", report.server_cpu_s.map_or(UNKNOWN.to_owned(), human::seconds)),
+        ("server a msg", report.server_cpu_per_message().map_or(UNKNOWN.to_owned(), human::latency)),
+    ];
+    rows.extend(rest.map(|(name, value)| (name.to_owned(), value)));
+    rows
+}
+
+/// Latencies in the order of [`NAMES`]. What so many messages cannot tell is not there.
+pub(super) fn latencies(latencies: &Latencies, messages: u64) -> [String; 8] {
+    latencies.told_by(messages).map(micros)
+}
+
+/// A latency in microseconds.
+pub(super) fn micros(latency: Option<f64>) -> String {
+    latency.map_or(UNKNOWN.to_owned(), |micros| human::latency(micros * 1e3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::report::{Until, runs};
+
+    /// A report with a figure of its own in each place.
+    fn report(pace: Loop) -> Report {
+        let latencies = |from: f64| Latencies {
+            p50: Some(from),
+            p90: Some(from + 1.0),
+            p95: Some(from + 2.0),
+            p99: Some(from + 3.0),
+            p999: Some(from + 4.0),
+            p9999: Some(from + 5.0),
+            max: Some(from + 6.0),
+            mean: Some(from + 7.0),
+        };
+        Report {
+            pace,
+            valid: true,
+            connections: 50,
+            duration_s: 10.0,
+            due: 2_007,
+            sent: 2_003,
+            messages: 2_000,
+            replies: 2_000,
+            in_vain: Some(7),
+            in_vain_longest_us: Some(1_500.0),
+            latency_until: Until::FirstBytes,
+            messages_per_s: 200.0,
+            bytes_per_s: 12_800.0,
+            latency_us: latencies(100.0),
+            send_latency_us: latencies(50.0),
+            errors: [("closed".to_owned(), 3), ("reset".to_owned(), 1)].into(),
+            lost: Some(11),
+            duplicated: Some(12),
+            reordered: Some(13),
+            corrupt: Some(14),
+            surplus_bytes: Some(15),
+            late: 16,
+            held: Some(17),
+            ended: Some(18),
+            generator_cpu_s: 3.0,
+            generator_idle_polling_s: Some(1.0),
+            server_cpu_s: Some(4.0),
+            ..runs::closed()
+        }
+    }
+
+    fn told(report: &Report) -> Vec<String> {
+        rows(report).into_iter().map(|(name, value)| format!("{name}: {value}")).collect()
+    }
+
+    #[test]
+    fn each_figure_stands_under_its_own_name() {
+        let expected = [
+            "valid: yes",
+            "loop: open",
+            "connections: 50",
+            "measured time: 10.0 s",
+            "messages due: 2,007",
+            "answered: 2,000",
+            "in vain: 7",
+            "longest in vain: 1.50 ms",
+            "latency until: first-bytes",
+            "messages/s: 200",
+            "bytes/s: 12.8 kB",
+            "p50: 100 µs",
+            "p90: 101 µs",
+            "p95: 102 µs",
+            "p99: 103 µs",
+            "p99.9: 104 µs",
+            "p99.99: –",
+            "max: 106 µs",
+            "mean: 107 µs",
+            "p50 from send: 50.0 µs",
+            "p90 from send: 51.0 µs",
+            "p95 from send: 52.0 µs",
+            "p99 from send: 53.0 µs",
+            "p99.9 from send: 54.0 µs",
+            "p99.99 from send: –",
+            "max from send: 56.0 µs",
+            "mean from send: 57.0 µs",
+            "errors: 4",
+            "lost: 11",
+            "duplicated: 12",
+            "reordered: 13",
+            "corrupt: 14",
+            "surplus bytes: 15",
+            "sent late: 16",
+            "held back: 17",
+            "ended in order: 18",
+            "generator CPU: 3.00 s",
+            "of it idle: 1.00 s",
+            "generator a msg: 1.00 ms",
+            "server CPU: 4.00 s",
+            "server a msg: 2.00 ms",
+        ];
+        assert_eq!(told(&report(Loop::Open)), expected);
+    }
+
+    #[test]
+    fn a_closed_loop_has_the_same_rows_without_what_only_a_schedule_has() {
+        let (open, closed) = (told(&report(Loop::Open)), told(&report(Loop::Closed)));
+        assert_eq!(open.len(), closed.len());
+        let differ: Vec<&str> = open
+            .iter()
+            .zip(&closed)
+            .filter(|(open, closed)| open != closed)
+            .map(|(_, closed)| closed.as_str())
+            .collect();
+        assert_eq!(
+            differ,
+            [
+                "loop: closed",
+                "p50 from send: –",
+                "p90 from send: –",
+                "p95 from send: –",
+                "p99 from send: –",
+                "p99.9 from send: –",
+                "max from send: –",
+                "mean from send: –",
+                "sent late: –",
+                "held back: –",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_a_dash_and_not_nothing() {
+        let unknown = Report {
+            valid: false,
+            replies: 0,
+            in_vain: None,
+            in_vain_longest_us: None,
+            lost: None,
+            duplicated: None,
+            reordered: None,
+            corrupt: None,
+            surplus_bytes: None,
+            held: None,
+            ended: None,
+            generator_idle_polling_s: None,
+            server_cpu_s: None,
+            ..report(Loop::Open)
+        };
+        let told = told(&unknown);
+        assert_eq!(told[0], "valid: NO");
+        let dashes: Vec<&str> = told.iter().filter_map(|row| row.strip_suffix(": –")).collect();
+        let expected = [
+            "in vain",
+            "longest in vain",
+            "p99.99",
+            "p99.99 from send",
+            "lost",
+            "duplicated",
+            "reordered",
+            "corrupt",
+            "surplus bytes",
+            "held back",
+            "ended in order",
+            "of it idle",
+            "generator a msg",
+            "server CPU",
+            "server a msg",
+        ];
+        assert_eq!(dashes, expected);
+    }
+}

@@ -1,0 +1,169 @@
+//! The acceptor: a listening socket, its latch, and what to do about each way in which `accept` fails.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::os::listener::Listener;
+use crate::os::readiness::{Latch, Readiness};
+
+/// How long to wait after an `accept` that failed for lack of something.
+///
+/// An edge-triggered listener that met EMFILE with a full backlog stays deaf after descriptors are free again, until a new
+/// SYN comes: so nobody but a timer will call it. Ten tries a second cost nothing and are soon enough.
+pub const RETRY: Duration = Duration::from_millis(100);
+
+/// How many connections one turn accepts from one listener: a burst of 4,000 is in within a few turns, and the others get theirs.
+pub const BATCH: usize = 256;
+
+/// A listening socket in the reactor.
+#[derive(Debug)]
+pub struct Acceptor<L> {
+    listener: L,
+    latch: Latch,
+    tag: usize,
+    /// The last call failed: until the next, at the retry deadline, an event only merges into the latch, or 500 new SYNs would be
+    /// 500 failing calls.
+    retrying: bool,
+    draining: bool,
+}
+
+/// What one `accept` gave.
+#[derive(Debug)]
+pub enum Accepted<S> {
+    /// A connection, with the peer's address where it has one.
+    Connection(S, Option<SocketAddr>),
+    /// Nothing waits any more: the latch is cleared.
+    Drained,
+    /// That one is gone already, or the call was interrupted: the next, please.
+    Again,
+    /// There are no descriptors, or no memory, or something else is missing: the latch stays, and a retry is due.
+    Failed(io::Error),
+}
+
+impl<L: Listener> Acceptor<L> {
+    /// A listener whose connections the handler knows by `tag`.
+    pub fn new(listener: L, tag: usize) -> Acceptor<L> {
+        Acceptor { listener, latch: Latch::default(), tag, retrying: false, draining: false }
+    }
+
+    /// The number that the handler knows it by.
+    pub fn tag(&self) -> usize {
+        self.tag
+    }
+
+    /// The listener, to register it.
+    pub fn listener_mut(&mut self) -> &mut L {
+        &mut self.listener
+    }
+
+    /// Merges an event; true where it should run now.
+    pub fn latch(&mut self, readiness: Readiness) -> bool {
+        self.latch.set(readiness);
+        !self.retrying
+    }
+
+    /// Whether something may wait to be accepted.
+    pub fn is_ready(&self) -> bool {
+        self.latch.readable()
+    }
+
+    /// Whether the last call failed, so that only the retry deadline wakes it.
+    pub fn is_retrying(&self) -> bool {
+        self.retrying
+    }
+
+    /// The reactor drains: what waits is accepted, whatever the latch says, then it closes.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        self.latch.set(Readiness::READABLE);
+    }
+
+    /// Whether it closes once nothing waits any more.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Accepts one connection, if one waits.
+    pub fn accept(&mut self) -> Accepted<L::Stream> {
+        // Whoever had it run, it tries again now: what it finds says anew whether a deadline is to be waited for.
+        self.retrying = false;
+        if !self.latch.readable() {
+            return Accepted::Drained;
+        }
+        match self.listener.accept() {
+            Ok((stream, peer)) => Accepted::Connection(stream, peer),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    self.latch.read_would_block();
+                    Accepted::Drained
+                }
+                // The peer gave up while it waited, or a signal came (accept(2) lists both as harmless).
+                io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accepted::Again,
+                _ => {
+                    self.retrying = true;
+                    Accepted::Failed(error)
+                }
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::*;
+    use crate::os::stream::Socket;
+
+    /// A listener that fails as it is told, the first time.
+    struct Failing(Option<Errno>);
+
+    impl Listener for Failing {
+        type Stream = Socket;
+
+        fn accept(&mut self) -> io::Result<(Socket, Option<SocketAddr>)> {
+            Err(self.0.take().map_or(io::ErrorKind::WouldBlock.into(), io::Error::from))
+        }
+    }
+
+    fn ready(error: Errno) -> Acceptor<Failing> {
+        let mut acceptor = Acceptor::new(Failing(Some(error)), 3);
+        assert!(acceptor.latch(Readiness::READABLE), "it should run now");
+        acceptor
+    }
+
+    #[test]
+    fn errors_are_sorted_in_three() {
+        for harmless in [Errno::EINTR, Errno::ECONNABORTED] {
+            let mut acceptor = ready(harmless);
+            assert!(matches!(acceptor.accept(), Accepted::Again), "{harmless}");
+            assert!(acceptor.is_ready() && !acceptor.is_retrying(), "the next one may wait");
+            assert!(matches!(acceptor.accept(), Accepted::Drained));
+            assert!(!acceptor.is_ready());
+        }
+        for lack in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM] {
+            let mut acceptor = ready(lack);
+            assert!(matches!(acceptor.accept(), Accepted::Failed(_)), "{lack}");
+            assert!(acceptor.is_ready() && acceptor.is_retrying(), "no edge will tell when there is more");
+        }
+    }
+
+    #[test]
+    fn after_a_failure_an_event_only_merges_until_the_next_try() {
+        let mut acceptor = ready(Errno::EMFILE);
+        assert!(matches!(acceptor.accept(), Accepted::Failed(_)));
+        assert!(!acceptor.latch(Readiness::READABLE), "a new SYN is no reason to try again");
+        assert!(matches!(acceptor.accept(), Accepted::Drained));
+        assert!(acceptor.latch(Readiness::READABLE), "nothing is lacking any more");
+    }
+
+    #[test]
+    fn a_drain_looks_once_more_whatever_the_latch_says() {
+        let mut acceptor = Acceptor::new(Failing(None), 3);
+        assert!(!acceptor.is_ready() && !acceptor.is_draining());
+        acceptor.drain();
+        assert!(acceptor.is_ready() && acceptor.is_draining());
+        assert_eq!(acceptor.tag(), 3);
+    }
+}

@@ -1,0 +1,186 @@
+//! Why a connection ended.
+
+use std::fmt;
+use std::io;
+
+use nix::errno::Errno;
+
+use crate::os::reason;
+
+/// What becomes of the bytes that a peer has not taken when its connection closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// The kernel goes on offering what it has, and then the FIN.
+    Polite,
+    /// They are dropped at once, and a RST tells the peer that something is missing.
+    AtOnce,
+}
+
+/// Why a connection ended. Every connection has exactly one reason; the summary counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The peer ended its side, got what it was owed, and that was that.
+    PeerClosed,
+    /// This side ended the conversation: `bye`, or a client that is done.
+    Ended,
+    /// The server drained: it answered what had arrived, and closed.
+    Drained,
+    /// The drain's time was up before the connection was done.
+    DrainTimeout,
+    /// The peer reset the connection (`ECONNRESET`, `EPIPE`).
+    Reset,
+    /// No byte came in and none went out for the idle timeout, or the peer took nothing of what it is owed, whatever it sent.
+    IdleTimeout,
+    /// A message was begun and not finished within the idle timeout.
+    IncompleteTimeout,
+    /// After a half-close, nothing moved for the half-closed timeout.
+    HalfClosedTimeout,
+    /// A message was longer than the limit allows.
+    FrameTooLong,
+    /// A message was still incomplete while the queues of all connections together were full.
+    QueueLimit,
+    /// The peer's side ended in the middle of a message that announced its length.
+    FrameTruncated,
+    /// The connection limit was reached: the newcomer was told so and closed.
+    Refused,
+    /// The newcomer's source had as many connections as one source may have: it was told so and closed.
+    RefusedSource,
+    /// Nobody listens there (`ECONNREFUSED`).
+    ConnectRefused,
+    /// The connection was not established in time.
+    ConnectTimeout,
+    /// The kernel connected the socket to itself, over an ephemeral port on which nobody listens.
+    SelfConnect,
+    /// The reactor was stopped at once.
+    Aborted,
+    /// No descriptor was left for a connection (`EMFILE`, `ENFILE`).
+    NoDescriptor,
+    /// Another error of the system, by its kind.
+    Failed(io::ErrorKind),
+    /// Another error of the system that has no kind, by its number (`errno(3)`). A connection keeps it, so it is small.
+    System(u8),
+}
+
+impl CloseReason {
+    /// How many reasons the summary tells apart.
+    pub const COUNT: usize = 19;
+
+    /// The reason that an I/O error amounts to.
+    pub fn of_error(error: &io::Error) -> CloseReason {
+        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, OutOfMemory};
+        match error.kind() {
+            ConnectionReset | BrokenPipe => CloseReason::Reset,
+            ConnectionRefused => CloseReason::ConnectRefused,
+            // The standard library has no kind for it, and it is the same lack: of the kernel's memory, for sockets.
+            _ if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => CloseReason::Failed(OutOfMemory),
+            kind => match error.raw_os_error().map(Errno::from_raw) {
+                Some(errno) if reason::is_unknown(kind) => {
+                    u8::try_from(errno as i32).map_or(CloseReason::Failed(kind), CloseReason::System)
+                }
+                _ => CloseReason::Failed(kind),
+            },
+        }
+    }
+
+    /// The reason that an error while connecting amounts to: a time-out is then another than on an established connection.
+    pub fn of_connect_error(error: &io::Error) -> CloseReason {
+        if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE)) {
+            return CloseReason::NoDescriptor;
+        }
+        match error.kind() {
+            io::ErrorKind::TimedOut => CloseReason::ConnectTimeout,
+            _ => CloseReason::of_error(error),
+        }
+    }
+
+    /// What becomes of the bytes that the peer has not taken. Where it has taken all, every end is polite.
+    pub fn parting(self) -> Parting {
+        match self {
+            // It took nothing for its whole time: so it has had what the kernel could still do for it.
+            CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => Parting::AtOnce,
+            // The reply is cut whatever is done. A FIN would pass for its end, and nobody is left who could look after the kernel's queue.
+            CloseReason::DrainTimeout | CloseReason::Aborted => Parting::AtOnce,
+            // Everything was written: what is under way belongs to a peer that may be slow.
+            CloseReason::PeerClosed | CloseReason::Ended | CloseReason::Drained => Parting::Polite,
+            // The peer broke a rule, and is owed what it had asked for before; that was flushed.
+            CloseReason::FrameTooLong
+            | CloseReason::FrameTruncated
+            | CloseReason::QueueLimit
+            | CloseReason::IncompleteTimeout => Parting::Polite,
+            // A few words that should arrive.
+            CloseReason::Refused | CloseReason::RefusedSource => Parting::Polite,
+            // There is no peer: none any more, or none yet.
+            CloseReason::Reset
+            | CloseReason::ConnectRefused
+            | CloseReason::ConnectTimeout
+            | CloseReason::SelfConnect
+            | CloseReason::NoDescriptor
+            | CloseReason::Failed(_)
+            | CloseReason::System(_) => Parting::Polite,
+        }
+    }
+
+    /// The reason's place in a table of [`CloseReason::COUNT`] counters.
+    pub fn index(self) -> usize {
+        match self {
+            CloseReason::PeerClosed => 0,
+            CloseReason::Ended => 1,
+            CloseReason::Drained => 2,
+            CloseReason::DrainTimeout => 3,
+            CloseReason::Reset => 4,
+            CloseReason::IdleTimeout => 5,
+            CloseReason::IncompleteTimeout => 6,
+            CloseReason::HalfClosedTimeout => 7,
+            CloseReason::FrameTooLong => 8,
+            CloseReason::FrameTruncated => 9,
+            CloseReason::Refused => 10,
+            CloseReason::ConnectRefused => 11,
+            CloseReason::ConnectTimeout => 12,
+            CloseReason::SelfConnect => 13,
+            CloseReason::Aborted => 14,
+            CloseReason::Failed(_) | CloseReason::System(_) => 15,
+            CloseReason::QueueLimit => 16,
+            CloseReason::NoDescriptor => 17,
+            CloseReason::RefusedSource => 18,
+        }
+    }
+
+    /// The word for the reason at `index`, as the summary prints it.
+    pub fn name(index: usize) -> &'static str {
+        const NAMES: [&str; CloseReason::COUNT] = [
+            "peer-closed",
+            "ended",
+            "drained",
+            "drain-timeout",
+            "reset",
+            "idle-timeout",
+            "incomplete-timeout",
+            "half-closed-timeout",
+            "frame-too-long",
+            "frame-truncated",
+            "refused-at-limit",
+            "connect-refused",
+            "connect-timeout",
+            "self-connect",
+            "aborted",
+            "failed",
+            "queue-limit",
+            "no-descriptor",
+            "refused-at-source-limit",
+        ];
+        NAMES[index]
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(CloseReason::name(self.index()))?;
+        match self {
+            CloseReason::Failed(kind) => write!(f, " ({})", reason::of_kind(*kind)),
+            CloseReason::System(errno) => {
+                write!(f, " ({})", reason::of(&io::Error::from_raw_os_error(i32::from(*errno))))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One connection: a stream, its latch, its phase, and the bytes that it had to keep.
+//!
+//! A turn drives it in three steps: [`receive`](Connection::receive) reads and calls the handler, [`send`](Connection::send) writes
+//! what the handler answered, [`settle`](Connection::settle), unless it is at rest, decides what should happen next. Only the reactor closes it.
+
+mod flags;
+mod held;
+mod offer;
+mod phase;
+mod receive;
+mod rent;
+mod send;
+mod settle;
+mod standing;
+mod wants;
+
+use std::net::SocketAddr;
+
+pub use phase::{Origin, Phase};
+pub use standing::Standing;
+
+use crate::os::address::{Peer, source_network};
+use crate::os::clock::Tick;
+use crate::os::readiness::{Latch, Readiness};
+use crate::os::stream::Stream;
+use crate::reactor::close_reason::CloseReason;
+use crate::reactor::connection::flags::Flags;
+use crate::reactor::connection::held::Held;
+use crate::reactor::limits::Limits;
+use crate::reactor::room::Share;
+
+/// One connection with its handler's session `S`.
+///
+/// There are thousands, and most are idle: so it is small, and what only few have at a time lies behind [`Held`]. Most are also *calm*
+/// (see [`is_calm`](Connection::is_calm)), and then a message costs few decisions.
+#[derive(Debug)]
+pub struct Connection<T, S> {
+    stream: T,
+    latch: Latch,
+    phase: Phase,
+    origin: Origin,
+    flags: Flags,
+    /// Why it ends, as soon as that is known: a stream that failed outranks what this side had in mind.
+    reason: Option<CloseReason>,
+    standing: Standing<S>,
+    held: Held,
+    /// When the phase began, or when bytes last moved in it.
+    progress: Tick,
+    peer: Option<SocketAddr>,
+}
+
+impl<T: Stream, S> Connection<T, S> {
+    /// A connection that a listener accepted, with the peer's address as `accept` gave it.
+    ///
+    /// It is assumed writable, for it has sent nothing; whether it is readable the kernel tells. One that is `refused` is told why, and closed.
+    pub fn accepted(stream: T, peer: Option<SocketAddr>, tag: usize, refused: Option<CloseReason>, now: Tick) -> Self {
+        let origin = if refused.is_some() { Origin::Refused } else { Origin::Accepted };
+        let new = Connection::new(stream, Phase::Open, origin, Readiness::WRITABLE, tag, now);
+        Connection { peer, reason: refused, ..new }
+    }
+
+    /// A connection that is being established to `peer`, where that has an IP address: writable readiness tells that the kernel is done with it.
+    pub fn connecting(stream: T, peer: Option<SocketAddr>, tag: usize, now: Tick) -> Self {
+        Connection { peer, ..Connection::new(stream, Phase::Connecting, Origin::Connected, Readiness::NONE, tag, now) }
+    }
+
+    /// A stream that is handed over with its session. Files never give an edge, so both latches are set.
+    pub fn attached(stream: T, session: S, now: Tick) -> Self {
+        let both = Readiness::READABLE | Readiness::WRITABLE;
+        Connection {
+            standing: Standing::Served(session),
+            flags: Flags::empty(),
+            ..Connection::new(stream, Phase::Open, Origin::Attached, both, 0, now)
+        }
+    }
+
+    fn new(stream: T, phase: Phase, origin: Origin, readiness: Readiness, tag: usize, now: Tick) -> Self {
+        Connection {
+            stream,
+            latch: Latch::new(readiness),
+            phase,
+            origin,
+            flags: Flags::NEW,
+            reason: None,
+            standing: Standing::Tagged(u32::try_from(tag).unwrap_or(u32::MAX)),
+            held: Held::default(),
+            progress: now,
+            peer: None,
+        }
+    }
+
+    /// The stream, to register it.
+    pub fn stream_mut(&mut self) -> &mut T {
+        &mut self.stream
+    }
+
+    /// How it came to be.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer<'_> {
+        Peer::of(self.peer.as_ref())
+    }
+
+    /// Which source its connections are counted for; none where it is not a client that is served over IP.
+    pub fn source(&self) -> Option<u64> {
+        let peer = self.peer.filter(|_| self.origin == Origin::Accepted)?;
+        Some(source_network(peer.ip()))
+    }
+
+    /// Ends it: the stream closes here, and what its handler knows it by is handed back.
+    pub fn into_standing(self) -> Standing<S> {
+        self.standing
+    }
+
+    /// What its queues own beyond its slab entry, and which part of the room that is.
+    pub fn share(&self) -> Share {
+        self.held.share(self.can_be_closed_for_room())
+    }
+
+    /// Memory that its queues own beyond its slab entry, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.held.bytes()
+    }
+
+    fn owed(&self) -> usize {
+        self.held.owed()
+    }
+
+    // What may happen to it from outside. The reactor then puts it on the ready list, unless a deadline was early.
+
+    /// Merges an event into the latch.
+    pub fn latch(&mut self, readiness: Readiness) {
+        self.latch.set(readiness);
+    }
+
+    /// Somebody woke it: the handler is called, and offered what it left.
+    pub fn wake(&mut self) {
+        self.flags.remove(Flags::PAUSED);
+        self.flags.insert(Flags::TICKING);
+    }
+
+    /// The reactor drains: whatever the latch says, it is read once to `WouldBlock`.
+    pub fn drain(&mut self) {
+        if self.origin != Origin::Attached {
+            self.flags.insert(Flags::DRAINING);
+            self.latch.set(Readiness::READABLE);
+        }
+    }
+
+    /// Its deadline has come. I/O goes before timers: it is read and written once more, and only then judged.
+    pub fn deadline_passed(&mut self, now: Tick, limits: &Limits) {
+        self.flags.remove(Flags::RETRYING);
+        if self.held.wake_at().is_some_and(|moment| moment <= now) {
+            self.held.set_wake_at(None);
+            self.flags.insert(Flags::TICKING);
+        }
+        if self.time_limit(limits).is_some_and(|(moment, _)| moment <= now) {
+            self.flags.insert(Flags::EXPIRING);
+            self.latch.set(Readiness::READABLE | Readiness::WRITABLE);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The receive step: reading what the latch and the budget allow.
+
+use std::io;
+
+use crate::os::clock::Tick;
+use crate::os::key::Key;
+use crate::os::shortage::is_shortage;
+use crate::os::stream::{ConnectProgress, Stream};
+use crate::reactor::close_reason::CloseReason;
+use crate::reactor::connection::Connection;
+use crate::reactor::connection::flags::Flags;
+use crate::reactor::connection::phase::{Origin, Phase};
+use crate::reactor::drive::Drive;
+use crate::reactor::handler::Handler;
+use crate::reactor::limits::Limits;
+
+/// What a read costs of the budget at least, in bytes: many short reads take their time too.
+const READ_COST: usize = 4 * 1024;
+
+impl<T: Stream, S> Connection<T, S> {
+    /// Reads what its latch and its budget allow, and offers it to the handler; the answers are collected in the drive's `outgoing`.
+    pub fn receive<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
+        let key = drive.key;
+        if self.phase == Phase::Connecting {
+            if !self.establish(drive.shared.now) {
+                return;
+            }
+            log::debug!("{key} is connected to {}", self.peer());
+        }
+        // Nothing but the latch decides on the first read of a calm connection.
+        let mut is_plain = self.is_calm() && !drive.shared.room.is_full();
+        if !is_plain {
+            self.call_before_reading(drive);
+        }
+        let mut budget = drive.shared.limits.read_budget;
+        while budget > 0 && self.latch.readable() {
+            let allowance = if std::mem::take(&mut is_plain) { Limits::READ_MAX } else { self.allowance(drive) };
+            let space = drive.shared.arena.space(allowance.min(budget));
+            let size = space.len();
+            if size == 0 {
+                break;
+            }
+            match self.stream.read(space) {
+                Ok(0) => self.end_of_input(drive),
+                Ok(count) => {
+                    budget = budget.saturating_sub(count.max(READ_COST));
+                    if count < size && self.stream.short_read_drains() {
+                        self.latch.read_short();
+                    }
+                    log::trace!("{key} read {count} bytes of at most {size}: {}", self.latch.outlook());
+                    self.took_in(count, drive);
+                }
+                Err(error) => self.read_failed(key, &error),
+            }
+        }
+    }
+
+    #[cold]
+    fn read_failed(&mut self, key: Key, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                log::trace!("{key} read would block: the kernel owes an edge");
+                self.latch.read_would_block();
+            }
+            io::ErrorKind::Interrupted => {}
+            _ if is_shortage(error) => self.flags.insert(Flags::RETRYING),
+            _ => self.give_up(CloseReason::of_error(error)),
+        }
+    }
+
+    /// Asks whether the connection is established; true once it is.
+    fn establish(&mut self, now: Tick) -> bool {
+        if !self.latch.writable() {
+            return false;
+        }
+        match self.stream.connect_progress() {
+            Ok(ConnectProgress::Established(peer)) => {
+                self.phase = Phase::Open;
+                self.progress = now;
+                self.peer = peer.or(self.peer);
+            }
+            Ok(ConnectProgress::Pending) => self.latch.write_would_block(),
+            Ok(ConnectProgress::WithItself) => self.give_up(CloseReason::SelfConnect),
+            Err(error) => self.give_up(CloseReason::of_connect_error(&error)),
+        }
+        self.phase == Phase::Open
+    }
+
+    /// How much the next read may take: while bytes are owed, no more than may be owed besides; little while memory is short, and
+    /// nothing while it is not to be read.
+    #[cold]
+    fn allowance<H>(&mut self, drive: &mut Drive<'_, H>) -> usize {
+        let owed = self.owed() + drive.outgoing.len();
+        if !self.may_read(owed, drive.shared) {
+            return 0;
+        }
+        let mut size = Limits::READ_MAX;
+        if owed > 0 && self.owes_answers() {
+            size = size.min(drive.shared.limits.write_limit - owed);
+        }
+        if drive.shared.room.is_full() {
+            size = size.min(Limits::LEAN_READ);
+        }
+        size
+    }
+
+    #[inline]
+    fn took_in<H: Handler<Session = S>>(&mut self, count: usize, drive: &mut Drive<'_, H>) {
+        if self.origin != Origin::Attached {
+            drive.shared.metrics.bytes_in += count as u64;
+        }
+        if self.phase == Phase::Open {
+            // Sending is no progress for a peer that does not take what it is owed: it could hold that much for ever, for a byte now
+            // and then.
+            if self.owed() == 0 || !self.owes_answers() {
+                self.progress = drive.shared.now;
+            }
+            self.offer(count, drive);
+        }
+    }
+
+    /// It is over, unless its stream had failed before: then for that reason.
+    pub(super) fn give_up(&mut self, reason: CloseReason) {
+        if !self.flags.contains(Flags::BROKEN) {
+            self.reason = Some(reason);
+        }
+        self.flags.insert(Flags::OVER);
+    }
+}

@@ -1,0 +1,112 @@
+//! The send step: writing what is owed and what was answered.
+
+use std::io;
+
+use crate::os::key::Key;
+use crate::os::readiness::Readiness;
+use crate::os::shortage::is_shortage;
+use crate::os::stream::Stream;
+use crate::reactor::close_reason::CloseReason;
+use crate::reactor::connection::Connection;
+use crate::reactor::connection::flags::Flags;
+use crate::reactor::connection::phase::{Origin, Phase};
+use crate::reactor::reply::Outgoing;
+use crate::reactor::shared::Shared;
+
+impl<T: Stream, S> Connection<T, S> {
+    /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is kept.
+    pub fn send(&mut self, key: Key, outgoing: &Outgoing, shared: &mut Shared) {
+        if self.flags.intersects(Flags::OVER | Flags::BROKEN) || self.phase == Phase::Connecting {
+            return;
+        }
+        if outgoing.told_full {
+            // It waits for a tick, even where the socket takes everything at once.
+            self.flags.insert(Flags::FULL);
+        }
+        let (echoed, composed) = (outgoing.echoed.clone(), outgoing.composed.clone());
+        let written = if self.owed() == 0 && composed.is_empty() {
+            self.write_or_owe(&shared.arena.bytes()[echoed])
+        } else if self.owed() == 0 && echoed.is_empty() {
+            self.write_or_owe(&shared.arena.composed[composed])
+        } else {
+            self.held.owe(&shared.arena.bytes()[echoed]);
+            self.held.owe(&shared.arena.composed[composed]);
+            self.write_owed()
+        };
+        if !self.latch.writable() {
+            log::trace!("{key} write would block: it owes {} bytes, and the kernel owes an edge", self.owed());
+        }
+        if written > 0 {
+            self.progress = shared.now;
+            log::trace!("{key} wrote {written} bytes, owes {}", self.owed());
+            if self.origin != Origin::Attached {
+                shared.metrics.bytes_out += written as u64;
+            }
+        }
+    }
+
+    /// Writes `bytes` from where they lie; what the socket refuses is owed.
+    #[inline(always)]
+    fn write_or_owe(&mut self, bytes: &[u8]) -> usize {
+        let written = self.write(bytes);
+        if written < bytes.len() {
+            self.owe_rest(&bytes[written..]);
+        }
+        written
+    }
+
+    #[cold]
+    fn owe_rest(&mut self, rest: &[u8]) {
+        if !self.flags.contains(Flags::BROKEN) {
+            self.held.owe(rest);
+        }
+    }
+
+    /// Writes what is owed, once more.
+    #[cold]
+    fn write_owed(&mut self) -> usize {
+        let outbox = self.held.take_outbox();
+        let written = self.write(outbox.pending());
+        if !self.flags.contains(Flags::BROKEN) {
+            self.held.put_back(outbox, written);
+        }
+        written
+    }
+
+    /// Writes until everything is out or the kernel takes no more; a short write is followed by another, since only `WouldBlock`
+    /// promises an edge. Returns how many bytes went.
+    #[inline(always)]
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while written < bytes.len() && self.latch.writable() && !self.flags.intersects(Flags::BROKEN | Flags::RETRYING)
+        {
+            match self.stream.write(&bytes[written..]) {
+                Ok(count) if count > 0 => written += count,
+                outcome => self.write_failed(outcome),
+            }
+        }
+        written
+    }
+
+    #[cold]
+    fn write_failed(&mut self, outcome: io::Result<usize>) {
+        match outcome {
+            Ok(_) => self.break_off(CloseReason::Failed(io::ErrorKind::WriteZero)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => self.latch.write_would_block(),
+                io::ErrorKind::Interrupted => {}
+                _ if is_shortage(&error) => self.flags.insert(Flags::RETRYING),
+                _ => self.break_off(CloseReason::of_error(&error)),
+            },
+        }
+    }
+
+    /// A write failed. The error has taken the place of what a read would say, so it is remembered as the reason; the bytes that
+    /// came before the RST can still be read, and are.
+    fn break_off(&mut self, reason: CloseReason) {
+        self.reason = Some(reason);
+        self.flags.insert(Flags::BROKEN);
+        self.held.forgive();
+        self.latch.set(Readiness::READ_CLOSED);
+    }
+}

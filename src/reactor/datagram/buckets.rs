@@ -1,0 +1,99 @@
+//! Token buckets: a fixed table of them, however many have one.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+
+use crate::os::clock::Tick;
+
+/// How many buckets a table has: those who fall into one bucket share it. A table that grew with the number of forged addresses would be
+/// the next thing to attack.
+const BUCKETS: usize = 8192;
+
+/// What somebody may still have: tokens, which come at a rate and are saved up for one second.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    tokens: f32,
+    filled: Tick,
+}
+
+impl Bucket {
+    /// Whether there is a whole token.
+    pub fn has_one(&self) -> bool {
+        self.tokens >= 1.0
+    }
+
+    /// Takes one; false where there is none.
+    pub fn take(&mut self) -> bool {
+        let has_one = self.has_one();
+        if has_one {
+            self.tokens -= 1.0;
+        }
+        has_one
+    }
+}
+
+/// A table of buckets that all fill at one rate. It takes 128 KiB, once the first bucket is asked for.
+#[derive(Debug)]
+pub struct Buckets {
+    per_second: f32,
+    /// Keyed at random, so that nobody can choose a key that shares a victim's bucket.
+    hasher: RandomState,
+    buckets: Vec<Bucket>,
+}
+
+impl Buckets {
+    /// Buckets that gain so many tokens a second, and hold as many.
+    pub fn new(per_second: u32) -> Buckets {
+        Buckets { per_second: per_second as f32, hasher: RandomState::new(), buckets: Vec::new() }
+    }
+
+    /// The bucket that `key` has, filled up to `now`.
+    pub fn of(&mut self, key: impl Hash, now: Tick) -> &mut Bucket {
+        if self.buckets.is_empty() {
+            self.buckets = vec![Bucket { tokens: self.per_second, filled: now }; BUCKETS];
+        }
+        let index = self.hasher.hash_one(key) as usize % BUCKETS;
+        let bucket = &mut self.buckets[index];
+        let refill = now.since(bucket.filled).as_secs_f32() * self.per_second;
+        bucket.tokens = (bucket.tokens + refill).min(self.per_second);
+        bucket.filled = now;
+        bucket
+    }
+
+    /// How many bytes the table takes.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.buckets.capacity() * size_of::<Bucket>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_fills_again_and_no_further_than_to_one_second() {
+        let mut buckets = Buckets::new(2);
+        let mut take = |millis| buckets.of(7, Tick::at(Duration::from_millis(millis))).take();
+        assert_eq!([0, 0, 0, 400, 600].map(&mut take), [true, true, false, false, true]);
+        assert_eq!([100_000, 100_000, 100_000].map(take), [true, true, false]);
+    }
+
+    #[test]
+    fn whoever_may_have_nothing_gets_nothing() {
+        let mut buckets = Buckets::new(0);
+        assert!(!buckets.of(7, Tick::START).take());
+        assert!(!buckets.of(7, Tick::at(Duration::from_secs(3600))).has_one());
+    }
+
+    #[test]
+    fn the_table_does_not_grow_with_the_number_of_keys() {
+        let mut buckets = Buckets::new(1);
+        assert_eq!(buckets.bytes(), 0, "nobody has been counted");
+        for key in 0..100_000u32 {
+            buckets.of(key, Tick::START);
+        }
+        assert_eq!(buckets.bytes(), 128 * 1024);
+    }
+}

@@ -1,0 +1,581 @@
+//! A datagram socket in the reactor: receive, ask the handler, answer. Nothing is ever queued.
+
+pub mod batch;
+pub mod buckets;
+pub mod loop_guard;
+pub mod reply_guard;
+pub mod reply_rate;
+
+use std::io;
+use std::ops::Range;
+
+use log::Level;
+
+use crate::os::address::Address;
+use crate::os::clock::Tick;
+use crate::os::datagram_socket::{DATAGRAM_MAX, DatagramSocket, receive_one};
+use crate::os::readiness::{Latch, Readiness};
+use crate::os::received::{Queue, Received};
+use crate::os::route::Route;
+use crate::os::shortage::is_shortage;
+use crate::reactor::acceptor::RETRY;
+use crate::reactor::close_reason::CloseReason;
+use crate::reactor::connection::Standing;
+use crate::reactor::datagram::batch::{Answer, DatagramBatch};
+use crate::reactor::datagram::reply_guard::Question;
+use crate::reactor::drive::{Drive, Offered};
+use crate::reactor::handler::{Context, Handler};
+use crate::reactor::limits::Limits;
+use crate::reactor::log_limit::LogKind;
+use crate::reactor::metrics::Dropped;
+use crate::reactor::next::Next;
+use crate::reactor::reply::Outgoing;
+use crate::reactor::shared::Shared;
+
+/// How many datagrams one turn takes from one socket, and not many more, before the others have theirs.
+const TURN: usize = 64;
+
+/// Room to receive into: all that the arena has, which is never less than for one read.
+const ROOM: usize = 2 * Limits::READ_MAX;
+const _: () = assert!(Limits::READ_MAX >= DATAGRAM_MAX);
+
+/// How many errors one turn takes off one socket, before it is left alone until the retry deadline.
+const ERRORS_MAX: u32 = 16;
+
+/// A datagram socket with its handler's session `S`.
+pub struct Datagram<D, S> {
+    socket: D,
+    standing: Standing<S>,
+    latch: Latch,
+    own: Option<Address>,
+    ticking: bool,
+    wake_at: Option<Tick>,
+    /// As with an acceptor: until it is driven again, at the latest at the retry deadline, an event only merges into the latch.
+    retrying: bool,
+    draining: bool,
+    /// The handler has ended it, for this reason: a socket that has one peer alone.
+    finished: Option<CloseReason>,
+    /// The last turn took more than one: then the next begins with a batch. Preparing one costs more than the call that it saves
+    /// where a single datagram waits.
+    is_busy: bool,
+}
+
+impl<D: DatagramSocket, S> Datagram<D, S> {
+    /// A socket with its session.
+    pub fn new(socket: D, session: S) -> Self {
+        Datagram::standing(socket, Standing::Served(session))
+    }
+
+    /// A socket with one peer that was asked for by `tag`: its first turn opens the session.
+    pub fn connected(socket: D, tag: usize) -> Self {
+        let standing = Standing::Tagged(u32::try_from(tag).unwrap_or(u32::MAX));
+        Datagram { ticking: true, ..Datagram::standing(socket, standing) }
+    }
+
+    fn standing(socket: D, standing: Standing<S>) -> Self {
+        let own = socket.own();
+        Datagram {
+            socket,
+            standing,
+            latch: Latch::default(),
+            own,
+            ticking: false,
+            wake_at: None,
+            retrying: false,
+            draining: false,
+            finished: None,
+            is_busy: false,
+        }
+    }
+
+    /// Where it is bound, if it answers strangers.
+    pub fn own(&self) -> Option<&Address> {
+        self.own.as_ref()
+    }
+
+    /// The socket, to register it.
+    pub fn socket_mut(&mut self) -> &mut D {
+        &mut self.socket
+    }
+
+    /// Ends it: the socket closes here, and what its handler knows it by is handed back.
+    pub fn into_standing(self) -> Standing<S> {
+        self.standing
+    }
+
+    /// Merges an event; true where it should run now.
+    pub fn latch(&mut self, readiness: Readiness) -> bool {
+        self.latch.set(readiness);
+        !self.retrying
+    }
+
+    /// Somebody woke it: the handler is called.
+    pub fn wake(&mut self) {
+        self.ticking = true;
+    }
+
+    /// The reactor drains: what has arrived is answered, whatever the latch says, then it closes.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        self.latch.set(Readiness::READABLE);
+    }
+
+    /// The moment that the handler asked for has come, or the retry deadline.
+    pub fn deadline_passed(&mut self, now: Tick) {
+        if self.wake_at.is_some_and(|moment| moment <= now) {
+            self.wake_at = None;
+            self.ticking = true;
+        }
+    }
+
+    /// When the handler wants to be called even if nothing arrives.
+    pub fn deadline(&self) -> Option<Tick> {
+        self.wake_at
+    }
+
+    /// The invariant: off the ready list, either a retry is due or the kernel owes an edge.
+    pub fn keeps_the_invariant(&self) -> bool {
+        self.retrying || !(self.latch.readable() || self.ticking)
+    }
+
+    /// Receives datagrams and answers each.
+    pub fn drive<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) -> Next {
+        let mut batch = std::mem::take(&mut drive.shared.datagrams);
+        let next = self.drive_with(&mut batch, drive);
+        batch.clear();
+        drive.shared.datagrams = batch;
+        next
+    }
+
+    fn drive_with<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, drive: &mut Drive<'_, H>) -> Next {
+        // Whoever had it driven, it tries again now: what it finds says anew whether a deadline is to be waited for.
+        self.retrying = false;
+        if std::mem::take(&mut self.ticking) {
+            batch.clear();
+            batch.received.push(Received { range: 0..0, route: Route::Connected, is_cut: false });
+            self.answer_all(batch, drive, |handler, session, _, cx| handler.tick(session, cx));
+        }
+        let (mut spent, mut errors) = (0, 0);
+        while spent < TURN && self.latch.readable() && self.finished.is_none() {
+            batch.clear();
+            let room = drive.shared.arena.space(ROOM);
+            let received = if self.is_busy || spent > 1 {
+                self.socket.receive_batch(room, &mut batch.received)
+            } else {
+                receive_one(&mut self.socket, room, &mut batch.received)
+            };
+            spent += batch.received.len();
+            match received {
+                Ok(queue) => {
+                    if queue == Queue::Empty {
+                        log::trace!("{} has no more datagrams: the kernel owes an edge", drive.key);
+                        self.latch.read_would_block();
+                    }
+                    self.take_in(batch, drive);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        log::trace!("{} receive would block: the kernel owes an edge", drive.key);
+                        self.latch.read_would_block();
+                    }
+                    io::ErrorKind::Interrupted => spent += 1,
+                    _ => {
+                        drive.shared.metrics.datagram_errors += 1;
+                        self.tell_fault(CloseReason::of_error(&error), drive);
+                        // An ICMP message about an earlier reply is taken off the socket by telling it. Lack of memory is not, and
+                        // neither is what comes again and again.
+                        errors += 1;
+                        if errors == ERRORS_MAX || is_shortage(&error) {
+                            self.retrying = true;
+                            return Next::RetryAt(drive.shared.now.after(RETRY));
+                        }
+                    }
+                },
+            }
+        }
+        self.is_busy = spent > 1;
+        if let Some(reason) = self.finished {
+            return Next::Done(reason);
+        }
+        if self.draining && !self.latch.readable() {
+            Next::Done(CloseReason::Drained)
+        } else if self.latch.readable() || self.ticking {
+            Next::More
+        } else {
+            Next::Idle
+        }
+    }
+
+    /// Offers the handler what was received.
+    fn take_in<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, drive: &mut Drive<'_, H>) {
+        let Shared { arena, metrics, .. } = &mut *drive.shared;
+        let end = batch.received.last().map_or(0, |last| last.range.end);
+        let start = arena.keep(end);
+        for received in &mut batch.received {
+            metrics.bytes_in += received.range.len() as u64;
+            log::trace!(
+                "{} received a datagram of {} bytes from {}",
+                drive.key,
+                received.range.len(),
+                received.route.peer()
+            );
+            received.range = start + received.range.start..start + received.range.end;
+        }
+        self.answer_all(batch, drive, |handler, session, bytes, cx| handler.datagram(session, bytes, cx));
+        drive.shared.arena.release_from(start);
+    }
+
+    /// Calls the handler for each datagram of the batch, then sends what it answered.
+    fn answer_all<H: Handler<Session = S>>(
+        &mut self,
+        batch: &mut DatagramBatch,
+        drive: &mut Drive<'_, H>,
+        ask: impl Fn(&mut H, &mut S, &[u8], &mut Context<'_>),
+    ) {
+        let composed = drive.shared.arena.composed.len();
+        for (number, received) in batch.received.iter().enumerate() {
+            if received.is_cut {
+                drive.shared.metrics.count_drop(Dropped::TooLong);
+                continue;
+            }
+            let ends = self.ask(&received.route, received.range.clone(), drive, &ask);
+            if !drive.outgoing.answered {
+                continue;
+            }
+            let answer = Answer::new(number, std::mem::take(drive.outgoing), &mut drive.shared.arena);
+            let Shared { arena, reply_guard, now, .. } = &mut *drive.shared;
+            let bytes = &arena.bytes()[received.range.clone()];
+            let question = Question { bytes, route: &received.route, here: self.own.as_ref(), ends };
+            match reply_guard.admit(&question, *now) {
+                Ok(()) => batch.answers.push(answer),
+                Err(kind) => tell_dropped(kind, &answer, &received.route, drive),
+            }
+        }
+        self.send_all(batch, drive);
+        drive.shared.arena.composed.truncate(composed);
+    }
+
+    /// Sends the answers of a batch, or says why one was dropped: an answer is never queued and never waited for, or one peer that
+    /// does not read would hold up the others.
+    fn send_all<H: Handler<Session = S>>(&mut self, batch: &DatagramBatch, drive: &mut Drive<'_, H>) {
+        let mut waiting = batch.answers.as_slice();
+        while let Some((first, others)) = waiting.split_first() {
+            let Shared { arena, metrics, .. } = &mut *drive.shared;
+            let route = |answer: &Answer| &batch.received[answer.to].route;
+            let sent = self.socket.send_batch(waiting.iter().map(|answer| (answer.bytes(arena), route(answer))));
+            match sent {
+                Ok(count) => {
+                    let (left, others) = waiting.split_at(count.min(waiting.len()));
+                    metrics.messages_out += left.len() as u64;
+                    metrics.bytes_out += left.iter().map(|answer| answer.bytes(arena).len() as u64).sum::<u64>();
+                    waiting = others;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let (kind, fault) = why_dropped(&error);
+                    tell_dropped(kind, first, route(first), drive);
+                    self.tell_fault(fault, drive);
+                    waiting = others;
+                }
+            }
+        }
+    }
+
+    fn tell_fault<H: Handler<Session = S>>(&mut self, reason: CloseReason, drive: &mut Drive<'_, H>) {
+        // What a handler would send in answer to a failed send could fail again: only its other wishes count.
+        let composed = drive.shared.arena.composed.len();
+        self.ask(&Route::Connected, 0..0, drive, |handler, session, _, cx| handler.fault(session, reason, cx));
+        drive.shared.arena.composed.truncate(composed);
+    }
+
+    /// Calls the handler; what it answers is left in the drive. Returns whether that ends the conversation.
+    fn ask<H: Handler<Session = S>>(
+        &mut self,
+        route: &Route,
+        received: Range<usize>,
+        drive: &mut Drive<'_, H>,
+        ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
+    ) -> bool {
+        *drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
+        let standing = &mut self.standing;
+        let ((), wishes) =
+            drive.call((route.peer(), false, 0), 0, Offered::Arena(received), |handler, bytes, cx| match standing {
+                Standing::Served(session) => ask(handler, session, bytes, cx),
+                // Nothing was received yet: the first call is the tick that it was made with.
+                Standing::Tagged(tag) => *standing = Standing::Served(handler.open(*tag as usize, cx)),
+            });
+        // Among strangers it is the end of one conversation, and the socket serves the others.
+        if self.own.is_none() {
+            self.finished = self.finished.or(wishes.finish);
+        }
+        if wishes.wake_at.is_some() {
+            self.wake_at = wishes.wake_at;
+        }
+        wishes.finish.is_some()
+    }
+}
+
+fn tell_dropped<H>(kind: Dropped, answer: &Answer, route: &Route, drive: &mut Drive<'_, H>) {
+    let Shared { arena, metrics, log_limit, now, .. } = &mut *drive.shared;
+    metrics.count_drop(kind);
+    let (key, length) = (drive.key, answer.bytes(arena).len());
+    let line = format_args!("{key} did not answer {} with {length} bytes: {kind}", route.peer());
+    log_limit.log(LogKind::Datagram, Level::Debug, *now, line);
+}
+
+/// What an answer is counted as that did not leave; and what a handler that has only one peer is told.
+fn why_dropped(error: &io::Error) -> (Dropped, CloseReason) {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        (Dropped::WouldBlock, CloseReason::of_error(error))
+    } else if is_too_long(error) {
+        (Dropped::TooLong, CloseReason::FrameTooLong)
+    } else {
+        (Dropped::SendFailed, CloseReason::of_error(error))
+    }
+}
+
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    use nix::errno::Errno;
+
+    use super::*;
+    use crate::os::datagram_socket::send_first;
+    use crate::os::key::Key;
+
+    /// What its calls answer, one after the other; then `WouldBlock`.
+    #[derive(Default)]
+    struct Scripted {
+        received: VecDeque<Result<&'static [u8], Errno>>,
+        refused: VecDeque<Errno>,
+        sent: Vec<Vec<u8>>,
+    }
+
+    impl DatagramSocket for Scripted {
+        fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
+            let bytes = self.received.pop_front().unwrap_or(Err(Errno::EAGAIN))?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok((bytes.len(), Route::Connected))
+        }
+
+        fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue> {
+            receive_one(self, buffer, received)
+        }
+
+        fn own(&self) -> Option<Address> {
+            None
+        }
+
+        fn send(&mut self, bytes: &[u8], _route: &Route) -> io::Result<()> {
+            match self.refused.pop_front() {
+                Some(error) => Err(error.into()),
+                None => {
+                    self.sent.push(bytes.to_vec());
+                    Ok(())
+                }
+            }
+        }
+
+        fn send_batch<'a, B>(&mut self, batch: B) -> io::Result<usize>
+        where
+            B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>,
+        {
+            send_first(self, batch)
+        }
+    }
+
+    /// Echoes, and remembers what it was told.
+    #[derive(Default)]
+    struct Echo {
+        opened: Vec<usize>,
+        faults: Vec<CloseReason>,
+        ticks: usize,
+        wake_at: Option<Tick>,
+        ends: Option<CloseReason>,
+    }
+
+    impl Handler for Echo {
+        type Session = ();
+
+        fn open(&mut self, tag: usize, cx: &mut Context<'_>) {
+            self.opened.push(tag);
+            cx.reply.send(b"first");
+        }
+
+        fn receive(&mut self, _session: &mut (), bytes: &[u8], _cx: &mut Context<'_>) -> usize {
+            bytes.len()
+        }
+
+        fn datagram(&mut self, _session: &mut (), bytes: &[u8], cx: &mut Context<'_>) {
+            cx.reply.echo(0..bytes.len());
+            if let Some(reason) = self.ends {
+                cx.finish(reason);
+            }
+            if let Some(moment) = self.wake_at {
+                cx.wake_at(moment);
+            }
+        }
+
+        fn fault(&mut self, _session: &mut (), reason: CloseReason, _cx: &mut Context<'_>) {
+            self.faults.push(reason);
+        }
+
+        fn tick(&mut self, _session: &mut (), _cx: &mut Context<'_>) {
+            self.ticks += 1;
+        }
+    }
+
+    /// A datagram socket on its own, as the reactor would drive it.
+    struct Stage {
+        datagram: Datagram<Scripted, ()>,
+        handler: Echo,
+        shared: Shared,
+    }
+
+    impl Stage {
+        fn new(received: impl IntoIterator<Item = Result<&'static [u8], Errno>>) -> Stage {
+            let socket = Scripted { received: received.into_iter().collect(), ..Scripted::default() };
+            let mut datagram = Datagram::new(socket, ());
+            assert!(datagram.latch(Readiness::READABLE));
+            Stage { datagram, handler: Echo::default(), shared: Shared::new(Limits::default()) }
+        }
+
+        fn drive(&mut self) -> Next {
+            let mut outgoing = Outgoing::default();
+            self.datagram.drive(&mut Drive::new(Key::new(0, 1), &mut self.handler, &mut self.shared, &mut outgoing))
+        }
+
+        fn sent(&self) -> usize {
+            self.datagram.socket.sent.len()
+        }
+    }
+
+    #[test]
+    fn a_socket_that_was_asked_for_is_opened_once_before_anything_is_received() {
+        let mut stage = Stage::new([Ok(&b"reply"[..])]);
+        let socket = std::mem::take(&mut stage.datagram.socket);
+        stage.datagram = Datagram::connected(socket, 7);
+        assert!(!stage.datagram.keeps_the_invariant(), "it must be listed");
+        assert!(stage.datagram.latch(Readiness::READABLE));
+        assert_eq!((stage.drive(), stage.drive()), (Next::Idle, Next::Idle));
+        assert_eq!((stage.handler.opened.as_slice(), stage.handler.ticks), (&[7][..], 0));
+        assert_eq!(stage.datagram.socket.sent, [b"first", b"reply"]);
+        assert!(matches!(stage.datagram.into_standing(), Standing::Served(())));
+        let unopened: Datagram<_, ()> = Datagram::connected(Scripted::default(), 7);
+        assert!(matches!(unopened.into_standing(), Standing::Tagged(7)));
+    }
+
+    #[test]
+    fn a_socket_that_its_handler_ends_answers_and_is_over() {
+        let mut stage = Stage::new([Ok(&b"last"[..]), Ok(b"more")]);
+        stage.handler.ends = Some(CloseReason::Ended);
+        assert_eq!((stage.drive(), stage.sent()), (Next::Done(CloseReason::Ended), 1));
+        assert_eq!(stage.datagram.socket.received.len(), 1, "nothing more is received");
+    }
+
+    #[test]
+    fn a_turn_takes_so_many_and_the_rest_waits_for_the_next() {
+        let mut stage = Stage::new(vec![Ok(&b"ping"[..]); TURN + 3]);
+        assert_eq!((stage.drive(), stage.sent()), (Next::More, TURN));
+        assert!(!stage.datagram.keeps_the_invariant(), "it must be listed");
+        assert_eq!((stage.drive(), stage.sent()), (Next::Idle, TURN + 3));
+        assert!(stage.datagram.keeps_the_invariant());
+        let bytes = 4 * (TURN as u64 + 3);
+        assert_eq!((stage.shared.metrics.bytes_in, stage.shared.metrics.bytes_out), (bytes, bytes));
+    }
+
+    #[test]
+    fn an_interrupted_call_is_made_again() {
+        let mut stage = Stage::new([Err(Errno::EINTR), Ok(&b"ping"[..])]);
+        assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1));
+        stage.datagram.socket.received.push_back(Ok(b"pong"));
+        stage.datagram.socket.refused.push_back(Errno::EINTR);
+        stage.datagram.latch(Readiness::READABLE);
+        assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 2));
+        assert!(stage.handler.faults.is_empty());
+        // A signal at every call does not keep the others waiting.
+        let mut stage = Stage::new(vec![Err(Errno::EINTR); 2 * TURN]);
+        assert_eq!((stage.drive(), stage.datagram.socket.received.len()), (Next::More, TURN));
+    }
+
+    #[test]
+    fn lack_of_memory_rests_until_a_deadline_and_what_an_earlier_reply_met_does_not() {
+        for lack in [Errno::ENOBUFS, Errno::ENOMEM] {
+            let mut stage = Stage::new([Err(lack), Ok(&b"ping"[..])]);
+            assert_eq!((stage.drive(), stage.sent()), (Next::RetryAt(Tick::START.after(RETRY)), 0), "{lack}");
+            assert!(!stage.datagram.latch(Readiness::READABLE), "an event only merges until then");
+            assert!(stage.datagram.keeps_the_invariant());
+            assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1));
+            assert_eq!(stage.shared.metrics.datagram_errors, 1);
+        }
+        let gone = vec![Err(Errno::ECONNREFUSED); ERRORS_MAX as usize];
+        let mut stage = Stage::new(gone[1..].iter().copied().chain([Ok(&b"ping"[..])]));
+        assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1));
+        assert_eq!(stage.handler.faults.len(), ERRORS_MAX as usize - 1);
+        assert!(matches!(Stage::new(gone).drive(), Next::RetryAt(_)), "what comes again and again is left alone");
+    }
+
+    #[test]
+    fn a_socket_that_was_woken_and_received_waits_for_no_retry() {
+        let mut stage = Stage::new([Err(Errno::ENOMEM), Err(Errno::ENOMEM), Ok(&b"late"[..])]);
+        assert!(matches!(stage.drive(), Next::RetryAt(_)));
+        assert!(!stage.datagram.latch(Readiness::READABLE), "an event is no reason to try again before the deadline");
+        stage.datagram.wake();
+        assert!(matches!(stage.drive(), Next::RetryAt(_)), "the lack has lasted");
+        assert!(!stage.datagram.latch(Readiness::READABLE));
+        stage.datagram.wake();
+        assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1), "the lack is over");
+        assert!(stage.datagram.keeps_the_invariant());
+        assert!(
+            stage.datagram.latch(Readiness::READABLE),
+            "the next datagram need not wait for a deadline of the past"
+        );
+    }
+
+    #[test]
+    fn a_handler_is_called_at_the_moment_it_asked_for_and_not_before() {
+        let moment = Tick::at(Duration::from_millis(5));
+        let mut stage = Stage::new([Ok(&b"ping"[..])]);
+        stage.handler.wake_at = Some(moment);
+        assert_eq!(stage.drive(), Next::Idle);
+        assert_eq!(stage.datagram.deadline(), Some(moment));
+        stage.datagram.deadline_passed(Tick::at(Duration::from_millis(4)));
+        assert_eq!((stage.drive(), stage.handler.ticks), (Next::Idle, 0));
+        stage.datagram.deadline_passed(moment);
+        assert!(!stage.datagram.keeps_the_invariant(), "a tick is due");
+        assert_eq!((stage.drive(), stage.handler.ticks, stage.datagram.deadline()), (Next::Idle, 1, None));
+        stage.datagram.wake();
+        assert_eq!((stage.drive(), stage.handler.ticks), (Next::Idle, 2));
+    }
+
+    #[test]
+    fn a_reply_that_does_not_leave_is_counted_by_its_reason_and_the_others_leave() {
+        let refusals = [
+            (Errno::EAGAIN, Dropped::WouldBlock, CloseReason::of_error(&Errno::EAGAIN.into())),
+            (Errno::EMSGSIZE, Dropped::TooLong, CloseReason::FrameTooLong),
+            (Errno::EPERM, Dropped::SendFailed, CloseReason::of_error(&Errno::EPERM.into())),
+        ];
+        for (error, kind, reason) in refusals {
+            let mut stage = Stage::new([Ok(&b"ping"[..]), Ok(b"pong!")]);
+            stage.datagram.socket.refused.push_back(error);
+            assert_eq!(stage.drive(), Next::Idle);
+            assert_eq!(stage.datagram.socket.sent, [b"pong!".to_vec()]);
+            assert_eq!(stage.shared.metrics.dropped(kind), 1, "{error}");
+            assert_eq!(stage.handler.faults, [reason]);
+            assert_eq!((stage.shared.metrics.messages_out, stage.shared.metrics.bytes_out), (1, 5));
+        }
+    }
+
+    #[test]
+    fn a_drain_answers_what_waits_and_ends() {
+        let mut stage = Stage::new([Ok(&b"ping"[..])]);
+        stage.datagram.drain();
+        assert_eq!((stage.drive(), stage.sent()), (Next::Done(CloseReason::Drained), 1));
+    }
+}

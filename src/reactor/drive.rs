@@ -1,0 +1,70 @@
+//! What a source is driven with, and the one place where a handler is called.
+
+use std::ops::Range;
+
+use crate::os::address::Peer;
+use crate::os::key::Key;
+use crate::reactor::handler::{Context, Handler, Wishes};
+use crate::reactor::reply::{Outgoing, Reply};
+use crate::reactor::shared::Shared;
+
+/// What one source is driven with, for one turn.
+pub struct Drive<'a, H> {
+    /// The source's name.
+    pub key: Key,
+    /// Whom it serves.
+    pub handler: &'a mut H,
+    /// What it shares with all others.
+    pub shared: &'a mut Shared,
+    /// What the handler has answered so far.
+    pub outgoing: &'a mut Outgoing,
+}
+
+/// The bytes that a handler is offered.
+pub(super) enum Offered<'a> {
+    /// A range of the arena: an echo of it is not copied.
+    Arena(Range<usize>),
+    /// Bytes that lie elsewhere.
+    Kept(&'a [u8]),
+}
+
+impl<'a, H: Handler> Drive<'a, H> {
+    /// The handler's answers go to `outgoing`, where nothing is answered yet.
+    pub fn new(key: Key, handler: &'a mut H, shared: &'a mut Shared, outgoing: &'a mut Outgoing) -> Drive<'a, H> {
+        *outgoing = Outgoing::starting_at(shared.arena.composed.len());
+        Drive { key, handler, shared, outgoing }
+    }
+
+    /// Calls the handler by `ask`, with what it is `offered` and a context in which `owed` bytes wait for `peer`, which is known to have
+    /// ended its side or not, and has not `unacknowledged` so much. Returns what the handler returned, and what it wishes.
+    pub(super) fn call<R>(
+        &mut self,
+        (peer, peer_ends, unacknowledged): (Peer<'_>, bool, usize),
+        owed: usize,
+        offered: Offered<'_>,
+        ask: impl FnOnce(&mut H, &[u8], &mut Context<'_>) -> R,
+    ) -> (R, Wishes) {
+        let Shared { arena, orders, metrics, log_limit, limits, now, .. } = &mut *self.shared;
+        let (bytes, composed) = arena.parts();
+        let (offered, arena_start) = match offered {
+            Offered::Arena(range) => (&bytes[range.clone()], Some(range.start)),
+            Offered::Kept(bytes) => (bytes, None),
+        };
+        let reply = Reply::new(offered, arena_start, composed, self.outgoing, owed, limits.write_limit);
+        let mut wishes = Wishes::default();
+        let mut cx = Context {
+            now: *now,
+            key: self.key,
+            peer,
+            peer_ends,
+            unacknowledged,
+            reply,
+            orders,
+            metrics,
+            log_limit,
+            wishes: &mut wishes,
+        };
+        let result = ask(self.handler, offered, &mut cx);
+        (result, wishes)
+    }
+}

@@ -1,0 +1,50 @@
+//! What all sources of a reactor share while they are driven.
+
+use crate::os::clock::Tick;
+use crate::reactor::arena::Arena;
+use crate::reactor::datagram::batch::DatagramBatch;
+use crate::reactor::datagram::reply_guard::ReplyGuard;
+use crate::reactor::handler::Orders;
+use crate::reactor::limits::Limits;
+use crate::reactor::log_limit::LogLimit;
+use crate::reactor::metrics::Metrics;
+use crate::reactor::room::Room;
+
+/// What all sources of a reactor share while they are driven.
+pub struct Shared {
+    /// This turn's moment.
+    pub now: Tick,
+    /// The bounds to keep.
+    pub limits: Limits,
+    /// The scratch memory.
+    pub arena: Arena,
+    /// The datagrams that a socket has just received.
+    pub datagrams: DatagramBatch,
+    /// Which datagrams may be answered.
+    pub reply_guard: ReplyGuard,
+    /// The memory of all queues, and what is left of it.
+    pub room: Room,
+    /// What handlers asked of the reactor.
+    pub orders: Orders,
+    /// The counters.
+    pub metrics: Metrics,
+    /// What may still be logged.
+    pub log_limit: LogLimit,
+}
+
+impl Shared {
+    /// Nothing has happened yet.
+    pub fn new(limits: Limits) -> Shared {
+        Shared {
+            now: Tick::START,
+            reply_guard: ReplyGuard::new(limits.datagram_rate),
+            room: Room::new(limits.queue_limit),
+            limits,
+            arena: Arena::new(),
+            datagrams: DatagramBatch::default(),
+            orders: Orders::default(),
+            metrics: Metrics::default(),
+            log_limit: LogLimit::default(),
+        }
+    }
+}

@@ -21,15 +21,12 @@
 //!
 //! | layer | what it knows |
 //! |---|---|
-//! | `compare` | servers as processes, measured in rounds under the same load. Feature `cli`, Linux |
-//! | `report` | what a run of load has measured, told: JSON, text, a page with pictures. Feature `cli` |
-//! | `processes` | other processes of this machine: which they are, and what they use. Feature `cli`, Linux |
-//! | [`server`], [`client`], `load` | applications of the reactor: each is a handler |
-//! | [`reactor`] | [`Reactor::turn`](reactor::Reactor::turn): poll, latches, ready list, deadlines. The only place that waits or closes |
-//! | [`net`] | connections, acceptors, datagram sockets: driven once, each says what should happen next |
-//! | [`handler`] | the seam between the loop and what it serves: bytes in, bytes out |
+//! | `cli` | arguments, endpoint URLs, terminals, signals. Feature `cli` |
+//! | `measure` | the load generator (feature `load`), its reports, servers beside each other under the same load (feature `cli`) |
+//! | [`apps`] | the server and the client: each is a [`Handler`](reactor::handler::Handler), bytes in, bytes out |
 //! | [`protocol`] | framing, modes, encodings: pure |
-//! | the rest | small values that everything stands on: keys, latches, buffers, replies, moments, counters |
+//! | [`reactor`] | [`Reactor::turn`](reactor::Reactor::turn) and what it drives: acceptors, connections, datagram sockets, deadlines |
+//! | [`os`] | what the kernel is asked: readiness, sockets, the clock |
 
 pub mod apps;
 #[cfg(feature = "cli")]

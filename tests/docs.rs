@@ -1,8 +1,9 @@
 //! Goal: the documentation does not rot. What it names exists: items of the code, files, headings; and the tutorial is gone through
-//! to its last row.
+//! to its last row; and the code's imports point down, as the map says.
 //!
 //! Method: every `path.rs::Item` in backticks in `README.md` and below `docs/` is looked up in that file, every relative link is
-//! followed, and the rows of `docs/sockets.md` are compared with the tutorial's.
+//! followed, and the rows of `docs/sockets.md` are compared with the tutorial's. Every `crate::` path of the code, its tests aside, is
+//! compared with the order of the layers in `docs/architecture.md`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,20 +12,22 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every page, with its text.
-fn pages() -> Vec<(PathBuf, String)> {
-    fn collect(folder: &Path, pages: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                collect(&path, pages);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.push(path);
-            }
+/// Adds every file below `folder` that ends so to `files`.
+fn collect(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, extension, files);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            files.push(path);
         }
     }
+}
+
+/// Every page, with its text.
+fn pages() -> Vec<(PathBuf, String)> {
     let mut paths = vec![root().join("README.md")];
-    collect(&root().join("docs"), &mut paths);
+    collect(&root().join("docs"), "md", &mut paths);
     paths.into_iter().map(|path| (path.clone(), fs::read_to_string(&path).unwrap())).collect()
 }
 
@@ -219,6 +222,47 @@ fn the_tutorial_is_gone_through_to_its_last_row() {
     }
 }
 
+/// The layers, from the ground up, as the map lists them.
+fn layers() -> Vec<String> {
+    let map = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let rows = map.lines().filter_map(|line| line.strip_prefix("| `src/")?.split_once("/`"));
+    let mut layers: Vec<String> = rows.map(|(layer, _)| layer.to_owned()).collect();
+    layers.reverse();
+    layers
+}
+
+/// The imports of `code`, which lies in `layer`, that do not point down.
+fn upward<'a>(code: &'a str, layer: &str, layers: &[String]) -> Vec<&'a str> {
+    let floor = |name: &str| layers.iter().position(|layer| layer == name);
+    let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let names = code.flat_map(|line| line.split("crate::").skip(1).filter_map(|rest| rest.split([':', ';']).next()));
+    names.filter(|name| floor(name) > floor(layer)).collect()
+}
+
+#[test]
+fn imports_point_down() {
+    let layers = layers();
+    let folders = fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<String> = folders
+        .filter(|path| path.is_dir())
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let mut sorted = layers.clone();
+    folders.sort();
+    sorted.sort();
+    assert_eq!(folders, sorted, "every folder is a layer");
+    let mut files = Vec::new();
+    for layer in &layers {
+        collect(&root().join("src").join(layer), "rs", &mut files);
+        for file in files.drain(..) {
+            let code = fs::read_to_string(&file).unwrap();
+            assert_eq!(upward(&code, layer, &layers), [""; 0], "{}", file.display());
+        }
+    }
+    assert_eq!(upward("use crate::cli::x;\nuse crate::os::y;", "reactor", &layers), ["cli"]);
+}
+
 #[test]
 fn what_is_wrong_is_found() {
     for right in [
@@ -232,7 +276,7 @@ fn what_is_wrong_is_found() {
         assert_eq!(fault(right), None, "{right}");
     }
     for wrong in [
-        "src/net/nowhere.rs::connect",
+        "src/os/nowhere.rs::connect",
         "src/os/bind.rs::conect",
         "src/os/bind.rs::Socket",
         "src/reactor/connection/receive.rs::Connexion::receive",

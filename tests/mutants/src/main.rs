@@ -46,11 +46,22 @@ struct Module {
     slow: &'static [&'static str],
 }
 
+impl Module {
+    /// What it is called on the command line.
+    fn name(&self) -> &'static str {
+        self.folder.rsplit('/').next().unwrap_or(self.folder)
+    }
+}
+
 const MODULES: [Module; 5] = [
-    Module { folder: "processes", quick: &[], slow: &["compare", "compare_rounds", "load_own_limits", "load_output"] },
-    Module { folder: "compare", quick: &[], slow: &["compare", "compare_rounds", "bench_peers"] },
     Module {
-        folder: "client",
+        folder: "measure/processes",
+        quick: &[],
+        slow: &["compare", "compare_rounds", "load_own_limits", "load_output"],
+    },
+    Module { folder: "measure/compare", quick: &[], slow: &["compare", "compare_rounds", "bench_peers"] },
+    Module {
+        folder: "apps/client",
         quick: &[],
         slow: &[
             "send",
@@ -62,9 +73,9 @@ const MODULES: [Module; 5] = [
             "failing_calls",
         ],
     },
-    Module { folder: "report", quick: &["report"], slow: &["report_page", "load_output"] },
+    Module { folder: "measure/report", quick: &["report"], slow: &["report_page", "load_output"] },
     Module {
-        folder: "load",
+        folder: "measure/load",
         quick: &[],
         slow: &[
             "failing_calls",
@@ -137,7 +148,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let work = std::path::absolute(&arguments.work)?;
     std::fs::create_dir_all(work.join("notes"))?;
-    if let Some(unknown) = arguments.module.iter().find(|name| MODULES.iter().all(|module| module.folder != **name)) {
+    if let Some(unknown) = arguments.module.iter().find(|name| MODULES.iter().all(|module| module.name() != **name)) {
         return Err(format!("no module is called {unknown}").into());
     }
     let tree = Tree { root: work.join("tree"), target: work.join("target") };
@@ -147,8 +158,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut ledger = Ledger::open(&work, &mutants, &refused)?;
     let until = Instant::now() + Duration::from_secs(60 * arguments.minutes);
     let slow = arguments.stage == Stage::Slow;
-    let is_asked = |folder: &str| arguments.module.is_empty() || arguments.module.iter().any(|it| it == folder);
-    let asked: Vec<&Module> = MODULES.iter().filter(|module| !arguments.table && is_asked(module.folder)).collect();
+    let is_asked = |name: &str| arguments.module.is_empty() || arguments.module.iter().any(|it| it == name);
+    let asked: Vec<&Module> = MODULES.iter().filter(|module| !arguments.table && is_asked(module.name())).collect();
     let folders: Vec<&str> = asked.iter().map(|module| module.folder).collect();
     let chosen = ledger.chosen(&folders, slow, arguments.sample, arguments.seed);
     for module in asked {
@@ -178,7 +189,8 @@ fn tests_of(
 ) -> Result<Vec<Test>, Box<dyn Error>> {
     let mut own = Vec::new();
     for program in programs {
-        let prefix = if program.name == "lib" { format!("{}::", module.folder) } else { String::new() };
+        let prefix =
+            if program.name == "lib" { format!("{}::", module.folder.replace('/', "::")) } else { String::new() };
         for mut test in trial::tests(&program, &prefix)? {
             if test.note(work, mutants)? || test.note(work, mutants)? {
                 own.push(test);

@@ -36,7 +36,7 @@ FOLDER = BUILT / "planted"
 COPY = FOLDER / "tree"
 
 # What runs without the binary. It builds with fewer features, in a fraction of the time.
-CORE = ["lib", "simulation", "connection_decisions", "connection_schedules", "framing_properties", "embedding"]
+CORE = ["lib", "simulation", "connection_decisions", "connection_schedules", "framing_properties", "embedding", "group_memory"]
 CORE_FEATURES = ["--no-default-features", "--features", "load"]
 
 # What those features leave out: the tests beside this code need the others.

@@ -3,6 +3,7 @@
 //! A turn drives it in three steps: [`receive`](Connection::receive) reads and calls the handler, [`send`](Connection::send) writes
 //! what the handler answered, [`settle`](Connection::settle), unless it is at rest, decides what should happen next. Only the reactor closes it.
 
+mod end;
 mod flags;
 mod held;
 mod offer;

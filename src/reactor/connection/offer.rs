@@ -1,4 +1,4 @@
-//! Calling the handler: opening its session, offering it bytes, telling it of the end, and granting what it wishes.
+//! Calling the handler: opening its session, offering it bytes, and granting what it wishes.
 
 use std::ops::Range;
 
@@ -6,7 +6,6 @@ use crate::os::address::Peer;
 use crate::os::clock::Tick;
 use crate::os::stream::Stream;
 use crate::reactor::buffer::Buffer;
-use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::flags::Flags;
 use crate::reactor::connection::phase::{Origin, Phase};
 use crate::reactor::connection::{Connection, Standing};
@@ -115,21 +114,8 @@ impl<T: Stream, S> Connection<T, S> {
         self.held.keep_inbox(inbox, since);
     }
 
-    /// The peer's side has ended: what was never taken goes to the handler, as it is.
-    #[cold]
-    pub(super) fn end_of_input<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
-        log::trace!("{} read 0: the peer has ended its side", drive.key);
-        self.flags.insert(Flags::READ_ENDED);
-        if self.phase != Phase::Open || self.flags.contains(Flags::BROKEN) {
-            return;
-        }
-        self.progress = drive.shared.now;
-        let rest = self.held.take_inbox();
-        self.call(drive, rest.pending(), |handler, session, rest, cx| handler.finish(session, rest, cx));
-    }
-
     /// Calls the handler with bytes of which nothing is kept, or with none.
-    fn call<H: Handler<Session = S>>(
+    pub(super) fn call<H: Handler<Session = S>>(
         &mut self,
         drive: &mut Drive<'_, H>,
         bytes: &[u8],
@@ -137,20 +123,6 @@ impl<T: Stream, S> Connection<T, S> {
     ) {
         let ((), wishes) = self.ask(drive, Offered::Kept(bytes), ask);
         self.grant(wishes, drive.shared.now);
-    }
-
-    /// Whether both sides have ended and the stream has failed since: no read and no write is left that would tell.
-    fn has_failed_in_silence(&mut self) -> bool {
-        if !self.flags.contains(Flags::HALF_CLOSED | Flags::READ_ENDED) {
-            return false;
-        }
-        match self.stream.connect_progress() {
-            Ok(_) => false,
-            Err(error) => {
-                self.give_up(CloseReason::of_error(&error));
-                true
-            }
-        }
     }
 
     /// The memory of what a peer that was connected to has not acknowledged, once nothing is added to it.
@@ -187,18 +159,6 @@ impl<T: Stream, S> Connection<T, S> {
         }
         if let Some(reason) = wishes.finish {
             self.end_this_side(reason, now);
-        }
-    }
-
-    #[cold]
-    pub(super) fn end_this_side(&mut self, reason: CloseReason, now: Tick) {
-        if self.phase == Phase::Open {
-            self.phase = Phase::Flushing;
-            // A stream that failed has said why already.
-            self.reason.get_or_insert(reason);
-            self.progress = now;
-            self.flags.remove(Flags::HELD_BACK);
-            self.held.take_inbox();
         }
     }
 }

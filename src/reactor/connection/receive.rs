@@ -118,12 +118,4 @@ impl<T: Stream, S> Connection<T, S> {
             self.offer(count, drive);
         }
     }
-
-    /// It is over, unless its stream had failed before: then for that reason.
-    pub(super) fn give_up(&mut self, reason: CloseReason) {
-        if !self.flags.contains(Flags::BROKEN) {
-            self.reason = Some(reason);
-        }
-        self.flags.insert(Flags::OVER);
-    }
 }

@@ -3,7 +3,6 @@
 use std::io;
 
 use crate::os::key::Key;
-use crate::os::readiness::Readiness;
 use crate::os::shortage::is_shortage;
 use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
@@ -99,14 +98,5 @@ impl<T: Stream, S> Connection<T, S> {
                 _ => self.break_off(CloseReason::of_error(&error)),
             },
         }
-    }
-
-    /// A write failed. The error has taken the place of what a read would say, so it is remembered as the reason; the bytes that
-    /// came before the RST can still be read, and are.
-    fn break_off(&mut self, reason: CloseReason) {
-        self.reason = Some(reason);
-        self.flags.insert(Flags::BROKEN);
-        self.held.forgive();
-        self.latch.set(Readiness::READ_CLOSED);
     }
 }

@@ -1,0 +1,165 @@
+//! How a connection ends: by the peer, by its handler, by an error, by its time. The reactor closes it; what comes before that is all here.
+
+use crate::os::clock::Tick;
+use crate::os::readiness::Readiness;
+use crate::os::stream::Stream;
+use crate::reactor::close_reason::{CloseReason, Parting};
+use crate::reactor::connection::Connection;
+use crate::reactor::connection::flags::Flags;
+use crate::reactor::connection::phase::{Origin, Phase};
+use crate::reactor::drive::Drive;
+use crate::reactor::handler::Handler;
+
+impl<T: Stream, S> Connection<T, S> {
+    /// The peer's side has ended: what was never taken goes to the handler, as it is.
+    #[cold]
+    pub(super) fn end_of_input<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
+        log::trace!("{} read 0: the peer has ended its side", drive.key);
+        self.flags.insert(Flags::READ_ENDED);
+        if self.phase != Phase::Open || self.flags.contains(Flags::BROKEN) {
+            return;
+        }
+        self.progress = drive.shared.now;
+        let rest = self.held.take_inbox();
+        self.call(drive, rest.pending(), |handler, session, rest, cx| handler.finish(session, rest, cx));
+    }
+
+    /// Whether both sides have ended and the stream has failed since: no read and no write is left that would tell.
+    pub(super) fn has_failed_in_silence(&mut self) -> bool {
+        if !self.flags.contains(Flags::HALF_CLOSED | Flags::READ_ENDED) {
+            return false;
+        }
+        match self.stream.connect_progress() {
+            Ok(_) => false,
+            Err(error) => {
+                self.give_up(CloseReason::of_error(&error));
+                true
+            }
+        }
+    }
+
+    /// This side ends: what it owes is still sent, and then the FIN.
+    #[cold]
+    pub(super) fn end_this_side(&mut self, reason: CloseReason, now: Tick) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Flushing;
+            // A stream that failed has said why already.
+            self.reason.get_or_insert(reason);
+            self.progress = now;
+            self.flags.remove(Flags::HELD_BACK);
+            self.held.take_inbox();
+        }
+    }
+
+    /// Sends the FIN, where this side wants to end and owes nothing any more.
+    pub(super) fn end_sending(&mut self, now: Tick) {
+        if self.owed() > 0 {
+            return;
+        }
+        if self.flags.contains(Flags::HALF_CLOSING) && self.phase == Phase::Open {
+            self.shut_write_side();
+            self.flags.remove(Flags::HALF_CLOSING);
+            self.flags.insert(Flags::HALF_CLOSED);
+        }
+        if self.phase == Phase::Flushing && !self.flags.intersects(Flags::BROKEN | Flags::READ_ENDED) {
+            self.begin_to_linger(now);
+        }
+    }
+
+    fn begin_to_linger(&mut self, now: Tick) {
+        self.shut_write_side();
+        log::trace!("the last byte has left: now FIN, and what still comes is dropped");
+        self.phase = Phase::Lingering;
+        self.progress = now;
+    }
+
+    fn shut_write_side(&mut self) {
+        // The peer may have gone already (ENOTCONN): then the next read tells.
+        let _ = self.stream.shutdown_write();
+    }
+
+    /// A drain ends this side as soon as a read has answered `WouldBlock` and the handler has taken all that it would.
+    pub(super) fn settle_drain(&mut self, now: Tick) {
+        match self.phase {
+            Phase::Connecting => self.give_up(CloseReason::Drained),
+            Phase::Open
+                if self.flags.intersects(Flags::READ_ENDED | Flags::PAUSED)
+                    || !(self.latch.readable() || self.flags.contains(Flags::HELD_BACK)) =>
+            {
+                self.end_this_side(CloseReason::Drained, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// It is over, unless its stream had failed before: then for that reason.
+    pub(super) fn give_up(&mut self, reason: CloseReason) {
+        if !self.flags.contains(Flags::BROKEN) {
+            self.reason = Some(reason);
+        }
+        self.flags.insert(Flags::OVER);
+    }
+
+    /// A write failed. The error has taken the place of what a read would say, so it is remembered as the reason; the bytes that
+    /// came before the RST can still be read, and are.
+    pub(super) fn break_off(&mut self, reason: CloseReason) {
+        self.reason = Some(reason);
+        self.flags.insert(Flags::BROKEN);
+        self.held.forgive();
+        self.latch.set(Readiness::READ_CLOSED);
+    }
+
+    /// Its time is up: why it is over, or none where the peer has a last while.
+    ///
+    /// What was written may still lie in the kernel, for a peer with a shut window or for one that is only slow. That shows when nobody has
+    /// added to it for a while: so a FIN goes, and after the time of lingering it is asked once more.
+    #[cold]
+    pub(super) fn run_out(&mut self, reason: CloseReason, now: Tick) -> Option<CloseReason> {
+        if self.origin != Origin::Accepted || self.flags.intersects(Flags::BROKEN | Flags::READ_ENDED) {
+            return Some(reason);
+        }
+        if self.owed() > 0 {
+            if self.phase == Phase::Open && reason.parting() == Parting::Polite {
+                // It was late with a message and not with reading: what it is owed for others is delivered first.
+                self.end_this_side(reason, now);
+                return None;
+            }
+            return Some(reason);
+        }
+        let held = self.stream.held_by_kernel();
+        match self.held.last_seen() {
+            _ if held == 0 => Some(reason),
+            Some(before) => {
+                self.flags.set(Flags::STUCK, held >= before);
+                Some(reason)
+            }
+            None => {
+                self.held.set_last_seen(held);
+                if self.phase == Phase::Lingering {
+                    self.progress = now;
+                } else {
+                    self.end_this_side(reason, now);
+                    self.begin_to_linger(now);
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether a peer that loses its connection for `reason` has not taken something, and has had its time for that.
+    pub fn is_given_up(&self, reason: CloseReason) -> bool {
+        let is_owed = self.owed() > 0 && reason.parting() == Parting::AtOnce;
+        matches!(self.origin, Origin::Accepted | Origin::Refused) && (is_owed || self.flags.contains(Flags::STUCK))
+    }
+
+    /// Gives the peer up: nothing of what the kernel holds for it outlives the connection.
+    #[cold]
+    pub fn abandon(&mut self) {
+        self.stream.abandon();
+    }
+
+    /// What its end is called.
+    pub(super) fn end(&self) -> CloseReason {
+        self.reason.unwrap_or(CloseReason::Ended)
+    }
+}

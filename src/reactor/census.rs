@@ -25,7 +25,7 @@ impl Census {
     /// A connection comes. `source` is its client's, where it has one.
     pub(super) fn enter(&mut self, origin: Origin, source: Option<u64>) {
         match origin {
-            Origin::Refused => self.refused += 1,
+            Origin::Refused(_) => self.refused += 1,
             Origin::Accepted | Origin::Connected => self.served += 1,
             Origin::Attached => {}
         }
@@ -37,7 +37,7 @@ impl Census {
     /// A connection that has entered goes.
     pub(super) fn leave(&mut self, origin: Origin, source: Option<u64>) {
         match origin {
-            Origin::Refused => self.refused -= 1,
+            Origin::Refused(_) => self.refused -= 1,
             Origin::Accepted | Origin::Connected => self.served -= 1,
             Origin::Attached => {}
         }
@@ -70,6 +70,7 @@ impl Census {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reactor::close_reason::CloseReason;
 
     #[test]
     fn a_source_is_in_the_table_while_it_has_a_connection() {
@@ -78,14 +79,14 @@ mod tests {
             census.enter(Origin::Accepted, Some(7));
         }
         census.enter(Origin::Accepted, None);
-        census.enter(Origin::Refused, None);
+        census.enter(Origin::Refused(CloseReason::Refused), None);
         census.enter(Origin::Attached, None);
         assert_eq!((census.served(), census.refused(), census.of_source(7), census.of_source(8)), (3, 1, 2, 0));
         census.leave(Origin::Accepted, Some(7));
         assert_eq!(census.of_source(7), 1);
         census.leave(Origin::Accepted, Some(7));
         census.leave(Origin::Accepted, None);
-        census.leave(Origin::Refused, None);
+        census.leave(Origin::Refused(CloseReason::Refused), None);
         census.leave(Origin::Attached, None);
         assert_eq!(census, Census::new(true), "nothing is left of it");
     }

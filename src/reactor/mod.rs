@@ -448,7 +448,10 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             place.listed
                 || (place.waiting && waits(&key))
                 || match &place.source {
-                    Source::Connection(connection) => connection.keeps_the_invariant(&self.shared),
+                    Source::Connection(connection) => {
+                        connection.keeps_the_invariant(&self.shared)
+                            && connection.is_timed(place.armed, &self.shared.limits)
+                    }
                     Source::Acceptor(acceptor) => {
                         !acceptor.is_ready() || (acceptor.is_retrying() && place.armed.is_some())
                     }

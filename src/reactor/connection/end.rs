@@ -16,7 +16,7 @@ impl<T: Stream, S> Connection<T, S> {
     pub(super) fn end_of_input<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         log::trace!("{} read 0: the peer has ended its side", drive.key);
         self.flags.insert(Flags::READ_ENDED);
-        if self.phase != Phase::Open || self.flags.contains(Flags::BROKEN) {
+        if !self.phase.is_open() {
             return;
         }
         self.progress = drive.shared.now;
@@ -41,14 +41,15 @@ impl<T: Stream, S> Connection<T, S> {
     /// This side ends: what it owes is still sent, and then the FIN.
     #[cold]
     pub(super) fn end_this_side(&mut self, reason: CloseReason, now: Tick) {
-        if self.phase == Phase::Open {
-            self.phase = Phase::Flushing;
+        self.phase = match self.phase {
+            Phase::Fresh | Phase::Open => Phase::Flushing(reason),
             // A stream that failed has said why already.
-            self.reason.get_or_insert(reason);
-            self.progress = now;
-            self.flags.remove(Flags::HELD_BACK);
-            self.held.take_inbox();
-        }
+            Phase::Broken { reason, offers: true } => Phase::Broken { reason, offers: false },
+            _ => return,
+        };
+        self.progress = now;
+        self.flags.remove(Flags::HELD_BACK);
+        self.held.take_inbox();
     }
 
     /// Sends the FIN, where this side wants to end and owes nothing any more.
@@ -61,15 +62,17 @@ impl<T: Stream, S> Connection<T, S> {
             self.flags.remove(Flags::HALF_CLOSING);
             self.flags.insert(Flags::HALF_CLOSED);
         }
-        if self.phase == Phase::Flushing && !self.flags.intersects(Flags::BROKEN | Flags::READ_ENDED) {
-            self.begin_to_linger(now);
+        if let Phase::Flushing(reason) = self.phase
+            && !self.flags.contains(Flags::READ_ENDED)
+        {
+            self.begin_to_linger(reason, now);
         }
     }
 
-    fn begin_to_linger(&mut self, now: Tick) {
+    fn begin_to_linger(&mut self, reason: CloseReason, now: Tick) {
         self.shut_write_side();
         log::trace!("the last byte has left: now FIN, and what still comes is dropped");
-        self.phase = Phase::Lingering;
+        self.phase = Phase::Lingering(reason);
         self.progress = now;
     }
 
@@ -94,17 +97,17 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// It is over, unless its stream had failed before: then for that reason.
     pub(super) fn give_up(&mut self, reason: CloseReason) {
-        if !self.flags.contains(Flags::BROKEN) {
-            self.reason = Some(reason);
-        }
-        self.flags.insert(Flags::OVER);
+        let broken_by = match self.phase {
+            Phase::Broken { reason, .. } => Some(reason),
+            _ => None,
+        };
+        self.phase = Phase::Over(broken_by.unwrap_or(reason));
     }
 
     /// A write failed. The error has taken the place of what a read would say, so it is remembered as the reason; the bytes that
     /// came before the RST can still be read, and are.
     pub(super) fn break_off(&mut self, reason: CloseReason) {
-        self.reason = Some(reason);
-        self.flags.insert(Flags::BROKEN);
+        self.phase = Phase::Broken { reason, offers: self.phase.offers() };
         self.held.forgive();
         self.latch.set(Readiness::READ_CLOSED);
     }
@@ -115,7 +118,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// added to it for a while: so a FIN goes, and after the time of lingering it is asked once more.
     #[cold]
     pub(super) fn run_out(&mut self, reason: CloseReason, now: Tick) -> Option<CloseReason> {
-        if self.origin != Origin::Accepted || self.flags.intersects(Flags::BROKEN | Flags::READ_ENDED) {
+        if self.origin != Origin::Accepted || self.phase.is_broken() || self.flags.contains(Flags::READ_ENDED) {
             return Some(reason);
         }
         if self.owed() > 0 {
@@ -135,11 +138,12 @@ impl<T: Stream, S> Connection<T, S> {
             }
             None => {
                 self.held.set_last_seen(held);
-                if self.phase == Phase::Lingering {
+                if matches!(self.phase, Phase::Lingering(_)) {
                     self.progress = now;
                 } else {
+                    let reason = self.phase.reason().unwrap_or(reason);
                     self.end_this_side(reason, now);
-                    self.begin_to_linger(now);
+                    self.begin_to_linger(reason, now);
                 }
                 None
             }
@@ -149,17 +153,12 @@ impl<T: Stream, S> Connection<T, S> {
     /// Whether a peer that loses its connection for `reason` has not taken something, and has had its time for that.
     pub fn is_given_up(&self, reason: CloseReason) -> bool {
         let is_owed = self.owed() > 0 && reason.parting() == Parting::AtOnce;
-        matches!(self.origin, Origin::Accepted | Origin::Refused) && (is_owed || self.flags.contains(Flags::STUCK))
+        matches!(self.origin, Origin::Accepted | Origin::Refused(_)) && (is_owed || self.flags.contains(Flags::STUCK))
     }
 
     /// Gives the peer up: nothing of what the kernel holds for it outlives the connection.
     #[cold]
     pub fn abandon(&mut self) {
         self.stream.abandon();
-    }
-
-    /// What its end is called.
-    pub(super) fn end(&self) -> CloseReason {
-        self.reason.unwrap_or(CloseReason::Ended)
     }
 }

@@ -3,6 +3,7 @@
 //! A turn drives it in three steps: [`receive`](Connection::receive) reads and calls the handler, [`send`](Connection::send) writes
 //! what the handler answered, [`settle`](Connection::settle), unless it is at rest, decides what should happen next. Only the reactor closes it.
 
+mod check;
 mod end;
 mod flags;
 mod held;
@@ -41,8 +42,6 @@ pub struct Connection<T, S> {
     phase: Phase,
     origin: Origin,
     flags: Flags,
-    /// Why it ends, as soon as that is known: a stream that failed outranks what this side had in mind.
-    reason: Option<CloseReason>,
     standing: Standing<S>,
     held: Held,
     /// When the phase began, or when bytes last moved in it.
@@ -55,9 +54,8 @@ impl<T: Stream, S> Connection<T, S> {
     ///
     /// It is assumed writable, for it has sent nothing; whether it is readable the kernel tells. One that is `refused` is told why, and closed.
     pub fn accepted(stream: T, peer: Option<SocketAddr>, tag: usize, refused: Option<CloseReason>, now: Tick) -> Self {
-        let origin = if refused.is_some() { Origin::Refused } else { Origin::Accepted };
-        let new = Connection::new(stream, Phase::Open, origin, Readiness::WRITABLE, tag, now);
-        Connection { peer, reason: refused, ..new }
+        let origin = refused.map_or(Origin::Accepted, Origin::Refused);
+        Connection { peer, ..Connection::new(stream, Phase::Fresh, origin, Readiness::WRITABLE, tag, now) }
     }
 
     /// A connection that is being established to `peer`, where that has an IP address: writable readiness tells that the kernel is done with it.
@@ -70,7 +68,6 @@ impl<T: Stream, S> Connection<T, S> {
         let both = Readiness::READABLE | Readiness::WRITABLE;
         Connection {
             standing: Standing::Served(session),
-            flags: Flags::empty(),
             ..Connection::new(stream, Phase::Open, Origin::Attached, both, 0, now)
         }
     }
@@ -81,8 +78,7 @@ impl<T: Stream, S> Connection<T, S> {
             latch: Latch::new(readiness),
             phase,
             origin,
-            flags: Flags::NEW,
-            reason: None,
+            flags: Flags::empty(),
             standing: Standing::Tagged(u32::try_from(tag).unwrap_or(u32::MAX)),
             held: Held::default(),
             progress: now,

@@ -16,7 +16,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// The calls that are due before anything is read: the first of all, a tick, and what the handler would not take before.
     pub(super) fn call_before_reading<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         self.flags.remove(Flags::RETRYING);
-        if self.flags.contains(Flags::NEW) && self.phase == Phase::Open {
+        if self.phase == Phase::Fresh {
             self.open(drive);
         }
         if self.flags.contains(Flags::FULL) && self.owed() < drive.shared.limits.write_limit {
@@ -27,7 +27,7 @@ impl<T: Stream, S> Connection<T, S> {
         if self.flags.contains(Flags::TICKING) {
             self.flags.remove(Flags::TICKING);
             // A handler that has ended its side is not called any more: what it sent would come after the FIN (EPIPE).
-            if self.phase == Phase::Open && !self.has_failed_in_silence() {
+            if self.phase.offers() && !self.has_failed_in_silence() {
                 self.call(drive, &[], |handler, session, _, cx| handler.tick(session, cx));
             }
         }
@@ -38,13 +38,13 @@ impl<T: Stream, S> Connection<T, S> {
 
     fn open<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let Standing::Tagged(tag) = self.standing else { return };
-        let (tag, origin, reason) = (tag as usize, self.origin, self.end());
+        let (tag, origin) = (tag as usize, self.origin);
         let (session, wishes) = drive.call(
             (self.peer(), self.latch.peer_ends(), 0),
             0,
             Offered::Kept(&[]),
             |handler, _, cx| match origin {
-                Origin::Refused => {
+                Origin::Refused(reason) => {
                     handler.refuse(tag, reason, cx);
                     cx.finish(reason);
                     None

@@ -75,7 +75,7 @@ impl<T: Stream, S> Connection<T, S> {
         }
         match self.stream.connect_progress() {
             Ok(ConnectProgress::Established(peer)) => {
-                self.phase = Phase::Open;
+                self.phase = Phase::Fresh;
                 self.progress = now;
                 self.peer = peer.or(self.peer);
             }
@@ -83,7 +83,7 @@ impl<T: Stream, S> Connection<T, S> {
             Ok(ConnectProgress::WithItself) => self.give_up(CloseReason::SelfConnect),
             Err(error) => self.give_up(CloseReason::of_connect_error(&error)),
         }
-        self.phase == Phase::Open
+        self.phase == Phase::Fresh
     }
 
     /// How much the next read may take: while bytes are owed, no more than may be owed besides; little while memory is short, and
@@ -109,7 +109,7 @@ impl<T: Stream, S> Connection<T, S> {
         if self.origin != Origin::Attached {
             drive.shared.metrics.bytes_in += count as u64;
         }
-        if self.phase == Phase::Open {
+        if self.phase.offers() {
             // Sending is no progress for a peer that does not take what it is owed: it could hold that much for ever, for a byte now
             // and then.
             if self.owed() == 0 || !self.owes_answers() {

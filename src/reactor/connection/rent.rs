@@ -17,8 +17,9 @@ impl<T: Stream, S> Connection<T, S> {
     /// Whether what it keeps is a client's incomplete message. What the handler holds back waits until the peer reads: then it is owed, as are the
     /// answers. (Connections of this side's own are not closed for the bytes that they wait for, and one that failed is about to end.)
     pub(super) fn can_be_closed_for_room(&self) -> bool {
-        matches!(self.origin, Origin::Accepted | Origin::Refused)
-            && !self.flags.intersects(Flags::HELD_BACK | Flags::BROKEN)
+        matches!(self.origin, Origin::Accepted | Origin::Refused(_))
+            && !self.flags.contains(Flags::HELD_BACK)
+            && !self.phase.is_broken()
     }
 
     /// What its incomplete message has cost until now: memory, times how long. None where it has no share in the room of messages.

@@ -15,7 +15,7 @@ use crate::reactor::shared::Shared;
 impl<T: Stream, S> Connection<T, S> {
     /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is kept.
     pub fn send(&mut self, key: Key, outgoing: &Outgoing, shared: &mut Shared) {
-        if self.flags.intersects(Flags::OVER | Flags::BROKEN) || self.phase == Phase::Connecting {
+        if matches!(self.phase, Phase::Connecting | Phase::Broken { .. } | Phase::Over(_)) {
             return;
         }
         if outgoing.told_full {
@@ -56,7 +56,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     #[cold]
     fn owe_rest(&mut self, rest: &[u8]) {
-        if !self.flags.contains(Flags::BROKEN) {
+        if !self.phase.is_broken() {
             self.held.owe(rest);
         }
     }
@@ -66,7 +66,7 @@ impl<T: Stream, S> Connection<T, S> {
     fn write_owed(&mut self) -> usize {
         let outbox = self.held.take_outbox();
         let written = self.write(outbox.pending());
-        if !self.flags.contains(Flags::BROKEN) {
+        if !self.phase.is_broken() {
             self.held.put_back(outbox, written);
         }
         written
@@ -77,7 +77,10 @@ impl<T: Stream, S> Connection<T, S> {
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
-        while written < bytes.len() && self.latch.writable() && !self.flags.intersects(Flags::BROKEN | Flags::RETRYING)
+        while written < bytes.len()
+            && self.latch.writable()
+            && !self.phase.is_broken()
+            && !self.flags.contains(Flags::RETRYING)
         {
             match self.stream.write(&bytes[written..]) {
                 Ok(count) if count > 0 => written += count,

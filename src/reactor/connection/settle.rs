@@ -1,10 +1,12 @@
 //! The decision: what should happen next with a connection that has been driven.
 
+use crate::os::clock::Tick;
 use crate::os::stream::Stream;
 use crate::reactor::acceptor::RETRY;
 use crate::reactor::connection::Connection;
 use crate::reactor::connection::flags::Flags;
 use crate::reactor::connection::phase::Phase;
+use crate::reactor::limits::Limits;
 use crate::reactor::next::{Condition, Next};
 use crate::reactor::shared::Shared;
 
@@ -12,8 +14,8 @@ impl<T: Stream, S> Connection<T, S> {
     /// Decides what should happen next, and accounts for the bytes that it holds.
     #[cold]
     pub fn settle(&mut self, shared: &mut Shared) -> Next {
-        if self.phase != Phase::Connecting {
-            self.flags.remove(Flags::NEW);
+        if self.phase == Phase::Fresh {
+            self.phase = Phase::Open;
         }
         if self.flags.contains(Flags::DRAINING) {
             self.settle_drain(shared.now);
@@ -21,15 +23,14 @@ impl<T: Stream, S> Connection<T, S> {
         self.account(shared);
         let waits = self.note_waiting(shared);
         let read_ended = self.flags.contains(Flags::READ_ENDED);
-        let broken = self.flags.contains(Flags::BROKEN);
-        if self.flags.contains(Flags::OVER) || (broken && (read_ended || !self.latch.readable())) {
-            return Next::Done(self.end());
-        }
         self.end_sending(shared.now);
-        let flushed = self.phase == Phase::Lingering || (self.phase == Phase::Flushing && self.owed() == 0);
-        if flushed && read_ended {
+        match self.phase {
+            Phase::Over(reason) => return Next::Done(reason),
+            Phase::Broken { reason, .. } if read_ended || !self.latch.readable() => return Next::Done(reason),
             // Nothing unread is left, so closing sends the FIN, where none was sent yet.
-            return Next::Done(self.end());
+            Phase::Flushing(reason) if read_ended && self.owed() == 0 => return Next::Done(reason),
+            Phase::Lingering(reason) if read_ended => return Next::Done(reason),
+            _ => {}
         }
         let expiring = self.flags.contains(Flags::EXPIRING);
         self.flags.remove(Flags::EXPIRING);
@@ -43,6 +44,9 @@ impl<T: Stream, S> Connection<T, S> {
                 return Next::Done(reason);
             }
             self.account(shared);
+        }
+        if cfg!(debug_assertions) {
+            self.check(shared);
         }
         if self.flags.contains(Flags::RETRYING) {
             Next::RetryAt(shared.now.after(RETRY))
@@ -73,5 +77,12 @@ impl<T: Stream, S> Connection<T, S> {
     /// The invariant: a source that is off the ready list has a cleared latch for every direction that it wants, or a retry is due.
     pub fn keeps_the_invariant(&self, shared: &Shared) -> bool {
         self.flags.contains(Flags::RETRYING) || !self.is_runnable(shared)
+    }
+
+    /// The other half of the invariant: the deadline that it has is armed, as `armed`, or something sooner.
+    pub fn is_timed(&self, armed: Option<Tick>, limits: &Limits) -> bool {
+        let is_retry_armed = !self.flags.contains(Flags::RETRYING) || armed.is_some();
+        let deadline = self.deadline(limits);
+        is_retry_armed && deadline.is_none_or(|moment| armed.is_some_and(|armed| armed <= moment))
     }
 }

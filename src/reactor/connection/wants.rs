@@ -29,7 +29,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// A client's requests are not made by reading replies: if it stopped reading while the server is slow to take them, a
     /// server that keeps the same rule would wait for it, and both for ever.
     pub(super) fn owes_answers(&self) -> bool {
-        self.origin != Origin::Connected && self.phase == Phase::Open && !self.flags.contains(Flags::BROKEN)
+        self.origin != Origin::Connected && self.phase.is_open()
     }
 
     /// Whether so much is owed that the peer has to take some of it before it is read again.
@@ -39,14 +39,15 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Back-pressure is this expression: an open connection reads while it owes less than the limit.
     pub(super) fn wants_read(&self, owed: usize, limits: &Limits) -> bool {
-        if self.flags.intersects(Flags::READ_ENDED | Flags::OVER | Flags::RETRYING) {
+        if self.flags.intersects(Flags::READ_ENDED | Flags::RETRYING) {
             return false;
         }
         match self.phase {
-            Phase::Connecting => false,
-            Phase::Open if self.flags.contains(Flags::BROKEN) => true,
-            Phase::Open => !self.flags.intersects(Flags::PAUSED | Flags::HELD_BACK) && !self.is_held_up(owed, limits),
-            Phase::Flushing | Phase::Lingering => true,
+            Phase::Connecting | Phase::Over(_) => false,
+            Phase::Fresh | Phase::Open => {
+                !self.flags.intersects(Flags::PAUSED | Flags::HELD_BACK) && !self.is_held_up(owed, limits)
+            }
+            Phase::Flushing(_) | Phase::Lingering(_) | Phase::Broken { .. } => true,
         }
     }
 
@@ -57,13 +58,14 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Whether the handler is offered again what it would not take.
     pub(super) fn may_offer(&self, owed: usize, limits: &Limits) -> bool {
-        self.phase == Phase::Open
+        self.phase.offers()
             && self.flags.intersection(Flags::HELD_BACK | Flags::PAUSED) == Flags::HELD_BACK
             && !self.is_held_up(owed, limits)
     }
 
     pub(super) fn wants_write(&self) -> bool {
-        !self.flags.intersects(Flags::BROKEN | Flags::RETRYING) && (self.phase == Phase::Connecting || self.owed() > 0)
+        let is_owing = !matches!(self.phase, Phase::Broken { .. } | Phase::Over(_)) && self.owed() > 0;
+        !self.flags.contains(Flags::RETRYING) && (self.phase == Phase::Connecting || is_owing)
     }
 
     /// Once the part of the room that is for them is full, those who owe stop reading until there is some again.
@@ -74,13 +76,14 @@ impl<T: Stream, S> Connection<T, S> {
     /// Whether there is something to do without another event.
     pub(super) fn is_runnable(&self, shared: &Shared) -> bool {
         let owed = self.owed();
-        let open = self.phase == Phase::Open;
+        let open = self.phase.offers();
         let relieved = open && self.flags.contains(Flags::FULL) && owed < shared.limits.write_limit;
         let offers = self.may_offer(owed, &shared.limits);
         let reads = self.may_read(owed, shared) && self.latch.readable();
+        let opens = self.phase == Phase::Fresh;
         let writes = self.wants_write() && self.latch.writable();
         let ticks = open && self.flags.contains(Flags::TICKING);
-        reads || writes || ticks || relieved || offers
+        opens || reads || writes || ticks || relieved || offers
     }
 
     /// The moment at which its patience ends, and what its end is called then.
@@ -88,15 +91,17 @@ impl<T: Stream, S> Connection<T, S> {
         if self.origin == Origin::Attached {
             return None;
         }
-        if self.origin == Origin::Refused {
-            return Some((self.progress.after(limits.refusal_timeout), self.end()));
+        if let Origin::Refused(reason) = self.origin {
+            return Some((self.progress.after(limits.refusal_timeout), self.phase.reason().unwrap_or(reason)));
         }
         match self.phase {
             Phase::Connecting => Some((self.progress.after(limits.connect_timeout), CloseReason::ConnectTimeout)),
+            // A broken stream never rests: it is read to its end, and then it is over.
+            Phase::Broken { .. } | Phase::Over(_) => None,
             Phase::Open if self.flags.contains(Flags::READ_ENDED) => {
                 Some((self.progress.after(limits.half_closed_timeout), CloseReason::HalfClosedTimeout))
             }
-            Phase::Open => {
+            Phase::Fresh | Phase::Open => {
                 let idle = limits.idle_timeout?;
                 let silent = (self.progress.after(idle), CloseReason::IdleTimeout);
                 // While the peer is not read, it cannot finish its message.
@@ -108,8 +113,10 @@ impl<T: Stream, S> Connection<T, S> {
                     _ => Some(silent),
                 }
             }
-            Phase::Flushing => Some((self.progress.after(limits.half_closed_timeout), CloseReason::HalfClosedTimeout)),
-            Phase::Lingering => Some((self.progress.after(limits.linger_timeout), self.end())),
+            Phase::Flushing(_) => {
+                Some((self.progress.after(limits.half_closed_timeout), CloseReason::HalfClosedTimeout))
+            }
+            Phase::Lingering(reason) => Some((self.progress.after(limits.linger_timeout), reason)),
         }
     }
 

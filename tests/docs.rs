@@ -268,7 +268,7 @@ fn what_is_wrong_is_found() {
     for right in [
         "src/os/bind.rs::connect",
         "src/reactor/connection/receive.rs::Connection::receive",
-        "src/reactor/connection/phase.rs::Phase::Lingering",
+        "src/reactor/connection/state.rs::Phase::Lingering",
         "src/reactor/limits.rs::Limits::READ_MAX",
         "src/reactor/accept.rs::Reactor::accept_batch",
         "src/protocol/bye.rs::Bye::Stop",
@@ -280,7 +280,7 @@ fn what_is_wrong_is_found() {
         "src/os/bind.rs::conect",
         "src/os/bind.rs::Socket",
         "src/reactor/connection/receive.rs::Connexion::receive",
-        "src/reactor/connection/phase.rs::Phase::Sleeping",
+        "src/reactor/connection/state.rs::Phase::Sleeping",
     ] {
         assert!(fault(wrong).is_some(), "{wrong} passed");
     }

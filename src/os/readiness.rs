@@ -84,7 +84,7 @@ impl fmt::Debug for Readiness {
 ///            event                     event
 ///   cleared -------> set(readable)    -------> set(readable), sticky(read-closed | priority)
 ///      ^                  |                         |
-///      +--- WouldBlock ---+                         +--- only WouldBlock, 0 or an error ends it
+///      +--- WouldBlock ---+                         +--- WouldBlock clears readable; a short read does not
 ///      +-- a short read --+
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]

@@ -39,7 +39,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         if self.course == Course::Stopped { Turn::Stopped } else { Turn::Running }
     }
 
-    /// Begins to drain: what waits is accepted, what has arrived is answered, then everything closes.
+    /// Begins to drain: what waits in the backlogs is accepted, what has arrived is answered. Then each connection ends its side: it
+    /// flushes, sends its FIN, and lingers until the peer ends too. The drain's deadline bounds all of that.
     pub fn drain(&mut self) {
         let deadline = self.shared.now.after(self.shared.limits.drain_timeout);
         self.course = Course::Draining(deadline);

@@ -1,8 +1,11 @@
 //! The reactor: one thread, one loop, one place that blocks.
 //!
 //! [`Reactor::turn`] is all of it. It waits for events, merges them into the latches of their sources, runs the sources on the
-//! ready list once, and lets deadlines fire. A turn is finite: whoever has more to do than its budget allows goes on the ready list
+//! ready list once, and lets deadlines fire. A turn is finite: a source that has more to do than its budget allows goes on the ready list
 //! for the next.
+//!
+//! The invariant, which [`Reactor::keeps_the_invariant`] checks: a source that is off the ready list and holds no *retry* deadline has a
+//! cleared latch for every direction that it wants, so the kernel owes it an edge.
 
 mod accept;
 pub mod acceptor;

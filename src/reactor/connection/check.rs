@@ -1,8 +1,7 @@
 //! What holds of a connection between two drives, a line each. Debug builds ask, and so do the tests.
 
 use crate::os::stream::Stream;
-use crate::reactor::connection::flags::Flags;
-use crate::reactor::connection::phase::{Origin, Phase};
+use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::connection::{Connection, Standing};
 use crate::reactor::shared::Shared;
 

@@ -5,8 +5,7 @@ use crate::os::readiness::Readiness;
 use crate::os::stream::Stream;
 use crate::reactor::close_reason::{CloseReason, Parting};
 use crate::reactor::connection::Connection;
-use crate::reactor::connection::flags::Flags;
-use crate::reactor::connection::phase::{Origin, Phase};
+use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::drive::Drive;
 use crate::reactor::handler::Handler;
 
@@ -81,7 +80,7 @@ impl<T: Stream, S> Connection<T, S> {
         let _ = self.stream.shutdown_write();
     }
 
-    /// A drain ends this side as soon as a read has answered `WouldBlock` and the handler has taken all that it would.
+    /// A drain ends this side as soon as the latch is clear and the handler has taken all that it would.
     pub(super) fn settle_drain(&mut self, now: Tick) {
         match self.phase {
             Phase::Connecting => self.give_up(CloseReason::Drained),

@@ -5,29 +5,28 @@
 
 mod check;
 mod end;
-mod flags;
 mod held;
 mod offer;
-mod phase;
 mod receive;
 mod rent;
 mod send;
 mod settle;
 mod standing;
+mod state;
 mod wants;
 
 use std::net::SocketAddr;
 
-pub use phase::{Origin, Phase};
 pub use standing::Standing;
+pub use state::{Origin, Phase};
 
 use crate::os::address::{Peer, source_network};
 use crate::os::clock::Tick;
 use crate::os::readiness::{Latch, Readiness};
 use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
-use crate::reactor::connection::flags::Flags;
 use crate::reactor::connection::held::Held;
+use crate::reactor::connection::state::Flags;
 use crate::reactor::limits::Limits;
 use crate::reactor::room::Share;
 
@@ -139,7 +138,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.flags.insert(Flags::TICKING);
     }
 
-    /// The reactor drains: whatever the latch says, it is read once to `WouldBlock`.
+    /// The reactor drains: whatever the latch says, it is read once until the latch is clear.
     pub fn drain(&mut self) {
         if self.origin != Origin::Attached {
             self.flags.insert(Flags::DRAINING);

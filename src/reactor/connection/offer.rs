@@ -6,8 +6,7 @@ use crate::os::address::Peer;
 use crate::os::clock::Tick;
 use crate::os::stream::Stream;
 use crate::reactor::buffer::Buffer;
-use crate::reactor::connection::flags::Flags;
-use crate::reactor::connection::phase::{Origin, Phase};
+use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::connection::{Connection, Standing};
 use crate::reactor::drive::{Drive, Offered};
 use crate::reactor::handler::{Context, Handler, Wishes};
@@ -65,6 +64,7 @@ impl<T: Stream, S> Connection<T, S> {
         let fresh = start..start + fresh;
         let wishes =
             if self.held.kept() == 0 { self.offer_fresh(fresh, drive) } else { self.offer_joined(fresh, drive) };
+        // Nothing of these bytes is echoed: the next read may use their space.
         if drive.outgoing.echoed.end <= start {
             drive.shared.arena.release_from(start);
         }

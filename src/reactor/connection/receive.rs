@@ -8,8 +8,7 @@ use crate::os::shortage::is_shortage;
 use crate::os::stream::{ConnectProgress, Stream};
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
-use crate::reactor::connection::flags::Flags;
-use crate::reactor::connection::phase::{Origin, Phase};
+use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::drive::Drive;
 use crate::reactor::handler::Handler;
 use crate::reactor::limits::Limits;
@@ -41,6 +40,7 @@ impl<T: Stream, S> Connection<T, S> {
                 break;
             }
             match self.stream.read(space) {
+                // The latch stays set. From here on the phase does not let it read: `allowance` is 0, and that ends the loop.
                 Ok(0) => self.end_of_input(drive),
                 Ok(count) => {
                     budget = budget.saturating_sub(count.max(READ_COST));

@@ -7,8 +7,7 @@ use crate::os::shortage::is_shortage;
 use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
-use crate::reactor::connection::flags::Flags;
-use crate::reactor::connection::phase::{Origin, Phase};
+use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::reply::Outgoing;
 use crate::reactor::shared::Shared;
 

@@ -4,8 +4,7 @@ use crate::os::clock::Tick;
 use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
-use crate::reactor::connection::flags::Flags;
-use crate::reactor::connection::phase::{Origin, Phase};
+use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::limits::Limits;
 use crate::reactor::shared::Shared;
 
@@ -37,7 +36,7 @@ impl<T: Stream, S> Connection<T, S> {
         owed >= limits.write_limit && self.owes_answers()
     }
 
-    /// Back-pressure is this expression: an open connection reads while it owes less than the limit.
+    /// Whether its phase lets it read: an open connection reads while it owes less than the write limit.
     pub(super) fn wants_read(&self, owed: usize, limits: &Limits) -> bool {
         if self.flags.intersects(Flags::READ_ENDED | Flags::RETRYING) {
             return false;
@@ -51,7 +50,9 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
-    /// Whether it reads now, if its latch is set.
+    /// Whether it reads now, if its latch is set. **Back-pressure is this expression.**
+    ///
+    /// A calm connection owes nothing, so its first read in a turn is not asked; the answers to one read may be owed beyond the limit.
     pub(super) fn may_read(&self, owed: usize, shared: &Shared) -> bool {
         self.wants_read(owed, &shared.limits) && !self.waits_for_room(owed, shared)
     }

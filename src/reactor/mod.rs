@@ -318,6 +318,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 Source::Connection(connection) => {
                     connection.deadline_passed(now, &self.shared.limits);
                     let deadline = connection.deadline(&self.shared.limits);
+                    // A deadline that has moved is armed anew, and nobody runs, unless there is something to do: a retry is due, say.
                     place.armed = self.timers.arm(key, None, deadline.filter(|moment| *moment > now));
                     place.armed.is_none() || !connection.keeps_the_invariant(&self.shared)
                 }

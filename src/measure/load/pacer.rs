@@ -127,7 +127,7 @@ impl Pacer {
         self.returned.push(Reverse(ticket));
     }
 
-    /// The one that is due first of `ticket` and those that came back; the other one has come back then.
+    /// Swaps `ticket` for one that came back and is due sooner, where there is one.
     pub fn exchange(&mut self, ticket: Ticket) -> Ticket {
         let sooner = self.returned.peek().map(|Reverse(sooner)| *sooner);
         let Some(sooner) = sooner.filter(|sooner| sooner.due < ticket.due && sooner.measured == ticket.measured) else {

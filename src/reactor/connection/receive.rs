@@ -40,7 +40,7 @@ impl<T: Stream, S> Connection<T, S> {
                 break;
             }
             match self.stream.read(space) {
-                // The latch stays set. From here on the phase does not let it read: `allowance` is 0, and that ends the loop.
+                // The latch stays set. From here on READ_ENDED makes `allowance` 0, and that ends the loop.
                 Ok(0) => self.end_of_input(drive),
                 Ok(count) => {
                     budget = budget.saturating_sub(count.max(READ_COST));

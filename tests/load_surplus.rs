@@ -13,7 +13,9 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use support::{Fate, FaultyDatagrams, FaultyServer, Loading, Measured, Server, cooee, load, run, take, wait_until};
+use support::{
+    Fate, FaultyDatagrams, FaultyServer, Loading, Measured, Server, cooee, is_read, load, run, take, wait_until,
+};
 
 const LENGTH: usize = 64;
 
@@ -33,6 +35,13 @@ fn assert_no_surplus(measured: &Measured, messages: u64) {
     assert_eq!(measured.count("surplus"), 0, "{}", measured.shown());
     assert_eq!(measured.count("messages"), messages, "{}", measured.shown());
     assert!(!measured.report["doubts"].to_string().contains("No message waited for"), "{}", measured.shown());
+}
+
+/// Writes bytes that the other end reads before anything else comes: in one read with what follows nobody could tell them from it.
+fn write_apart(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    wait_until("they are read", || is_read(stream));
+    Ok(())
 }
 
 /// Takes messages, whatever their length, and answers each read in two pieces that lie so far apart.
@@ -75,7 +84,7 @@ fn a_reply_in_two_pieces_in_the_warm_up_alone() {
 #[test]
 fn a_greeting() {
     let server = FaultyServer::start(|_, stream| {
-        stream.write_all(b"welcome\r\n")?;
+        write_apart(stream, b"welcome\r\n")?;
         answer(stream)
     });
     for args in [&["-n20"][..], &["-c3", "-n20"], &["-n5", "-R50"]] {
@@ -90,7 +99,7 @@ fn answer(stream: &mut TcpStream) -> io::Result<()> {
     loop {
         let mut message = take(stream, LENGTH)?;
         message[LENGTH - 1] = b'\n';
-        stream.write_all(&message)?;
+        write_apart(stream, &message)?;
     }
 }
 

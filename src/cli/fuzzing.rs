@@ -44,16 +44,16 @@ pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Understoo
     let Some(command) = &arguments.command else { return Ok(Understood::Other) };
     let understood = match command {
         Command::Serve(arguments) => services(arguments),
-        Command::Load(command) => command.output.check().and_then(|()| load(&command.load, &command.endpoint)),
+        Command::Load(command) => command.output.check(&[]).and_then(|()| load(&command.load, &command.endpoint)),
         #[cfg(target_os = "linux")]
-        Command::Compare(arguments) => arguments.output().check().and_then(|()| {
+        Command::Compare(arguments) => arguments.output().check(&[]).and_then(|()| {
             let target = Target { text: String::new(), transport: arguments.transport, addresses: Vec::new() };
             arguments.load.options(&target).map(|options| Understood::Load(Box::new(options)))
         }),
         Command::Send(arguments) => {
             Endpoint::parse_server(&arguments.endpoint).map(|_| Understood::Other).map_err(Failure::Usage)
         }
-        Command::Report(arguments) => arguments.output.check().map(|()| Understood::Other),
+        Command::Report(arguments) => arguments.output.check(&arguments.files).map(|()| Understood::Other),
     };
     understood.map_err(|failure| match failure {
         Failure::Usage(reason) => Refused::Usage(reason),

@@ -51,7 +51,7 @@ pub use network::Network;
 pub use noise::{Noise, noise};
 pub use peer::Peer;
 pub use probe::{Latencies, Probe, Probing};
-pub use proc::{bound_ports, children, cpu_ticks, cpu_time, descriptors, resident_bytes, tcp_memory, tcp_row};
+pub use proc::{bound_ports, children, cpu_ticks, cpu_time, descriptors, is_read, resident_bytes, tcp_memory, tcp_row};
 pub use process::{
     Collected, Process, Ran, close, cooee, finish, finish_within, on_core, raise_descriptor_limit, run, send, try_run,
 };

@@ -1,7 +1,7 @@
 //! What the kernel tells of processes and sockets: `/proc` (Linux only).
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Memory that a process has in RAM, in bytes (`VmRSS`).
@@ -58,9 +58,25 @@ pub fn bound_ports(process: u32, table: &str) -> Vec<u16> {
 
 /// The columns of `/proc/net/tcp` for the IPv4 socket between these two addresses (the kernel's `proc_net_tcp.txt`).
 pub fn tcp_row(local: SocketAddr, peer: SocketAddr) -> Vec<String> {
+    find_tcp_row(local, peer).expect("the socket is in the table")
+}
+
+fn find_tcp_row(local: SocketAddr, peer: SocketAddr) -> Option<Vec<String>> {
     let ends = |address: SocketAddr| format!(":{:04X}", address.port());
     let table = fs::read_to_string("/proc/net/tcp").expect("the table can be read");
     let rows = table.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
     let mut matching = rows.filter(|row| row[1].ends_with(&ends(local)) && row[2].ends_with(&ends(peer)));
-    matching.next().expect("the socket is in the table")
+    matching.next()
+}
+
+/// Whether nothing of what was sent over a stream of this machine still waits to be read at its other end, or that end is gone.
+pub fn is_read(stream: &TcpStream) -> bool {
+    let (Ok(here), Ok(there)) = (stream.local_addr(), stream.peer_addr()) else { return true };
+    // The kernel walks the table while others change it, so a look can miss a socket that is there.
+    let find = |local, peer| (0..5).find_map(|_| find_tcp_row(local, peer));
+    // What is sent and not acknowledged here, and what is received and not read there.
+    let queued = |row: Option<Vec<String>>, column: usize| {
+        row.map_or(0, |row| u64::from_str_radix(row[4].split(':').nth(column).unwrap(), 16).expect("a number"))
+    };
+    queued(find(here, there), 0) == 0 && queued(find(there, here), 1) == 0
 }

@@ -109,6 +109,10 @@ fn load_finds_the_address_that_serves_with_every_transport_and_in_every_mode() {
             "{case:?}: {}",
             measured.shown()
         );
+        // A socket at an address that was left is none of them.
+        let connections =
+            case.iter().find_map(|flag| flag.strip_prefix("-c")).map_or(1, |count| count.parse().unwrap());
+        assert_eq!(measured.count("connections"), connections, "{scheme} {case:?}: {}", measured.shown());
     }
     server.stop();
 }

@@ -298,6 +298,19 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_remembered_for_its_own_message_alone() {
+        let mut lane = lane(200);
+        for number in (0..200).filter(|number| number % 3 == 0) {
+            assert!(answers(&mut lane, number).is_some());
+        }
+        while lane.expire(Moment(u64::MAX)).is_some() {}
+        for number in 0..200 {
+            let expected = if number % 3 == 0 { Arrival::Duplicate } else { Arrival::TooLate };
+            assert_eq!(lane.arrive(number), expected, "{number}");
+        }
+    }
+
+    #[test]
     fn a_pause_grows_until_something_is_answered() {
         let mut lane = Lane::new(1, false);
         let pauses: Vec<u128> = (0..10).map(|_| lane.pause().as_micros()).collect();

@@ -3,6 +3,8 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use cooee::apps::server::Server;
+use cooee::apps::server::service::Service;
 use cooee::measure::load::exchange::{Checked, Exchange};
 use cooee::measure::load::options::{Body, Expect, Options};
 use cooee::protocol::ack::{Ack, FORMAT_MAX};
@@ -11,8 +13,6 @@ use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
 use cooee::reactor::rehearsal::Rehearsal;
-use cooee::apps::server::Server;
-use cooee::apps::server::service::Service;
 use cooee_fuzz::labels::label;
 use libfuzzer_sys::fuzz_target;
 

@@ -6,15 +6,15 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+use cooee::apps::server::service::Service;
 use cooee::cli::fuzzing::{Refused, Understood, understand};
 use cooee::cli::settings::{KEYS, Settings};
-use cooee::os::clock::Tick;
 use cooee::measure::compare::command::ServerCommand;
 use cooee::measure::compare::listen_address::Family;
-use cooee::reactor::limits::Limits;
 use cooee::measure::load::options::Options;
+use cooee::os::clock::Tick;
 use cooee::protocol::mode::Mode;
-use cooee::apps::server::service::Service;
+use cooee::reactor::limits::Limits;
 use cooee_fuzz::power::assert_one_harmless_line;
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};

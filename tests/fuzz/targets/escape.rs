@@ -2,8 +2,8 @@
 //! be told from every other text.
 #![no_main]
 
-use cooee::protocol::escape::Escaped;
 use cooee::measure::report::visible::{shortened, visible};
+use cooee::protocol::escape::Escaped;
 use cooee_fuzz::power::assert_one_harmless_line;
 use libfuzzer_sys::fuzz_target;
 

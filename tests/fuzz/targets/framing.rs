@@ -3,7 +3,8 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use cooee::reactor::close_reason::CloseReason;
+use cooee::apps::server::Server;
+use cooee::apps::server::service::Service;
 use cooee::protocol::ack::Ack;
 use cooee::protocol::bye::Bye;
 use cooee::protocol::charset::Charset;
@@ -11,9 +12,8 @@ use cooee::protocol::chunk;
 use cooee::protocol::frame::Step;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
+use cooee::reactor::close_reason::CloseReason;
 use cooee::reactor::rehearsal::Rehearsal;
-use cooee::apps::server::Server;
-use cooee::apps::server::service::Service;
 use cooee_fuzz::cuts::Cuts;
 use libfuzzer_sys::fuzz_target;
 

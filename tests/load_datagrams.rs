@@ -190,3 +190,12 @@ fn a_socket_that_takes_no_more_is_the_servers_and_nobody_is_late() {
     // It tried again once in a while, and not without a pause, and no attempt counted twice (`late` is at most `sent`).
     assert!(measured.number("generator_cpu_s") < 0.2, "{}", measured.shown());
 }
+
+#[test]
+fn a_message_that_waits_for_the_place_of_a_lost_one_is_not_late() {
+    // One is in flight for 100 ms each time, and ten are due meanwhile: they wait for the server, and not for this program.
+    let server = FaultyDatagrams::start(|_| Fate::Lost);
+    let measured = load(&server.url(), &["-R100", "-d2s", "--timeout=100ms"]);
+    let (sent, late) = (measured.count("sent"), measured.count("late"));
+    assert!(sent >= 10 && late * 2 < sent, "{late} of {sent} late: {}", measured.shown());
+}

@@ -187,7 +187,9 @@ fn a_server_that_dies_is_told_and_its_successor_is_found() {
     second.wait_summary("it is found", |summary| summary.get("messages_in") > 100);
     let measured = loading.finish();
     assert!(measured.count("messages") > 200, "{}", measured.shown());
-    assert!(measured.all_errors() >= 4, "{}", measured.shown());
+    // A connection that owed nothing when the server died has ended, and is no error if its successor is there already.
+    let told = measured.all_errors() + measured.count("ended");
+    assert!(told >= 4, "{told} told: {}", measured.shown());
     assert_eq!(measured.count("corrupt"), 0, "{}", measured.shown());
     assert!(measured.took < SOON, "{}", measured.shown());
 }

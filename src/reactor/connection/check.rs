@@ -13,7 +13,10 @@ impl<T: Stream, S> Connection<T, S> {
         let serves = matches!(self.standing, Standing::Served(_));
         match self.phase {
             Phase::Connecting => {
-                assert!(self.origin == Origin::Connected, "only a connection of this side's own is being established");
+                assert!(
+                    matches!(self.origin, Origin::Connected),
+                    "only a connection of this side's own is being established"
+                );
                 assert!(!serves, "nobody has a session for a connection that is not established");
                 assert!(owed == 0, "a connection that is not established owes bytes");
                 assert!(kept == 0, "a connection that is not established keeps bytes");
@@ -53,7 +56,10 @@ impl<T: Stream, S> Connection<T, S> {
         assert!(!has(Flags::EXPIRING), "a deadline has passed, and the connection was not judged");
         assert!(!has(Flags::STUCK), "a peer was found stuck, and the connection lives");
         assert!(!has(Flags::AWAITING_ROOM) || owed > 0, "a connection that owes nothing waits for room");
-        assert!(!has(Flags::AWAITING_ROOM) || self.phase == Phase::Open, "only an open connection waits for room");
+        assert!(
+            !has(Flags::AWAITING_ROOM) || matches!(self.phase, Phase::Open),
+            "only an open connection waits for room"
+        );
         assert!(self.progress <= shared.now, "bytes have moved in the future");
         assert!(self.held.incomplete_since().is_none_or(|since| since <= shared.now), "a message began in the future");
     }

@@ -56,7 +56,7 @@ impl<T: Stream, S> Connection<T, S> {
         if self.owed() > 0 {
             return;
         }
-        if self.flags.contains(Flags::HALF_CLOSING) && self.phase == Phase::Open {
+        if self.flags.contains(Flags::HALF_CLOSING) && matches!(self.phase, Phase::Open) {
             self.shut_write_side();
             self.flags.remove(Flags::HALF_CLOSING);
             self.flags.insert(Flags::HALF_CLOSED);
@@ -117,11 +117,12 @@ impl<T: Stream, S> Connection<T, S> {
     /// added to it for a while: so a FIN goes, and after the time of lingering it is asked once more.
     #[cold]
     pub(super) fn run_out(&mut self, reason: CloseReason, now: Tick) -> Option<CloseReason> {
-        if self.origin != Origin::Accepted || self.phase.is_broken() || self.flags.contains(Flags::READ_ENDED) {
+        if !matches!(self.origin, Origin::Accepted) || self.phase.is_broken() || self.flags.contains(Flags::READ_ENDED)
+        {
             return Some(reason);
         }
         if self.owed() > 0 {
-            if self.phase == Phase::Open && reason.parting() == Parting::Polite {
+            if matches!(self.phase, Phase::Open) && reason.parting() == Parting::Polite {
                 // It was late with a message and not with reading: what it is owed for others is delivered first.
                 self.end_this_side(reason, now);
                 return None;

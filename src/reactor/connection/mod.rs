@@ -102,7 +102,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Which source its connections are counted for; none where it is not a client that is served over IP.
     pub fn source(&self) -> Option<u64> {
-        let peer = self.peer.filter(|_| self.origin == Origin::Accepted)?;
+        let peer = self.peer.filter(|_| matches!(self.origin, Origin::Accepted))?;
         Some(source_network(peer.ip()))
     }
 
@@ -140,7 +140,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// The reactor drains: whatever the latch says, it is read once until the latch is clear.
     pub fn drain(&mut self) {
-        if self.origin != Origin::Attached {
+        if !matches!(self.origin, Origin::Attached) {
             self.flags.insert(Flags::DRAINING);
             self.latch.set(Readiness::READABLE);
         }

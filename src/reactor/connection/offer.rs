@@ -15,7 +15,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// The calls that are due before anything is read: the first of all, a tick, and what the handler would not take before.
     pub(super) fn call_before_reading<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         self.flags.remove(Flags::RETRYING);
-        if self.phase == Phase::Fresh {
+        if matches!(self.phase, Phase::Fresh) {
             self.open(drive);
         }
         if self.flags.contains(Flags::FULL) && self.owed() < drive.shared.limits.write_limit {
@@ -128,7 +128,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// The memory of what a peer that was connected to has not acknowledged, once nothing is added to it.
     #[inline]
     fn unacknowledged(&self) -> usize {
-        let is_known = self.flags.contains(Flags::HALF_CLOSED) && self.origin == Origin::Connected;
+        let is_known = self.flags.contains(Flags::HALF_CLOSED) && matches!(self.origin, Origin::Connected);
         if is_known { self.stream.held_by_kernel() as usize } else { 0 }
     }
 

@@ -20,7 +20,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// Reads what its latch and its budget allow, and offers it to the handler; the answers are collected in the drive's `outgoing`.
     pub fn receive<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let key = drive.key;
-        if self.phase == Phase::Connecting {
+        if matches!(self.phase, Phase::Connecting) {
             if !self.establish(drive.shared.now) {
                 return;
             }
@@ -83,7 +83,7 @@ impl<T: Stream, S> Connection<T, S> {
             Ok(ConnectProgress::WithItself) => self.give_up(CloseReason::SelfConnect),
             Err(error) => self.give_up(CloseReason::of_connect_error(&error)),
         }
-        self.phase == Phase::Fresh
+        matches!(self.phase, Phase::Fresh)
     }
 
     /// How much the next read may take: while bytes are owed, no more than may be owed besides; little while memory is short, and
@@ -106,7 +106,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     #[inline]
     fn took_in<H: Handler<Session = S>>(&mut self, count: usize, drive: &mut Drive<'_, H>) {
-        if self.origin != Origin::Attached {
+        if !matches!(self.origin, Origin::Attached) {
             drive.shared.metrics.bytes_in += count as u64;
         }
         if self.phase.offers() {

@@ -37,7 +37,7 @@ impl<T: Stream, S> Connection<T, S> {
         if written > 0 {
             self.progress = shared.now;
             log::trace!("{key} wrote {written} bytes, owes {}", self.owed());
-            if self.origin != Origin::Attached {
+            if !matches!(self.origin, Origin::Attached) {
                 shared.metrics.bytes_out += written as u64;
             }
         }

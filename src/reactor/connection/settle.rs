@@ -13,7 +13,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// Decides what should happen next, and accounts for the bytes that it holds.
     #[cold]
     pub fn settle(&mut self, shared: &mut Shared) -> Next {
-        if self.phase == Phase::Fresh {
+        if matches!(self.phase, Phase::Fresh) {
             self.phase = Phase::Open;
         }
         if self.flags.contains(Flags::DRAINING) {

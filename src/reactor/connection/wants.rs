@@ -13,7 +13,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// of the time; then it wants to read, and that is all there is to decide.
     #[inline]
     pub(super) fn is_calm(&self) -> bool {
-        self.phase == Phase::Open && self.flags.is_empty() && self.held.is_empty()
+        matches!(self.phase, Phase::Open) && self.flags.is_empty() && self.held.is_empty()
     }
 
     /// Whether it is calm and the kernel owes it an edge: then nothing is left to do or to decide. Its deadline has at most moved away since
@@ -28,7 +28,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// A client's requests are not made by reading replies: if it stopped reading while the server is slow to take them, a
     /// server that keeps the same rule would wait for it, and both for ever.
     pub(super) fn owes_answers(&self) -> bool {
-        self.origin != Origin::Connected && self.phase.is_open()
+        !matches!(self.origin, Origin::Connected) && self.phase.is_open()
     }
 
     /// Whether so much is owed that the peer has to take some of it before it is read again.
@@ -66,7 +66,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     pub(super) fn wants_write(&self) -> bool {
         let is_owing = !matches!(self.phase, Phase::Broken { .. } | Phase::Over(_)) && self.owed() > 0;
-        !self.flags.contains(Flags::RETRYING) && (self.phase == Phase::Connecting || is_owing)
+        !self.flags.contains(Flags::RETRYING) && (matches!(self.phase, Phase::Connecting) || is_owing)
     }
 
     /// Once the part of the room that is for them is full, those who owe stop reading until there is some again.
@@ -81,7 +81,7 @@ impl<T: Stream, S> Connection<T, S> {
         let relieved = open && self.flags.contains(Flags::FULL) && owed < shared.limits.write_limit;
         let offers = self.may_offer(owed, &shared.limits);
         let reads = self.may_read(owed, shared) && self.latch.readable();
-        let opens = self.phase == Phase::Fresh;
+        let opens = matches!(self.phase, Phase::Fresh);
         let writes = self.wants_write() && self.latch.writable();
         let ticks = open && self.flags.contains(Flags::TICKING);
         opens || reads || writes || ticks || relieved || offers
@@ -89,7 +89,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// The moment at which its patience ends, and what its end is called then.
     pub(super) fn time_limit(&self, limits: &Limits) -> Option<(Tick, CloseReason)> {
-        if self.origin == Origin::Attached {
+        if matches!(self.origin, Origin::Attached) {
             return None;
         }
         if let Origin::Refused(reason) = self.origin {

@@ -128,8 +128,8 @@ pub(crate) struct ServeArguments {
     mode: ModeName,
     /// chunk, line or len32, in a stream
     ///
-    /// Where messages end. chunk: what one read brings, at most 1,024 bytes, is a message. line: a line feed ends it. len32: its length stands before it, in four
-    /// bytes.
+    /// Where messages end. chunk: what one read brings, at most 1,024 bytes, is a message. line: a line feed ends it. len32: its length
+    /// stands before it, in four bytes.
     #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = ANSWERS)]
     framing: Framing,
     /// The longest message in line and len32 framing
@@ -204,8 +204,8 @@ pub(crate) struct ServeArguments {
     write_limit: usize,
     /// Bytes in all queues [default: 128MiB or less]
     ///
-    /// The default is at most a quarter of the smallest limit of memory. Two thirds are for what is owed: when they are full, who owes is not read. A third is for unfinished messages: when it is full, some are
-    /// closed.
+    /// The default is at most a quarter of the smallest limit of memory. Two thirds are for what is owed: when they are full, who owes is
+    /// not read. A third is for unfinished messages: when it is full, some are closed.
     #[arg(long, value_name = "SIZE", value_parser = units::positive_size, help_heading = LIMITS)]
     pub(crate) queue_limit: Option<usize>,
     /// Bytes read from one connection a turn

@@ -182,22 +182,44 @@ fn nobody_at_any_address_is_told_as_that() {
     }
 }
 
+/// A network whose one name server is asked and never answers.
+struct SilentNameServer {
+    network: Network,
+    socket: UdpSocket,
+    folder: tempfile::TempDir,
+}
+
+impl SilentNameServer {
+    fn start() -> Option<SilentNameServer> {
+        let network = Network::empty()?;
+        if !Path::new("/etc/resolv.conf").exists() {
+            skip("there is no /etc/resolv.conf to put another one in the place of");
+            return None;
+        }
+        let socket = network.within(|| UdpSocket::bind("127.0.0.1:53").expect("the network is the test's own"));
+        Some(SilentNameServer { network, socket, folder: tempfile::tempdir().unwrap() })
+    }
+
+    /// The same command there, with a resolver that asks once and waits for so many seconds.
+    fn enter(&self, program: &Command, timeout: u32) -> Command {
+        const SCRIPT: &str = r#"mount --bind "$1" /etc/resolv.conf && shift && exec "$@""#;
+        let file = self.folder.path().join(format!("resolv{timeout}"));
+        fs::write(&file, format!("nameserver 127.0.0.1\noptions timeout:{timeout} attempts:1\n")).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]).arg(file);
+        self.network.enter(command.arg(program.get_program()).args(program.get_args()))
+    }
+}
+
 #[test]
 fn a_name_server_that_is_silent_is_left_after_the_resolvers_own_time() {
-    const SCRIPT: &str = r#"mount --bind "$1" /etc/resolv.conf && shift && exec "$@""#;
-    let Some(place) = Place::start() else { return };
-    let silent = place.network.within(|| UdpSocket::bind("127.0.0.1:53").unwrap());
-    let mut configuration = tempfile::NamedTempFile::new().unwrap();
-    configuration.write_all(b"nameserver 127.0.0.1\noptions timeout:1 attempts:1\n").unwrap();
+    let Some(server) = SilentNameServer::start() else { return };
     let send = cooee(&["send", "elsewhere.test:9000", "-m", "hi"]);
-    let mut entering = Command::new("unshare");
-    entering.args(["--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]).arg(configuration.path());
-    entering.arg(send.get_program()).args(send.get_args());
-    let ended = run(&mut place.network.enter(&entering), b"");
+    let ended = run(&mut server.enter(&send, 1), b"");
     assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{ended:?}");
     assert!(ended.stderr.contains("elsewhere.test"), "{ended:?}");
-    silent.set_nonblocking(true).unwrap();
-    assert!(silent.recv(&mut [0; 512]).is_ok(), "it was not asked");
+    server.socket.set_nonblocking(true).unwrap();
+    assert!(server.socket.recv(&mut [0; 512]).is_ok(), "it was not asked");
 }
 
 #[test]
@@ -400,21 +422,10 @@ fn a_zone_is_understood_in_every_form_and_by_every_command() {
 
 #[test]
 fn a_name_server_that_is_silent_is_given_up_and_a_signal_ends_the_wait_for_it() {
-    const SCRIPT: &str = r#"mount --bind "$1" /etc/resolv.conf && shift && exec "$@""#;
-    let Some(network) = Network::empty() else { return };
-    if !Path::new("/etc/resolv.conf").exists() {
-        return skip("there is no /etc/resolv.conf to put another one in the place of");
-    }
-    let _silent = network.within(|| UdpSocket::bind("127.0.0.1:53").expect("the network is the test's own"));
-    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = SilentNameServer::start() else { return };
     let start = |timeout: u32, arguments: &[&str]| {
-        let file = folder.path().join(format!("resolv{timeout}"));
-        fs::write(&file, format!("nameserver 127.0.0.1\noptions timeout:{timeout} attempts:1\n")).unwrap();
-        let program = cooee(arguments);
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", SCRIPT, "sh"]).arg(file);
-        command.arg(program.get_program()).args(program.get_args());
-        Process::spawn(network.enter(&command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+        let mut command = server.enter(&cooee(arguments), timeout);
+        Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
     };
     let endpoint = "tcp://name.test:9000";
     for arguments in [&["load", endpoint][..], &["serve", endpoint]] {

@@ -9,7 +9,7 @@ mod support;
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use support::{
-    Collected, Noise, PATIENCE, Process, Ran, Server, cooee, cpu_ticks, finish, measured, resident_bytes, run,
-    wait_until,
+    Collected, Noise, PATIENCE, Process, Ran, Server, answers_in_parts, cooee, cpu_ticks, finish, holds_in_one_of_five,
+    measured, resident_bytes, run, serve_one, wait_until,
 };
 
 fn send(address: impl ToString, args: &[&str]) -> Command {
@@ -41,20 +41,6 @@ fn check_fails(ran: &Ran, words: &str) {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains(words), "'{words}' is not in: {ran:?}");
     assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
-}
-
-/// A server of one connection that does what `serve` does.
-fn serve_one(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        if let Ok((stream, _)) = listener.accept() {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.set_write_timeout(Some(PATIENCE)).unwrap();
-            serve(stream);
-        }
-    });
-    address
 }
 
 #[test]
@@ -553,27 +539,6 @@ fn a_character_that_comes_in_two_pieces_is_printed_whole() {
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
         assert_eq!(String::from_utf8_lossy(&ran.stdout), "a数\n", "{encoding}: no line break of ours is in it");
     }
-}
-
-/// A server that answers each read with these parts, so far apart.
-fn answers_in_parts(parts: &'static [&'static [u8]], apart: Duration) -> SocketAddr {
-    serve_one(move |mut stream| {
-        stream.set_nodelay(true).unwrap();
-        while stream.read(&mut [0; 1024]).unwrap_or(0) > 0 {
-            for part in parts {
-                if stream.write_all(part).is_err() {
-                    return;
-                }
-                thread::sleep(apart);
-            }
-        }
-    })
-}
-
-/// Whether it holds in one of a few tries: a busy machine may keep a part of a reply back for longer than anybody waits for it.
-#[track_caller]
-fn holds_in_one_of_five(what: &str, mut holds: impl FnMut() -> bool) {
-    assert!((0..5).any(|_| holds()), "not once in five tries: {what}");
 }
 
 #[test]

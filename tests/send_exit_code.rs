@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::SIGSTOP;
 use socket2::SockRef;
-use support::{Collected, Noise, PATIENCE, Process, Ran, Server, cooee, cpu_ticks, finish, run, wait_until};
+use support::{Collected, Noise, PATIENCE, Process, Ran, Server, cooee, cpu_ticks, finish, run, serve_one, wait_until};
 
 /// Longer than any test has patience for: what ends before it did not wait for it.
 const LONG: &str = "--wait=10m";
@@ -27,17 +27,8 @@ fn send(endpoint: &str, args: &[&str]) -> Command {
 }
 
 /// A server of one connection that does what `serve` does; its URL.
-fn serve_one(serve: impl FnOnce(TcpStream) + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("tcp://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        if let Ok((stream, _)) = listener.accept() {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.set_write_timeout(Some(PATIENCE)).unwrap();
-            serve(stream);
-        }
-    });
-    url
+fn serve_at_url(serve: impl FnOnce(TcpStream) + Send + 'static) -> String {
+    format!("tcp://{}", serve_one(serve))
 }
 
 /// Everything that comes until the peer ends its side, however slowly it is read.
@@ -102,7 +93,7 @@ fn a_server_that_is_silent_is_no_success_whatever_carries_the_messages() {
 
 /// A server that answers this many lines, and neither says more nor ends.
 fn answers(count: usize) -> String {
-    serve_one(move |mut stream| {
+    serve_at_url(move |mut stream| {
         let mut text = Vec::new();
         while text.iter().filter(|byte| **byte == b'\n').count() < count {
             let mut byte = [0];
@@ -163,7 +154,7 @@ fn a_half_close_is_no_refusal() {
     for (args, input) in inputs {
         for (replies, code, words) in [("0", 0, ""), ("any", 1, "the server ended its side")] {
             let (told, heard) = mpsc::channel();
-            let endpoint = serve_one(move |mut stream| {
+            let endpoint = serve_at_url(move |mut stream| {
                 stream.shutdown(Shutdown::Write).unwrap();
                 told.send(read_all(&mut stream, Duration::ZERO)).unwrap();
             });
@@ -175,7 +166,7 @@ fn a_half_close_is_no_refusal() {
         }
     }
     // One that has answered before it ends: that is as much as any, and it is said that the rest cannot have been answered.
-    let endpoint = serve_one(|mut stream| {
+    let endpoint = serve_at_url(|mut stream| {
         let _ = stream.read(&mut [0; 100]);
         stream.write_all(b"hi").unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
@@ -189,7 +180,7 @@ fn a_half_close_is_no_refusal() {
 #[test]
 fn a_server_that_ends_both_sides_has_lost_what_comes_after() {
     for args in [&["--raw"][..], &["--framing=line"], &["--raw", "--replies=0"]] {
-        let endpoint = serve_one(|mut stream| {
+        let endpoint = serve_at_url(|mut stream| {
             let _ = stream.read(&mut [0; 100]);
             let _ = stream.write_all(b"enough\n");
             // Without unread bytes, closing sends a FIN and no RST.
@@ -205,7 +196,7 @@ fn a_server_that_ends_both_sides_has_lost_what_comes_after() {
 #[test]
 fn the_last_bytes_to_a_server_that_is_gone_are_lost_although_no_write_fails() {
     let (gone, is_gone) = mpsc::channel();
-    let endpoint = serve_one(move |mut stream| {
+    let endpoint = serve_at_url(move |mut stream| {
         let _ = stream.read(&mut [0; 100]);
         stream.write_all(b"first").unwrap();
         drop(stream);
@@ -253,7 +244,7 @@ fn what_was_sent_is_with_the_server_when_send_ends() {
     for args in [&["--raw", "--replies=0"][..], &["--raw", "--replies=0", "--wait=0"], &["--raw"]] {
         let (told, heard) = mpsc::channel();
         // It answers before it reads on, so that a client which closes with unread bytes would send a RST.
-        let endpoint = serve_one(move |mut stream| {
+        let endpoint = serve_at_url(move |mut stream| {
             stream.write_all(b"welcome").unwrap();
             told.send(read_all(&mut stream, Duration::from_millis(20))).unwrap();
         });
@@ -317,7 +308,7 @@ fn replies_that_the_output_does_not_take_in_time_are_missed() {
     let all = Noise::new(34).bytes(3_000_000);
     for patience in [0, 800] {
         let reply = all.clone();
-        let endpoint = serve_one(move |mut stream| {
+        let endpoint = serve_at_url(move |mut stream| {
             let _ = stream.read(&mut [0; 100]);
             let _ = stream.write_all(&reply);
         });
@@ -339,7 +330,7 @@ fn replies_that_the_output_does_not_take_in_time_are_missed() {
 #[test]
 fn an_input_that_goes_on_ends_with_a_server_that_is_gone() {
     // Whether a server that has ended its side still reads shows when it is sent something; without replies it may be sent nothing for long.
-    let endpoint = serve_one(drop);
+    let endpoint = serve_at_url(drop);
     let mut command = send(&endpoint, &["--replies=0", "--wait=300ms"]);
     let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut input = process.child().stdin.take().unwrap();

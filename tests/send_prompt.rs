@@ -8,14 +8,15 @@
 mod support;
 
 use std::fs::File;
-use std::io::{PipeReader, PipeWriter, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{PipeReader, PipeWriter, Write};
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use support::{Collected, PATIENCE, Process, Ran, Server, cooee, finish, wait_until};
+use support::{
+    Collected, PATIENCE, Process, Ran, Server, answers_in_parts, cooee, finish, holds_in_one_of_five, serve_one,
+    wait_until,
+};
 
 fn send(address: impl ToString, args: &[&str]) -> Command {
     cooee(&[&["send", address.to_string().as_str()], args].concat())
@@ -25,45 +26,10 @@ fn lines(ran: &Ran) -> Vec<&str> {
     str::from_utf8(&ran.stdout).expect("UTF-8").lines().collect()
 }
 
-/// A server of one connection that does what `serve` does.
-fn serve_one(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        if let Ok((stream, _)) = listener.accept() {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.set_write_timeout(Some(PATIENCE)).unwrap();
-            serve(stream);
-        }
-    });
-    address
-}
-
 /// A terminal: the end that a person has, and the end that a program has.
 fn terminal() -> (File, File) {
     let pair = nix::pty::openpty(None, None).unwrap();
     (pair.master.into(), pair.slave.into())
-}
-
-/// A server that answers each read with these parts, so far apart.
-fn answers_in_parts(parts: &'static [&'static [u8]], apart: Duration) -> SocketAddr {
-    serve_one(move |mut stream| {
-        stream.set_nodelay(true).unwrap();
-        while stream.read(&mut [0; 1024]).unwrap_or(0) > 0 {
-            for part in parts {
-                if stream.write_all(part).is_err() {
-                    return;
-                }
-                thread::sleep(apart);
-            }
-        }
-    })
-}
-
-/// Whether it holds in one of a few tries: a busy machine may keep a part of a reply back for longer than anybody waits for it.
-#[track_caller]
-fn holds_in_one_of_five(what: &str, mut holds: impl FnMut() -> bool) {
-    assert!((0..5).any(|_| holds()), "not once in five tries: {what}");
 }
 
 /// A pipe that takes nothing more. Its writing end blocks, as those that a shell makes.

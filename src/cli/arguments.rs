@@ -275,20 +275,14 @@ impl ServeArguments {
     }
 }
 
-const SEND_NOTES: &str = "\
+const SEND_EXAMPLES: &str = "\
 Examples:
   cooee send 127.0.0.1:9000 -m hello
   cooee send udp://127.0.0.1:9000 < lines.txt
   cooee send --replies 0 127.0.0.1:9 -m hello
   rlwrap cooee send 127.0.0.1:9000";
 
-const SEND_LONG_NOTES: &str = "\
-Examples:
-  cooee send 127.0.0.1:9000 -m hello
-  cooee send udp://127.0.0.1:9000 < lines.txt
-  cooee send --replies 0 127.0.0.1:9 -m hello
-  rlwrap cooee send 127.0.0.1:9000
-
+const SEND_NOTES: &str = "\
 The third expects no reply: port 9 discards. rlwrap gives the prompt a history and arrow keys.
 
 Exit codes:
@@ -301,7 +295,7 @@ const MESSAGES: &str = "Say what is sent";
 const WAITS: &str = "Say how long to wait";
 
 #[derive(Debug, Args)]
-#[command(after_help = SEND_NOTES, after_long_help = SEND_LONG_NOTES)]
+#[command(after_help = SEND_EXAMPLES, after_long_help = format!("{SEND_EXAMPLES}\n\n{SEND_NOTES}"))]
 pub(crate) struct SendArguments {
     /// HOST:PORT, tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH or unixgram:///PATH
     ///

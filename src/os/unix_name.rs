@@ -62,6 +62,13 @@ impl UnixName {
     }
 }
 
+/// The bytes of the path or of the abstract name that the kernel tells of a socket, without the zero byte that an abstract one begins with there:
+/// so they do not tell the one from the other. Empty where it has no name.
+pub fn bytes(address: &UnixAddress) -> &[u8] {
+    let path = || address.as_pathname().map(|path| path.as_os_str().as_bytes());
+    abstract_name(address).or_else(path).unwrap_or_default()
+}
+
 #[cfg(target_os = "linux")]
 fn abstract_name(address: &UnixAddress) -> Option<&[u8]> {
     std::os::linux::net::SocketAddrExt::as_abstract_name(address)

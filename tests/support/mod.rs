@@ -24,6 +24,7 @@ mod probe;
 mod proc;
 mod process;
 mod python;
+mod serve_one;
 mod server;
 mod skips;
 mod splitmix;
@@ -56,6 +57,7 @@ pub use process::{
     Collected, Process, Ran, close, cooee, finish, finish_within, on_core, raise_descriptor_limit, run, send, try_run,
 };
 pub use python::python;
+pub use serve_one::{answers_in_parts, holds_in_one_of_five, serve_one};
 pub use server::{Server, Summary};
 pub use skips::skip;
 pub use splitmix::Splitmix;

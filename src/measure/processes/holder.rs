@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
-use procfs::net::TcpState;
-
 use crate::measure::processes::owner;
+use crate::measure::processes::socket_table::{Kind, sockets};
 
 /// What holds a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,21 +18,11 @@ pub enum Holder {
     Unknown,
 }
 
-/// A socket that is in the way: of which kind, and its inode.
-type Found = (Kind, u64);
-
-/// The kinds in the order in which they are told: who listens explains it best.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Server,
-    Client,
-    Ended,
-}
-
 impl Holder {
     /// What is in the way of a socket at `address`.
     pub fn of(address: SocketAddr, datagrams: bool) -> Holder {
-        let found = if datagrams { udp(address) } else { tcp(address) };
+        let found = sockets(datagrams, |local| is_in_the_way(local, address));
+        // Who listens explains it best, and what has ended least.
         let Some((kind, inode)) = found.into_iter().min() else { return Holder::Unknown };
         match kind {
             Kind::Server => Holder::Server(who(inode)),
@@ -53,24 +42,6 @@ fn who(inode: u64) -> String {
 fn is_in_the_way(local: SocketAddr, address: SocketAddr) -> bool {
     let (one, other) = (local.ip().to_canonical(), address.ip().to_canonical());
     local.port() == address.port() && (one == other || one.is_unspecified() || other.is_unspecified())
-}
-
-fn tcp(address: SocketAddr) -> Vec<Found> {
-    let sockets = [procfs::net::tcp(), procfs::net::tcp6()].into_iter().flatten().flatten();
-    let sockets = sockets.filter(|socket| is_in_the_way(socket.local_address, address));
-    let kind = |state| match state {
-        TcpState::Listen => Kind::Server,
-        TcpState::TimeWait => Kind::Ended,
-        _ => Kind::Client,
-    };
-    sockets.map(|socket| (kind(socket.state), socket.inode)).collect()
-}
-
-fn udp(address: SocketAddr) -> Vec<Found> {
-    let sockets = [procfs::net::udp(), procfs::net::udp6()].into_iter().flatten().flatten();
-    let sockets = sockets.filter(|socket| is_in_the_way(socket.local_address, address));
-    let kind = |remote: SocketAddr| if remote.port() == 0 { Kind::Server } else { Kind::Client };
-    sockets.map(|socket| (kind(socket.remote_address), socket.inode)).collect()
 }
 
 #[cfg(test)]

@@ -7,4 +7,5 @@ pub mod holder;
 pub mod member;
 pub mod meter;
 pub mod owner;
+mod socket_table;
 pub mod usage;

@@ -3,10 +3,10 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 
-use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process, all_processes};
 
 use crate::measure::processes::member::Member;
+use crate::measure::processes::socket_table::{Kind, sockets};
 use crate::os::address::Address;
 use crate::os::unix_name::UnixName;
 
@@ -45,15 +45,8 @@ fn inodes_at(address: SocketAddr, datagrams: bool) -> Vec<u64> {
         let ip = local.ip().to_canonical();
         local.port() == address.port() && (ip == address.ip().to_canonical() || ip.is_unspecified())
     };
-    if datagrams {
-        let sockets = [procfs::net::udp(), procfs::net::udp6()].into_iter().flatten().flatten();
-        // A connected socket is a client's.
-        let serving = sockets.filter(|socket| socket.remote_address.port() == 0 && serves(socket.local_address));
-        return serving.map(|socket| socket.inode).collect();
-    }
-    let sockets = [procfs::net::tcp(), procfs::net::tcp6()].into_iter().flatten().flatten();
-    let serving = sockets.filter(|socket| socket.state == TcpState::Listen && serves(socket.local_address));
-    serving.map(|socket| socket.inode).collect()
+    let served = sockets(datagrams, serves).into_iter().filter(|(kind, _)| *kind == Kind::Server);
+    served.map(|(_, inode)| inode).collect()
 }
 
 fn inodes_of(name: &UnixName) -> Vec<u64> {

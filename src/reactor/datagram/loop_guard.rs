@@ -16,12 +16,11 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::SocketAddr as UnixAddress;
 
 use crate::os::address::canonical;
 use crate::os::clock::Tick;
 use crate::os::route::Route;
+use crate::os::unix_name;
 
 /// How many answers to the same datagram leave before one does not. Two servers on one machine give as many in a fifth of a second.
 const ANSWERS: u32 = 10_000;
@@ -97,7 +96,8 @@ impl LoopGuard {
                 hasher.write(words.map(u64::to_ne_bytes).as_flattened());
             }
             Route::Unix(address) => {
-                let name = unix_name(address);
+                // A path and an abstract name may have the same bytes: no client gains anything by taking the one for the other.
+                let name = unix_name::bytes(address);
                 // No IP address begins like this.
                 let words = [u64::MAX, name.len() as u64, length];
                 hasher.write(words.map(u64::to_ne_bytes).as_flattened());
@@ -114,16 +114,6 @@ impl LoopGuard {
         }
         hasher.finish()
     }
-}
-
-/// The bytes of a path or of an abstract name (`unix(7)`), whose first is zero in the kernel and left out here: no client gains anything by
-/// taking the one for the other.
-fn unix_name(address: &UnixAddress) -> &[u8] {
-    #[cfg(target_os = "linux")]
-    if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(address) {
-        return name;
-    }
-    address.as_pathname().map_or(&[], |path| path.as_os_str().as_bytes())
 }
 
 /// Adds `weight` to the count of `tag` in `set`; false where that would be too much, and the count is zero then.
@@ -172,6 +162,7 @@ impl Dice {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::os::unix::net::SocketAddr as UnixAddress;
     use std::time::Duration;
 
     use super::*;

@@ -152,7 +152,8 @@ fn round(told: Measured) -> Result<Round, String> {
 }
 
 fn within(name: &str, value: f64, bounds: &RangeInclusive<f64>) -> Result<f64, String> {
-    if bounds.contains(&value) { Ok(value) } else { Err(format!("{name} is {value}")) }
+    let is_minus_nothing = value == 0.0 && value.is_sign_negative();
+    if bounds.contains(&value) && !is_minus_nothing { Ok(value) } else { Err(format!("{name} is {value}")) }
 }
 
 fn check_list(name: &str, length: usize) -> Result<(), String> {
@@ -233,6 +234,7 @@ mod tests {
             ("/servers/0/rounds/1/messages", json!(1u64 << 60), "nobody has"),
             ("/servers/0/rounds/1/messages_per_s", json!(0.0), "messages_per_s is 0"),
             ("/servers/0/rounds/1/latency_us/p99", json!(-1.0), "p99 is -1"),
+            ("/servers/0/rounds/1/latency_us/p99", json!(-0.0), "p99 is -0"),
             ("/servers/0/rounds/1/memory_per_idle_connection", json!(1e300), "memory_per_idle_connection is"),
             ("/servers/1/repeats/0/what", json!("nothing"), "'nothing' was repeated"),
             ("/conditions", json!(null), "is no comparison"),

@@ -1,6 +1,7 @@
 //! Whether the figures of a report can be true together. A report comes from a file that anybody may have written.
 
 use crate::measure::report::latencies::Latencies;
+use crate::measure::report::objective::Found;
 use crate::measure::report::{Report, VERSION};
 
 /// Counts above it are not exact in the JSON of most programs, and nobody has counted so far.
@@ -8,6 +9,11 @@ const COUNT_MAX: u64 = 1 << 53;
 
 /// The longest run, in seconds: 31 years.
 const DURATION_MAX: f64 = 1e9;
+
+/// Whether somebody can have measured so much of anything: zero, or more. Zero has no minus, which would begin a formula in a table.
+pub(crate) fn is_amount(value: f64) -> bool {
+    value.is_finite() && value.is_sign_positive()
+}
 
 /// Pictures and tables are made for people: a report with more of these is none.
 const KINDS_MAX: usize = 1_000;
@@ -24,6 +30,7 @@ impl Report {
         self.check_rates()?;
         self.check_latencies()?;
         self.check_intervals()?;
+        self.objective.as_ref().map_or(Ok(()), check_objective)?;
         if self.valid != self.doubts.is_empty() {
             return Err("valid and doubts contradict each other".to_owned());
         }
@@ -79,9 +86,7 @@ impl Report {
             ("rested_s", self.rested_s.unwrap_or(0.0)),
             ("in_vain_longest_us", self.in_vain_longest_us.unwrap_or(0.0)),
         ];
-        if let Some((name, amount)) = amounts.into_iter().find(|(_, amount)| !(amount.is_finite() && *amount >= 0.0)) {
-            return Err(format!("{name} is {amount}"));
-        }
+        check_amounts(amounts)?;
         if self.duration_s > DURATION_MAX {
             return Err(format!("duration_s is {}", self.duration_s));
         }
@@ -108,6 +113,7 @@ impl Report {
             if histogram.len() != self.messages {
                 return Err(format!("messages is {}, and a histogram holds {}", self.messages, histogram.len()));
             }
+            check_amounts(latencies.values().into_iter().flatten().map(|value| (name, value)))?;
             if !latencies.agrees_with(&Latencies::of(histogram)) {
                 return Err(format!("{name} is not what its histogram says"));
             }
@@ -123,11 +129,11 @@ impl Report {
         if self.intervals.len() > INTERVALS_MAX {
             return Err(format!("it has {} intervals", self.intervals.len()));
         }
-        let is_time = |seconds: f64| (0.0..=DURATION_MAX).contains(&seconds);
+        let is_time = |seconds: f64| is_amount(seconds) && seconds <= DURATION_MAX;
         let mut last = 0.0;
         for interval in &self.intervals {
             let latencies = [interval.p50_us, interval.p99_us, interval.max_us];
-            let are_latencies = latencies.into_iter().flatten().all(|latency| latency.is_finite() && latency >= 0.0);
+            let are_latencies = latencies.into_iter().flatten().all(is_amount);
             if !is_time(interval.start_s) || !is_time(interval.length_s) || !are_latencies {
                 return Err("an interval has a time that is none".to_owned());
             }
@@ -141,6 +147,25 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn check_amounts<'a>(amounts: impl IntoIterator<Item = (&'a str, f64)>) -> Result<(), String> {
+    let wrong = amounts.into_iter().find(|(_, amount)| !is_amount(*amount));
+    wrong.map_or(Ok(()), |(name, amount)| Err(format!("{name} is {amount}")))
+}
+
+/// Of a search: its objective, its closed loop, and each rate that was tried.
+fn check_objective(found: &Found) -> Result<(), String> {
+    let ends = [("objective.limit_us", Some(found.limit_us)), ("objective.rate", found.rate)];
+    let closed = found.closed_loop.iter().flat_map(|closed| {
+        let (rate, latency) = (Some(closed.messages_per_s), closed.latency_us);
+        [("objective.closed_loop.messages_per_s", rate), ("objective.closed_loop.latency_us", latency)]
+    });
+    let steps = found
+        .steps
+        .iter()
+        .flat_map(|step| [("objective.steps.rate", Some(step.rate)), ("objective.steps.latency_us", step.latency_us)]);
+    check_amounts(ends.into_iter().chain(closed).chain(steps).filter_map(|(name, amount)| Some((name, amount?))))
 }
 
 #[cfg(test)]

@@ -136,6 +136,41 @@ mod tests {
         assert_eq!(read(&old).latency_until, Until::FirstBytes);
     }
 
+    /// The places of all figures in a document that are no whole numbers.
+    fn fractions(value: &Value, place: String) -> Vec<String> {
+        match value {
+            Value::Object(fields) => {
+                fields.iter().flat_map(|(name, inner)| fractions(inner, format!("{place}/{name}"))).collect()
+            }
+            Value::Array(entries) => {
+                entries.iter().enumerate().flat_map(|(at, inner)| fractions(inner, format!("{place}/{at}"))).collect()
+            }
+            Value::Number(number) if number.is_f64() => vec![place],
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn no_figure_is_below_nothing() {
+        let whole = written(&runs::troubled());
+        let places = fractions(&whole, String::new());
+        for known in ["/server_cpu_s", "/latency_us/mean", "/send_latency_us/p50", "/intervals/0/start_s"]
+            .into_iter()
+            .chain(["/objective/limit_us", "/objective/steps/0/rate", "/objective/steps/0/latency_us"])
+        {
+            assert!(places.iter().any(|place| place == known), "{known} is not in {places:?}");
+        }
+        for place in places {
+            for wrong in [-0.0, -1.0] {
+                let mut report = whole.clone();
+                *report.pointer_mut(&place).unwrap() = wrong.into();
+                let Ok(report) = read(report.to_string().as_bytes()) else { continue };
+                let kept = written(&report).pointer(&place).and_then(Value::as_f64);
+                assert!(kept.is_none_or(f64::is_sign_positive), "{place} may be {wrong:?}");
+            }
+        }
+    }
+
     #[test]
     fn what_cannot_be_true_is_refused_with_the_reason() {
         let cases: [(&str, Value, &str); 20] = [

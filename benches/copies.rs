@@ -1,9 +1,11 @@
-//! Goal: what the place of a buffer in memory costs the kernel's copies, on the processor that this runs on: reads into it and writes from it,
-//! on a page, just behind its beginning, and on other boundaries. Some processors show nothing, others a factor.
+//! Goal: what the place of a buffer in memory costs the kernel's copies, on the processor that this runs on: reads into
+//! it and writes from it, on a page, just behind its beginning, and on other boundaries. Some processors show nothing,
+//! others a factor.
 //!
-//! Method: two ends of a TCP connection over loopback in one thread. A message is written at one end and read at the other, and each call is
-//! timed by itself. The places take turns, message by message, and the median of many is told: so whatever else the machine does meets all
-//! alike, and what takes the processor away in the middle of a call counts for nothing.
+//! Method: two ends of a TCP connection over loopback in one thread. A message is written at one end and read at the
+//! other, and each call is timed by itself. The places take turns, message by message, and the median of many is told:
+//! so whatever else the machine does meets all alike, and what takes the processor away in the middle of a call counts
+//! for nothing.
 //!
 //! `cargo bench --bench copies`
 
@@ -39,7 +41,8 @@ fn median(nanoseconds: &mut [u128]) -> f64 {
 }
 
 fn main() {
-    // Cargo gives every bench the same arguments: a name that is sought elsewhere is not sought here, and a test is to see that it runs.
+    // Cargo gives every bench the same arguments: a name that is sought elsewhere is not sought here, and a test is to
+    // see that it runs.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag| arguments.iter().any(|argument| argument == flag);
     if !arguments.iter().filter(|argument| !argument.starts_with('-')).all(|part| "copies".contains(part.as_str())) {

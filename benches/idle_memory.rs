@@ -1,9 +1,9 @@
 //! Goal: how much memory a server keeps for a connection that says nothing.
 //!
-//! Method: as in `servers.rs`, each server is a process of its own. Its memory is read before and after 10,000 connections, each of which has
-//! echoed once: proportional set size without the pages of files, and without the kernel's socket buffers. That is the code of
-//! `cooee compare --idle-connections`. The result is a table and not criterion's, because the figure hardly varies: there is no distribution
-//! to estimate, and three rounds show that.
+//! Method: as in `servers.rs`, each server is a process of its own. Its memory is read before and after 10,000
+//! connections, each of which has echoed once: proportional set size without the pages of files, and without the
+//! kernel's socket buffers. That is the code of `cooee compare --idle-connections`. The result is a table and not
+//! criterion's, because the figure hardly varies: there is no distribution to estimate, and three rounds show that.
 //!
 //! `cargo bench --bench idle_memory`
 

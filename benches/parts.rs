@@ -1,8 +1,8 @@
-//! Goal: what the pure parts cost, each by itself: no socket, no reactor, no other process. In an echo of 4 µs they are a few per cent, so these
-//! figures are for whoever changes one of them, and are no figures of the server.
+//! Goal: what the pure parts cost, each by itself: no socket, no reactor, no other process. In an echo of 4 µs they are
+//! a few per cent, so these figures are for whoever changes one of them, and are no figures of the server.
 //!
-//! Method: criterion as it is meant, a call in a loop. What a message goes through is measured over a buffer of many messages, as one read of
-//! a busy connection brings it, and told per message.
+//! Method: criterion as it is meant, a call in a loop. What a message goes through is measured over a buffer of many
+//! messages, as one read of a busy connection brings it, and told per message.
 //!
 //! `cargo bench --bench parts -- framing`
 

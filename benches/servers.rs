@@ -1,18 +1,20 @@
-//! Goal: what a message costs our server, beside the same message on the best loops that can be written by hand (`peers/epoll.c`,
-//! `peers/mio_loop.rs`) and on what people use instead (tokio, smol, a thread for each connection).
+//! Goal: what a message costs our server, beside the same message on the best loops that can be written by hand
+//! (`peers/epoll.c`, `peers/mio_loop.rs`) and on what people use instead (tokio, smol, a thread for each connection).
 //!
-//! Method: each server is a process of its own, pinned to one processor; this program puts load on it from another, checks every byte that
-//! comes back, and meters the server's CPU time. All of that is the code of `cooee compare`. The servers of a scenario are measured in turn,
-//! round by round, each time with a fresh process, so whatever happens on the machine meets all alike. That is the first thing that a scenario
-//! does, whichever of its servers criterion asks for first; it ends with a table of ratios within each round.
+//! Method: each server is a process of its own, pinned to one processor; this program puts load on it from another,
+//! checks every byte that comes back, and meters the server's CPU time. All of that is the code of `cooee compare`. The
+//! servers of a scenario are measured in turn, round by round, each time with a fresh process, so whatever happens on
+//! the machine meets all alike. That is the first thing that a scenario does, whichever of its servers criterion asks
+//! for first; it ends with a table of ratios within each round.
 //!
-//! Criterion is then given a figure a round as its samples: for its estimate, its comparison with the last time, and its pictures
-//! (`target/criterion/report/index.html`). Two figures: the server's *CPU time a message*, user and system, which is the one that holds on a noisy
-//! machine; and the *time a message*, one by the rate of all connections together, in which this program's own cost and the wake-ups of both are
-//! contained. What criterion says of "warming up" and of an "estimated" time is of handing the figures over, and means nothing here.
+//! Criterion is then given a figure a round as its samples: for its estimate, its comparison with the last time, and
+//! its pictures (`target/criterion/report/index.html`). Two figures: the server's *CPU time a message*, user and
+//! system, which is the one that holds on a noisy machine; and the *time a message*, one by the rate of all connections
+//! together, in which this program's own cost and the wake-ups of both are contained. What criterion says of "warming
+//! up" and of an "estimated" time is of handing the figures over, and means nothing here.
 //!
-//! `cargo bench --bench servers -- '1 connection'` measures the scenarios whose names contain that, all their servers together. Connections that are
-//! only held are the matter of `idle_memory.rs`.
+//! `cargo bench --bench servers -- '1 connection'` measures the scenarios whose names contain that, all their servers
+//! together. Connections that are only held are the matter of `idle_memory.rs`.
 
 mod support;
 

@@ -1,19 +1,19 @@
 //! # cooee
 //!
-//! A call shouted across the bush; whoever hears it calls it back. This crate does that for bytes: a single-threaded `mio`
-//! event loop that serves many TCP, UDP and Unix-socket clients, written to be read as the reference reactor.
+//! A call shouted across the bush; whoever hears it calls it back. This crate does that for bytes: a single-threaded
+//! `mio` event loop that serves many TCP, UDP and Unix-socket clients, written to be read as the reference reactor.
 //!
 //! ## The one idea
 //!
-//! Readiness is a **latch**: the kernel sets it, `WouldBlock` clears it, and a source runs while it is *ready* and *wanting* and
-//! *within its budget*. Whoever stops early goes on the ready list.
+//! Readiness is a **latch**: the kernel sets it, `WouldBlock` clears it, and a source runs while it is *ready* and
+//! *wanting* and *within its budget*. Whoever stops early goes on the ready list.
 //!
 //! ## The invariant
 //!
-//! A source that is off the ready list and holds no *retry* deadline has a cleared latch for every direction that it wants; so
-//! the kernel owes it an edge. Whoever changes what a source wants puts it on the ready list. A source that is paused by a
-//! shared condition (the connection limit, the bound on queued bytes) waits on that condition's list, which moves to the ready
-//! list when the condition clears. Idle, drain and linger deadlines do not count.
+//! A source that is off the ready list and holds no *retry* deadline has a cleared latch for every direction that it
+//! wants; so the kernel owes it an edge. Whoever changes what a source wants puts it on the ready list. A source that
+//! is paused by a shared condition (the connection limit, the bound on queued bytes) waits on that condition's list,
+//! which moves to the ready list when the condition clears. Idle, drain and linger deadlines do not count.
 //!
 //! ## The layers
 //!

@@ -1,7 +1,9 @@
-//! Goal: an acknowledgement is right to the byte in every encoding, wherever the network cuts the text; and `bye` is exactly `bye`.
+//! Goal: an acknowledgement is right to the byte in every encoding, wherever the network cuts the text; and `bye` is
+//! exactly `bye`.
 //!
-//! Method: a text is sent in two writes, cut at every byte; and in as many writes as it has bytes; in full also in three, cut at every two
-//! bytes. Between them the server's trace tells that it has read the first. The expected bytes are computed with `encoding_rs`; the tutorial's own reply is spelled out in GBK by hand.
+//! Method: a text is sent in two writes, cut at every byte; and in as many writes as it has bytes; in full also in
+//! three, cut at every two bytes. Between them the server's trace tells that it has read the first. The expected bytes
+//! are computed with `encoding_rs`; the tutorial's own reply is spelled out in GBK by hand.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -9,7 +11,8 @@ mod support;
 use encoding_rs::Encoding;
 use support::{Client, Noise, Server, acknowledged, is_full, len32, measured};
 
-/// Encodings with a text whose characters have one to four bytes, some of them ending in the byte of `]` or of a backslash.
+/// Encodings with a text whose characters have one to four bytes, some of them ending in the byte of `]` or of a
+/// backslash.
 const TEXTS: [(&str, &str); 5] = [
     ("utf-8", "a数é𐍈]ü"),
     ("gbk", "a数据]誡b乚"),
@@ -54,8 +57,8 @@ impl Traced {
         }
     }
 
-    /// Sends `bytes` and waits until the server has read them, so that they are not read with what is sent next. All that a server of
-    /// this kind is sent has to come from here, or the reads are miscounted.
+    /// Sends `bytes` and waits until the server has read them, so that they are not read with what is sent next. All
+    /// that a server of this kind is sent has to come from here, or the reads are miscounted.
     #[track_caller]
     fn send(&mut self, client: &mut Client, bytes: &[u8]) {
         client.send(bytes);
@@ -200,7 +203,8 @@ fn the_words_can_be_set_for_all_and_for_one_endpoint() {
     }
 }
 
-/// What a client sends, in one write each; the messages that are acknowledged; and whether the conversation is over then.
+/// What a client sends, in one write each; the messages that are acknowledged; and whether the conversation is over
+/// then.
 struct Farewell {
     writes: &'static [&'static [u8]],
     messages: &'static [&'static [u8]],

@@ -1,9 +1,10 @@
-//! Goal: an answer that reaches an answerer on this machine, where replies have no rate, comes to an end: between a server and itself,
-//! another server, another program that answers; over UDP and over Unix sockets, in every mode; and no client pays for that with an
-//! answer who says something new each time.
+//! Goal: an answer that reaches an answerer on this machine, where replies have no rate, comes to an end: between a
+//! server and itself, another server, another program that answers; over UDP and over Unix sockets, in every mode; and
+//! no client pays for that with an answer who says something new each time.
 //!
-//! Method: "balls", each thrown once. Over UDP a raw socket sends a datagram whose source is an answerer's; where it may not: "skipped".
-//! Over Unix sockets a client binds a name, lets it lead to a server, and is gone. How often the ball was answered is in the summaries.
+//! Method: "balls", each thrown once. Over UDP a raw socket sends a datagram whose source is an answerer's; where it
+//! may not: "skipped". Over Unix sockets a client binds a name, lets it lead to a server, and is gone. How often the
+//! ball was answered is in the summaries.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,9 +1,11 @@
-//! Goal: a network that loses, delays and reorders costs time and datagrams, and nothing else: every byte that arrives is right, every
-//! message of a connection arrives, what was lost is counted as lost, and the server works no harder for a message than on a good day.
+//! Goal: a network that loses, delays and reorders costs time and datagrams, and nothing else: every byte that arrives
+//! is right, every message of a connection arrives, what was lost is counted as lost, and the server works no harder
+//! for a message than on a good day.
 //!
-//! Method: the server and `cooee load`, which compares every byte, are at the two ends of a cable between networks of the test's own.
-//! nftables drop packets at random at both ends, in front of reassembly, so that fragments are lost too. A relay between the two holds
-//! each frame for a time of its own, so that some overtake others. The same load without the fault says what a message costs.
+//! Method: the server and `cooee load`, which compares every byte, are at the two ends of a cable between networks of
+//! the test's own. nftables drop packets at random at both ends, in front of reassembly, so that fragments are lost
+//! too. A relay between the two holds each frame for a time of its own, so that some overtake others. The same load
+//! without the fault says what a message costs.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -75,8 +77,8 @@ fn check(measured: &Measured, scheme: &str) {
     }
 }
 
-/// Loads it over TCP and over UDP without the fault and then, over `faulty`, with it: `may_lose` says whether so much of the UDP
-/// load may be lost, and has to be.
+/// Loads it over TCP and over UDP without the fault and then, over `faulty`, with it: `may_lose` says whether so much
+/// of the UDP load may be lost, and has to be.
 fn compare(what: &str, good: &Link, faulty: &Link, may_lose: impl Fn(f64) -> bool) {
     for scheme in ["tcp", "udp"] {
         let found = attempt(|| {
@@ -154,7 +156,8 @@ fn packets_are_late_and_overtake_each_other() {
     else {
         return;
     };
-    // The kernel gives a datagram up whose fragments more than 64 others overtake (ipfrag_max_dist), as they may after a stall.
+    // The kernel gives a datagram up whose fragments more than 64 others overtake (ipfrag_max_dist), as they may after
+    // a stall.
     let late_most = in_full(0.5, 0.01);
     compare("1 to 10 ms late", &good, &bad, |lost| lost <= late_most);
     let carried = bad.unplug();

@@ -1,8 +1,10 @@
-//! Goal: the peers that the server is measured beside echo every byte. A program that does less than an echo would be fast for nothing.
+//! Goal: the peers that the server is measured beside echo every byte. A program that does less than an echo would be
+//! fast for nothing.
 //!
-//! Method: they are built as the benches build them, and each is started as a process of its own. A stream's peer gets messages from one byte to
-//! 1 MiB, one after the other, on two connections by turns, written by a thread of its own while the echo is read; a datagram's peer gets
-//! datagrams of up to the longest. Every byte is compared. Where there is no C compiler, those in C are skipped.
+//! Method: they are built as the benches build them, and each is started as a process of its own. A stream's peer gets
+//! messages from one byte to 1 MiB, one after the other, on two connections by turns, written by a thread of its own
+//! while the echo is read; a datagram's peer gets datagrams of up to the longest. Every byte is compared. Where there
+//! is no C compiler, those in C are skipped.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 #[path = "../benches/support/programs.rs"]

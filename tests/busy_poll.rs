@@ -1,8 +1,9 @@
-//! Goal: for `busy_poll` after an event the reactor asks for the next one without sleeping, then it sleeps as if there were no such
-//! limit; deadlines, stops and drains are not in the way of it; and idle costs nothing. It counts for how long it polled for nothing.
+//! Goal: for `busy_poll` after an event the reactor asks for the next one without sleeping, then it sleeps as if there
+//! were no such limit; deadlines, stops and drains are not in the way of it; and idle costs nothing. It counts for how
+//! long it polled for nothing.
 //!
-//! Method: a reactor over the real kernel with a clock of the test's own, which moves on by a step a poll and never sleeps, but notes for
-//! how long it was asked to. Then the built server, with its CPU time from `/proc`.
+//! Method: a reactor over the real kernel with a clock of the test's own, which moves on by a step a poll and never
+//! sleeps, but notes for how long it was asked to. Then the built server, with its CPU time from `/proc`.
 
 #[cfg(feature = "cli")]
 mod support;
@@ -26,7 +27,8 @@ use cooee::reactor::{Kernel, Mio, Reactor, Turn};
 /// How far the clock goes with each poll.
 const STEP: Duration = Duration::from_micros(100);
 
-/// The system's kernel, but for time: a poll brings what is there, and takes a step, or as long as it may where nothing is there.
+/// The system's kernel, but for time: a poll brings what is there, and takes a step, or as long as it may where nothing
+/// is there.
 struct Clocked {
     mio: Mio,
     now: Tick,

@@ -1,6 +1,7 @@
-//! Goal: wrong usage is answered in plain words with exit code 2 and nothing bound, a failure at run time with 1; stdout holds the
-//! endpoints and nothing else; and the log on stderr tells what was asked for. (What becomes of the program where nobody reads them is in
-//! `standard_streams.rs`, and what a client can write there in `log_injection.rs`.)
+//! Goal: wrong usage is answered in plain words with exit code 2 and nothing bound, a failure at run time with 1;
+//! stdout holds the endpoints and nothing else; and the log on stderr tells what was asked for. (What becomes of the
+//! program where nobody reads them is in `standard_streams.rs`, and what a client can write there in
+//! `log_injection.rs`.)
 //!
 //! Method: the built binary, as a user starts it: a table of mistakes with the words that the answer must have.
 #![cfg(feature = "cli")]
@@ -508,7 +509,8 @@ fn what_was_asked_for_is_told_at_every_level() {
     assert!(!server.stop().contains("message from"), "a directive that names it silences it");
 }
 
-/// What a terminal of its own is sent by `cooee` with these arguments and variables. Standard output is the terminal too, or else a pipe.
+/// What a terminal of its own is sent by `cooee` with these arguments and variables. Standard output is the terminal
+/// too, or else a pipe.
 fn on_terminal(args: &[&str], variables: &[(&str, &str)], stdout_too: bool) -> String {
     let pair = openpty(None, None).unwrap();
     let screen = Collected::of(File::from(pair.master));

@@ -1,9 +1,9 @@
-//! Goal: `cooee compare` calls a winner where there is one and none where there is none, says of a bad server what is wrong with it and
-//! compares the others, and leaves no process and no file behind, however it ends.
+//! Goal: `cooee compare` calls a winner where there is one and none where there is none, says of a bad server what is
+//! wrong with it and compares the others, and leaves no process and no file behind, however it ends.
 //!
-//! Method: the built binary against servers that it starts itself: the built server, and `faulty.py`, which delays, lies, dies, stays silent,
-//! chatters, has children or ignores SIGTERM as it is told. Verdicts are read from the JSON. The folder for temporary files is the test's
-//! own, and has to be empty at the end.
+//! Method: the built binary against servers that it starts itself: the built server, and `faulty.py`, which delays,
+//! lies, dies, stays silent, chatters, has children or ignores SIGTERM as it is told. Verdicts are read from the JSON.
+//! The folder for temporary files is the test's own, and has to be empty at the end.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -71,7 +71,8 @@ impl Comparison {
     }
 }
 
-/// Checks that the first of two servers failed in its first round with these words on stderr, and that the second was measured.
+/// Checks that the first of two servers failed in its first round with these words on stderr, and that the second was
+/// measured.
 #[track_caller]
 fn check_fails(server: &str, args: &[&str], words: &[&str]) -> Ran {
     let good = format!("good={}", ours(TCP));

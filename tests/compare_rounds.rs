@@ -1,8 +1,8 @@
-//! Goal: rounds are interleaved, each with a process of its own, beside connections that stay silent where that was asked for; and whatever
-//! happens to the generator, servers are stopped.
+//! Goal: rounds are interleaved, each with a process of its own, beside connections that stay silent where that was
+//! asked for; and whatever happens to the generator, servers are stopped.
 //!
-//! Method: the library's `compare::run` with a generator of the test's own, which notes where it was sent, and fails, panics or is
-//! interrupted as it is told. The servers are the built one.
+//! Method: the library's `compare::run` with a generator of the test's own, which notes where it was sent, and fails,
+//! panics or is interrupted as it is told. The servers are the built one.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -146,8 +146,8 @@ fn rounds_are_interleaved_and_one_server_runs_at_a_time() {
     assert!(addresses.into_iter().all(is_stopped));
 }
 
-/// Compares with a generator that changes what came of its n-th run, from 1 on. The n-th run takes n seconds, so that rounds are known by
-/// their figures.
+/// Compares with a generator that changes what came of its n-th run, from 1 on. The n-th run takes n seconds, so that
+/// rounds are known by their figures.
 fn compare_with(plan: &Plan, change: impl Fn(usize, &mut Outcome)) -> Vec<Compared> {
     let mut runs = 0;
     let mut load = |options: Options, stop, watch: &mut dyn FnMut(&_)| {

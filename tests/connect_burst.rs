@@ -1,9 +1,10 @@
-//! Goal: thousands of newcomers at once all get in: none has to send its SYN again, which takes a second, and the kernel turns none away.
+//! Goal: thousands of newcomers at once all get in: none has to send its SYN again, which takes a second, and the
+//! kernel turns none away.
 //!
-//! Method: a network of the test's own, where nobody else is counted, and 4,000 connects as fast as two threads can. Once against a server
-//! that runs, and once while it is stopped (SIGSTOP): the worst that can happen to it, for then all of them have to wait in the backlog.
-//! How long each connect takes, and the kernel's own count of full queues (`ListenOverflows` and `ListenDrops` in `/proc/net/netstat`).
-//! Then each of them says something and is answered.
+//! Method: a network of the test's own, where nobody else is counted, and 4,000 connects as fast as two threads can.
+//! Once against a server that runs, and once while it is stopped (SIGSTOP): the worst that can happen to it, for then
+//! all of them have to wait in the backlog. How long each connect takes, and the kernel's own count of full queues
+//! (`ListenOverflows` and `ListenDrops` in `/proc/net/netstat`). Then each of them says something and is answered.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod support;

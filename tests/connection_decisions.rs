@@ -1,9 +1,10 @@
-//! Goal: what one connection decides in situations that need a history: it is paused, its handler waits for room, a message has been
-//! incomplete for a while, all queues are full, a drain begins.
+//! Goal: what one connection decides in situations that need a history: it is paused, its handler waits for room, a
+//! message has been incomplete for a while, all queues are full, a drain begins.
 //!
-//! Method: a stream with a written script under one [`Connection`], driven through receive, send and settle as the reactor drives it, and a
-//! handler that does what the situation needs. Each test tells one history and looks at the decision at its end. (All that a socket can
-//! answer, in every order, is the matter of `connection_schedules.rs`; many connections at a time are that of `simulation.rs`.)
+//! Method: a stream with a written script under one [`Connection`], driven through receive, send and settle as the
+//! reactor drives it, and a handler that does what the situation needs. Each test tells one history and looks at the
+//! decision at its end. (All that a socket can answer, in every order, is the matter of `connection_schedules.rs`; many
+//! connections at a time are that of `simulation.rs`.)
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -46,7 +47,8 @@ struct Script {
     connected: Option<Result<(), io::ErrorKind>>,
     /// How much the last read would have taken.
     space: usize,
-    /// Whether a short read proves that nothing more is there, as on TCP. Elsewhere it takes a `WouldBlock` to clear the latch.
+    /// Whether a short read proves that nothing more is there, as on TCP. Elsewhere it takes a `WouldBlock` to clear
+    /// the latch.
     short_read_drains: bool,
 }
 
@@ -93,7 +95,7 @@ impl Stream for Scripted {
         self.0.borrow().held_by_kernel
     }
 
-    fn abandon(&mut self) {
+    fn abort(&mut self) {
         self.0.borrow_mut().is_abandoned = true;
     }
 
@@ -123,7 +125,7 @@ impl Handler for Served {
         (self.receive)(bytes, cx)
     }
 
-    fn finish(&mut self, (): &mut (), _: &[u8], cx: &mut Context<'_>) {
+    fn end_of_stream(&mut self, (): &mut (), _: &[u8], cx: &mut Context<'_>) {
         if !self.stays {
             cx.finish(CloseReason::PeerClosed);
         }
@@ -138,7 +140,7 @@ impl Handler for Served {
 /// Answers messages of three bytes, as long as the reply has room.
 fn triples(bytes: &[u8], cx: &mut Context<'_>) -> usize {
     let mut taken = 0;
-    while bytes.len() - taken >= 3 && !cx.reply.is_full() {
+    while bytes.len() - taken >= 3 && !cx.reply.wait_if_full() {
         cx.reply.echo(taken..taken + 3);
         taken += 3;
     }
@@ -321,7 +323,7 @@ fn a_message_gets_its_time_back_after_a_wait_for_room_in_all_queues() {
 fn a_handler_that_met_a_full_reply_is_told_of_room() {
     let mut bench = Bench::new(|bytes, cx| {
         cx.reply.send(&[b'x'; 6]);
-        assert!(cx.reply.is_full());
+        assert!(cx.reply.wait_if_full());
         bytes.len()
     });
     bench.script.borrow_mut().short_read_drains = true;
@@ -477,7 +479,8 @@ fn sending_is_no_sign_of_life_of_a_peer_that_takes_nothing() {
     let mut bench = Bench::new(triples);
     bench.sends(b"abc").next_write_fails(io::ErrorKind::WouldBlock);
     assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
-    // The next message begins its own time, and yet the silence of the peer ends first. It takes nothing at the last attempt either.
+    // The next message begins its own time, and yet the silence of the peer ends first. It takes nothing at the last
+    // attempt either.
     bench.at(50).sends(b"de").next_write_fails(io::ErrorKind::WouldBlock);
     assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
     assert_eq!(bench.expires_at(60), Next::Done(CloseReason::IdleTimeout));
@@ -491,10 +494,10 @@ fn a_peer_that_takes_nothing_of_what_is_owed_is_given_up_when_its_time_is_up() {
     bench.next_write_fails(io::ErrorKind::WouldBlock);
     let next = bench.expires_at(60);
     assert_eq!(next, Next::Done(CloseReason::IdleTimeout));
-    assert!(bench.connection.is_given_up(CloseReason::IdleTimeout));
+    assert!(bench.connection.should_abort(CloseReason::IdleTimeout));
     // A drain that has no more time cuts what is owed, and says so.
-    assert!(bench.connection.is_given_up(CloseReason::DrainTimeout));
-    assert!(!bench.connection.is_given_up(CloseReason::Drained));
+    assert!(bench.connection.should_abort(CloseReason::DrainTimeout));
+    assert!(!bench.connection.should_abort(CloseReason::Drained));
 }
 
 #[test]
@@ -503,13 +506,13 @@ fn a_silent_peer_that_has_taken_everything_is_left_politely() {
     bench.sends(b"abc");
     assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
     assert_eq!(bench.expires_at(60), Next::Done(CloseReason::IdleTimeout));
-    assert!(!bench.connection.is_given_up(CloseReason::IdleTimeout));
+    assert!(!bench.connection.should_abort(CloseReason::IdleTimeout));
 }
 
 #[test]
 fn what_the_kernel_holds_for_a_silent_peer_has_a_last_while() {
     // The kernel holds as much as before, less, nothing.
-    for (held_at_last, is_given_up) in [(500, true), (499, false), (0, false)] {
+    for (held_at_last, should_abort) in [(500, true), (499, false), (0, false)] {
         let mut bench = Bench::new(triples);
         bench.sends(b"abc");
         assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
@@ -519,7 +522,7 @@ fn what_the_kernel_holds_for_a_silent_peer_has_a_last_while() {
         bench.script.borrow_mut().held_by_kernel = held_at_last;
         let linger = bench.shared.limits.linger_timeout.as_secs();
         assert_eq!(bench.expires_at(60 + linger), Next::Done(CloseReason::IdleTimeout));
-        assert_eq!(bench.connection.is_given_up(CloseReason::IdleTimeout), is_given_up, "{held_at_last}");
+        assert_eq!(bench.connection.should_abort(CloseReason::IdleTimeout), should_abort, "{held_at_last}");
     }
 }
 
@@ -536,7 +539,7 @@ fn a_peer_that_does_not_take_its_last_reply_has_the_time_of_lingering_twice() {
     let linger = bench.shared.limits.linger_timeout.as_secs();
     assert_eq!(bench.expires_at(linger), Next::Idle);
     assert_eq!(bench.expires_at(2 * linger), Next::Done(CloseReason::Ended));
-    assert!(bench.connection.is_given_up(CloseReason::Ended));
+    assert!(bench.connection.should_abort(CloseReason::Ended));
 }
 
 #[test]
@@ -555,7 +558,7 @@ fn who_is_late_with_a_message_gets_what_it_is_owed_for_others() {
     assert!(bench.script.borrow().is_shut);
     bench.sends(b"");
     assert_eq!(bench.turn(Readiness::READABLE), Next::Done(CloseReason::IncompleteTimeout));
-    assert!(!bench.connection.is_given_up(CloseReason::IncompleteTimeout));
+    assert!(!bench.connection.should_abort(CloseReason::IncompleteTimeout));
 }
 
 #[test]

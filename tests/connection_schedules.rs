@@ -1,17 +1,19 @@
 //! Goal: one connection keeps its promises whatever a socket answers, in whatever order.
 //!
-//! Method: a scripted stream under one [`Connection`], driven through receive, send and settle as the reactor drives it. Wherever
-//! a real socket could answer in several ways (and the kernel could tell of it in several ways) a [`Schedule`] chooses; after
-//! each run it is advanced to the next schedule, until all were run. So every sequence of [`LENGTH`] outcomes that can be
-//! met is met. When a schedule is used up, the peer ends its side and takes what it is owed: then the connection has to end.
+//! Method: a scripted stream under one [`Connection`], driven through receive, send and settle as the reactor drives
+//! it. Wherever a real socket could answer in several ways (and the kernel could tell of it in several ways) a
+//! [`Schedule`] chooses; after each run it is advanced to the next schedule, until all were run. So every sequence of
+//! [`LENGTH`] outcomes that can be met is met. When a schedule is used up, the peer ends its side and takes what it is
+//! owed: then the connection has to end.
 //!
-//! What is checked after every step: off the ready list the latch invariant holds, and the kernel owes an edge; the peer has
-//! got what it should, in order; nothing is read after the end and nothing written after a failure; a connection that owes and
-//! keeps nothing owns no memory, and what it owes is bounded.
+//! What is checked after every step: off the ready list the latch invariant holds, and the kernel owes an edge; the
+//! peer has got what it should, in order; nothing is read after the end and nothing written after a failure; a
+//! connection that owes and keeps nothing owns no memory, and what it owes is bounded.
 //!
-//! What the kernel promises (and the stream keeps): an edge for a direction comes after its `WouldBlock` and once. A TCP socket
-//! that gave a short read was empty, so what comes later brings an edge; unless the peer's FIN or an urgent mark is behind, which
-//! the edge has told already. A write that meets a RST takes the error with it: the rest can be read, and then 0.
+//! What the kernel promises (and the stream keeps): an edge for a direction comes after its `WouldBlock` and once. A
+//! TCP socket that gave a short read was empty, so what comes later brings an edge; unless the peer's FIN or an urgent
+//! mark is behind, which the edge has told already. A write that meets a RST takes the error with it: the rest can be
+//! read, and then 0.
 
 use std::cell::RefCell;
 use std::io;
@@ -87,7 +89,8 @@ impl Schedule {
         self.branch(branches)
     }
 
-    /// What the kernel tells of it. It lengthens no schedule: when the outcomes are used up, it tells the least that it must.
+    /// What the kernel tells of it. It lengthens no schedule: when the outcomes are used up, it tells the least that it
+    /// must.
     fn telling<T: Copy>(&mut self, branches: &[T]) -> T {
         if self.outcomes == LENGTH { branches[0] } else { self.branch(branches) }
     }
@@ -337,7 +340,7 @@ impl Stream for ScriptedStream {
         unreachable!("no time runs out")
     }
 
-    fn abandon(&mut self) {
+    fn abort(&mut self) {
         unreachable!("nobody is given up")
     }
 
@@ -385,7 +388,7 @@ impl Handler for Server {
         taken
     }
 
-    fn finish(&mut self, (): &mut (), rest: &[u8], cx: &mut Context<'_>) {
+    fn end_of_stream(&mut self, (): &mut (), rest: &[u8], cx: &mut Context<'_>) {
         self.check_offer(rest);
         cx.reply.send(rest);
         self.taken += rest.len();
@@ -474,7 +477,8 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
     Rc::into_inner(wire).expect("nobody else holds the wire").into_inner().schedule
 }
 
-/// What a connection owns is what it owes and keeps, and that is bounded. Once its side ends, it may drop what it reads.
+/// What a connection owns is what it owes and keeps, and that is bounded. Once its side ends, it may drop what it
+/// reads.
 fn check_memory(
     case: &Case,
     connection: &Connection<ScriptedStream, ()>,
@@ -490,7 +494,8 @@ fn check_memory(
     if owed == 0 && kept == 0 {
         assert_eq!(connection.held_bytes(), 0, "it owes and keeps nothing, but owns memory");
     }
-    // A service looks at the limit before each answer, so the last may reach over it; an echo looks at it before each read.
+    // A service looks at the limit before each answer, so the last may reach over it; an echo looks at it before each
+    // read.
     let bound = match case.service {
         Service::Echo => wire.largest_read.max(case.write_limit),
         Service::Twice => case.write_limit + 6,

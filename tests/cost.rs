@@ -1,7 +1,7 @@
 //! Goal: a message costs no memory, and an idle connection owns nothing but its slab entry.
 //!
-//! Method: a reactor in this process serves clients of this process, and an allocator that counts is asked what each turn took.
-//! System calls a message are counted by `strace` on the built server, where that tool is there.
+//! Method: a reactor in this process serves clients of this process, and an allocator that counts is asked what each
+//! turn took. System calls a message are counted by `strace` on the built server, where that tool is there.
 
 #![cfg(feature = "cli")]
 
@@ -141,7 +141,8 @@ fn traced(server: &Server) -> Pid {
     Pid::from_raw(child as i32)
 }
 
-/// How often the built server at `url` makes each system call while `serve` is done to it; none where there is no `strace`.
+/// How often the built server at `url` makes each system call while `serve` is done to it; none where there is no
+/// `strace`.
 fn system_calls(url: &str, serve: impl FnOnce(&Server)) -> Option<BTreeMap<String, u64>> {
     if !can_trace() {
         return None;
@@ -193,8 +194,8 @@ fn fifty_clients_cost_two_system_calls_a_message() {
     assert!(waits as f64 <= messages, "{waits} waits for {messages} messages: {counts:?}");
 }
 
-/// What a connection costs that says one thing and goes: no options, no addresses that `accept4` has told already, no shutdown where
-/// closing does it, nothing to unregister.
+/// What a connection costs that says one thing and goes: no options, no addresses that `accept4` has told already, no
+/// shutdown where closing does it, nothing to unregister.
 #[test]
 fn a_newcomer_costs_what_it_must() {
     const NEWCOMERS: u64 = 100;
@@ -232,8 +233,8 @@ fn a_newcomer_costs_what_it_must() {
     assert!(others < NEWCOMERS / 10, "{others} others: {few:?}, then {many:?}");
 }
 
-/// Datagrams that wait together are received and answered eight by eight; one that comes alone takes no more than a receive, a send
-/// and the receive that finds nothing left.
+/// Datagrams that wait together are received and answered eight by eight; one that comes alone takes no more than a
+/// receive, a send and the receive that finds nothing left.
 #[cfg(target_os = "linux")]
 #[test]
 fn waiting_datagrams_share_their_system_calls() {

@@ -1,9 +1,10 @@
-//! Goal: without a free descriptor the loop rests and serves whom it has; and as soon as there are descriptors again it serves those who
-//! wait, although no new SYN comes to say so.
+//! Goal: without a free descriptor the loop rests and serves whom it has; and as soon as there are descriptors again it
+//! serves those who wait, although no new SYN comes to say so.
 //!
-//! Method: `prlimit` takes the descriptors of a running server away. First the standard probe goes on beside that, over connections that it
-//! already had. Then the CPU time of nothing but waiting is measured, while newcomers keep coming: each of them is an edge, and none may be
-//! a failing `accept` of its own. The server's summary counts the failing ones.
+//! Method: `prlimit` takes the descriptors of a running server away. First the standard probe goes on beside that, over
+//! connections that it already had. Then the CPU time of nothing but waiting is measured, while newcomers keep coming:
+//! each of them is an edge, and none may be a failing `accept` of its own. The server's summary counts the failing
+//! ones.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,9 +1,9 @@
-//! Goal: the documentation does not rot. What it names exists: items of the code, files, headings; and the tutorial is gone through
-//! to its last row; and the code's imports point down, as the map says.
+//! Goal: the documentation does not rot. What it names exists: items of the code, files, headings; and the tutorial is
+//! gone through to its last row; and the code's imports point down, as the map says.
 //!
-//! Method: every `path.rs::Item` in backticks in `README.md` and below `docs/` is looked up in that file, every relative link is
-//! followed, and the rows of `docs/sockets.md` are compared with the tutorial's. Every `crate::` path of the code, its tests aside, is
-//! compared with the order of the layers in `docs/architecture.md`.
+//! Method: every `path.rs::Item` in backticks in `README.md` and below `docs/` is looked up in that file, every
+//! relative link is followed, and the rows of `docs/sockets.md` are compared with the tutorial's. Every `crate::` path
+//! of the code, its tests aside, is compared with the order of the layers in `docs/architecture.md`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

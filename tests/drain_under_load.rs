@@ -1,14 +1,16 @@
-//! Goal: a drain under load leaves no request unanswered that the server has received, opens its doors to nobody any more, and ends in time;
-//! a second signal ends it at once, however many connections there are.
+//! Goal: a drain under load leaves no request unanswered that the server has received, opens its doors to nobody any
+//! more, and ends in time; a second signal ends it at once, however many connections there are.
 //!
-//! Method: one thread sends lines over thousands of connections, in an open loop: a slow answer holds nothing up. When the server has been
-//! stopped (SIGSTOP) for so long that hundreds of requests wait in the kernel, the signal comes, and the server goes on; so do the clients,
-//! until the server has ended each connection. A few never end their side, so that the drain takes all the time that it may.
+//! Method: one thread sends lines over thousands of connections, in an open loop: a slow answer holds nothing up. When
+//! the server has been stopped (SIGSTOP) for so long that hundreds of requests wait in the kernel, the signal comes,
+//! and the server goes on; so do the clients, until the server has ended each connection. A few never end their side,
+//! so that the drain takes all the time that it may.
 //!
-//! *Received* means two things, and each is checked. For the kernel: the client's send queue was empty before the signal was sent, so the
-//! server's side had acknowledged all that the client had sent until then; every byte of that has to come back. For the server: what its
-//! last summary counts in `messages_in`, also those that came after the signal; exactly as many answers have to arrive. A request that comes
-//! when the server has ended its side of the connection is neither: it may be lost, and the client sees that by the FIN.
+//! *Received* means two things, and each is checked. For the kernel: the client's send queue was empty before the
+//! signal was sent, so the server's side had acknowledged all that the client had sent until then; every byte of that
+//! has to come back. For the server: what its last summary counts in `messages_in`, also those that came after the
+//! signal; exactly as many answers have to arrive. A request that comes when the server has ended its side of the
+//! connection is neither: it may be lost, and the client sees that by the FIN.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod support;
@@ -26,7 +28,8 @@ use support::{Client, Network, PATIENCE, Server, attempt, holds_within, in_full,
 
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Requests that leave before somebody looks for answers: whoever has fallen behind does not lose sight of the other direction.
+/// Requests that leave before somebody looks for answers: whoever has fallen behind does not lose sight of the other
+/// direction.
 const BATCH: usize = 100;
 
 /// One line of every request: so long, the line feed among it.
@@ -103,8 +106,8 @@ impl Crowd {
         Crowd { poll, talks, stubborn, rate, start: Instant::now(), requests: 0 }
     }
 
-    /// Sends what is due and receives what comes, until it is `over`, which is told how many requests have left. Whoever sees the end of a
-    /// connection ends it too, unless it is stubborn.
+    /// Sends what is due and receives what comes, until it is `over`, which is told how many requests have left.
+    /// Whoever sees the end of a connection ends it too, unless it is stubborn.
     fn go_on(&mut self, mut over: impl FnMut(usize) -> bool) {
         let mut events = Events::with_capacity(1024);
         while !over(self.requests) {
@@ -145,7 +148,8 @@ impl Crowd {
     }
 }
 
-/// Whether nothing waits in the send queue of any connection to this port (`tx_queue` of the kernel's `proc_net_tcp.txt`).
+/// Whether nothing waits in the send queue of any connection to this port (`tx_queue` of the kernel's
+/// `proc_net_tcp.txt`).
 fn send_queues_are_empty(port: u16) -> bool {
     let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("the table can be read");
     let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());

@@ -1,8 +1,8 @@
 //! Goal: the reactor serves inside another program, and stops when that program says so.
 //!
-//! Method: a reactor runs on a thread of this test with a handler of its own, over real sockets; the test talks to it and stops it
-//! through its handle. What the README tells others to write is compiled as an example of the crate's documentation; its lines for
-//! `Cargo.toml` are given to cargo here.
+//! Method: a reactor runs on a thread of this test with a handler of its own, over real sockets; the test talks to it
+//! and stops it through its handle. What the README tells others to write is compiled as an example of the crate's
+//! documentation; its lines for `Cargo.toml` are given to cargo here.
 
 use std::fs;
 use std::io::{Read, Write};

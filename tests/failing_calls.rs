@@ -1,16 +1,17 @@
-//! Goal: whatever system call fails for a while, nobody ends for it and no byte is lost: neither the server's, nor the client's, nor the
-//! load generator's.
+//! Goal: whatever system call fails for a while, nobody ends for it and no byte is lost: neither the server's, nor the
+//! client's, nor the load generator's.
 //!
-//! Method: `strace -e inject` lets calls of a running program fail, at a fixed pace, with what the kernel may really answer; a run of load
-//! compares every byte meanwhile. `EINTR` says nothing. `ENOBUFS` and `ENOMEM` say that the call is to be made again, and no edge will come
-//! for it. `EAGAIN` is another matter: the kernel promises an edge with it, and an injected one breaks that promise. So what is shown is
-//! what becomes of the bytes then: they wait for the next edge of whatever kind, or else for the connection's idle deadline, where
-//! input and output go before the timer.
+//! Method: `strace -e inject` lets calls of a running program fail, at a fixed pace, with what the kernel may really
+//! answer; a run of load compares every byte meanwhile. `EINTR` says nothing. `ENOBUFS` and `ENOMEM` say that the call
+//! is to be made again, and no edge will come for it. `EAGAIN` is another matter: the kernel promises an edge with it,
+//! and an injected one breaks that promise. So what is shown is what becomes of the bytes then: they wait for the next
+//! edge of whatever kind, or else for the connection's idle deadline, where input and output go before the timer.
 //!
-//! What cannot be injected: a failure of the one `send` by which a signal handler wakes the loop. It never waits, so it is never
-//! interrupted, but it would not be tried again either; so no signal is sent while calls fail. Neither are
-//! errors that the kernel keeps for a wrong call (`EBADF`, `EFAULT`, `EINVAL`), those that it gives only when it means them (a RST, a full
-//! disk: they are made for real in other tests), nor `EAGAIN` from `epoll_wait`, which it never gives.
+//! What cannot be injected: a failure of the one `send` by which a signal handler wakes the loop. It never waits, so it
+//! is never interrupted, but it would not be tried again either; so no signal is sent while calls fail. Neither are
+//! errors that the kernel keeps for a wrong call (`EBADF`, `EFAULT`, `EINVAL`), those that it gives only when it means
+//! them (a RST, a full disk: they are made for real in other tests), nor `EAGAIN` from `epoll_wait`, which it never
+//! gives.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -57,7 +58,8 @@ fn serve_streams(calls: &[&str], error: &str, pace: usize) -> Option<usize> {
     Some(failed)
 }
 
-/// A server whose calls fail, under load over UDP; how many calls failed. `may_drop`: answers may be dropped, if they are counted.
+/// A server whose calls fail, under load over UDP; how many calls failed. `may_drop`: answers may be dropped, if they
+/// are counted.
 fn serve_datagrams(calls: &[&str], error: &str, may_drop: bool) -> Option<usize> {
     let failing = failing(calls, error, 5)?;
     let server = Server::start(&["udp://127.0.0.1:0"]);
@@ -132,8 +134,8 @@ fn no_call_that_fails_for_a_while_ends_anybody_or_loses_a_byte() {
     }
 }
 
-/// Without these calls nothing can be served, sent or measured: the error says so, and for which endpoint if it is one's. Nobody hangs, and
-/// nobody goes on with half of what was asked for.
+/// Without these calls nothing can be served, sent or measured: the error says so, and for which endpoint if it is
+/// one's. Nobody hangs, and nobody goes on with half of what was asked for.
 #[test]
 fn a_call_that_fails_at_the_start_ends_the_program_with_a_clear_word() {
     let server = Server::start(&[]);

@@ -1,9 +1,10 @@
-//! Goal: nobody starves: a ping is answered while firehoses are on, they keep most of their rate beside many pings, and bytes behind TCP
-//! urgent data are echoed at once.
+//! Goal: nobody starves: a ping is answered while firehoses are on, they keep most of their rate beside many pings, and
+//! bytes behind TCP urgent data are echoed at once.
 //!
-//! Method: clients that write and read as fast as they can while the standard probe, or another client, measures its round trips; and urgent
-//! data (MSG_OOB) in front of ordinary bytes, where a read stops short at the mark and no second edge tells of what lies behind it. In
-//! full the server has a core of its own, so that its fairness is measured and not the scheduler's.
+//! Method: clients that write and read as fast as they can while the standard probe, or another client, measures its
+//! round trips; and urgent data (MSG_OOB) in front of ordinary bytes, where a read stops short at the mark and no
+//! second edge tells of what lies behind it. In full the server has a core of its own, so that its fairness is measured
+//! and not the scheduler's.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -115,8 +116,8 @@ fn a_ping_is_answered_while_firehoses_are_on() {
 
 #[test]
 fn a_ping_is_answered_while_more_comes_than_can_be_discarded() {
-    // Nothing is owed for what is discarded, so nothing but the budget of a turn stops the reading; and looking at lines takes longer
-    // than sending them.
+    // Nothing is owed for what is discarded, so nothing but the budget of a turn stops the reading; and looking at
+    // lines takes longer than sending them.
     let server = Server::start(&["tcp://127.0.0.1:0?mode=discard&framing=line&rcvbuf=4MiB", "tcp://127.0.0.1:0"]);
     let addresses = server.addresses();
     let block = b"a line\n".repeat(100_000);

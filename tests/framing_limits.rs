@@ -1,7 +1,8 @@
-//! Goal: a message has a longest length, whoever breaks it loses that connection and nothing else, and a claimed length costs nothing.
+//! Goal: a message has a longest length, whoever breaks it loses that connection and nothing else, and a claimed length
+//! costs nothing.
 //!
-//! Method: messages of exactly the limit, one more, and the largest claim; a thousand claims of a megabyte each while the server's
-//! resident memory is measured. A witness beside every offender checks that nobody else notices.
+//! Method: messages of exactly the limit, one more, and the largest claim; a thousand claims of a megabyte each while
+//! the server's resident memory is measured. A witness beside every offender checks that nobody else notices.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,7 +1,8 @@
 //! Goal: how bytes are cut on their way changes nothing that a client can see.
 //!
-//! Method: the server's handler is rehearsed without sockets. Random conversations are given whole and cut at random places, and
-//! both must be answered alike: byte for byte where messages are framed, and character for character in chunks.
+//! Method: the server's handler is rehearsed without sockets. Random conversations are given whole and cut at random
+//! places, and both must be answered alike: byte for byte where messages are framed, and character for character in
+//! chunks.
 
 use cooee::apps::server::Server;
 use cooee::apps::server::service::Service;

@@ -1,6 +1,7 @@
 //! Goal: in a group of the reactor every source finds room to read into, and that room begins on a cache line.
 //!
-//! Method: streams and a datagram socket that look at the memory they are given, in a kernel that has an event for each of them.
+//! Method: streams and a datagram socket that look at the memory they are given, in a kernel that has an event for each
+//! of them.
 
 use std::convert::Infallible;
 use std::io;
@@ -61,7 +62,7 @@ impl Stream for Abundant {
         0
     }
 
-    fn abandon(&mut self) {}
+    fn abort(&mut self) {}
 
     fn short_read_drains(&self) -> bool {
         false

@@ -1,9 +1,9 @@
 //! Goal: a peer that ends its side gets every byte that it is owed, then a FIN, and never a RST.
 //!
-//! Method: connections (in full 10,000) that send 1 byte to 256 KiB, shut their write side and read to the end, with the FIN behind the
-//! data and in one packet with it (TCP_CORK), where no second edge tells of it, and behind data of which most is still owed, since the
-//! windows are small; messages that only the end completes; and
-//! conversations that the server ends while input lies unread behind the last message, which close(2) would answer with a RST.
+//! Method: connections (in full 10,000) that send 1 byte to 256 KiB, shut their write side and read to the end, with
+//! the FIN behind the data and in one packet with it (TCP_CORK), where no second edge tells of it, and behind data of
+//! which most is still owed, since the windows are small; messages that only the end completes; and conversations that
+//! the server ends while input lies unread behind the last message, which close(2) would answer with a RST.
 #![cfg(feature = "cli")]
 
 mod support;

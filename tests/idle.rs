@@ -1,8 +1,8 @@
 //! Goal: a connection that says nothing costs no CPU time, and the server keeps little memory for it.
 //!
-//! Method: as many connections as the descriptor limit allows, each of which has been answered once. The server's memory before and after
-//! them, without the kernel's: that is the measuring of `cooee compare`. Then nobody says anything, and its CPU time is read in nanoseconds.
-//! At the end each of them is answered again.
+//! Method: as many connections as the descriptor limit allows, each of which has been answered once. The server's
+//! memory before and after them, without the kernel's: that is the measuring of `cooee compare`. Then nobody says
+//! anything, and its CPU time is read in nanoseconds. At the end each of them is answered again.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod support;

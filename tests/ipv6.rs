@@ -1,7 +1,7 @@
 //! Goal: IPv6 serves like IPv4; `[::]` serves both, and a name serves on every address that it has, on one port.
 //!
-//! Method: the built binary on loopback, with plain sockets and `cooee send` as clients. On a machine without IPv6 the tests say
-//! "skipped". A name with several addresses is made with a hosts file in a mount namespace of the test's own.
+//! Method: the built binary on loopback, with plain sockets and `cooee send` as clients. On a machine without IPv6 the
+//! tests say "skipped". A name with several addresses is made with a hosts file in a mount namespace of the test's own.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -256,7 +256,8 @@ fn neighbours(link: &Link, count: u16) -> Vec<UdpSocket> {
 #[test]
 fn the_addresses_of_one_network_share_one_rate_but_for_a_share_of_each() {
     const PORTION: u64 = 50;
-    // The rate of 200 is a pool of 180, which the first four clients use up, and a share of 20, which is each client's own.
+    // The rate of 200 is a pool of 180, which the first four clients use up, and a share of 20, which is each client's
+    // own.
     const AT_LEAST: u64 = 180 + 5 * 20;
     const AT_MOST: f64 = 180.0 + 8.0 * 20.0;
     let Some(link) = Link::start() else { return };

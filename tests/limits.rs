@@ -1,8 +1,9 @@
 //! Goal: each limit holds, whoever goes over it is told or closed cleanly, and nobody else notices.
 //!
-//! Method: clients that do what each limit is there for (too many, silent, never reading), measured from outside: what they
-//! read, when they are closed, the server's memory and CPU time in `/proc`, and its log. A witness is served beside each of them.
-//! The limit of descriptors and unfinished messages have files of their own: `descriptor_limit.rs` and `slowloris.rs`.
+//! Method: clients that do what each limit is there for (too many, silent, never reading), measured from outside: what
+//! they read, when they are closed, the server's memory and CPU time in `/proc`, and its log. A witness is served
+//! beside each of them. The limit of descriptors and unfinished messages have files of their own: `descriptor_limit.rs`
+//! and `slowloris.rs`.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -217,7 +218,8 @@ fn a_silent_connection_is_closed_in_time_and_an_active_one_is_not() {
     active.echo(b"still here");
 }
 
-/// While all queues together are full, whoever owes is not read: then nobody can finish a message, and none is called unfinished.
+/// While all queues together are full, whoever owes is not read: then nobody can finish a message, and none is called
+/// unfinished.
 #[test]
 fn a_message_that_the_server_does_not_read_is_not_called_unfinished() {
     let server = Server::start(&[
@@ -233,7 +235,8 @@ fn a_message_that_the_server_does_not_read_is_not_called_unfinished() {
     reader.send(&lines);
     reader.send(b"unfin");
     reader.wait_arrived();
-    // This one never reads, and fills what is left of the queues until its time is up, after the reader's message's would be.
+    // This one never reads, and fills what is left of the queues until its time is up, after the reader's message's
+    // would be.
     let mut hog = Client::connect_with_small_buffer(server.address());
     thread::sleep(Duration::from_millis(500));
     write_until_stuck(&mut hog, &[&[b'h'; 999][..], b"\n"].concat().repeat(4_000));

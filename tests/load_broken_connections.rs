@@ -1,5 +1,5 @@
-//! Goal: connections that break are counted by kind and made anew, a server that is silent ends by the time-out, and a run that measured
-//! nothing is no success and no hang.
+//! Goal: connections that break are counted by kind and made anew, a server that is silent ends by the time-out, and a
+//! run that measured nothing is no success and no hang.
 //!
 //! Method: servers of the test's own that close, reset, keep silent, or never read.
 #![cfg(feature = "cli")]
@@ -80,8 +80,8 @@ fn an_open_loop_goes_on_too() {
 
 #[test]
 fn whoever_closes_at_once_is_not_asked_without_end() {
-    // No message ever comes back, and connecting again and again would be an attack. With many connections, the first ones are closed
-    // before the last ones are open.
+    // No message ever comes back, and connecting again and again would be an attack. With many connections, the first
+    // ones are closed before the last ones are open.
     for connections in [4, 300] {
         let server = FaultyServer::start(|_, _| Ok(()));
         let measured = load(&server.url(), &[&format!("-c{connections}"), "-d1s", "--timeout=500ms"]);

@@ -1,9 +1,10 @@
-//! Goal: with `--busy-poll` the generator stays awake, says so in its report, and is not taken for the bottleneck because of that. Nor do
-//! reports of polling and of sleeping generators become one.
+//! Goal: with `--busy-poll` the generator stays awake, says so in its report, and is not taken for the bottleneck
+//! because of that. Nor do reports of polling and of sleeping generators become one.
 //!
-//! Method: one connection to a server that takes two milliseconds for each answer, so that the generator has nearly nothing to do; the
-//! same load with and without the flag. What a generator is called that has its hands full is tested where it is judged
-//! (`src/measure/load/outcome.rs`), and that nothing is counted then in `busy_poll.rs`: no test can make a busy machine keep one busy.
+//! Method: one connection to a server that takes two milliseconds for each answer, so that the generator has nearly
+//! nothing to do; the same load with and without the flag. What a generator is called that has its hands full is tested
+//! where it is judged (`src/measure/load/outcome.rs`), and that nothing is counted then in `busy_poll.rs`: no test can
+//! make a busy machine keep one busy.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,5 +1,5 @@
-//! Goal: in a closed loop exactly as much is sent, and counted, as was asked for: so many messages, or for so long, and nothing of the
-//! warm-up.
+//! Goal: in a closed loop exactly as much is sent, and counted, as was asked for: so many messages, or for so long, and
+//! nothing of the warm-up.
 //!
 //! Method: our server, whose summary says how many messages it has read, on how many connections.
 #![cfg(feature = "cli")]

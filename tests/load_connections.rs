@@ -1,7 +1,9 @@
-//! Goal: connections are opened as they were asked for: one for each message with `--churn`, not faster than `--connect-rate`, from the
-//! local addresses of `--source`; and each one costs a descriptor that the limit has to allow.
+//! Goal: connections are opened as they were asked for: one for each message with `--churn`, not faster than
+//! `--connect-rate`, from the local addresses of `--source`; and each one costs a descriptor that the limit has to
+//! allow.
 //!
-//! Method: our server, whose summary counts what it accepted; a server of the test's own that looks where its clients come from.
+//! Method: our server, whose summary counts what it accepted; a server of the test's own that looks where its clients
+//! come from.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,8 +1,8 @@
-//! Goal: what a network does to datagrams is counted as it was: lost, duplicated, reordered and corrupt replies, each by itself; and what
-//! cannot be known is not claimed.
+//! Goal: what a network does to datagrams is counted as it was: lost, duplicated, reordered and corrupt replies, each
+//! by itself; and what cannot be known is not claimed.
 //!
-//! Method: an echo server of the test's own that does each of these by a fixed pattern, and counts. An open loop with room for what is
-//! lost keeps the runs short: a message that is lost holds its place until the time-out.
+//! Method: an echo server of the test's own that does each of these by a fixed pattern, and counts. An open loop with
+//! room for what is lost keeps the runs short: a message that is lost holds its place until the time-out.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -193,7 +193,8 @@ fn a_socket_that_takes_no_more_is_the_servers_and_nobody_is_late() {
 
 #[test]
 fn a_message_that_waits_for_the_place_of_a_lost_one_is_not_late() {
-    // One is in flight for 100 ms each time, and ten are due meanwhile: they wait for the server, and not for this program.
+    // One is in flight for 100 ms each time, and ten are due meanwhile: they wait for the server, and not for this
+    // program.
     let server = FaultyDatagrams::start(|_| Fate::Lost);
     let measured = load(&server.url(), &["-R100", "-d2s", "--timeout=100ms"]);
     let (sent, late) = (measured.count("sent"), measured.count("late"));

@@ -1,8 +1,8 @@
-//! Goal: against a port where nobody listens there is never a success: refused is refused, and a connection that the kernel connects to
-//! itself is an error, not the fastest server ever measured.
+//! Goal: against a port where nobody listens there is never a success: refused is refused, and a connection that the
+//! kernel connects to itself is an error, not the fastest server ever measured.
 //!
-//! Method: a port that is bound and does not listen; and, where the self-connect is certain, a network namespace whose only ephemeral port is the
-//! dead one. That needs root and `unshare`.
+//! Method: a port that is bound and does not listen; and, where the self-connect is certain, a network namespace whose
+//! only ephemeral port is the dead one. That needs root and `unshare`.
 #![cfg(feature = "cli")]
 
 mod support;

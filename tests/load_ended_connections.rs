@@ -1,9 +1,9 @@
-//! Goal: a server that is done with a connection ends it, and that costs it nothing in the figures: the connection is opened anew at once, and
-//! told as what it is. One that breaks connections is told by its errors, and is paused for, and no pause of the generator's is told as the
-//! server's latency without a word.
+//! Goal: a server that is done with a connection ends it, and that costs it nothing in the figures: the connection is
+//! opened anew at once, and told as what it is. One that breaks connections is told by its errors, and is paused for,
+//! and no pause of the generator's is told as the server's latency without a word.
 //!
-//! Method: servers of the test's own that end each connection after so many answers: in order, with an answer owed, with a RST, or at once.
-//! Beside them one that does not, under the same load in turn.
+//! Method: servers of the test's own that end each connection after so many answers: in order, with an answer owed,
+//! with a RST, or at once. Beside them one that does not, under the same load in turn.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -78,8 +78,8 @@ fn an_end_in_order_costs_an_open_loop_nothing() {
         // New threads of the server wait for a core then, far longer than old ones. What is counted was checked above.
         return skip("the machine is too busy for a comparison of latencies");
     }
-    // With a pause of 100 ms it was 90 ms, where it should have been 0.2. At p99 there are the few messages that a new connection takes its
-    // time for, and on a busy machine a server's new thread.
+    // With a pause of 100 ms it was 90 ms, where it should have been 0.2. At p99 there are the few messages that a new
+    // connection takes its time for, and on a busy machine a server's new thread.
     let [steady, ending] = [&of_steady, &of_ending].map(|runs| best(runs, "p90"));
     assert!(ending < 3.0 * steady + 0.03, "p90 is {ending} s where connections end, and {steady} s where none does");
 }
@@ -155,8 +155,8 @@ fn what_messages_wait_for_this_program_is_told_as_that_and_makes_the_run_doubtfu
 
 #[test]
 fn a_message_that_a_broken_connection_was_to_send_is_sent_by_one_that_sleeps() {
-    // A message is due each 200 ms. The second connection answers the first one, and ends while it waits for the third; it is never of use
-    // again. The first connection sleeps until the fourth is due.
+    // A message is due each 200 ms. The second connection answers the first one, and ends while it waits for the third;
+    // it is never of use again. The first connection sleeps until the fourth is due.
     let serve = || {
         FaultyServer::start(|number, stream| {
             if number == 1 {

@@ -1,7 +1,8 @@
 //! Goal: whatever a server does, a run begins, ends, and takes no more of the machine than it needs.
 //!
-//! Method: servers that end connections at once, send before they are asked, have no room, or do not read; Linux keeps a backlog of 0 to
-//! one connection, and a Unix datagram socket that nobody reads to a few messages. How much of a core a run took, it tells itself.
+//! Method: servers that end connections at once, send before they are asked, have no room, or do not read; Linux keeps
+//! a backlog of 0 to one connection, and a Unix datagram socket that nobody reads to a few messages. How much of a core
+//! a run took, it tells itself.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,8 +1,9 @@
-//! Goal: every kind of message that the flags describe is what goes out, and what has to come back: each framing, an acknowledgement in
-//! each encoding, a text, nothing checked at all; and what cannot be checked is refused, with the reason, before anything is connected.
+//! Goal: every kind of message that the flags describe is what goes out, and what has to come back: each framing, an
+//! acknowledgement in each encoding, a text, nothing checked at all; and what cannot be checked is refused, with the
+//! reason, before anything is connected.
 //!
-//! Method: our server, whose log says which messages it has read, and the usage errors of the binary against a port that counts who
-//! connects.
+//! Method: our server, whose log says which messages it has read, and the usage errors of the binary against a port
+//! that counts who connects.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,7 +1,7 @@
 //! Goal: `--slo` finds a rate that the server keeps, and no higher one; and says so where there is none.
 //!
-//! Method: a server of the test's own that takes five milliseconds for a message, on one connection: 200 messages a second is the most
-//! that it can do, and with a little room to it, nobody waits long.
+//! Method: a server of the test's own that takes five milliseconds for a message, on one connection: 200 messages a
+//! second is the most that it can do, and with a little room to it, nobody waits long.
 #![cfg(feature = "cli")]
 
 mod support;

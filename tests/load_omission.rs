@@ -1,10 +1,11 @@
-//! Goal: no coordinated omission. While a server is stopped, messages go on becoming due, and each of them has waited since then: the
-//! latency from the due time says so, and the one from the actual send, which leaves most of the wait out, stands beside it.
+//! Goal: no coordinated omission. While a server is stopped, messages go on becoming due, and each of them has waited
+//! since then: the latency from the due time says so, and the one from the actual send, which leaves most of the wait
+//! out, stands beside it.
 //!
-//! Method: a server is stopped (SIGSTOP) for two of the ten seconds of an open loop at 1,000 messages a second. The messages due in
-//! the stop waited from its whole length down to nothing, evenly; they are the last fifth of all. So the 90th percentile is the
-//! stop less a tenth of the run, 1.0 s, and the 99th the stop less a hundredth of it, 1.9 s. The stop is measured, so that a busy
-//! machine that prolongs it moves what is expected with it.
+//! Method: a server is stopped (SIGSTOP) for two of the ten seconds of an open loop at 1,000 messages a second. The
+//! messages due in the stop waited from its whole length down to nothing, evenly; they are the last fifth of all. So
+//! the 90th percentile is the stop less a tenth of the run, 1.0 s, and the 99th the stop less a hundredth of it, 1.9 s.
+//! The stop is measured, so that a busy machine that prolongs it moves what is expected with it.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -22,8 +23,8 @@ const TOLERANCE: f64 = 0.05;
 /// How often a run is made on a machine that is busy with something else.
 const ATTEMPTS: usize = 3;
 
-/// Runs once, with a stop of this server in the middle. Twenty messages in a read are caught up with soon, even where the server gets
-/// little of a processor. Also: how long the server was stopped, in seconds.
+/// Runs once, with a stop of this server in the middle. Twenty messages in a read are caught up with soon, even where
+/// the server gets little of a processor. Also: how long the server was stopped, in seconds.
 fn run_with_a_stop() -> (Measured, f64) {
     let server = Server::start(&[]);
     let loading = Loading::start(&server.url("tcp"), &["-c2", "--pipeline=20", "-R1000", "-d10s"]);
@@ -76,7 +77,8 @@ fn a_stopped_server_is_seen_from_the_due_time() {
             support::measured("31", &format!("{} (1.0 ± 5 %), {} (1.9 ± 5 %)", name("p90"), name("p99")));
             return;
         }
-        // Where others take the processor, the generator says that its figures are not to be trusted, and is asked again.
+        // Where others take the processor, the generator says that its figures are not to be trusted, and is asked
+        // again.
         assert_eq!(measured.report["valid"], false, "{faults:?}: {}", measured.shown());
         eprintln!("an attempt is not valid: {faults:?}");
     }

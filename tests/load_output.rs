@@ -1,7 +1,8 @@
-//! Goal: the result goes where it was asked for, in the form that was asked for, and nowhere else; and whoever ends a run early has what
-//! was measured until then.
+//! Goal: the result goes where it was asked for, in the form that was asked for, and nowhere else; and whoever ends a
+//! run early has what was measured until then.
 //!
-//! Method: the built binary with its output on pipes, in files, on a terminal of the test's own, and closed; SIGINT in the middle.
+//! Method: the built binary with its output on pipes, in files, on a terminal of the test's own, and closed; SIGINT in
+//! the middle.
 #![cfg(feature = "cli")]
 
 mod support;

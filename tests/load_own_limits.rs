@@ -1,8 +1,9 @@
-//! Goal: where the generator is at its own end, it says so: sends that leave late, ports and descriptors that are used up. It never blames
-//! the server for them, and never hangs.
+//! Goal: where the generator is at its own end, it says so: sends that leave late, ports and descriptors that are used
+//! up. It never blames the server for them, and never hangs.
 //!
-//! Method: the generator itself is stopped (SIGSTOP) within an open loop, with a free connection for every message that becomes due; it
-//! runs in a network namespace with few ports, of which others hold some; its limit of descriptors is lowered. The namespace needs root.
+//! Method: the generator itself is stopped (SIGSTOP) within an open loop, with a free connection for every message that
+//! becomes due; it runs in a network namespace with few ports, of which others hold some; its limit of descriptors is
+//! lowered. The namespace needs root.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -98,8 +99,8 @@ fn said(ran: &Ran) -> String {
     format!("{}{}", String::from_utf8_lossy(&ran.stdout), ran.stderr)
 }
 
-/// A network with so many ports for clients, and our server in it at each endpoint. Each run needs one of its own: used ports rest for a minute
-/// (TIME_WAIT).
+/// A network with so many ports for clients, and our server in it at each endpoint. Each run needs one of its own: used
+/// ports rest for a minute (TIME_WAIT).
 fn few_ports(count: u16) -> Option<(Network, Server)> {
     let network = Network::start(40_000, 39_999 + count)?;
     let endpoints = ["serve", "tcp://127.0.0.1:9000", "udp://127.0.0.1:9001"];

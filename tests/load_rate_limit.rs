@@ -1,9 +1,10 @@
-//! Goal: where a limit at the server decides how many datagrams are answered, the run says so, with the rate that it saw, and does not say
-//! that the server is too slow; and it says nothing of a limit where chance decides, or a server that stands still.
+//! Goal: where a limit at the server decides how many datagrams are answered, the run says so, with the rate that it
+//! saw, and does not say that the server is too slow; and it says nothing of a limit where chance decides, or a server
+//! that stands still.
 //!
-//! Method: `cooee load` against the built server with a limit on loopback, with room for what is lost and without; against a default server
-//! over a cable between two networks of the test's own, which needs root; and against servers of the test's own that lose at random. What a
-//! person reads is looked at.
+//! Method: `cooee load` against the built server with a limit on loopback, with room for what is lost and without;
+//! against a default server over a cable between two networks of the test's own, which needs root; and against servers
+//! of the test's own that lose at random. What a person reads is looked at.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,7 +1,7 @@
 //! Goal: as many connections as the descriptor limit allows, and every byte of every one is checked.
 //!
-//! Method: our server and the generator, each with as many descriptors as it may have, here at most 20,000 each. Where the limit is
-//! lower, there are fewer connections.
+//! Method: our server and the generator, each with as many descriptors as it may have, here at most 20,000 each. Where
+//! the limit is lower, there are fewer connections.
 #![cfg(feature = "cli")]
 
 mod support;

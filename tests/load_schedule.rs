@@ -1,7 +1,8 @@
-//! Goal: an open loop sends what its schedule says, whatever the server does: rate × time, and the integral of the rate where it rises.
+//! Goal: an open loop sends what its schedule says, whatever the server does: rate × time, and the integral of the rate
+//! where it rises.
 //!
-//! Method: our server, which counts; and the report. Everything here is counted, not timed, so that a busy machine changes nothing: what
-//! is due is due, and is waited for.
+//! Method: our server, which counts; and the report. Everything here is counted, not timed, so that a busy machine
+//! changes nothing: what is due is due, and is waited for.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -36,7 +37,8 @@ fn a_number_of_messages_by_schedule() {
 #[test]
 fn a_ramp_is_the_integral_of_its_rate() {
     let server = Server::start(&[]);
-    // From 0 to 1,000/s within a second, and a second more at 1,000/s: 500 + 1,000. Down from 800 to 200 in a second: 500.
+    // From 0 to 1,000/s within a second, and a second more at 1,000/s: 500 + 1,000. Down from 800 to 200 in a second:
+    // 500.
     for (ramp, time, due) in [("--ramp=0:1000/1s", "-d2s", 1500), ("--ramp=800:200/1s", "-d1s", 500)] {
         let measured = load(&server.url("tcp"), &["-c20", ramp, time]);
         let messages = measured.count("messages");

@@ -1,7 +1,8 @@
-//! Goal: `cooee load` measures any echo server, not only ours: every message comes back, every byte is checked, and nothing goes wrong.
+//! Goal: `cooee load` measures any echo server, not only ours: every message comes back, every byte is checked, and
+//! nothing goes wrong.
 //!
-//! Method: servers that others have made, in Python (asyncio), Node, `socat` and `ncat`, and ours, over TCP, UDP, Unix sockets and
-//! IPv6. Where a program is missing, the test says "skipped".
+//! Method: servers that others have made, in Python (asyncio), Node, `socat` and `ncat`, and ours, over TCP, UDP, Unix
+//! sockets and IPv6. Where a program is missing, the test says "skipped".
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,7 +1,7 @@
 //! Goal: a reply is what its bytes say, however they are cut: one read is not one reply.
 //!
-//! Method: servers of the test's own that write replies a byte at a time, in odd pieces across their borders, and many at once; and ours
-//! with large messages, which no read brings whole.
+//! Method: servers of the test's own that write replies a byte at a time, in odd pieces across their borders, and many
+//! at once; and ours with large messages, which no read brings whole.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,8 +1,10 @@
-//! Goal: with `--expect any` nobody says when a reply is whole, or which message it answers; and whenever something was taken for a reply
-//! that was none, or not all of it, the run says so: `surplus`, a doubt, exit code 3. What is measured then is called what it is.
+//! Goal: with `--expect any` nobody says when a reply is whole, or which message it answers; and whenever something was
+//! taken for a reply that was none, or not all of it, the run says so: `surplus`, a doubt, exit code 3. What is
+//! measured then is called what it is.
 //!
-//! Method: servers of the test's own that answer in pieces, greet, answer at length or twice, on streams, with a connection for each
-//! message, and with datagrams; and right ones, which raise no doubt. No test knows how the pieces meet the reads: each wants the doubt.
+//! Method: servers of the test's own that answer in pieces, greet, answer at length or twice, on streams, with a
+//! connection for each message, and with datagrams; and right ones, which raise no doubt. No test knows how the pieces
+//! meet the reads: each wants the doubt.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -37,7 +39,8 @@ fn assert_no_surplus(measured: &Measured, messages: u64) {
     assert!(!measured.report["doubts"].to_string().contains("No message waited for"), "{}", measured.shown());
 }
 
-/// Writes bytes that the other end reads before anything else comes: in one read with what follows nobody could tell them from it.
+/// Writes bytes that the other end reads before anything else comes: in one read with what follows nobody could tell
+/// them from it.
 fn write_apart(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes)?;
     wait_until("they are read", || is_read(stream));
@@ -119,7 +122,8 @@ fn a_greeting_before_anything_was_sent() {
 
 #[test]
 fn a_greeting_with_a_connection_for_each_message() {
-    // The reply comes when this side has ended its own, or a while before; and the server ends its side then, later or never.
+    // The reply comes when this side has ended its own, or a while before; and the server ends its side then, later or
+    // never.
     let ends: [fn(&mut TcpStream) -> io::Result<()>; 3] = [
         |_| Ok(()),
         |stream| {

@@ -1,8 +1,8 @@
-//! Goal: one wrong byte is never missed: it makes the exit code 1, and the report says where it was: which connection, which of its
-//! messages, which byte, what had to come and what came.
+//! Goal: one wrong byte is never missed: it makes the exit code 1, and the report says where it was: which connection,
+//! which of its messages, which byte, what had to come and what came.
 //!
-//! Method: servers of the test's own that change a byte, swap two replies, send one twice, cut one, or send bytes that nobody asked for,
-//! in one reply among many.
+//! Method: servers of the test's own that change a byte, swap two replies, send one twice, cut one, or send bytes that
+//! nobody asked for, in one reply among many.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -16,8 +16,8 @@ use support::{FaultyServer, Loading, Measured, cooee, load, resident_bytes, run,
 
 const LENGTH: usize = 64;
 
-/// A server that changes one byte of the fifth reply on its third connection. The others go no further before that, or they could
-/// take all messages.
+/// A server that changes one byte of the fifth reply on its third connection. The others go no further before that, or
+/// they could take all messages.
 fn changes_a_byte() -> FaultyServer {
     let is_done = AtomicBool::new(false);
     FaultyServer::answering(LENGTH, move |connection, number, mut message| {

@@ -1,9 +1,10 @@
-//! Goal: whatever clients do, and however often, the log says it in a few lines and a number: at most 100 lines in any second, and
-//! "suppressed N" for the rest, which add up to what has happened.
+//! Goal: whatever clients do, and however often, the log says it in a few lines and a number: at most 100 lines in any
+//! second, and "suppressed N" for the rest, which add up to what has happened.
 //!
-//! Method: each kind of line that somebody else can cause is caused as fast as two threads can: broken frames, newcomers over the limit, a
-//! server without descriptors or whose kernel watches no more sockets (`strace -e inject`), queues at their bound, datagrams that are not
-//! answered, and `bye` again and again. The lines of each second are counted by the log's own clock, and the events by the summary.
+//! Method: each kind of line that somebody else can cause is caused as fast as two threads can: broken frames,
+//! newcomers over the limit, a server without descriptors or whose kernel watches no more sockets (`strace -e inject`),
+//! queues at their bound, datagrams that are not answered, and `bye` again and again. The lines of each second are
+//! counted by the log's own clock, and the events by the summary.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -74,7 +75,8 @@ fn read(log: &str, line: &str, kind: &str) -> Told {
     }
 }
 
-/// Ends the server and checks what it has said of the events, `count` of which the summary tells. Both are told for the table.
+/// Ends the server and checks what it has said of the events, `count` of which the summary tells. Both are told for the
+/// table.
 #[track_caller]
 fn check(mut server: Server, line: &str, kind: &str, time: Duration, count: impl Fn(&Summary) -> u64) {
     if is_full() && time >= flood_time() {
@@ -197,7 +199,8 @@ fn connections_that_the_kernel_does_not_watch() {
 fn queues_at_their_bound() {
     let server = Server::start(&["--framing=len32", "--queue-limit=512KiB", "--max-frame=100KiB"]);
     let address = server.address();
-    // A third of the limit is for messages that have begun. Eight halves of some are more than that, so some are closed each time.
+    // A third of the limit is for messages that have begun. Eight halves of some are more than that, so some are closed
+    // each time.
     let half = &len32(&[b'm'; 100_000])[..50_000];
     let time = flood(|| {
         let begun: Vec<TcpStream> = (0..8).filter_map(|_| begin(address, half)).collect();

@@ -1,9 +1,10 @@
-//! Goal: no byte of a client has power over the place where it is shown: the log, the client's terminal, an error message that quotes an
-//! argument. One event is one line, whatever the event's text holds.
+//! Goal: no byte of a client has power over the place where it is shown: the log, the client's terminal, an error
+//! message that quotes an argument. One event is one line, whatever the event's text holds.
 //!
-//! Method: messages of all byte values, of terminal sequences, line breaks, C1 and bidirectional controls, and of bytes that are no text in
-//! the encoding, over every kind of socket and in every framing, from peers whose names hold the same. Each line of the log has to be one
-//! that the server began, and there have to be as many about messages as messages were counted. The program's own arguments hold the same.
+//! Method: messages of all byte values, of terminal sequences, line breaks, C1 and bidirectional controls, and of bytes
+//! that are no text in the encoding, over every kind of socket and in every framing, from peers whose names hold the
+//! same. Each line of the log has to be one that the server began, and there have to be as many about messages as
+//! messages were counted. The program's own arguments hold the same.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -20,7 +21,8 @@ use nix::pty::openpty;
 use nix::sys::signal::Signal::SIGTERM;
 use support::{Client, Collected, PATIENCE, Process, Server, cooee, in_full, len32, measured, noise, run, wait_until};
 
-/// Characters that do something to the place where they are shown: C0, DEL and C1, and those that make or reorder lines (UAX #9, #14).
+/// Characters that do something to the place where they are shown: C0, DEL and C1, and those that make or reorder lines
+/// (UAX #9, #14).
 fn has_power(character: char) -> bool {
     let bidirectional =
         matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -90,8 +92,8 @@ fn ask_all(messages: &[Vec<u8>], send: impl Fn(&[u8]), receive: impl Fn(&mut [u8
     }
 }
 
-/// Fails unless every line of a log is one that the server began, and none holds anything with power. Returns how many tell a message, and
-/// how many lines were lost because this test was slow to read them.
+/// Fails unless every line of a log is one that the server began, and none holds anything with power. Returns how many
+/// tell a message, and how many lines were lost because this test was slow to read them.
 #[track_caller]
 fn check_log(log: &[u8]) -> (u64, u64) {
     let text = str::from_utf8(log).expect("a log in UTF-8");
@@ -134,7 +136,8 @@ fn no_byte_of_a_client_has_power_in_the_log() {
         assert_eq!(server.stdout().lines().count(), endpoints.len(), "one line an endpoint: {}", server.stdout());
         assert!(!server.stdout().replace('\n', "").chars().any(has_power), "{}", server.stdout().escape_debug());
 
-        // The beginning of a character waits for its end, so a chunk has to end with one: in ASCII, where ISO-2022-JP was in another set.
+        // The beginning of a character waits for its end, so a chunk has to end with one: in ASCII, where ISO-2022-JP
+        // was in another set.
         let chunks: Vec<Vec<u8>> = messages.iter().map(|message| [message, &b"\x1b(B.."[..]].concat()).collect();
         for (framing, address) in ["chunk", "line", "len32"].into_iter().zip(server.addresses()) {
             let messages = if framing == "chunk" { &chunks } else { &messages };

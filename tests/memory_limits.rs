@@ -1,9 +1,10 @@
-//! Goal: a server keeps within the memory that it may have, without being told: thousands of clients that send and never read get it neither
-//! killed in its control group nor aborted at its limit of address space, and everybody else is answered.
+//! Goal: a server keeps within the memory that it may have, without being told: thousands of clients that send and
+//! never read get it neither killed in its control group nor aborted at its limit of address space, and everybody else
+//! is answered.
 //!
-//! Method: the server alone is moved into a group of this test's own (cgroup v1, memory), or is started below `prlimit --as`, with no limit of
-//! its own on the command line. The standard probe runs beside the clients that are stuck. What it logs at the start is compared with
-//! what it should have found.
+//! Method: the server alone is moved into a group of this test's own (cgroup v1, memory), or is started below `prlimit
+//! --as`, with no limit of its own on the command line. The standard probe runs beside the clients that are stuck. What
+//! it logs at the start is compared with what it should have found.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod support;
@@ -68,7 +69,8 @@ impl Drop for Group {
     }
 }
 
-/// What stuck readers do to a server with the defaults and `limit` bytes of memory; `peak` tells how many it has had at most.
+/// What stuck readers do to a server with the defaults and `limit` bytes of memory; `peak` tells how many it has had at
+/// most.
 fn scenario(command: &mut Command, limit: usize, peak: impl Fn(&Server) -> usize) -> Result<String, String> {
     let stuck = in_full(1_000, 5_000);
     let time = in_full(Duration::from_secs(4), Duration::from_secs(20));

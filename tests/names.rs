@@ -1,8 +1,9 @@
-//! Goal: a name stands for several addresses, and the server lives at one of them. Whoever dials finds it, with every transport and in every
-//! mode, and the search costs no message, counts for no figure, and calls no right server wrong.
+//! Goal: a name stands for several addresses, and the server lives at one of them. Whoever dials finds it, with every
+//! transport and in every mode, and the search costs no message, counts for no figure, and calls no right server wrong.
 //!
-//! Method: a network namespace of the test's own, where nobody but the test's servers listens, and a hosts file of its own, in which a name
-//! has `::1` in front of `127.0.0.1` (the resolver gives the IPv6 address first, RFC 6724). Making them needs root.
+//! Method: a network namespace of the test's own, where nobody but the test's servers listens, and a hosts file of its
+//! own, in which a name has `::1` in front of `127.0.0.1` (the resolver gives the IPv6 address first, RFC 6724). Making
+//! them needs root.
 #![cfg(feature = "cli")]
 
 mod support;

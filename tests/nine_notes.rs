@@ -1,7 +1,7 @@
 //! Goal: each of the tutorial's nine notes on TCP is shown to be true, and what it means for this server.
 //!
-//! Method: one test a note, with the note as its first lines. The note itself is shown with plain sockets (`std::net`, and
-//! `socket2` for the steps that `std` takes in one), what it means for us with the built binary.
+//! Method: one test a note, with the note as its first lines. The note itself is shown with plain sockets (`std::net`,
+//! and `socket2` for the steps that `std` takes in one), what it means for us with the built binary.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -126,7 +126,8 @@ fn note_4_tcp_connects_before_it_talks_and_udp_does_not() {
     assert_eq!(server.drain().get("accepted"), 1);
 }
 
-/// Note 5: for each client that connects the server gets a new socket, which stands for that client and serves it alone.
+/// Note 5: for each client that connects the server gets a new socket, which stands for that client and serves it
+/// alone.
 #[test]
 fn note_5_each_client_gets_a_socket_of_its_own() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -227,7 +228,8 @@ fn note_8_closing_an_accepted_socket_ends_one_client() {
     server.stop();
 }
 
-/// Note 9: when a client closes, the server's recv returns with length 0; that is how it learns that the client is gone.
+/// Note 9: when a client closes, the server's recv returns with length 0; that is how it learns that the client is
+/// gone.
 #[test]
 fn note_9_a_read_of_nothing_tells_that_the_peer_has_closed() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

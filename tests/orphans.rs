@@ -1,8 +1,10 @@
-//! Goal: what is closed because its peer takes nothing goes at once, also in the kernel; and who is only slow gets everything.
+//! Goal: what is closed because its peer takes nothing goes at once, also in the kernel; and who is only slow gets
+//! everything.
 //!
-//! Method: a network of the test's own, so that every TCP socket in `/proc/net/tcp` is the test's. Clients with a shut window have the server's
-//! socket hold bytes for them. Once the server has closed them all, no socket of it may be left that waits for their acknowledgement
-//! (FIN-WAIT-1, LAST-ACK): the kernel would keep it, and its bytes, for minutes.
+//! Method: a network of the test's own, so that every TCP socket in `/proc/net/tcp` is the test's. Clients with a shut
+//! window have the server's socket hold bytes for them. Once the server has closed them all, no socket of it may be
+//! left that waits for their acknowledgement (FIN-WAIT-1, LAST-ACK): the kernel would keep it, and its bytes, for
+//! minutes.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod support;
@@ -35,8 +37,8 @@ fn serve(network: &Network, args: &[&str], endpoints: usize) -> Server {
     Server::start_command(&mut network.enter(&cooee(&[&["serve"], args].concat())), endpoints)
 }
 
-/// Clients that send this much, if it is taken, and read nothing. What the server has not read would make every close a RST, so it is no more than
-/// the server reads.
+/// Clients that send this much, if it is taken, and read nothing. What the server has not read would make every close a
+/// RST, so it is no more than the server reads.
 fn stuck(address: SocketAddr, bytes: &[u8]) -> Vec<Client> {
     let one = |_| {
         let mut client = Client::connect_with_small_buffer(address);

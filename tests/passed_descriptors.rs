@@ -1,10 +1,10 @@
-//! Goal: what a message to a Unix socket carries besides its bytes makes nobody wait: neither descriptors whose last close takes its time,
-//! nor credentials, nor urgent bytes.
+//! Goal: what a message to a Unix socket carries besides its bytes makes nobody wait: neither descriptors whose last
+//! close takes its time, nor credentials, nor urgent bytes.
 //!
-//! Method: TCP sockets with SO_LINGER and a peer that never reads are sent along with a message (`SCM_RIGHTS`), and closed here. Whoever
-//! takes the message then waits for them in `read`, O_NONBLOCK or not. It has to be refused (`SO_PASSRIGHTS`, Linux 6.16): to a server and
-//! to a client, to a stream before and after it is accepted, and to a datagram socket. A witness asks the server meanwhile. An older kernel
-//! is one whose `setsockopt` fails, by `strace`.
+//! Method: TCP sockets with SO_LINGER and a peer that never reads are sent along with a message (`SCM_RIGHTS`), and
+//! closed here. Whoever takes the message then waits for them in `read`, O_NONBLOCK or not. It has to be refused
+//! (`SO_PASSRIGHTS`, Linux 6.16): to a server and to a client, to a stream before and after it is accepted, and to a
+//! datagram socket. A witness asks the server meanwhile. An older kernel is one whose `setsockopt` fails, by `strace`.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod support;
@@ -27,7 +27,8 @@ use support::{
 };
 use tempfile::TempDir;
 
-/// How long each of the descriptors takes to close, and how many there are: a server that takes them is away for the product.
+/// How long each of the descriptors takes to close, and how many there are: a server that takes them is away for the
+/// product.
 const LINGER: Duration = Duration::from_secs(1);
 const DESCRIPTORS: usize = 3;
 

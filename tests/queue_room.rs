@@ -1,8 +1,10 @@
-//! Goal: who does not read takes no room from those who are in the middle of a message; where that room is full too, those go whose messages
-//! have cost the most, and not the newcomer who will be done soon; and a message that is allowed fits, where its client is the only one.
+//! Goal: who does not read takes no room from those who are in the middle of a message; where that room is full too,
+//! those go whose messages have cost the most, and not the newcomer who will be done soon; and a message that is
+//! allowed fits, where its client is the only one.
 //!
-//! Method: a small `--queue-limit`, which is filled by clients that never read, or by messages that are begun and not finished. Beside them
-//! others send messages in two pieces, with a round trip of a witness in between, so that the server has certainly read the first.
+//! Method: a small `--queue-limit`, which is filled by clients that never read, or by messages that are begun and not
+//! finished. Beside them others send messages in two pieces, with a round trip of a witness in between, so that the
+//! server has certainly read the first.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -78,7 +80,8 @@ fn a_message_that_is_finished_soon_outlives_a_flood_of_halves() {
     for _ in 0..20 {
         let mut client = server.connect();
         send_in_two(&mut client, &mut witness, &line(60_000), || {
-            // Twelve of them fill the third that is for messages. Those of two rounds before have cost more than the client.
+            // Twelve of them fill the third that is for messages. Those of two rounds before have cost more than the
+            // client.
             for _ in 0..6 {
                 let mut attacker = server.connect();
                 attacker.send(&half);

@@ -1,8 +1,9 @@
-//! Goal: `cooee report` tells what runs of load have measured, merged or side by side, and refuses what is no report or cannot be merged,
-//! in plain words that name the file. Its JSON is what `docs/report-format.md` promises, field by field.
+//! Goal: `cooee report` tells what runs of load have measured, merged or side by side, and refuses what is no report or
+//! cannot be merged, in plain words that name the file. Its JSON is what `docs/report-format.md` promises, field by
+//! field.
 //!
-//! Method: the built binary, with files of runs whose figures are known, since they were made by hand: among them a server that stood
-//! still for 2 s of 10 s at 1,000 messages a second.
+//! Method: the built binary, with files of runs whose figures are known, since they were made by hand: among them a
+//! server that stood still for 2 s of 10 s at 1,000 messages a second.
 #![cfg(feature = "cli")]
 
 #[path = "support/runs.rs"]

@@ -1,9 +1,9 @@
-//! Goal: a report's page can be read in a real browser: light and dark, on a wide screen and on a phone, with its pictures, and without
-//! asking the network for anything.
+//! Goal: a report's page can be read in a real browser: light and dark, on a wide screen and on a phone, with its
+//! pictures, and without asking the network for anything.
 //!
-//! Method: headless Chromium opens the page in frames of 1,400 and of 400 pixels and measures from outside what a reader would see:
-//! what sticks out, what is cut off, what lies over each other, what is too small or too faint. Its proxy is this test, which sees every
-//! request.
+//! Method: headless Chromium opens the page in frames of 1,400 and of 400 pixels and measures from outside what a
+//! reader would see: what sticks out, what is cut off, what lies over each other, what is too small or too faint. Its
+//! proxy is this test, which sees every request.
 #![cfg(feature = "cli")]
 
 #[path = "support/browser.rs"]
@@ -93,8 +93,8 @@ fn a_page_can_be_read_everywhere_and_asks_nobody() {
     assert_ne!(papers[0], papers[1], "light and dark differ");
 }
 
-/// Whether a page in a frame of this width can be read, and has these pictures. The ratios of contrast are those of WCAG 2.1, 1.4.3 for
-/// words and 1.4.11 for lines.
+/// Whether a page in a frame of this width can be read, and has these pictures. The ratios of contrast are those of
+/// WCAG 2.1, 1.4.3 for words and 1.4.11 for lines.
 #[track_caller]
 fn assert_is_readable(what: &str, frame: &Value, width: u32, pictures: u32) {
     let number = |name: &str| frame[name].as_f64().unwrap_or_default();

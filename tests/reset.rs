@@ -1,9 +1,9 @@
 //! Goal: a peer that resets its connection costs that connection only, and what it sent before the RST is still read.
 //!
-//! Method: while the server is stopped (SIGSTOP), clients send and then close with a linger of zero, which sends a RST: before they were
-//! accepted, behind unread bytes, and under a reply. The server's summary says what it read and why it closed. What has been
-//! *delivered* before a RST is counted byte by byte (in full 1,000 times, to a server that is stopped and to one that runs): the kernel has
-//! acknowledged it, so nothing is left in the sender's queue.
+//! Method: while the server is stopped (SIGSTOP), clients send and then close with a linger of zero, which sends a RST:
+//! before they were accepted, behind unread bytes, and under a reply. The server's summary says what it read and why it
+//! closed. What has been *delivered* before a RST is counted byte by byte (in full 1,000 times, to a server that is
+//! stopped and to one that runs): the kernel has acknowledged it, so nothing is left in the sender's queue.
 #![cfg(feature = "cli")]
 
 mod support;

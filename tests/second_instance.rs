@@ -1,8 +1,8 @@
-//! Goal: an instance on an address that a living server has says so and ends at once, and the living one is unharmed: whom it serves it goes
-//! on serving, and newcomers come to it and to nobody else.
+//! Goal: an instance on an address that a living server has says so and ends at once, and the living one is unharmed:
+//! whom it serves it goes on serving, and newcomers come to it and to nobody else.
 //!
-//! Method: for each kind of socket, a first server with a client that it knows, and then another on the same address, measured from when it
-//! is started to when it has ended. At a path, each of the two kinds meets each.
+//! Method: for each kind of socket, a first server with a client that it knows, and then another on the same address,
+//! measured from when it is started to when it has ended. At a path, each of the two kinds meets each.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,7 +1,8 @@
-//! Goal: a client that the kernel connects to itself says that nobody listens, instead of taking its own bytes for replies.
+//! Goal: a client that the kernel connects to itself says that nobody listens, instead of taking its own bytes for
+//! replies.
 //!
-//! Method: it is certain only where the one ephemeral port is the dead one. So the client runs in a network namespace of its own,
-//! with a range of one port, and connects to that. Needs root and `unshare`.
+//! Method: it is certain only where the one ephemeral port is the dead one. So the client runs in a network namespace
+//! of its own, with a range of one port, and connects to that. Needs root and `unshare`.
 
 mod support;
 

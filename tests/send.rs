@@ -1,8 +1,8 @@
-//! Goal: `cooee send` delivers what it is given, prints what comes back, ends in time whatever the server does, and says in plain words
-//! what went wrong.
+//! Goal: `cooee send` delivers what it is given, prints what comes back, ends in time whatever the server does, and
+//! says in plain words what went wrong.
 //!
-//! Method: the built client against the built server, and against small servers in the test that refuse, reset, stay silent, never stop
-//! or never read. Standard input is a pipe, a file and `/dev/null`.
+//! Method: the built client against the built server, and against small servers in the test that refuse, reset, stay
+//! silent, never stop or never read. Standard input is a pipe, a file and `/dev/null`.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -282,7 +282,8 @@ fn a_standard_output_that_cannot_be_written_is_a_failure() {
 #[test]
 fn a_standard_output_that_takes_nothing_is_not_waited_for_longer_than_agreed() {
     let (reader, writer) = std::io::pipe().unwrap();
-    // A terminal is ready while it has room for one byte: what is there already decides how much room is left for the last write.
+    // A terminal is ready while it has room for one byte: what is there already decides how much room is left for the
+    // last write.
     let terminals = [0, 1_000, 2_500, 3_500].map(|filled| {
         let (person, mut program) = terminal();
         program.write_all(&vec![b'x'; filled]).unwrap();

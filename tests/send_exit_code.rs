@@ -1,8 +1,8 @@
-//! Goal: `cooee send` exits with 0 only where no work is left undone: what it read was sent, as many replies came as were expected, and
-//! what came was written. And each of its waits has an end, in time and with its reason.
+//! Goal: `cooee send` exits with 0 only where no work is left undone: what it read was sent, as many replies came as
+//! were expected, and what came was written. And each of its waits has an end, in time and with its reason.
 //!
-//! Method: the built client against small servers in the test, over every kind of socket, that stay silent, stop, end one side, read
-//! slowly, answer some messages, or are at their limit.
+//! Method: the built client against small servers in the test, over every kind of socket, that stay silent, stop, end
+//! one side, read slowly, answer some messages, or are at their limit.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -165,7 +165,8 @@ fn a_half_close_is_no_refusal() {
             assert!(heard == input, "{args:?}: {} of {} bytes", heard.len(), input.len());
         }
     }
-    // One that has answered before it ends: that is as much as any, and it is said that the rest cannot have been answered.
+    // One that has answered before it ends: that is as much as any, and it is said that the rest cannot have been
+    // answered.
     let endpoint = serve_at_url(|mut stream| {
         let _ = stream.read(&mut [0; 100]);
         stream.write_all(b"hi").unwrap();
@@ -329,7 +330,8 @@ fn replies_that_the_output_does_not_take_in_time_are_missed() {
 
 #[test]
 fn an_input_that_goes_on_ends_with_a_server_that_is_gone() {
-    // Whether a server that has ended its side still reads shows when it is sent something; without replies it may be sent nothing for long.
+    // Whether a server that has ended its side still reads shows when it is sent something; without replies it may be
+    // sent nothing for long.
     let endpoint = serve_at_url(drop);
     let mut command = send(&endpoint, &["--replies=0", "--wait=300ms"]);
     let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));

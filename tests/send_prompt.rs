@@ -1,8 +1,8 @@
-//! Goal: whoever types lines for `cooee send` at a terminal is asked for each, sees each reply as it was sent, is told what goes wrong,
-//! and can go on where that is possible.
+//! Goal: whoever types lines for `cooee send` at a terminal is asked for each, sees each reply as it was sent, is told
+//! what goes wrong, and can go on where that is possible.
 //!
-//! Method: the built client on a pseudo-terminal of the test's own, whose whole screen is compared; against the built server, and against
-//! small ones in the test that answer in parts, say something unasked, or die.
+//! Method: the built client on a pseudo-terminal of the test's own, whose whole screen is compared; against the built
+//! server, and against small ones in the test that answer in parts, say something unasked, or die.
 #![cfg(feature = "cli")]
 
 mod support;

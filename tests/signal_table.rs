@@ -1,10 +1,10 @@
-//! Goal: every command does at every signal what `docs/signals.md` says; what was ignored at the start stays ignored, what was blocked is not,
-//! and what `compare` starts inherits neither.
+//! Goal: every command does at every signal what `docs/signals.md` says; what was ignored at the start stays ignored,
+//! what was blocked is not, and what `compare` starts inherits neither.
 //!
-//! Method: the table is read from the page. For each of its cells a program is started, brought to where it waits for others, and sent
-//! the signal. A program that goes on, or has stopped and was continued, is ended with SIGTERM, as the table says of that; a signal that
-//! would have ended it comes before (`kill(2)`: both are pending then). What it leaves is looked at: the exit status, the socket's file, the
-//! result, the servers that it had started.
+//! Method: the table is read from the page. For each of its cells a program is started, brought to where it waits for
+//! others, and sent the signal. A program that goes on, or has stopped and was continued, is ended with SIGTERM, as the
+//! table says of that; a signal that would have ended it comes before (`kill(2)`: both are pending then). What it
+//! leaves is looked at: the exit status, the socket's file, the result, the servers that it had started.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -116,7 +116,8 @@ impl Running {
         let mut words = prefix.iter().map(PathBuf::from).chain([plain.get_program().into()]);
         let mut prefixed = Command::new(words.next().unwrap());
         prefixed.args(words).args(plain.get_args()).env_remove("RUST_LOG").env("TMPDIR", folder.path());
-        // In a group of its own, below a parent in another one: a group without would not stop (`setpgid(2)`, orphaned process group).
+        // In a group of its own, below a parent in another one: a group without would not stop (`setpgid(2)`, orphaned
+        // process group).
         let command_line = prefixed.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Process::spawn(command_line);
         let mut input = process.child().stdin.take().unwrap();
@@ -282,7 +283,8 @@ fn what_was_ignored_at_the_start_stays_ignored_and_what_was_blocked_arrives() {
             for ignored in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGXFSZ] {
                 running.process.signal(ignored);
             }
-            // It has not ended when it has had time for that: what ends it is not pending together with what is ignored.
+            // It has not ended when it has had time for that: what ends it is not pending together with what is
+            // ignored.
             assert!(!holds_within(Duration::from_millis(100), || !running.is_there()), "{command} has ended");
             running.signal(number(name));
             let does = table.iter().find(|(row, _)| row == name).unwrap().1[column];
@@ -302,7 +304,8 @@ fn no_signal_that_is_blocked_is_at_its_default() {
     // `compare` blocks nothing while it starts a server: what is not caught either would stop it then.
     for command in ["serve", "load", "compare"] {
         let running = Running::start(command, &[]);
-        // While one starts, nothing is blocked, and all for a moment: by the C library, until the new process is executed (`posix_spawn(3)`).
+        // While one starts, nothing is blocked, and all for a moment: by the C library, until the new process is
+        // executed (`posix_spawn(3)`).
         let mut blocked = 0;
         wait_until("SIGTTOU is blocked, and not everything", || {
             blocked = set_of(running.process.id(), "SigBlk");

@@ -1,8 +1,9 @@
-//! Goal: a signal drains the server without losing what has arrived, a second one ends it at once, and its port is free again.
+//! Goal: a signal drains the server without losing what has arrived, a second one ends it at once, and its port is free
+//! again.
 //!
-//! Method: the server is stopped (SIGSTOP) while clients send and connect, so that all of it waits in the kernel when the signal comes;
-//! then it goes on (SIGCONT) and finds everything at once. Exit codes and the time they take are measured. A drain under load has a file of
-//! its own: `drain_under_load.rs`.
+//! Method: the server is stopped (SIGSTOP) while clients send and connect, so that all of it waits in the kernel when
+//! the signal comes; then it goes on (SIGCONT) and finds everything at once. Exit codes and the time they take are
+//! measured. A drain under load has a file of its own: `drain_under_load.rs`.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -76,7 +77,8 @@ fn what_has_arrived_when_the_signal_comes_is_answered() {
 
 #[test]
 fn requests_whose_event_is_still_in_the_kernel_are_answered_too() {
-    // One batch holds 1,024 events. The first message that the server finds stops it, and most of the others are two batches away.
+    // One batch holds 1,024 events. The first message that the server finds stops it, and most of the others are two
+    // batches away.
     let mut server = Server::start(&["--bye=stop", "--framing=line"]);
     let mut clients: Vec<Client> = (0..3000).map(|_| server.connect()).collect();
     for client in &mut clients {
@@ -243,7 +245,8 @@ fn a_killed_server_comes_back_at_once() {
     measured("22", &attempt(kill_and_restart));
 }
 
-/// Kills a server and starts another on its port, again and again; the sockets of all that were killed before are still there.
+/// Kills a server and starts another on its port, again and again; the sockets of all that were killed before are still
+/// there.
 fn kill_and_restart() -> Result<String, String> {
     const ENDED: usize = 10;
     const LIVE: usize = 10;

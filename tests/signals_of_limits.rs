@@ -1,5 +1,5 @@
-//! Goal: what the system sends for a limit of a process (`setrlimit(2)`) costs no more than the limit says: a log or a result whose file may not
-//! grow is lost, and nothing else is; the limit of CPU time ends a program in good order.
+//! Goal: what the system sends for a limit of a process (`setrlimit(2)`) costs no more than the limit says: a log or a
+//! result whose file may not grow is lost, and nothing else is; the limit of CPU time ends a program in good order.
 //!
 //! Method: the built binary below `prlimit`, with limits that it soon reaches.
 #![cfg(all(feature = "cli", target_os = "linux"))]
@@ -19,7 +19,8 @@ use support::{PATIENCE, Process, Ran, Server, cooee, finish_within, run, skip, t
 /// How long a limit of a second of CPU time may take on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
 
-/// `command` below limits; what it writes to stderr goes to `log`, where one is given. None where this machine has no `prlimit`.
+/// `command` below limits; what it writes to stderr goes to `log`, where one is given. None where this machine has no
+/// `prlimit`.
 fn limited(limits: &[&str], command: &Command, log: Option<&std::path::Path>) -> Option<Command> {
     if !try_run(Command::new("prlimit").arg("--version")).is_ok_and(|ran| ran.code == Some(0)) {
         skip("there is no prlimit");

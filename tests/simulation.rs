@@ -1,14 +1,14 @@
 //! Goal: the whole reactor keeps its promises, whatever peers and kernel do, for thousands of turns.
 //!
-//! Method: a [`Reactor`] over a simulated edge-triggered kernel (see `support/simulated`). Everything follows from one seed: peers
-//! that connect, send, stop reading, half-close, reset and vanish; short reads and writes, interrupted calls, events that are
-//! spurious, stale, late, or cut off from their batch; descriptors that run out; datagrams that cannot be sent; and a handler that
-//! pauses, wakes others, asks for ticks, half-closes, connects and ends. Time is the simulation's own: a poll lasts until
-//! somebody acts.
+//! Method: a [`Reactor`] over a simulated edge-triggered kernel (see `support/simulated`). Everything follows from one
+//! seed: peers that connect, send, stop reading, half-close, reset and vanish; short reads and writes, interrupted
+//! calls, events that are spurious, stale, late, or cut off from their batch; descriptors that run out; datagrams that
+//! cannot be sent; and a handler that pauses, wakes others, asks for ticks, half-closes, connects and ends. Time is the
+//! simulation's own: a poll lasts until somebody acts.
 //!
-//! The kernel tells each edge once. So a reactor that loses one hangs, and that is seen: half of the seeds end with a calm, in
-//! which every peer sends the rest, reads everything and ends; then every connection must end by itself, with every byte in place.
-//! The others end with a drain or an abort in the middle of it all.
+//! The kernel tells each edge once. So a reactor that loses one hangs, and that is seen: half of the seeds end with a
+//! calm, in which every peer sends the rest, reads everything and ends; then every connection must end by itself, with
+//! every byte in place. The others end with a drain or an abort in the middle of it all.
 //!
 //! A seed that fails is named. `SEED=n cargo test --test simulation` replays it, with its trace.
 
@@ -245,7 +245,8 @@ fn simulate(seed: u64, is_told: bool) -> Shown {
     Shown { hash: world.trace.hash(), metrics, awake_polls: world.awake_polls, mailboxes_ended }
 }
 
-/// Runs these seeds, or the one that the environment names if it is among them. Checks that they have met what they are made to meet.
+/// Runs these seeds, or the one that the environment names if it is among them. Checks that they have met what they are
+/// made to meet.
 fn simulate_all(seeds: std::ops::Range<u64>) {
     if let Ok(seed) = std::env::var("SEED") {
         let seed = seed.parse().expect("SEED is a number");

@@ -1,9 +1,9 @@
 //! Goal: whoever reads slowly, but some within every idle timeout, is not closed, and gets every byte.
 //!
-//! Method: clients with small receive buffers against a server with small send buffers. Each sends its bytes as fast as they are taken, and
-//! reads a little several times an idle timeout. Most of the time the server has read all and owes the rest: nothing but the writes
-//! that the kernel takes now and then is a sign of life. Every byte is compared. A few clients stop reading: they are closed, so the
-//! timers are alive.
+//! Method: clients with small receive buffers against a server with small send buffers. Each sends its bytes as fast as
+//! they are taken, and reads a little several times an idle timeout. Most of the time the server has read all and owes
+//! the rest: nothing but the writes that the kernel takes now and then is a sign of life. Every byte is compared. A few
+//! clients stop reading: they are closed, so the timers are alive.
 #![cfg(feature = "cli")]
 
 mod support;

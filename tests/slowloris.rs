@@ -1,10 +1,11 @@
-//! Goal: whoever never finishes a message is closed when its time is up, however many there are and for however long they come again; and
-//! nobody else notices.
+//! Goal: whoever never finishes a message is closed when its time is up, however many there are and for however long
+//! they come again; and nobody else notices.
 //!
-//! Method: thousands of connections, each of which sends one byte of an unfinished line now and then, six times within the idle limit. One
-//! that is closed is replaced at once, so their number never falls. Each life is measured, from the first byte of the line to the end of the
-//! connection, both as the client sees them. The standard probe goes on at another endpoint of the same loop, and at theirs a witness whose
-//! lines are whole: a whole message is a sign of life, a byte of one is not.
+//! Method: thousands of connections, each of which sends one byte of an unfinished line now and then, six times within
+//! the idle limit. One that is closed is replaced at once, so their number never falls. Each life is measured, from the
+//! first byte of the line to the end of the connection, both as the client sees them. The standard probe goes on at
+//! another endpoint of the same loop, and at theirs a witness whose lines are whole: a whole message is a sign of life,
+//! a byte of one is not.
 //!
 //! In full the limit is 60 s and two lots of connections live it. `SLOWLORIS=600` makes the attack last ten minutes.
 #![cfg(all(feature = "cli", target_os = "linux"))]
@@ -72,8 +73,8 @@ impl Attack {
         Attack { address, poll, slow, lives: Vec::new() }
     }
 
-    /// Goes on for a while, and longer where not yet so many were closed as there are. Each sends a byte once in `pause`, one after the
-    /// other.
+    /// Goes on for a while, and longer where not yet so many were closed as there are. Each sends a byte once in
+    /// `pause`, one after the other.
     fn go_on(&mut self, time: Duration, pause: Duration) {
         let (start, mut sent) = (Instant::now(), 0);
         let mut events = Events::with_capacity(1024);

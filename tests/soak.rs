@@ -1,10 +1,11 @@
-//! Goal: nothing is left of a connection when it has gone: neither memory nor a descriptor nor a count, however many come and go, and
-//! however they go.
+//! Goal: nothing is left of a connection when it has gone: neither memory nor a descriptor nor a count, however many
+//! come and go, and however they go.
 //!
-//! Method: connections are opened and closed all the time, by well-behaved clients (a run of load with a connection for each message, every
-//! reply checked) and by rude ones (resets, half-closes, unfinished lines, replies that nobody reads), beside some that stay, and UDP. The
-//! server's resident memory is looked at again and again; after a warm-up, a straight line through what was seen (least squares) tells how
-//! fast it grows. At the end it has as many descriptors as at the start, and has counted an end for every connection.
+//! Method: connections are opened and closed all the time, by well-behaved clients (a run of load with a connection for
+//! each message, every reply checked) and by rude ones (resets, half-closes, unfinished lines, replies that nobody
+//! reads), beside some that stay, and UDP. The server's resident memory is looked at again and again; after a warm-up,
+//! a straight line through what was seen (least squares) tells how fast it grows. At the end it has as many descriptors
+//! as at the start, and has counted an end for every connection.
 //!
 //! `SOAK=3600` is how many seconds it takes in full; 600 where nothing is said.
 #![cfg(feature = "cli")]

@@ -1,5 +1,5 @@
-//! Goal: the options of sockets do what they say: several processes share a port, silent peers are probed, and a connection is accepted when
-//! it speaks; and the kernel keeps little for a peer that does not read.
+//! Goal: the options of sockets do what they say: several processes share a port, silent peers are probed, and a
+//! connection is accepted when it speaks; and the kernel keeps little for a peer that does not read.
 //!
 //! Method: two servers on one port, and what `/proc/net/tcp` tells of the server's sockets.
 #![cfg(feature = "cli")]
@@ -22,7 +22,8 @@ fn several_processes_share_a_port_where_that_was_asked_for() {
     let first = Server::start(&["--reuse-port"]);
     let endpoint = format!("tcp://{}", first.address());
     let second = Server::start(&["--reuse-port", &endpoint]);
-    // The kernel spreads connections by their addresses: one of the two gets none with a chance of 2 in 2 to the power of 64.
+    // The kernel spreads connections by their addresses: one of the two gets none with a chance of 2 in 2 to the power
+    // of 64.
     for _ in 0..64 {
         let mut client = first.connect();
         client.echo(b"from one of the two");

@@ -1,11 +1,11 @@
-//! Goal: whatever standard output and standard error are, they neither hold the loop up nor end it: pipes, sockets and terminals whose
-//! reader has stopped, pipes that nobody reads any more, disks that are full. Lines that are lost are counted, and told as soon as one
-//! can be printed again.
+//! Goal: whatever standard output and standard error are, they neither hold the loop up nor end it: pipes, sockets and
+//! terminals whose reader has stopped, pipes that nobody reads any more, disks that are full. Lines that are lost are
+//! counted, and told as soon as one can be printed again.
 //!
-//! Method: a server logs a numbered line for each message while a client measures how long each echo takes, until far more has been
-//! logged than the stream holds. Then there is room again, and the numbers that are read and the losses that are told add up to what was
-//! sent. The full disk is a small tmpfs in a mount namespace of the test's own, which needs root. The client and the load
-//! generator print to the same terminal that nobody reads.
+//! Method: a server logs a numbered line for each message while a client measures how long each echo takes, until far
+//! more has been logged than the stream holds. Then there is room again, and the numbers that are read and the losses
+//! that are told add up to what was sent. The full disk is a small tmpfs in a mount namespace of the test's own, which
+//! needs root. The client and the load generator print to the same terminal that nobody reads.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -178,7 +178,8 @@ fn a_log_that_has_room_for_a_line_at_a_time_holds_nobody_up() {
     let (mut process, address) = serve(writer);
     let mut talker = Talker::connect(address);
     talker.fill(200_000);
-    // Room for one page: the next line comes with the number of those that were lost, and must not block the loop either.
+    // Room for one page: the next line comes with the number of those that were lost, and must not block the loop
+    // either.
     for _ in 0..20 {
         reader.read_exact(&mut [0; 4096]).unwrap();
         for length in [20_000, 1, 20_000] {
@@ -213,8 +214,8 @@ fn a_log_that_takes_nothing_at_all_holds_nobody_up() {
     }
 }
 
-/// Starts a server whose log is a file on a disk of 64 KiB, most of which another file takes. The folder that is mounted on is seen by the
-/// server alone.
+/// Starts a server whose log is a file on a disk of 64 KiB, most of which another file takes. The folder that is
+/// mounted on is seen by the server alone.
 fn serve_on_small_disk(folder: &str) -> Option<(Process, SocketAddr)> {
     let script = "mount -t tmpfs -o size=64k none \"$0\" && head -c 32768 /dev/zero > \"$0/other\" && exec \"$@\" 2>> \"$0/log\"";
     let serving = cooee(&["serve", "tcp://127.0.0.1:0"]);
@@ -387,7 +388,8 @@ fn fill(stream: &impl AsRawFd, most: usize) -> usize {
 
 #[test]
 fn a_terminal_whose_reader_has_stopped_does_not_hold_a_run_of_load_up() {
-    // What a terminal holds is found by filling one; the other gets a little less, so that it is ready, but for no line of progress.
+    // What a terminal holds is found by filling one; the other gets a little less, so that it is ready, but for no line
+    // of progress.
     let (_first, program) = terminal();
     let holds = fill(&program, usize::MAX);
     let server = Server::start(&[]);

@@ -1,9 +1,10 @@
-//! Goal: after the process has been stopped for longer than the idle timeout, nobody whose bytes wait to be read is closed: input goes
-//! before timers.
+//! Goal: after the process has been stopped for longer than the idle timeout, nobody whose bytes wait to be read is
+//! closed: input goes before timers.
 //!
-//! Method: SIGSTOP for twice the idle timeout, while every client sends. There are more of them than one poll tells of (1,024 events), so
-//! most deadlines pass before the kernel has told of the bytes that save their connections. Half of the clients have left a line
-//! unfinished before the stop, and end it meanwhile. A few say nothing: they are closed, so the timers are alive.
+//! Method: SIGSTOP for twice the idle timeout, while every client sends. There are more of them than one poll tells of
+//! (1,024 events), so most deadlines pass before the kernel has told of the bytes that save their connections. Half of
+//! the clients have left a line unfinished before the stop, and end it meanwhile. A few say nothing: they are closed,
+//! so the timers are alive.
 #![cfg(feature = "cli")]
 
 mod support;

@@ -1,9 +1,10 @@
-//! Goal: thousands of clients that send and never read cost a known amount of memory, of the server's and of the kernel's, nobody else
-//! is slower for it, and they are gone when their time is up.
+//! Goal: thousands of clients that send and never read cost a known amount of memory, of the server's and of the
+//! kernel's, nobody else is slower for it, and they are gone when their time is up.
 //!
-//! Method: clients with small buffers, so that what lies in the kernel lies on the server's side, send in small pieces until nobody takes
-//! any more. Then the server's resident memory is read, and what `/proc/net/sockstat` says that TCP has gained (both ends; of the
-//! whole machine, so other tests that hold megabytes would count). The standard probe runs from before the first until they are gone.
+//! Method: clients with small buffers, so that what lies in the kernel lies on the server's side, send in small pieces
+//! until nobody takes any more. Then the server's resident memory is read, and what `/proc/net/sockstat` says that TCP
+//! has gained (both ends; of the whole machine, so other tests that hold megabytes would count). The standard probe
+//! runs from before the first until they are gone.
 #![cfg(feature = "cli")]
 
 mod support;

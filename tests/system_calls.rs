@@ -1,12 +1,13 @@
-//! Goal: the poll is the only call of the loop that waits. Every other one is known, with the reason why it does not wait
-//! (`docs/security.md`), and none takes a tenth of a second.
+//! Goal: the poll is the only call of the loop that waits. Every other one is known, with the reason why it does not
+//! wait (`docs/security.md`), and none takes a tenth of a second.
 //!
-//! Method: the server, the client and the load generator run under `strace -f -T` while every transport is used, and what each thread calls
-//! between its first wait and its last is looked at. A call takes long also where its process has no core meanwhile: so a call is one that
-//! waits where it is over the limit three times, under the same name. That this would be seen is shown by a kernel that passes descriptors which linger.
+//! Method: the server, the client and the load generator run under `strace -f -T` while every transport is used, and
+//! what each thread calls between its first wait and its last is looked at. A call takes long also where its process
+//! has no core meanwhile: so a call is one that waits where it is over the limit three times, under the same name. That
+//! this would be seen is shown by a kernel that passes descriptors which linger.
 //!
-//! `TRACES=folder cargo test --test system_calls traces` judges the traces of other tests: `TRACED=1 python3 tests/reliability.py` makes
-//! them, and calls it.
+//! `TRACES=folder cargo test --test system_calls traces` judges the traces of other tests: `TRACED=1 python3
+//! tests/reliability.py` makes them, and calls it.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod support;
@@ -81,7 +82,8 @@ fn judge(calls: &[Call], reasons: &BTreeMap<String, String>) -> Judged {
     judged
 }
 
-/// Judges what `make` has traced; none where it could trace nothing. Whatever took too long is made again, as far as that goes.
+/// Judges what `make` has traced; none where it could trace nothing. Whatever took too long is made again, as far as
+/// that goes.
 #[track_caller]
 fn none_blocks(mut make: impl FnMut() -> Option<Vec<Call>>) -> Option<Judged> {
     let reasons = reasons();
@@ -178,7 +180,8 @@ fn every_call_of_the_server_is_known_and_none_waits() {
     }
 }
 
-/// The client's and the load generator's loops, with their standard streams, their progress and their look at the server.
+/// The client's and the load generator's loops, with their standard streams, their progress and their look at the
+/// server.
 #[test]
 fn every_call_of_the_clients_is_known_and_none_waits() {
     let judged = none_blocks(|| {
@@ -268,8 +271,8 @@ fn attacked(options: &str) -> Option<(Vec<Call>, bool)> {
     Some((traced.stop(), to_stream.is_err()))
 }
 
-/// That a call which waits is seen, and which one. The options of the two Unix sockets come first; without them every kernel is as it was
-/// before Linux 6.16.
+/// That a call which waits is seen, and which one. The options of the two Unix sockets come first; without them every
+/// kernel is as it was before Linux 6.16.
 #[test]
 fn descriptors_that_linger_are_seen_in_the_read_that_drops_them() {
     let Some((calls, is_refused)) = attacked("--inject=setsockopt:error=ENOPROTOOPT:when=1..2") else { return };

@@ -1,9 +1,9 @@
 //! Goal: over TCP, every byte comes back once, in order, whatever the size, the number of clients and the mode.
 //!
-//! Method: hundreds of connections held open together in each mode; every size from 0 to 70,000, pipelined on a few connections
-//! that echo or acknowledge it; many connections at once that send chunks of 1 B to 1 MiB and compare what comes back by its place in
-//! the stream, from send buffers large and small (in full 1,000 of them and `GIGABYTES`, 20 unless told otherwise); pipelined requests, whose replies the server's own
-//! trace shows to leave in one write.
+//! Method: hundreds of connections held open together in each mode; every size from 0 to 70,000, pipelined on a few
+//! connections that echo or acknowledge it; many connections at once that send chunks of 1 B to 1 MiB and compare what
+//! comes back by its place in the stream, from send buffers large and small (in full 1,000 of them and `GIGABYTES`, 20
+//! unless told otherwise); pipelined requests, whose replies the server's own trace shows to leave in one write.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -87,7 +87,8 @@ fn every_size_comes_back_byte_for_byte() {
 /// The largest chunk that is written at once, and the largest piece that is read.
 const CHUNK_MAX: usize = 1024 * 1024;
 
-/// Noise without an end, so that a byte is told by its place. Its period is a prime: no buffer's size is a multiple of it.
+/// Noise without an end, so that a byte is told by its place. Its period is a prime: no buffer's size is a multiple of
+/// it.
 struct Pattern(Vec<u8>);
 
 impl Pattern {

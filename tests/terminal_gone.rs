@@ -1,8 +1,9 @@
-//! Goal: when its terminal closes, a server drains and a run of load writes its result, although SIGHUP comes more than once; and a terminal
-//! that stops who writes from the background does not stop a server.
+//! Goal: when its terminal closes, a server drains and a run of load writes its result, although SIGHUP comes more than
+//! once; and a terminal that stops who writes from the background does not stop a server.
 //!
-//! Method: a pseudo-terminal (`pty(7)`). Its other end is closed, as a terminal's window is, and the kernel and the shell send what they send.
-//! A client that does not end its side holds the drain up for as long as it may take, so that a signal too many would be seen.
+//! Method: a pseudo-terminal (`pty(7)`). Its other end is closed, as a terminal's window is, and the kernel and the
+//! shell send what they send. A client that does not end its side holds the drain up for as long as it may take, so
+//! that a signal too many would be seen.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod support;

@@ -1,8 +1,8 @@
-//! Goal: the tutorial's four programs and cooee understand each other, in both directions, down to `bye`; and the mistakes that
-//! the tutorial's programs make are shown beside a server that does not make them.
+//! Goal: the tutorial's four programs and cooee understand each other, in both directions, down to `bye`; and the
+//! mistakes that the tutorial's programs make are shown beside a server that does not make them.
 //!
-//! Method: the four programs, written again in Python (`tests/tutorial/`), run against `cooee serve` and `cooee send`. Without Python
-//! 3 the tests say "skipped".
+//! Method: the four programs, written again in Python (`tests/tutorial/`), run against `cooee serve` and `cooee send`.
+//! Without Python 3 the tests say "skipped".
 #![cfg(feature = "cli")]
 
 mod support;

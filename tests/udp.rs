@@ -1,9 +1,9 @@
-//! Goal: over UDP every datagram is one message, answered exactly, from the address that was asked, or dropped and counted: and
-//! nothing that a sender does ends the server or turns it against somebody else.
+//! Goal: over UDP every datagram is one message, answered exactly, from the address that was asked, or dropped and
+//! counted: and nothing that a sender does ends the server or turns it against somebody else.
 //!
-//! Method: the built binary serves on loopback; plain sockets are its clients. That something is *not* answered is never
-//! waited for: the server counts the drop first, and then nothing can be on its way any more. Senders that need a privilege
-//! (ports below 1024, forged addresses) say "skipped" where the test has none.
+//! Method: the built binary serves on loopback; plain sockets are its clients. That something is *not* answered is
+//! never waited for: the server counts the drop first, and then nothing can be on its way any more. Senders that need a
+//! privilege (ports below 1024, forged addresses) say "skipped" where the test has none.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -235,7 +235,8 @@ fn what_was_sent_to_a_broadcast_or_multicast_address_gets_no_reply() {
 
 #[test]
 fn what_was_sent_to_many_gets_no_reply_from_an_endpoint_of_both_families() {
-    // All nodes of this interface (RFC 4291, 2.7.1): everybody with IPv6 has joined it, and it never leaves the machine.
+    // All nodes of this interface (RFC 4291, 2.7.1): everybody with IPv6 has joined it, and it never leaves the
+    // machine.
     const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 1);
     let Ok(client) = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) else { return skip("no IPv6 on this machine") };
     client.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -320,7 +321,8 @@ fn a_client_that_is_gone_before_its_reply_harms_nobody() {
         let address = SocketAddr::new(loopback(1, 0).ip(), server.address_of("udp").port());
         // The server is held while they send and close; each reply is then answered by ICMP "port unreachable".
         server.signal(Signal::SIGSTOP);
-        // One socket with an address of its own: the port is free again at once, and the replies must not meet another test's.
+        // One socket with an address of its own: the port is free again at once, and the replies must not meet another
+        // test's.
         let gone = udp_client_at(loopback(77, 0));
         for _ in 0..100 {
             gone.send_to(b"and away", address).unwrap();

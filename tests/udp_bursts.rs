@@ -1,7 +1,8 @@
-//! Goal: datagrams that wait together are served as if each had come alone: answered exactly, in order, to whom they came from, and
-//! what becomes of one is nothing to those before and behind it.
+//! Goal: datagrams that wait together are served as if each had come alone: answered exactly, in order, to whom they
+//! came from, and what becomes of one is nothing to those before and behind it.
 //!
-//! Method: the built server is held (SIGSTOP) while plain sockets send, so that it finds everything at once and takes it in batches.
+//! Method: the built server is held (SIGSTOP) while plain sockets send, so that it finds everything at once and takes
+//! it in batches.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -50,7 +51,8 @@ fn acknowledged(message: &[u8]) -> Vec<u8> {
     ["数据[".as_bytes(), message, "]收到了!".as_bytes()].concat()
 }
 
-/// One of every size, three times, then the longest in the middle of a batch: what a socket's buffer holds beside two of those.
+/// One of every size, three times, then the longest in the middle of a batch: what a socket's buffer holds beside two
+/// of those.
 fn mixed_messages(round: usize, clients: usize) -> Vec<(usize, Vec<u8>)> {
     let sizes = [0, 1, 64, 1472, 1473, 4096, 9000, 0, 1, 64, 500, 0, 0, 64, LONGEST - 18, 64, 2, 0, 1, 333];
     let message =

@@ -1,8 +1,9 @@
-//! Goal: no forged datagram makes two servers talk to each other without bound: with the rate that holds outside loopback by itself,
-//! whatever the ports, the modes and the family of addresses are, and however long the way is.
+//! Goal: no forged datagram makes two servers talk to each other without bound: with the rate that holds outside
+//! loopback by itself, whatever the ports, the modes and the family of addresses are, and however long the way is.
 //!
-//! Method: two servers in networks of the test's own with a cable between them, so that each is outside loopback for the other. A raw
-//! socket sends "balls": datagrams whose source is the one server and whose destination is the other. Where it may not: "skipped".
+//! Method: two servers in networks of the test's own with a cable between them, so that each is outside loopback for
+//! the other. A raw socket sends "balls": datagrams whose source is the one server and whose destination is the other.
+//! Where it may not: "skipped".
 #![cfg(feature = "cli")]
 
 mod support;
@@ -36,7 +37,8 @@ struct Match {
 }
 
 impl Match {
-    /// Throws a ball every tenth of a second, so that the buckets fill up a little between two. None where that is not allowed.
+    /// Throws a ball every tenth of a second, so that the buckets fill up a little between two. None where that is not
+    /// allowed.
     fn play(
         link: &Link,
         servers: [Server; 2],
@@ -165,8 +167,9 @@ fn a_server_outside_loopback_does_not_answer_itself() {
     measured("17", &format!("itself: {} of {0} balls stay where they fell (all)", endpoints.len()));
 }
 
-/// Where a ball is under way for more than a 200th of a second, the bucket has filled up again when it comes back: it flies until each
-/// server has answered it 10,000 times. What all of them together can cost meanwhile is bounded by the rate.
+/// Where a ball is under way for more than a 200th of a second, the bucket has filled up again when it comes back: it
+/// flies until each server has answered it 10,000 times. What all of them together can cost meanwhile is bounded by the
+/// rate.
 #[test]
 fn on_a_long_way_a_ball_flies_on_and_all_of_them_together_keep_to_the_rate() {
     let Some(link) = Link::long(Duration::from_millis(5), Duration::ZERO) else { return };
@@ -196,7 +199,8 @@ fn on_a_long_way_a_ball_flies_on_and_all_of_them_together_keep_to_the_rate() {
     }
 }
 
-/// Throws a ball between two servers a round trip of 10 ms apart, and waits until it is gone. None where that is not allowed.
+/// Throws a ball between two servers a round trip of 10 ms apart, and waits until it is gone. None where that is not
+/// allowed.
 fn flight(settings: &str, ball: &[u8], patience: Duration) -> Option<[Summary; 2]> {
     let link = Link::long(Duration::from_millis(5), Duration::ZERO)?;
     let near = serve_in(&link.near, &[&format!("udp://10.77.0.1:9000?{settings}")]);

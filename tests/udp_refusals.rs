@@ -1,9 +1,9 @@
-//! Goal: a reply that cannot leave is dropped and counted, and never cut; whatever keeps it, the server serves again when that is gone:
-//! a firewall, a network that carries little at a time, an interface that is down, an address that has vanished. And what was sent to
-//! many, or by a service, gets no reply outside loopback either.
+//! Goal: a reply that cannot leave is dropped and counted, and never cut; whatever keeps it, the server serves again
+//! when that is gone: a firewall, a network that carries little at a time, an interface that is down, an address that
+//! has vanished. And what was sent to many, or by a service, gets no reply outside loopback either.
 //!
-//! Method: the server is at one end of a cable between two networks of the test's own, plain sockets at the other. It is held (SIGSTOP)
-//! while they send, so that what it wants to answer has arrived before the way back is closed.
+//! Method: the server is at one end of a cable between two networks of the test's own, plain sockets at the other. It
+//! is held (SIGSTOP) while they send, so that what it wants to answer has arrived before the way back is closed.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -36,7 +36,8 @@ fn client_of(link: &Link, asked: IpAddr) -> UdpSocket {
     link.near.within(|| udp_client_at((own, 0).into()))
 }
 
-/// Sends so many datagrams that arrive, and returns before one of them is answered: the server has to be let go (SIGCONT).
+/// Sends so many datagrams that arrive, and returns before one of them is answered: the server has to be let go
+/// (SIGCONT).
 fn send_while_held(server: &Server, client: &UdpSocket, to: SocketAddr, count: usize) {
     server.signal(Signal::SIGSTOP);
     for number in 0..count {
@@ -122,7 +123,8 @@ fn a_network_that_carries_little_at_a_time_carries_the_longest_datagram_whole() 
 #[test]
 fn a_path_that_turns_out_to_be_narrow_cuts_nothing() {
     let Some(link) = Link::start() else { return };
-    // The route back knows that it is narrower than the interface, and locked: nothing larger may be offered to it in one piece.
+    // The route back knows that it is narrower than the interface, and locked: nothing larger may be offered to it in
+    // one piece.
     link.far.sh("ip route add 10.77.0.1/32 dev cable mtu lock 552");
     let server = link.serve(&["udp://10.77.0.2:9000"]);
     let (client, to) = (client_of(&link, FAR), SocketAddr::new(FAR, PORT));

@@ -1,5 +1,6 @@
-//! Goal: Unix stream and datagram sockets serve like TCP and UDP, and their files belong to whoever lives behind them: the dead
-//! one's is taken over, the living one's and what is no socket are left alone, and at the end only our own is removed.
+//! Goal: Unix stream and datagram sockets serve like TCP and UDP, and their files belong to whoever lives behind them:
+//! the dead one's is taken over, the living one's and what is no socket are left alone, and at the end only our own is
+//! removed.
 //!
 //! Method: the built binary serves in a temporary folder; plain sockets and `cooee send` are its clients.
 #![cfg(feature = "cli")]
@@ -479,7 +480,8 @@ fn the_client_says_that_nobody_lives_there() {
     }
 }
 
-/// A command as it is run by an ordinary user, who is neither the server's nor of its group. None where that cannot be tried.
+/// A command as it is run by an ordinary user, who is neither the server's nor of its group. None where that cannot be
+/// tried.
 fn as_stranger(folder: &TempDir, arguments: &[&str]) -> Option<Ran> {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = cooee(arguments);

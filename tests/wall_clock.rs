@@ -1,8 +1,9 @@
-//! Goal: the wall clock may jump by an hour or by ten years, either way: nobody is closed for it, every timeout still comes when it should,
-//! and what the load generator measures stays true.
+//! Goal: the wall clock may jump by an hour or by ten years, either way: nobody is closed for it, every timeout still
+//! comes when it should, and what the load generator measures stays true.
 //!
-//! Method: libfaketime under one process, whose wall clock jumps while it runs (the machine's own is never touched): beneath the server, a
-//! run of load, and a client that waits for a reply. That the jump was seen is read from the times in the log, or from the run's report.
+//! Method: libfaketime under one process, whose wall clock jumps while it runs (the machine's own is never touched):
+//! beneath the server, a run of load, and a client that waits for a reply. That the jump was seen is read from the
+//! times in the log, or from the run's report.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -37,7 +38,8 @@ fn assert_jumped(time: &str, jump: (&str, f64)) {
     assert!((offset(time) - jump.1).abs() < HOUR / 2.0 + leap_days, "the clock did not jump by {}: {time}", jump.0);
 }
 
-/// Lets the server's clock jump; how long after its last byte a silent client was closed, as a part of its idle timeout.
+/// Lets the server's clock jump; how long after its last byte a silent client was closed, as a part of its idle
+/// timeout.
 fn serve_through(clock: &WallClock, jump: (&str, f64), idle: Duration) -> f64 {
     let idle_timeout = format!("--idle-timeout={}ms", idle.as_millis());
     let serve = cooee(&["serve", "-v", &idle_timeout, "--drain-timeout=1s", "tcp://127.0.0.1:0"]);

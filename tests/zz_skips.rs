@@ -1,8 +1,9 @@
-//! Goal: a run that left tests out says so, at its end: how many, which and why. Where that matters (`STRICT_SKIPS=1`: CI), a skip that
-//! `tests/expected_skips.toml` does not name fails the run.
+//! Goal: a run that left tests out says so, at its end: how many, which and why. Where that matters (`STRICT_SKIPS=1`:
+//! CI), a skip that `tests/expected_skips.toml` does not name fails the run.
 //!
-//! Method: a program without a test runner, so that what it prints is seen. `cargo test` runs the programs by their names, this one last; behind it
-//! come the examples in the documentation, which leave nothing out. It reads what the others have noted (`tests/support/skips.rs`).
+//! Method: a program without a test runner, so that what it prints is seen. `cargo test` runs the programs by their
+//! names, this one last; behind it come the examples in the documentation, which leave nothing out. It reads what the
+//! others have noted (`tests/support/skips.rs`).
 
 #[path = "support/skips.rs"]
 #[allow(dead_code, reason = "this program skips nothing itself")]

@@ -1,6 +1,7 @@
 //! The tutorial's UDP server: one blocking socket, one datagram at a time, the standard library alone.
 //!
-//! It leaves out everything that a server on a public address needs: whose address it is that is answered, and how often.
+//! It leaves out everything that a server on a public address needs: whose address it is that is answered, and how
+//! often.
 //!
 //!     cargo build --release --examples && target/release/examples/datagrams ADDRESS
 

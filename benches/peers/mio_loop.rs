@@ -1,9 +1,9 @@
-//! The hand-written limit in Rust: a mio loop that does nothing but echo, the twin of `epoll.c`. Edge-triggered, registered once, one read and
-//! one write a message (a read shorter than the buffer proves that nothing is left), one buffer for all, a listener whose options
-//! newcomers inherit.
+//! The hand-written limit in Rust: a mio loop that does nothing but echo, the twin of `epoll.c`. Edge-triggered,
+//! registered once, one read and one write a message (a read shorter than the buffer proves that nothing is left), one
+//! buffer for all, a listener whose options newcomers inherit.
 //!
-//! It leaves out all safety: limits, time-outs, fairness, back-pressure (it spins on a reader that is slow), events that come late for a
-//! connection whose place somebody else has, an end of input that came together with bytes.
+//! It leaves out all safety: limits, time-outs, fairness, back-pressure (it spins on a reader that is slow), events
+//! that come late for a connection whose place somebody else has, an end of input that came together with bytes.
 //!
 //!     cargo build --release --examples && target/release/examples/mio_loop ADDRESS [BUFFER_BYTES]
 

@@ -1,5 +1,6 @@
-//! smol on one thread: a task for each connection on a local executor, each with a buffer of its own. Below it is `polling`, which tells
-//! readiness once and is asked again for every wait (oneshot): the other way to a reactor than edges.
+//! smol on one thread: a task for each connection on a local executor, each with a buffer of its own. Below it is
+//! `polling`, which tells readiness once and is asked again for every wait (oneshot): the other way to a reactor than
+//! edges.
 //!
 //! It leaves out limits and time-outs. Back-pressure it has: a task that waits for its write does not read.
 //!

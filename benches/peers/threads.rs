@@ -1,7 +1,7 @@
 //! The tutorial's server: a thread for each connection, blocking reads and writes, the standard library alone.
 //!
-//! It leaves out every limit: how many threads there may be, how long a client may be silent, how long one may refuse its replies. Those who
-//! are silent keep a thread and its stack.
+//! It leaves out every limit: how many threads there may be, how long a client may be silent, how long one may refuse
+//! its replies. Those who are silent keep a thread and its stack.
 //!
 //!     cargo build --release --examples && target/release/examples/threads ADDRESS
 

@@ -16,8 +16,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::support::interrupt::Interrupt;
 use crate::support::scenario::Scenario;
 
-/// How long a server is warmed up and measured in each round. CPU time is counted in nanoseconds, so a quarter of a second with thousands of
-/// messages is enough for one figure; what differs from process to process is found by rounds, not by longer ones.
+/// How long a server is warmed up and measured in each round. CPU time is counted in nanoseconds, so a quarter of a
+/// second with thousands of messages is enough for one figure; what differs from process to process is found by rounds,
+/// not by longer ones.
 const WARM_UP: Duration = Duration::from_millis(100);
 const MEASURED: Duration = Duration::from_millis(250);
 
@@ -59,8 +60,9 @@ impl Bench {
         Ok(Bench { rounds, end, idle_connections: 0, plan, interrupt: Interrupt::catch()? })
     }
 
-    /// Measures the servers of a scenario in turn, round by round, each with a fresh process. What fails is told at once, and the others go on:
-    /// where the machine is busy, a server with many threads may not answer anything in its short time.
+    /// Measures the servers of a scenario in turn, round by round, each with a fresh process. What fails is told at
+    /// once, and the others go on: where the machine is busy, a server with many threads may not answer anything in its
+    /// short time.
     pub fn measure(&mut self, scenario: &Scenario) -> Vec<Compared> {
         let mut all: Vec<Compared> = scenario.servers.iter().map(|(server, _)| Compared::new(server)).collect();
         let mut failures = vec![0; all.len()];
@@ -94,7 +96,8 @@ impl Bench {
     }
 }
 
-/// Whether it is only to be seen that everything runs: `cargo bench -- --test`, or `cargo test --benches`. Criterion judges the same.
+/// Whether it is only to be seen that everything runs: `cargo bench -- --test`, or `cargo test --benches`. Criterion
+/// judges the same.
 pub fn is_test() -> bool {
     let has = |flag| std::env::args().any(|argument| argument == flag);
     has("--test") || !has("--bench")

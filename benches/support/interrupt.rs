@@ -1,4 +1,5 @@
-//! Ctrl-C while servers run: they are stopped first, for they are in process groups of their own, which no signal of the terminal reaches.
+//! Ctrl-C while servers run: they are stopped first, for they are in process groups of their own, which no signal of
+//! the terminal reaches.
 
 use std::io;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Calls `run`, which may start servers and has stopped them when it returns. Where a signal came meanwhile, this program ends.
+    /// Calls `run`, which may start servers and has stopped them when it returns. Where a signal came meanwhile, this
+    /// program ends.
     pub fn guard<T>(&mut self, run: impl FnOnce(&mut Interrupt) -> T) -> T {
         self.no_server_runs.store(false, Ordering::SeqCst);
         let result = run(self);

@@ -1,5 +1,5 @@
-//! What the benches of servers share. They do not measure by themselves: servers are started, pinned, put under load, metered and stopped by
-//! the code of `cooee compare`.
+//! What the benches of servers share. They do not measure by themselves: servers are started, pinned, put under load,
+//! metered and stopped by the code of `cooee compare`.
 #![allow(dead_code, reason = "each bench is a crate of its own, and uses its own part of this")]
 
 pub mod bench;

@@ -11,8 +11,8 @@ use serde_json::Value;
 /// The built server.
 pub const COOEE: &str = env!("CARGO_BIN_EXE_cooee");
 
-/// The Rust peers, with the profile that this program was built with: `cargo build --examples`, which is quick where nothing has changed.
-/// Cargo tells where it has put them.
+/// The Rust peers, with the profile that this program was built with: `cargo build --examples`, which is quick where
+/// nothing has changed. Cargo tells where it has put them.
 pub fn rust_peers() -> Vec<PathBuf> {
     let folder = Path::new(COOEE).parent().and_then(Path::file_name);
     let profile = match folder.and_then(OsStr::to_str) {

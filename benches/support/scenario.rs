@@ -9,7 +9,8 @@ use cooee::measure::load::options::{Body, Options};
 pub struct Scenario {
     /// What it is called.
     pub name: String,
-    /// The servers with their load, which differs where they answer differently. The first is the one that the others are compared with.
+    /// The servers with their load, which differs where they answer differently. The first is the one that the others
+    /// are compared with.
     pub servers: Vec<(ServerCommand, Options)>,
 }
 

@@ -34,8 +34,8 @@ impl Servers {
         servers
     }
 
-    /// The same for large messages, where a read of 64 KiB is what limits: first the loop with as large a buffer as our server reads into.
-    /// Only beside that one does it show what a copy costs.
+    /// The same for large messages, where a read of 64 KiB is what limits: first the loop with as large a buffer as our
+    /// server reads into. Only beside that one does it show what a copy costs.
     pub fn tcp_large(&self) -> Vec<ServerCommand> {
         let bare = self.c_program("epoll.c").map(|program| server("epoll.c-256KiB", program, "{port} 262144"));
         bare.into_iter().chain(self.tcp()).collect()

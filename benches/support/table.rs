@@ -8,7 +8,8 @@ use cooee::measure::compare::metric::Metric;
 /// What others may use of a processor before it is told.
 const OTHERS_MAX: f64 = 0.1;
 
-/// One line a server: the median and the range of its rounds, and the same of its ratios to the first server within each round.
+/// One line a server: the median and the range of its rounds, and the same of its ratios to the first server within
+/// each round.
 pub fn render(metric: Metric, servers: &[Compared]) -> String {
     let Some(first) = servers.first() else { return String::new() };
     let mut text = columns("", "median", "min - max", &format!("ratio to {}", first.name));

@@ -1,7 +1,8 @@
 //! A server's candidates: the addresses that its name has, in order, and which of them it lives at.
 //!
-//! A name such as `localhost` stands for several addresses, and the server may live at one of them alone. Whoever dials goes on to the
-//! next address for as long as nobody has answered: one search, whatever carries the bytes and whatever is sent.
+//! A name such as `localhost` stands for several addresses, and the server may live at one of them alone. Whoever dials
+//! goes on to the next address for as long as nobody has answered: one search, whatever carries the bytes and whatever
+//! is sent.
 //!
 //! ```text
 //!   current --failed--> the next one --failed--> ... --failed--> none: nobody is there
@@ -13,10 +14,11 @@ use crate::os::address::Address;
 
 /// The addresses of one server, in the order in which the resolver gives them (RFC 6724).
 ///
-/// They are tried one after the other and never side by side: whoever dials has one attempt under way until somebody has answered.
+/// They are tried one after the other and never side by side: whoever dials has one attempt under way until somebody
+/// has answered.
 ///
-/// Once an address has answered, it stays. A server that dies and comes back at another of its name's addresses is not found again: to
-/// whoever talks to it, and to whoever measures it, that would be another server.
+/// Once an address has answered, it stays. A server that dies and comes back at another of its name's addresses is not
+/// found again: to whoever talks to it, and to whoever measures it, that would be another server.
 #[derive(Clone, Debug)]
 pub struct Candidates {
     addresses: Vec<Address>,
@@ -50,8 +52,8 @@ impl Candidates {
         !self.has_answered && self.current + 1 < self.addresses.len()
     }
 
-    /// The current address has failed. True where the next one is current now, and is to be dialled; false where this one stays, because
-    /// it has answered before or is the last.
+    /// The current address has failed. True where the next one is current now, and is to be dialled; false where this
+    /// one stays, because it has answered before or is the last.
     pub fn failed(&mut self) -> bool {
         let goes_on = self.is_searching();
         self.current += usize::from(goes_on);

@@ -66,7 +66,8 @@ pub(crate) struct LogArguments {
     quiet: u8,
     /// off, error, warn, info, debug, trace [default: info]
     ///
-    /// Where no flag sets it, RUST_LOG does. It takes LEVEL and TARGET=LEVEL with commas between: warn,cooee::reactor=trace
+    /// Where no flag sets it, RUST_LOG does. It takes LEVEL and TARGET=LEVEL with commas between:
+    /// warn,cooee::reactor=trace
     #[arg(long, value_name = "LEVEL", global = true, value_parser = settings::log_level, help_heading = LOG)]
     log_level: Option<LevelFilter>,
 }
@@ -116,8 +117,8 @@ const LIMITS: &str = "Set limits";
 pub(crate) struct ServeArguments {
     /// HOST:PORT, tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH or unixgram:///PATH
     ///
-    /// HOST:PORT alone serves TCP and UDP. Port 0 takes a free port. [::] serves IPv6 and IPv4. A query sets what differs for one endpoint:
-    /// ?KEY=VALUE&KEY=VALUE, where a key is the name of a flag.
+    /// HOST:PORT alone serves TCP and UDP. Port 0 takes a free port. [::] serves IPv6 and IPv4. A query sets what
+    /// differs for one endpoint: ?KEY=VALUE&KEY=VALUE, where a key is the name of a flag.
     #[arg(value_name = "ENDPOINT", default_value = "127.0.0.1:9000")]
     pub(crate) endpoints: Vec<String>,
 
@@ -128,8 +129,8 @@ pub(crate) struct ServeArguments {
     mode: ModeName,
     /// chunk, line or len32, in a stream
     ///
-    /// Where messages end. chunk: what one read brings, at most 1,024 bytes, is a message. line: a line feed ends it. len32: its length
-    /// stands before it, in four bytes.
+    /// Where messages end. chunk: what one read brings, at most 1,024 bytes, is a message. line: a line feed ends it.
+    /// len32: its length stands before it, in four bytes.
     #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = ANSWERS)]
     framing: Framing,
     /// The longest message in line and len32 framing
@@ -145,7 +146,8 @@ pub(crate) struct ServeArguments {
     ack_format: String,
     /// ignore, close or stop at 'bye' [default: the mode's]
     ///
-    /// What a message does that is exactly bye. close ends the conversation, stop the server. The default is close in ack mode, else ignore.
+    /// What a message does that is exactly bye. close ends the conversation, stop the server. The default is close in
+    /// ack mode, else ignore.
     #[arg(long, value_parser = settings::bye, help_heading = ANSWERS)]
     bye: Option<Bye>,
     /// Connections that may wait to be accepted
@@ -157,7 +159,8 @@ pub(crate) struct ServeArguments {
     /// The send buffer of a socket (SO_SNDBUF) [default: the system's]
     #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = SOCKETS, hide_short_help = true)]
     sndbuf: Option<usize>,
-    /// Bytes that the kernel takes for a TCP peer whose window is full (TCP_NOTSENT_LOWAT, Linux); 0 leaves it to the system
+    /// Bytes that the kernel takes for a TCP peer whose window is full (TCP_NOTSENT_LOWAT, Linux); 0 leaves it to the
+    /// system
     #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = units::small_size, help_heading = SOCKETS, hide_short_help = true)]
     notsent_lowat: u32,
     /// Probe TCP peers that are silent so long [default: off]
@@ -165,7 +168,8 @@ pub(crate) struct ServeArguments {
     /// A peer that is gone is found after twice the time.
     #[arg(long, value_name = "TIME", value_parser = settings::keepalive, help_heading = SOCKETS)]
     keepalive: Option<Duration>,
-    /// Accept a TCP connection when its first bytes have come, or after about this time, and not before (Linux) [default: at once]
+    /// Accept a TCP connection when its first bytes have come, or after about this time, and not before (Linux)
+    /// [default: at once]
     #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = SOCKETS, hide_short_help = true)]
     defer_accept: Option<Duration>,
     /// Let several processes serve one port (SO_REUSEPORT)
@@ -183,7 +187,8 @@ pub(crate) struct ServeArguments {
 
     /// Connections at once [default: as many as fit]
     ///
-    /// The default is what the descriptor limit allows, less 64, and at most what half of the smallest limit of memory holds.
+    /// The default is what the descriptor limit allows, less 64, and at most what half of the smallest limit of memory
+    /// holds.
     #[arg(long, value_name = "N", value_parser = units::count::<usize>, help_heading = LIMITS)]
     pub(crate) max_connections: Option<usize>,
     /// TCP connections at once from one source; 0 is unlimited
@@ -193,7 +198,8 @@ pub(crate) struct ServeArguments {
     max_connections_per_source: usize,
     /// Close silent ones; 0 is never
     ///
-    /// Closed is a connection on which nothing comes for so long. So is one that leaves a message unfinished for so long, or takes nothing of what it is owed.
+    /// Closed is a connection on which nothing comes for so long. So is one that leaves a message unfinished for so
+    /// long, or takes nothing of what it is owed.
     #[arg(long, value_name = "TIME", default_value = "300s", value_parser = units::duration, help_heading = LIMITS)]
     idle_timeout: Duration,
     /// Close a half-closed connection on which nothing moves for so long
@@ -204,8 +210,8 @@ pub(crate) struct ServeArguments {
     write_limit: usize,
     /// Bytes in all queues [default: 128MiB or less]
     ///
-    /// The default is at most a quarter of the smallest limit of memory. Two thirds are for what is owed: when they are full, who owes is
-    /// not read. A third is for unfinished messages: when it is full, some are closed.
+    /// The default is at most a quarter of the smallest limit of memory. Two thirds are for what is owed: when they are
+    /// full, who owes is not read. A third is for unfinished messages: when it is full, some are closed.
     #[arg(long, value_name = "SIZE", value_parser = units::positive_size, help_heading = LIMITS)]
     pub(crate) queue_limit: Option<usize>,
     /// Bytes read from one connection a turn
@@ -216,7 +222,8 @@ pub(crate) struct ServeArguments {
     drain_timeout: Duration,
     /// UDP replies a second to one address [default: 200]
     ///
-    /// It holds wherever the address is, and at most five times as many go to one IPv6 /64; 0 is unlimited. By default loopback has no limit.
+    /// It holds wherever the address is, and at most five times as many go to one IPv6 /64; 0 is unlimited. By default
+    /// loopback has no limit.
     #[arg(long, value_name = "N", value_parser = units::count::<u32>, help_heading = LIMITS)]
     udp_rate: Option<u32>,
     /// Stay awake for so long after each event, which takes a core and answers sooner; 0 is off [default: off]
@@ -253,7 +260,8 @@ impl ServeArguments {
         }
     }
 
-    /// The limits, but for that of the connections, which the descriptors decide, and that of the queues, which memory does.
+    /// The limits, but for that of the connections, which the descriptors decide, and that of the queues, which memory
+    /// does.
     pub(crate) fn limits(&self, max_connections: usize, queue_limit: usize) -> Limits {
         Limits {
             max_connections,
@@ -315,7 +323,8 @@ pub(crate) struct SendArguments {
     pub(crate) encoding: String,
     /// chunk, line or len32, in a stream
     ///
-    /// Where messages end. chunk: nothing stands around a message. line: a line feed ends it. len32: its length stands before it, in four bytes.
+    /// Where messages end. chunk: nothing stands around a message. line: a line feed ends it. len32: its length stands
+    /// before it, in four bytes.
     #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = MESSAGES)]
     pub(crate) framing: Framing,
     /// The longest line and reply
@@ -328,13 +337,14 @@ pub(crate) struct SendArguments {
     pub(crate) bye: Bye,
     /// any, all or so many replies [default: any]
     ///
-    /// Which replies an exit code of 0 needs. any: at least one; all: one for each message; a number: so many. With 0 none is expected, and none waited
-    /// for. To count them takes datagrams, or a framing that tells replies apart.
+    /// Which replies an exit code of 0 needs. any: at least one; all: one for each message; a number: so many. With 0
+    /// none is expected, and none waited for. To count them takes datagrams, or a framing that tells replies apart.
     #[arg(long, value_name = "any|all|N", default_value = "any", hide_default_value = true, help_heading = WAITS)]
     pub(crate) replies: Replies,
     /// For replies, at the end [default: 5s, UDP 1s]
     ///
-    /// It begins when the last message has left. A server that takes nothing is given as long, and so is standard output, in the end.
+    /// It begins when the last message has left. A server that takes nothing is given as long, and so is standard
+    /// output, in the end.
     #[arg(long, value_name = "TIME", value_parser = units::duration, help_heading = WAITS)]
     pub(crate) wait: Option<Duration>,
     /// For the reply to the message before

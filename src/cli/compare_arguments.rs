@@ -41,7 +41,8 @@ Exit codes:
 const SERVERS: &str = "Say what is compared";
 const PROCESSORS: &str = "Say where it runs";
 
-// Several rounds of each server: so each is shorter than a run of load alone. What load has and a comparison seldom needs is left to `--help`.
+// Several rounds of each server: so each is shorter than a run of load alone. What load has and a comparison seldom
+// needs is left to `--help`.
 #[derive(Debug, Args)]
 #[command(
     after_help = EXAMPLES,

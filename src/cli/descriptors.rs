@@ -4,12 +4,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::cli::failure::Failure;
 
-/// Descriptors kept for everything that is no connection: the standard streams, the selector, the signals, and the newcomers who are
-/// told that there is no room.
+/// Descriptors kept for everything that is no connection: the standard streams, the selector, the signals, and the
+/// newcomers who are told that there is no room.
 const RESERVE: usize = 64;
 
-/// Descriptors kept by whoever connects for what is no connection: the standard streams, the selector, its timer, the signals, the run's own
-/// pipes (13 in all with load), what is read from `/proc`, and what `compare` has of its server.
+/// Descriptors kept by whoever connects for what is no connection: the standard streams, the selector, its timer, the
+/// signals, the run's own pipes (13 in all with load), what is read from `/proc`, and what `compare` has of its server.
 const RESERVE_OF_CLIENTS: usize = 24;
 
 /// Listening sockets that the reserve has room for; each further one takes a connection's place.

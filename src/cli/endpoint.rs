@@ -1,5 +1,5 @@
-//! Endpoint URLs: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`, `unixgram:///PATH`, or `HOST:PORT` alone, each with settings
-//! as a query; and the shorter spellings of them that people try.
+//! Endpoint URLs: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`, `unixgram:///PATH`, or `HOST:PORT` alone, each
+//! with settings as a query; and the shorter spellings of them that people try.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -68,8 +68,8 @@ pub struct Endpoint {
 impl Endpoint {
     /// Parses an endpoint. The error says what is wrong and what is right, on one line; what it quotes is escaped.
     ///
-    /// `9000` is a port of 127.0.0.1, `:9000` one of `[::]`, `*:9000` one of `0.0.0.0`; the `//` behind a scheme may be left out, and a path
-    /// alone is a Unix stream's.
+    /// `9000` is a port of 127.0.0.1, `:9000` one of `[::]`, `*:9000` one of `0.0.0.0`; the `//` behind a scheme may be
+    /// left out, and a path alone is a Unix stream's.
     pub fn parse(text: &str) -> Result<Endpoint, String> {
         let (address, query) = text.split_once('?').unwrap_or((text, ""));
         let (transport, rest) = scheme(address)?;

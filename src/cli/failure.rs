@@ -28,8 +28,8 @@ impl Failure {
         message
     }
 
-    /// Tells it on stderr, in one line: arguments, and files of others, are quoted in it. Where nobody reads that any more, the exit
-    /// code still says it.
+    /// Tells it on stderr, in one line: arguments, and files of others, are quoted in it. Where nobody reads that any
+    /// more, the exit code still says it.
     pub(crate) fn report(&self) -> ExitCode {
         let (message, code) = match self {
             Failure::Usage(message) => (message, 2),

@@ -1,5 +1,5 @@
-//! The command line as the fuzz targets of `tests/fuzz` see it: arguments are parsed and checked by the code that does so for
-//! `cooee` itself, but no name is looked up, and nothing is opened, bound or started.
+//! The command line as the fuzz targets of `tests/fuzz` see it: arguments are parsed and checked by the code that does
+//! so for `cooee` itself, but no name is looked up, and nothing is opened, bound or started.
 
 use std::ffi::OsString;
 

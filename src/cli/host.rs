@@ -7,8 +7,8 @@ use crate::cli::suggestion::did_you_mean;
 use crate::cli::zone;
 use crate::os::bind;
 
-/// Every address that a host has, each once, in the resolver's order. A name is looked up here, and may take its time. The failure holds
-/// the reason alone: whoever asked knows what for.
+/// Every address that a host has, each once, in the resolver's order. A name is looked up here, and may take its time.
+/// The failure holds the reason alone: whoever asked knows what for.
 pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     let found = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(ip) => vec![zone::ipv6(ip, port).map_err(Failure::Usage)?],

@@ -10,8 +10,8 @@ use signal_hook::flag;
 
 use crate::cli::signals::{self, Inherited, Signals};
 
-/// The signals of somebody who waits for the end. The second of them ends the program where it writes the result; the system's, such as
-/// SIGHUP, come twice without anybody being impatient.
+/// The signals of somebody who waits for the end. The second of them ends the program where it writes the result; the
+/// system's, such as SIGHUP, come twice without anybody being impatient.
 const ASKING: [i32; 2] = [SIGINT, SIGTERM];
 
 /// Signals that ask the program to end what it does. They are caught once, however many runs there are.
@@ -26,7 +26,8 @@ pub(crate) struct Interrupt {
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
-        // A run that has failed is over too, and its result may be told. Where it cannot be set, SIGKILL still ends the program.
+        // A run that has failed is over too, and its result may be told. Where it cannot be set, SIGKILL still ends the
+        // program.
         let _ = self.runs_are_over();
     }
 }
@@ -44,8 +45,8 @@ impl Interrupt {
         Ok(Interrupt { signals, caught: None, ends_program, asking })
     }
 
-    /// The last run is over. What is left is to write the result, and that waits for as long as a reader likes: so the second signal from
-    /// now on ends the program. One more may be the second of two that were meant for the run.
+    /// The last run is over. What is left is to write the result, and that waits for as long as a reader likes: so the
+    /// second signal from now on ends the program. One more may be the second of two that were meant for the run.
     pub(crate) fn runs_are_over(&self) -> io::Result<()> {
         self.asking.iter().try_for_each(|signal| flag::register(*signal, self.ends_program.clone()).map(drop))
     }

@@ -1,7 +1,7 @@
 //! What a command says on standard error when it ends.
 //!
-//! A pipe that is full, because whoever reads the log has stopped, must not keep a program that has nothing more to do: so it waits for room
-//! for a moment, and then goes without a word. The exit code says it all the same.
+//! A pipe that is full, because whoever reads the log has stopped, must not keep a program that has nothing more to do:
+//! so it waits for room for a moment, and then goes without a word. The exit code says it all the same.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;

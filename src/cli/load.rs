@@ -114,7 +114,8 @@ fn verdict(report: &Report) -> ExitCode {
 /// Runs against one server, one after the other.
 struct Runs {
     target: Target,
-    /// The server's processes, where they are on this machine: whether it is they or this one that is the bottleneck is known then.
+    /// The server's processes, where they are on this machine: whether it is they or this one that is the bottleneck is
+    /// known then.
     server: ServerMeter,
     interrupt: Interrupt,
 }
@@ -146,8 +147,8 @@ impl Runs {
         Report::new(outcome, &self.target.text, Conditions::here(command_line(), options, began))
     }
 
-    /// Searches the highest rate that keeps `objective`. The report is that of the run that confirms it; of the last run, where there
-    /// is none.
+    /// Searches the highest rate that keeps `objective`. The report is that of the run that confirms it; of the last
+    /// run, where there is none.
     fn search(&mut self, options: &Options, objective: Objective) -> Result<Report, Failure> {
         let End::After(duration) = options.end else {
             return Err(Failure::Usage(

@@ -42,7 +42,8 @@ pub(crate) struct LoadArguments {
     pub(crate) pipeline: usize,
     /// Messages a second, by schedule [default: no limit]
     ///
-    /// An open loop: messages leave by schedule, whatever the server does. Without it, a reply makes room for the next message: a closed loop.
+    /// An open loop: messages leave by schedule, whatever the server does. Without it, a reply makes room for the next
+    /// message: a closed loop.
     #[arg(short = 'R', long, value_name = "N/s", value_parser = units::rate, conflicts_with = "ramp", help_heading = LOAD)]
     pub(crate) rate: Option<f64>,
     /// A rate that changes evenly: 100:5000/30s
@@ -99,7 +100,8 @@ pub(crate) struct LoadArguments {
     pub(crate) encoding: String,
     /// chunk, line or len32, in a stream
     ///
-    /// Where messages end. chunk: nothing stands around a message. line: a line feed ends it. len32: its length stands before it, in four bytes.
+    /// Where messages end. chunk: nothing stands around a message. line: a line feed ends it. len32: its length stands
+    /// before it, in four bytes.
     #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = MESSAGES)]
     pub(crate) framing: Framing,
 }

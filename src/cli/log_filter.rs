@@ -1,7 +1,8 @@
 //! What is logged: a level for everything, and levels for parts of the program.
 //!
-//! `simple_logger` reads a single level from `RUST_LOG` and passes over anything else in silence. Here the usual directives
-//! (`LEVEL`, `TARGET=LEVEL`, `TARGET`, with commas between) become its module levels, and what is not understood is kept to be told.
+//! `simple_logger` reads a single level from `RUST_LOG` and passes over anything else in silence. Here the usual
+//! directives (`LEVEL`, `TARGET=LEVEL`, `TARGET`, with commas between) become its module levels, and what is not
+//! understood is kept to be told.
 
 use std::env;
 use std::str::FromStr;
@@ -11,8 +12,8 @@ use log::LevelFilter;
 use crate::apps::server;
 use crate::measure::report::visible::visible;
 
-/// What nobody gets unasked: the answer to SIGUSR1, and the messages of `--log-messages`. A level that is meant for everything else does
-/// not silence it; a directive that names it does.
+/// What nobody gets unasked: the answer to SIGUSR1, and the messages of `--log-messages`. A level that is meant for
+/// everything else does not silence it; a directive that names it does.
 const ASKED_FOR: [&str; 2] = [server::SUMMARY, server::service::MESSAGES];
 
 /// What a target of this program begins with.
@@ -69,7 +70,8 @@ impl LogFilter {
                     self.level = level;
                     return;
                 }
-                // A name alone means all of it, as for `env_logger`; a misspelt level would be one, so only our own is taken for a name.
+                // A name alone means all of it, as for `env_logger`; a misspelt level would be one, so only our own is
+                // taken for a name.
                 Err(_) if is_ours(directive) => return self.set(directive, LevelFilter::Trace),
                 Err(_) => format!("neither a level nor a part of {PROGRAM}"),
             },

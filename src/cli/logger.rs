@@ -1,8 +1,8 @@
 //! The log on stderr: lines by `simple_logger`, which neither block the loop nor end it.
 //!
-//! `simple_logger` prints with `eprintln!`, which waits while a pipe is full and panics when nobody reads any more or the disk is full. So
-//! the descriptor is asked first, a line is cut to what a ready pipe takes at once, a terminal is made not to block, and a panic is
-//! contained.
+//! `simple_logger` prints with `eprintln!`, which waits while a pipe is full and panics when nobody reads any more or
+//! the disk is full. So the descriptor is asked first, a line is cut to what a ready pipe takes at once, a terminal is
+//! made not to block, and a panic is contained.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,10 +16,12 @@ use crate::cli::log_filter::LogFilter;
 use crate::cli::terminal;
 use crate::os::standard_stream::{reopen_stderr, stderr_is_ready};
 
-/// The longest message, in bytes. With time, level and module it stays below 4,096, which a pipe that is ready takes at once.
+/// The longest message, in bytes. With time, level and module it stays below 4,096, which a pipe that is ready takes at
+/// once.
 const LINE_MAX: usize = 4_000;
 
-/// Whether a line is being printed: then a panic is the printing's, and not worth a report that could not be printed either.
+/// Whether a line is being printed: then a panic is the printing's, and not worth a report that could not be printed
+/// either.
 static PRINTING: AtomicBool = AtomicBool::new(false);
 
 struct StderrLogger {

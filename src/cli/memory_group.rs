@@ -1,5 +1,5 @@
-//! The limits of memory of this process's control group and of all above it (`cgroups(7)`; the kernel's `cgroup-v2.rst` and
-//! `cgroup-v1/memory.rst`).
+//! The limits of memory of this process's control group and of all above it (`cgroups(7)`; the kernel's `cgroup-v2.rst`
+//! and `cgroup-v1/memory.rst`).
 //!
 //! ```text
 //!   /proc/self/cgroup      4:memory:/docker/a1/web            which group, as a path in its hierarchy
@@ -10,8 +10,9 @@
 //!   so: /sys/fs/cgroup/memory/web/memory.limit_in_bytes, and that of every folder above it up to the mount
 //! ```
 //!
-//! Version 1, version 2 and both at once are told alike. In a control group namespace the paths begin at its root, and what lies above
-//! is not to be seen. Whatever cannot be read or understood is no limit: nothing of this may keep a server from starting.
+//! Version 1, version 2 and both at once are told alike. In a control group namespace the paths begin at its root, and
+//! what lies above is not to be seen. Whatever cannot be read or understood is no limit: nothing of this may keep a
+//! server from starting.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -22,7 +23,8 @@ use procfs::{FromBufRead, ProcessCGroups};
 use crate::cli::memory_limit::MemoryLimit;
 use crate::measure::report::visible::visible;
 
-/// The files of a group that hold a limit, in the two versions. From `memory.high` on a group is slowed down, which is no better.
+/// The files of a group that hold a limit, in the two versions. From `memory.high` on a group is slowed down, which is
+/// no better.
 const FILES_1: &[&str] = &["memory.limit_in_bytes"];
 const FILES_2: &[&str] = &["memory.max", "memory.high"];
 
@@ -57,8 +59,8 @@ pub(crate) fn limits(root: &Path) -> Vec<MemoryLimit> {
     limits
 }
 
-/// The path of `group` below `mounted`, the part of its hierarchy that is mounted; none where it lies elsewhere, as that of a process
-/// outside of this namespace does (`/../other`).
+/// The path of `group` below `mounted`, the part of its hierarchy that is mounted; none where it lies elsewhere, as
+/// that of a process outside of this namespace does (`/../other`).
 fn below(group: &str, mounted: &str) -> Option<PathBuf> {
     let below = Path::new(group).strip_prefix(mounted).ok()?;
     below.components().all(|part| matches!(part, Component::Normal(_))).then(|| below.to_owned())

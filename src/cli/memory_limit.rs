@@ -1,7 +1,8 @@
 //! How much memory this process may have: the smallest limit that somebody has set for it, and who that is.
 //!
-//! Over a limit of its address space a process is refused memory, and a Rust program aborts; over that of its control group it is killed,
-//! whatever it was doing (`setrlimit(2)`, `cgroups(7)`). So what is kept for clients has to stay below.
+//! Over a limit of its address space a process is refused memory, and a Rust program aborts; over that of its control
+//! group it is killed, whatever it was doing (`setrlimit(2)`, `cgroups(7)`). So what is kept for clients has to stay
+//! below.
 
 use std::fmt;
 #[cfg(target_os = "linux")]
@@ -17,12 +18,14 @@ use crate::cli::memory_group;
 use crate::measure::load::options::Options;
 use crate::reactor::limits::Limits;
 
-/// One part of so many is for queues, and one for connections. What is left is the program's, and what the allocator keeps.
+/// One part of so many is for queues, and one for connections. What is left is the program's, and what the allocator
+/// keeps.
 const QUEUES: usize = 4;
 const CONNECTIONS: usize = 2;
 
-/// What a connection may take beside the queues, in bytes: it keeps up to 8 KiB beyond the bound on them all, and the kernel's part for it was
-/// 1.5 to 5 KiB in a control group (docs/containers.md tells how that was measured; its buffers are not in it).
+/// What a connection may take beside the queues, in bytes: it keeps up to 8 KiB beyond the bound on them all, and the
+/// kernel's part for it was 1.5 to 5 KiB in a control group (docs/containers.md tells how that was measured; its
+/// buffers are not in it).
 const CONNECTION: usize = 10 * 1024;
 
 /// A limit of memory.
@@ -61,8 +64,8 @@ impl fmt::Display for MemoryLimit {
     }
 }
 
-/// The bound on what is kept for all clients: what is `wanted`; or what [`Limits`] has, and no more than a quarter of the smallest limit of
-/// memory. What was found is told where it matters.
+/// The bound on what is kept for all clients: what is `wanted`; or what [`Limits`] has, and no more than a quarter of
+/// the smallest limit of memory. What was found is told where it matters.
 pub(crate) fn queue_limit(limit: Option<&MemoryLimit>, wanted: Option<usize>) -> usize {
     let default = Limits::default().queue_limit;
     let Some(limit) = limit else { return wanted.unwrap_or(default) };
@@ -82,7 +85,8 @@ pub(crate) fn queue_limit(limit: Option<&MemoryLimit>, wanted: Option<usize>) ->
     wanted.unwrap_or(fitting)
 }
 
-/// How many connections there may be: `wanted`, or as many of the `possible` ones as half of the smallest limit of memory holds.
+/// How many connections there may be: `wanted`, or as many of the `possible` ones as half of the smallest limit of
+/// memory holds.
 pub(crate) fn max_connections(limit: Option<&MemoryLimit>, wanted: Option<usize>, possible: usize) -> usize {
     let Some(limit) = limit else { return possible };
     let fitting = limit.part(CONNECTIONS) / CONNECTION;
@@ -101,7 +105,8 @@ pub(crate) fn max_connections(limit: Option<&MemoryLimit>, wanted: Option<usize>
     }
 }
 
-/// Warns of load whose messages in flight need more memory than half of the smallest limit: what a server does not take waits here.
+/// Warns of load whose messages in flight need more memory than half of the smallest limit: what a server does not take
+/// waits here.
 pub(crate) fn warn_of_load(limit: Option<&MemoryLimit>, options: &Options) {
     let Some(limit) = limit else { return };
     let messages = options.connections.saturating_mul(options.pipeline);
@@ -117,8 +122,8 @@ fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", (bytes as f64 / 104_857.6).round() / 10.0)
 }
 
-/// What was set for this process itself: address space, and the part of it that is its own data (`setrlimit(2)`; both count what is asked
-/// for, whether it is used or not).
+/// What was set for this process itself: address space, and the part of it that is its own data (`setrlimit(2)`; both
+/// count what is asked for, whether it is used or not).
 #[cfg(target_os = "linux")]
 fn of_process() -> impl Iterator<Item = MemoryLimit> {
     let resources = [

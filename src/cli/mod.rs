@@ -54,7 +54,8 @@ use crate::cli::report_arguments::STANDARD;
 use crate::measure::processes::bound::Binder;
 use crate::measure::report::visible::visible;
 
-/// The same error about arguments that can be shown: clap quotes them as they are. (What is not UTF-8 it does not quote.)
+/// The same error about arguments that can be shown: clap quotes them as they are. (What is not UTF-8 it does not
+/// quote.)
 fn without_power(error: clap::Error) -> clap::Error {
     let shown = env::args_os().map(|argument| visible(&argument.to_string_lossy()));
     Arguments::try_parse_from(shown).err().unwrap_or(error)

@@ -77,8 +77,8 @@ pub(super) fn open(plan: &Plan) -> Result<Vec<Opening>, Failure> {
     }
 }
 
-/// Binds the addresses of a host that this machine has. Returns with them those that it does not have: a name may be older than the
-/// machine's addresses, as `::1 localhost` is where IPv6 is off. It is an error where none is left.
+/// Binds the addresses of a host that this machine has. Returns with them those that it does not have: a name may be
+/// older than the machine's addresses, as `::1 localhost` is where IPv6 is off. It is an error where none is left.
 fn open_addresses(plan: &Plan) -> Result<(Vec<Opening>, Vec<Refused>), Refused> {
     let (mut openings, mut missing) = (Vec::new(), Vec::<Refused>::new());
     let mut port = None;

@@ -1,4 +1,5 @@
-//! Whether what a command writes goes to files of its own: where two outputs are one file, the second overwrites the first.
+//! Whether what a command writes goes to files of its own: where two outputs are one file, the second overwrites the
+//! first.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -21,7 +22,8 @@ enum Identity {
 }
 
 impl Identity {
-    /// The file at this path; none where nothing can be lost there: a device keeps nothing, and what cannot be looked at cannot be written.
+    /// The file at this path; none where nothing can be lost there: a device keeps nothing, and what cannot be looked
+    /// at cannot be written.
     fn of(path: &Path) -> Option<Identity> {
         let mut path = path.to_owned();
         for _ in 0..LINKS_MAX {

@@ -1,5 +1,5 @@
-//! Endpoints of one command that ask for the same port: what the kernel would refuse is refused with both names, before anything is
-//! bound; and `[::]` leaves IPv4 to a `0.0.0.0` beside it.
+//! Endpoints of one command that ask for the same port: what the kernel would refuse is refused with both names, before
+//! anything is bound; and `[::]` leaves IPv4 to a `0.0.0.0` beside it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,8 @@ use crate::cli::endpoint::{Place, Transport};
 use crate::cli::failure::Failure;
 use crate::cli::plan::Plan;
 
-/// Has each `[::]` leave IPv4 alone where another endpoint asks for `0.0.0.0` on its port; any other overlap is an error.
+/// Has each `[::]` leave IPv4 alone where another endpoint asks for `0.0.0.0` on its port; any other overlap is an
+/// error.
 pub(super) fn resolve(plans: &mut [Plan]) -> Result<(), Failure> {
     for later in 1..plans.len() {
         let (before, rest) = plans.split_at_mut(later);

@@ -1,7 +1,7 @@
 //! The line that tells how far a run has come, on a terminal.
 //!
-//! It is drawn where somebody sees it and while the terminal takes it at once: a terminal that was stopped (^S) must not stop the run.
-//! It has no colours, so there is nothing that `NO_COLOR` would have to turn off.
+//! It is drawn where somebody sees it and while the terminal takes it at once: a terminal that was stopped (^S) must
+//! not stop the run. It has no colours, so there is nothing that `NO_COLOR` would have to turn off.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

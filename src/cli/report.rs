@@ -1,4 +1,5 @@
-//! `cooee report`: reads what `cooee load` has written, and tells it, merged or side by side; or a comparison, as `cooee compare` has told it.
+//! `cooee report`: reads what `cooee load` has written, and tells it, merged or side by side; or a comparison, as
+//! `cooee compare` has told it.
 
 use std::fs::File;
 use std::io;

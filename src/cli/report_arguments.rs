@@ -64,7 +64,8 @@ pub(crate) struct OutputArguments {
 }
 
 impl OutputArguments {
-    /// Whether everything fits together: standard output holds one thing, and no file is written twice, or is one of those that are `read`.
+    /// Whether everything fits together: standard output holds one thing, and no file is written twice, or is one of
+    /// those that are `read`.
     pub(crate) fn check(&self, read: &[PathBuf]) -> Result<(), Failure> {
         if is_standard(self.json.as_deref()) && is_standard(self.csv.as_deref()) {
             return Err(Failure::Usage("--json - and --csv -: standard output can hold one of them".to_owned()));
@@ -94,7 +95,8 @@ impl OutputArguments {
         Ok(())
     }
 
-    /// Writes one report to wherever it goes; as text to standard output where nothing else does. `name` stands in the table.
+    /// Writes one report to wherever it goes; as text to standard output where nothing else does. `name` stands in the
+    /// table.
     ///
     /// What was measured cannot be measured again: a file that cannot be written does not keep it from the others.
     pub(crate) fn write(&self, name: &str, report: &Report) -> Result<(), Failure> {
@@ -102,8 +104,8 @@ impl OutputArguments {
         files.and(self.write_text(|| text::text(report)))
     }
 
-    /// Writes the report of a run that did not begin to wherever was asked for, but not as text: stderr has the reason. Whether it can be
-    /// written does not matter beside that.
+    /// Writes the report of a run that did not begin to wherever was asked for, but not as text: stderr has the reason.
+    /// Whether it can be written does not matter beside that.
     pub(crate) fn write_failed(&self, name: &str, report: &Report) {
         let _ = self.write_files(name, report);
     }
@@ -125,8 +127,8 @@ impl OutputArguments {
         self.write_text(|| text::side_by_side(reports))
     }
 
-    /// Writes a comparison to wherever it goes; as text to standard output where nothing else does. A file that cannot be written does not keep
-    /// it from the others.
+    /// Writes a comparison to wherever it goes; as text to standard output where nothing else does. A file that cannot
+    /// be written does not keep it from the others.
     #[cfg(target_os = "linux")]
     pub(crate) fn write_comparison(&self, comparison: &Comparison) -> Result<(), Failure> {
         let json = self.json.as_ref().map_or(Ok(()), |path| {

@@ -10,7 +10,8 @@ use crate::cli::failure::Failure;
 use crate::measure::load::options::Options;
 use crate::os::address::Address;
 
-/// Where the kernel tells which ports it gives to clients, of IPv6 too (the kernel's `ip-sysctl.rst`). Each network has its own.
+/// Where the kernel tells which ports it gives to clients, of IPv6 too (the kernel's `ip-sysctl.rst`). Each network has
+/// its own.
 const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// Refuses `wanted` connections at once that load with these options cannot open; `flag` is where they were asked for.
@@ -37,8 +38,8 @@ pub(crate) fn check(flag: &str, wanted: usize, options: &Options) -> Result<(), 
     Ok(())
 }
 
-/// From how many addresses connections leave: of those that are given, the ones of the server's family, which is not known yet where it has
-/// several addresses.
+/// From how many addresses connections leave: of those that are given, the ones of the server's family, which is not
+/// known yet where it has several addresses.
 fn sources(options: &Options) -> usize {
     let of_family = |address: &Address| {
         let sources: BTreeSet<_> = options.sources.iter().filter(|source| address.is_of_family(source)).collect();

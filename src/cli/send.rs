@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::apps::candidates::Candidates;
 use crate::apps::client::options::Options;
 use crate::apps::client::outcome::Outcome;
-use crate::apps::client::{Client, Session};
+use crate::apps::client::{Client, ClientSession};
 use crate::cli::arguments::SendArguments;
 use crate::cli::failure::Failure;
 use crate::cli::target::Target;
@@ -91,9 +91,9 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, Failure> {
     let cannot_start = |error: io::Error| Failure::system("cannot start the event loop", &error);
     let mut reactor = Reactor::new(limits).map_err(cannot_start)?;
     let mut client = Client::new(options);
-    let output = reactor.attach(Socket::Output(StandardOutput::open()), Session::Output).map_err(cannot_start)?;
+    let output = reactor.attach(Socket::Output(StandardOutput::open()), ClientSession::Output).map_err(cannot_start)?;
     let input = match reads_input {
-        true => Some(reactor.attach(Socket::Input(StandardInput::open()), Session::Input).map_err(cannot_start)?),
+        true => Some(reactor.attach(Socket::Input(StandardInput::open()), ClientSession::Input).map_err(cannot_start)?),
         false => None,
     };
     client.attach(input, output);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::apps::server::service::Service;
-use crate::apps::server::{OnSignal, Server, Session};
+use crate::apps::server::{OnSignal, Server, ServerSession};
 use crate::cli::arguments::ServeArguments;
 use crate::cli::descriptors;
 use crate::cli::endpoint::Place;
@@ -100,7 +100,8 @@ fn warn_of_exposure(service: &Service, exposure: Exposure) {
     log::warn!("{} is open to {who}: {what}; there is no authentication and no encryption", service.name);
 }
 
-/// Says what whoever may connect to a Unix socket can do on a system that passes descriptors whether they are wanted or not.
+/// Says what whoever may connect to a Unix socket can do on a system that passes descriptors whether they are wanted or
+/// not.
 fn warn_of_descriptors() {
     log::warn!(
         "this kernel cannot refuse descriptors that are sent to a Unix socket (SO_PASSRIGHTS, Linux 6.16): whoever may connect can \
@@ -125,10 +126,11 @@ fn watch(mut signals: Signals, server: &mut Server, reactor: &mut Reactor<Server
     let stream = Socket::Unix(mio::net::UnixStream::from_std(signals.stream()?));
     let has_terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
     server.at_signals(Box::new(move || signals.next().map(|signal| (signal, on_signal(signal, has_terminal)))));
-    reactor.attach(stream, Session::Signals).map(drop)
+    reactor.attach(stream, ServerSession::Signals).map(drop)
 }
 
-/// What the server does at a signal. `has_terminal` tells whether it was started with a terminal: then SIGHUP says that this is gone.
+/// What the server does at a signal. `has_terminal` tells whether it was started with a terminal: then SIGHUP says that
+/// this is gone.
 fn on_signal(signal: i32, has_terminal: bool) -> OnSignal {
     match signal {
         SIGINT | SIGTERM => OnSignal::Ask,

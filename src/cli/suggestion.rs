@@ -1,7 +1,7 @@
 //! What somebody meant who typed something that is not known: the known word that is most like it.
 
-/// The known word that `typed` was meant to be; none where none is like it. Measured as clap does for flags; and one slip is forgiven in
-/// short words too, where that measure sees little likeness.
+/// The known word that `typed` was meant to be; none where none is like it. Measured as clap does for flags; and one
+/// slip is forgiven in short words too, where that measure sees little likeness.
 fn meant<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LIKENESS: f64 = 0.7;
     let typed = typed.to_lowercase();

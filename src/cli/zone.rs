@@ -1,10 +1,12 @@
-//! The zone of an IPv6 address: the interface over which a link-local address is reached (RFC 4007), by its name or its number.
+//! The zone of an IPv6 address: the interface over which a link-local address is reached (RFC 4007), by its name or its
+//! number.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use nix::net::if_;
 
-/// Parses an IP address as a flag takes it, with a zone where it has one and with the port 0. The error says what is right.
+/// Parses an IP address as a flag takes it, with a zone where it has one and with the port 0. The error says what is
+/// right.
 pub(crate) fn ip(text: &str) -> Result<SocketAddr, String> {
     if !text.contains([':', '%']) {
         let ip = text.parse::<IpAddr>().map_err(|_| "an IP address is wanted: 127.0.0.2, ::1, fe80::1%eth0".to_owned());
@@ -14,8 +16,8 @@ pub(crate) fn ip(text: &str) -> Result<SocketAddr, String> {
     ipv6(bare, 0)
 }
 
-/// Parses an IPv6 address with a zone (`fe80::1%eth0`, `fe80::1%2`, or as a URL has it: `fe80::1%25eth0`, RFC 6874) or without one. An
-/// IPv4 address that is mapped into IPv6 is told as the IPv4 address.
+/// Parses an IPv6 address with a zone (`fe80::1%eth0`, `fe80::1%2`, or as a URL has it: `fe80::1%25eth0`, RFC 6874) or
+/// without one. An IPv4 address that is mapped into IPv6 is told as the IPv4 address.
 pub(crate) fn ipv6(text: &str, port: u16) -> Result<SocketAddr, String> {
     let (ip, zone) = match text.split_once('%') {
         Some((ip, zone)) => (ip, Some(zone)),

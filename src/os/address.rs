@@ -83,8 +83,8 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
 
-/// What counts as one source where sources are counted: an IPv4 address, or an IPv6 /64, of which one host can use every address
-/// (RFC 4291, 2.5.4). A number of its own for each.
+/// What counts as one source where sources are counted: an IPv4 address, or an IPv6 /64, of which one host can use
+/// every address (RFC 4291, 2.5.4). A number of its own for each.
 pub fn source_network(ip: IpAddr) -> u64 {
     match canonical(ip) {
         IpAddr::V4(ip) => u64::from(u32::from(ip)),

@@ -1,8 +1,8 @@
 //! Memory that the kernel copies into at its full speed.
 //!
-//! It copies with one instruction (`rep movs`), which some processors carry out up to twice as fast where the destination begins on a cache
-//! line, and far more slowly just behind the beginning of a page. An allocation of this size is just there: the allocator maps pages of its
-//! own for it, and keeps its 16 bytes of accounts in front.
+//! It copies with one instruction (`rep movs`), which some processors carry out up to twice as fast where the
+//! destination begins on a cache line, and far more slowly just behind the beginning of a page. An allocation of this
+//! size is just there: the allocator maps pages of its own for it, and keeps its 16 bytes of accounts in front.
 
 use std::ops::{Deref, DerefMut};
 
@@ -34,7 +34,8 @@ impl AlignedBytes {
         AlignedBytes { memory, start, length }
     }
 
-    /// The memory, and where in it the bytes begin: for an owner that counts from there, so that no access adds the one to the other.
+    /// The memory, and where in it the bytes begin: for an owner that counts from there, so that no access adds the one
+    /// to the other.
     pub fn into_parts(self) -> (Box<[u8]>, usize) {
         (self.memory, self.start)
     }

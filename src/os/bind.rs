@@ -29,31 +29,33 @@ pub struct SocketOptions {
     pub receive_buffer: Option<usize>,
     /// SO_SNDBUF in bytes; none leaves it to the kernel, which tunes it.
     pub send_buffer: Option<usize>,
-    /// TCP_NOTSENT_LOWAT in bytes: of what the peer's window does not take, the kernel accepts hardly more (`tcp(7)`). What was sent and
-    /// is not acknowledged does not count, so nobody who reads is slower for it. 0 leaves it to the kernel, which then keeps up to
-    /// `net.ipv4.tcp_wmem` for each peer that never reads. Linux alone.
+    /// TCP_NOTSENT_LOWAT in bytes: of what the peer's window does not take, the kernel accepts hardly more (`tcp(7)`).
+    /// What was sent and is not acknowledged does not count, so nobody who reads is slower for it. 0 leaves it to the
+    /// kernel, which then keeps up to `net.ipv4.tcp_wmem` for each peer that never reads. Linux alone.
     pub notsent_lowat: u32,
-    /// TCP keep-alive after so long a silence; none turns it off. A peer that answers no probe is given up after as long again
-    /// ([`SocketOptions::PROBES`]).
+    /// TCP keep-alive after so long a silence; none turns it off. A peer that answers no probe is given up after as
+    /// long again ([`SocketOptions::PROBES`]).
     pub keepalive: Option<Duration>,
-    /// TCP_DEFER_ACCEPT: a connection is accepted when its first bytes have come, or after about so long; none accepts it at once.
-    /// Linux alone.
+    /// TCP_DEFER_ACCEPT: a connection is accepted when its first bytes have come, or after about so long; none accepts
+    /// it at once. Linux alone.
     pub defer_accept: Option<Duration>,
     /// SO_REUSEPORT: several processes share one port, and the kernel spreads connections and datagrams over them.
     pub reuse_port: bool,
-    /// IPV6_V6ONLY at `[::]`: it takes no IPv4, which is left to another socket at `0.0.0.0`. Every other IPv6 address takes none anyway.
+    /// IPV6_V6ONLY at `[::]`: it takes no IPv4, which is left to another socket at `0.0.0.0`. Every other IPv6 address
+    /// takes none anyway.
     pub only_v6: bool,
     /// Who may connect to a Unix socket at a path.
     pub file: FileAccess,
 }
 
 impl SocketOptions {
-    /// With this, 5,000 peers that never read hold less than 1 GiB of the kernel's memory, both ends together; and no difference
-    /// was seen for those who read (docs/decisions/0015).
+    /// With this, 5,000 peers that never read hold less than 1 GiB of the kernel's memory, both ends together; and no
+    /// difference was seen for those who read (docs/decisions/0015).
     pub const NOTSENT_LOWAT: u32 = 8 * 1024;
 
-    /// How many keep-alive probes in a row may stay unanswered. They are a third of the silence apart, at least a second, so a dead peer is
-    /// found after twice the silence (after 1 s of it, after 4 s). The system's own 9 probes, 75 s apart, would add 11 minutes to any silence.
+    /// How many keep-alive probes in a row may stay unanswered. They are a third of the silence apart, at least a
+    /// second, so a dead peer is found after twice the silence (after 1 s of it, after 4 s). The system's own 9 probes,
+    /// 75 s apart, would add 11 minutes to any silence.
     pub const PROBES: u32 = 3;
 }
 
@@ -76,8 +78,8 @@ impl Default for SocketOptions {
 /// Listens for TCP connections at `address`; `[::]` takes IPv4 as well. Returns the socket and its real address.
 pub fn listen_tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<(ListeningSocket, SocketAddr)> {
     let socket = ip_socket(address, Type::STREAM, Protocol::TCP, options)?;
-    // A restart must not wait for the connections of the last run (TIME_WAIT). On UDP the same option would let a second
-    // server take the port, so it is set here alone.
+    // A restart must not wait for the connections of the last run (TIME_WAIT). On UDP the same option would let a
+    // second server take the port, so it is set here alone.
     socket.set_reuse_address(true)?;
     // What is set on the listener is inherited by what it accepts (Linux): no system call a connection.
     socket.set_tcp_nodelay(true)?;
@@ -130,8 +132,8 @@ pub fn bind_udp(address: SocketAddr, options: &SocketOptions) -> io::Result<(Dat
     Ok((endpoint, bound))
 }
 
-/// Whether `address` is one to which many hosts listen. Only the kernel knows every broadcast address: without SO_BROADCAST it
-/// refuses to connect to one (`ip(7)`, EACCES).
+/// Whether `address` is one to which many hosts listen. Only the kernel knows every broadcast address: without
+/// SO_BROADCAST it refuses to connect to one (`ip(7)`, EACCES).
 pub fn is_to_many(address: SocketAddr) -> bool {
     let refused = || {
         let probe = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
@@ -192,8 +194,8 @@ fn bound_unix_socket(name: &UnixName, kind: Type, options: &SocketOptions) -> io
     Ok((socket, Some(path)))
 }
 
-/// Begins to connect a stream (`connect(2)` on a non-blocking socket; `EINPROGRESS` is not an error), from a local address where one
-/// is given.
+/// Begins to connect a stream (`connect(2)` on a non-blocking socket; `EINPROGRESS` is not an error), from a local
+/// address where one is given.
 pub fn connect(to: &Address, from: Option<SocketAddr>) -> io::Result<stream::Socket> {
     match to {
         Address::Ip(to) => {
@@ -214,8 +216,8 @@ pub fn connect(to: &Address, from: Option<SocketAddr>) -> io::Result<stream::Soc
 
 fn connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    // The port is chosen by connect(2), which knows the peer, so that two connections to different peers can share one (`ip(7)`).
-    // A kernel that cannot do that still connects.
+    // The port is chosen by connect(2), which knows the peer, so that two connections to different peers can share one
+    // (`ip(7)`). A kernel that cannot do that still connects.
     #[cfg(target_os = "linux")]
     let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true);
     socket.bind(&from.into())?;
@@ -249,8 +251,8 @@ pub fn connect_udp(peer: SocketAddr, from: Option<SocketAddr>) -> io::Result<Dat
     Ok(DatagramEndpoint::UdpConnected(socket))
 }
 
-/// A Unix datagram socket towards `peer`, with a name that the kernel chooses, so that it can be answered (`unix(7)`, autobind). The
-/// name is an abstract one: it is gone with the socket, however the process ends.
+/// A Unix datagram socket towards `peer`, with a name that the kernel chooses, so that it can be answered (`unix(7)`,
+/// autobind). The name is an abstract one: it is gone with the socket, however the process ends.
 #[cfg(target_os = "linux")]
 pub fn connect_unix_datagram(peer: &UnixName) -> io::Result<DatagramEndpoint> {
     let socket = unix_socket(Type::DGRAM)?;
@@ -260,8 +262,8 @@ pub fn connect_unix_datagram(peer: &UnixName) -> io::Result<DatagramEndpoint> {
     Ok(DatagramEndpoint::UnixConnected(None, socket.into()))
 }
 
-/// A Unix datagram socket towards `peer`, bound to a path in the temporary folder, so that it can be answered. A process that is
-/// killed leaves the file behind.
+/// A Unix datagram socket towards `peer`, bound to a path in the temporary folder, so that it can be answered. A
+/// process that is killed leaves the file behind.
 #[cfg(not(target_os = "linux"))]
 pub fn connect_unix_datagram(peer: &UnixName) -> io::Result<DatagramEndpoint> {
     let own = std::env::temp_dir().join(format!("cooee-send-{}.sock", std::process::id()));

@@ -19,7 +19,8 @@ use crate::os::unix_name::UnixName;
 use crate::os::unix_path::UnixPath;
 use crate::os::wildcard_socket::WildcardSocket;
 
-/// The longest datagram that is taken, in bytes. UDP's are far shorter; a Unix socket's are as long as its peer's buffer allows.
+/// The longest datagram that is taken, in bytes. UDP's are far shorter; a Unix socket's are as long as its peer's
+/// buffer allows.
 pub const DATAGRAM_MAX: usize = 256 * 1024;
 
 /// A non-blocking datagram socket.
@@ -27,8 +28,8 @@ pub trait DatagramSocket {
     /// Receives one datagram: its length and its route. A datagram of 0 bytes is a message like any other.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)>;
 
-    /// Receives what waits into `buffer`, at least one datagram and as many as one call can, and adds them to `received`, oldest
-    /// first. An error came before any datagram.
+    /// Receives what waits into `buffer`, at least one datagram and as many as one call can, and adds them to
+    /// `received`, oldest first. An error came before any datagram.
     fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue>;
 
     /// The address that it answers from; none where it has one peer alone. A reply must never go there.
@@ -37,8 +38,9 @@ pub trait DatagramSocket {
     /// Sends one datagram back along `route`, whole or not at all.
     fn send(&mut self, bytes: &[u8], route: &Route) -> io::Result<()>;
 
-    /// Sends the first datagrams of `batch`, in order, each as [`send`](Self::send) does: at least one, and as many as one call can.
-    /// Returns how many left. An error is one of the very first; one of a later datagram is told when that is the first.
+    /// Sends the first datagrams of `batch`, in order, each as [`send`](Self::send) does: at least one, and as many as
+    /// one call can. Returns how many left. An error is one of the very first; one of a later datagram is told when
+    /// that is the first.
     fn send_batch<'a, B>(&mut self, batch: B) -> io::Result<usize>
     where
         B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>;
@@ -71,15 +73,16 @@ pub(crate) fn send_first<'a, D: DatagramSocket>(
 pub enum DatagramEndpoint {
     /// UDP on one address.
     Udp(UdpSocket),
-    /// UDP on every address, or on one to which many hosts listen: each datagram tells where it was sent to, so that replies leave
-    /// from the address that was asked, and none answers what was sent to many.
+    /// UDP on every address, or on one to which many hosts listen: each datagram tells where it was sent to, so that
+    /// replies leave from the address that was asked, and none answers what was sent to many.
     UdpWildcard(WildcardSocket),
     /// UDP towards one peer.
     UdpConnected(UdpSocket),
-    /// A Unix datagram socket, with its path unless its name is abstract; the path goes first, as in [`ListeningSocket`](crate::os::listener::ListeningSocket).
+    /// A Unix datagram socket, with its path unless its name is abstract; the path goes first, as in
+    /// [`ListeningSocket`](crate::os::listener::ListeningSocket).
     Unix(Option<UnixPath>, UnixDatagram),
-    /// A Unix datagram socket towards one peer, with a name of its own so that it can be answered: a path where the system has no
-    /// other names.
+    /// A Unix datagram socket towards one peer, with a name of its own so that it can be answered: a path where the
+    /// system has no other names.
     UnixConnected(Option<UnixPath>, UnixDatagram),
 }
 

@@ -24,8 +24,8 @@ mod option {
     );
 }
 
-/// Has the kernel hold connections to `listener` back until their first bytes have come, or about `wait` has passed. It counts in
-/// seconds, of which it makes a number of SYN-ACKs that it repeats.
+/// Has the kernel hold connections to `listener` back until their first bytes have come, or about `wait` has passed. It
+/// counts in seconds, of which it makes a number of SYN-ACKs that it repeats.
 #[cfg(target_os = "linux")]
 pub(super) fn defer_accept(listener: &Socket, wait: Duration) -> io::Result<()> {
     let seconds = i32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);

@@ -1,4 +1,5 @@
-//! Who may connect to a Unix socket: the owner, the group and the mode of its file (`unix(7)`: whoever may write to it).
+//! Who may connect to a Unix socket: the owner, the group and the mode of its file (`unix(7)`: whoever may write to
+//! it).
 
 use std::io;
 use std::path::Path;
@@ -10,8 +11,8 @@ use socket2::{SockAddr, Socket};
 use crate::os::reason::said;
 use crate::os::unix_path::UnixPath;
 
-/// What is set of the file of a Unix socket; whatever is none is left as the system makes it: the process's own user and group, and what the
-/// umask leaves of 0777.
+/// What is set of the file of a Unix socket; whatever is none is left as the system makes it: the process's own user
+/// and group, and what the umask leaves of 0777.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileAccess {
     /// The permissions, such as 0o660.
@@ -28,9 +29,10 @@ impl FileAccess {
         *self == FileAccess::default()
     }
 
-    /// Binds `socket` to `path`, and gives the file its owner, group and mode before anybody can connect: it is made without any permission,
-    /// by a umask for the moment of the bind (which is the whole process's, so nothing else may make files meanwhile). The caller listens
-    /// afterwards; a datagram socket is open to others with the mode, which is set last.
+    /// Binds `socket` to `path`, and gives the file its owner, group and mode before anybody can connect: it is made
+    /// without any permission, by a umask for the moment of the bind (which is the whole process's, so nothing else may
+    /// make files meanwhile). The caller listens afterwards; a datagram socket is open to others with the mode, which
+    /// is set last.
     pub(super) fn bind(&self, socket: &Socket, address: &SockAddr, path: &Path) -> io::Result<UnixPath> {
         if self.is_default() {
             socket.bind(address)?;

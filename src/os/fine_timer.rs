@@ -15,8 +15,8 @@ mod system {
 
     use crate::os::key::Key;
 
-    /// How far from what is asked the armed wake-up may be without being moved: a busy loop asks before every poll for the same moment,
-    /// which it works out anew each time, to the microsecond. Whoever is woken too early asks again.
+    /// How far from what is asked the armed wake-up may be without being moved: a busy loop asks before every poll for
+    /// the same moment, which it works out anew each time, to the microsecond. Whoever is woken too early asks again.
     const NEAR: Duration = Duration::from_micros(2);
 
     /// A `timerfd_create(2)` in the selector. It is never read: each expiry after it was set is an edge.

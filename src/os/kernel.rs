@@ -35,8 +35,8 @@ pub trait Kernel {
     /// This moment, on a clock that never goes back.
     fn now(&mut self) -> Tick;
 
-    /// Waits for events, `timeout` at the most (none: for ever), and adds them to `events`. An interrupted wait is one without
-    /// events.
+    /// Waits for events, `timeout` at the most (none: for ever), and adds them to `events`. An interrupted wait is one
+    /// without events.
     fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<(Key, Readiness)>) -> io::Result<()>;
 
     /// Asks for the edges of a stream, in both directions.
@@ -72,8 +72,8 @@ impl Mio {
         Ok(Mio { poll, events, began: Instant::now(), waker: None, timer: None })
     }
 
-    /// One whose clock begins at `began` and whose waits end on the microsecond, where the system has a timer for that: whoever
-    /// keeps a schedule with the reactor wants both. Each new deadline costs a system call.
+    /// One whose clock begins at `began` and whose waits end on the microsecond, where the system has a timer for that:
+    /// whoever keeps a schedule with the reactor wants both. Each new deadline costs a system call.
     pub fn with_fine_timer(began: Instant) -> io::Result<Mio> {
         let mio = Mio::new()?;
         let timer = FineTimer::new(mio.poll.registry())?;

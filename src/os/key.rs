@@ -1,8 +1,9 @@
 //! The name of one source: where it lies in the slab, and which occupant of that place is meant.
 //!
-//! A slab hands the last freed index out first, so an `accept` later in the same batch of events gets the place of a connection
-//! that died earlier in it, and the dead one's events would be taken for the newcomer's. The generation tells them apart: a
-//! key whose generation is not the occupant's is *stale*, and what comes for it is counted and dropped.
+//! A slab hands the last freed index out first, so an `accept` later in the same batch of events gets the place of a
+//! connection that died earlier in it, and the dead one's events would be taken for the newcomer's. The generation
+//! tells them apart: a key whose generation is not the occupant's is *stale*, and what comes for it is counted and
+//! dropped.
 
 use std::fmt;
 

@@ -25,8 +25,8 @@ pub trait Listener {
 pub enum ListeningSocket {
     /// TCP.
     Tcp(TcpListener),
-    /// A Unix stream socket, with its path unless its name is abstract. The path goes first: while the socket lives its inode is not used
-    /// again, so the file that is removed is surely ours.
+    /// A Unix stream socket, with its path unless its name is abstract. The path goes first: while the socket lives its
+    /// inode is not used again, so the file that is removed is surely ours.
     Unix(Option<UnixPath>, UnixListener),
 }
 

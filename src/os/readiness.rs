@@ -1,9 +1,8 @@
 //! Readiness, and the latch that remembers it.
 //!
-//! `mio` is edge-triggered: the kernel says *once* that a socket became ready, and says nothing more until it has answered
-//! `WouldBlock`. So readiness is a latch. The kernel sets it, `WouldBlock` clears it, and nothing else may clear it but
-//! the proof that a `WouldBlock` would come next (a short read on TCP, a short
-//! batch of datagrams).
+//! `mio` is edge-triggered: the kernel says *once* that a socket became ready, and says nothing more until it has
+//! answered `WouldBlock`. So readiness is a latch. The kernel sets it, `WouldBlock` clears it, and nothing else may
+//! clear it but the proof that a `WouldBlock` would come next (a short read on TCP, a short batch of datagrams).
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
@@ -131,7 +130,8 @@ impl Latch {
         if self.readable() { "perhaps more waits" } else { "the kernel owes an edge" }
     }
 
-    /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark is behind us then; a shut peer stays shut.
+    /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark is behind us then; a shut peer stays
+    /// shut.
     pub fn read_would_block(&mut self) {
         self.0 = self.0.without(Readiness::READABLE | Readiness::PRIORITY);
     }

@@ -1,5 +1,5 @@
-//! What a system's error means to a person: in words, and with what to do. The error's own text is told nowhere: it says "os error 22"
-//! where a reason is wanted.
+//! What a system's error means to a person: in words, and with what to do. The error's own text is told nowhere: it
+//! says "os error 22" where a reason is wanted.
 
 use std::borrow::Cow;
 use std::error::Error;

@@ -13,13 +13,15 @@ mod option {
     pub(super) const WRITE_QUEUE: usize = 5;
 }
 
-/// The memory, in bytes, of what was written to this socket and its peer has not acknowledged; 0 where the system does not tell.
+/// The memory, in bytes, of what was written to this socket and its peer has not acknowledged; 0 where the system does
+/// not tell.
 #[cfg(target_os = "linux")]
 pub(super) fn held_by_kernel(socket: &impl AsFd) -> u32 {
     nix::sys::socket::getsockopt(socket, option::SocketMemory).map_or(0, |memory| memory[option::WRITE_QUEUE])
 }
 
-/// The memory, in bytes, of what was written to this socket and its peer has not acknowledged; 0 where the system does not tell.
+/// The memory, in bytes, of what was written to this socket and its peer has not acknowledged; 0 where the system does
+/// not tell.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn held_by_kernel(_: &impl AsFd) -> u32 {
     0

@@ -1,7 +1,7 @@
 //! The stream seam: what a connection needs of a byte stream, and the real streams.
 //!
-//! Every stream is non-blocking (the tutorial's `setblocking(0)`): a call that cannot be served at once answers `WouldBlock`. A test puts a
-//! scripted stream in a socket's place.
+//! Every stream is non-blocking (the tutorial's `setblocking(0)`): a call that cannot be served at once answers
+//! `WouldBlock`. A test puts a scripted stream in a socket's place.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -40,13 +40,14 @@ pub trait Stream {
     /// Asks how a connect that was begun has gone.
     fn connect_progress(&mut self) -> io::Result<ConnectProgress>;
 
-    /// The memory, in bytes, that the kernel holds for what was written, or shut, and the peer has not acknowledged. 0 where the system does not tell,
-    /// and on streams that need no acknowledgement.
+    /// The memory, in bytes, that the kernel holds for what was written, or shut, and the peer has not acknowledged. 0
+    /// where the system does not tell, and on streams that need no acknowledgement.
     fn held_by_kernel(&self) -> u32;
 
-    /// Gives the peer up: closing drops what it has not taken, and sends a RST (SO_LINGER of 0, `socket(7)`). Otherwise the kernel goes on
-    /// offering it for minutes, and holds memory for a socket that is nobody's (FIN-WAIT-1, `tcp_orphan_retries` in `tcp(7)`).
-    fn abandon(&mut self);
+    /// Gives the peer up: closing drops what it has not taken, and sends a RST (SO_LINGER of 0, `socket(7)`). Otherwise
+    /// the kernel goes on offering it for minutes, and holds memory for a socket that is nobody's (FIN-WAIT-1,
+    /// `tcp_orphan_retries` in `tcp(7)`).
+    fn abort(&mut self);
 
     /// Whether a read shorter than its buffer proves that nothing more is there.
     ///
@@ -122,7 +123,7 @@ impl Stream for Socket {
         }
     }
 
-    fn abandon(&mut self) {
+    fn abort(&mut self) {
         if let Socket::Tcp(stream) = self {
             // Where it fails, the socket has no peer any more (EINVAL), and there is nobody to give up.
             let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
@@ -135,7 +136,8 @@ impl Stream for Socket {
 }
 
 impl Socket {
-    /// What to be told of. Registered once and never changed: an edge for a direction that nobody wants costs nothing on TCP.
+    /// What to be told of. Registered once and never changed: an edge for a direction that nobody wants costs nothing
+    /// on TCP.
     fn interest(&self) -> Interest {
         match self {
             #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -170,8 +172,8 @@ mod tests {
 
     use super::*;
 
-    /// Each connection's place has room for any of them, so the rarest must not be larger than what thousands are. (mio's are larger with
-    /// debug assertions, hence the two that are ours are asked by themselves.)
+    /// Each connection's place has room for any of them, so the rarest must not be larger than what thousands are.
+    /// (mio's are larger with debug assertions, hence the two that are ours are asked by themselves.)
     #[test]
     fn the_rare_sockets_are_not_larger_than_the_usual_ones() {
         assert!(size_of::<StandardInput>().max(size_of::<StandardOutput>()) <= size_of::<OwnedFd>());

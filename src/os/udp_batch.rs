@@ -19,8 +19,8 @@ const BATCH: usize = 8;
 /// Room for one datagram of any length: a payload has at most 65,507 bytes over IPv4, and 65,527 over IPv6.
 const SLOT: usize = 64 * 1024;
 
-/// Receives as many datagrams as wait, and as `buffer` has slots for. Each has room for the control messages that `control` has
-/// room for, and came along the route that `route_of` finds.
+/// Receives as many datagrams as wait, and as `buffer` has slots for. Each has room for the control messages that
+/// `control` has room for, and came along the route that `route_of` finds.
 pub(in crate::os) fn receive(
     socket: &UdpSocket,
     buffer: &mut [u8],
@@ -32,8 +32,8 @@ pub(in crate::os) fn receive(
     let mut rooms = buffer.chunks_exact_mut(SLOT);
     let mut slots: [[IoSliceMut<'_>; 1]; BATCH] =
         array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())]);
-    // New headers for every call: in used ones, the length of the last address is the room for the next (nix#2813). They could
-    // not be kept in a socket anyway, which may move to another thread.
+    // New headers for every call: in used ones, the length of the last address is the room for the next (nix#2813).
+    // They could not be kept in a socket anyway, which may move to another thread.
     let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, control);
     let messages = recvmmsg(socket.as_raw_fd(), &mut headers, &mut slots[..count], MsgFlags::empty(), None)?;
     let mut taken = 0;
@@ -46,7 +46,8 @@ pub(in crate::os) fn receive(
             is_cut: message.flags.contains(MsgFlags::MSG_TRUNC),
         });
     }
-    // The kernel stops early where it finds the queue empty, and at an error of the socket: but that comes with an edge of its own.
+    // The kernel stops early where it finds the queue empty, and at an error of the socket: but that comes with an edge
+    // of its own.
     Ok(if taken < count { Queue::Empty } else { Queue::Unknown })
 }
 

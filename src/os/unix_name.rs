@@ -62,8 +62,8 @@ impl UnixName {
     }
 }
 
-/// The bytes of the path or of the abstract name that the kernel tells of a socket, without the zero byte that an abstract one begins with there:
-/// so they do not tell the one from the other. Empty where it has no name.
+/// The bytes of the path or of the abstract name that the kernel tells of a socket, without the zero byte that an
+/// abstract one begins with there: so they do not tell the one from the other. Empty where it has no name.
 pub fn bytes(address: &UnixAddress) -> &[u8] {
     let path = || address.as_pathname().map(|path| path.as_os_str().as_bytes());
     abstract_name(address).or_else(path).unwrap_or_default()

@@ -41,8 +41,8 @@ impl UnixPath {
         file.dev() == self.device && file.ino() == self.inode
     }
 
-    /// Gives the file an owner and a group, where they are given, and then its permissions. It is held meanwhile (O_PATH), so that nobody who
-    /// can write to the folder puts another file in its place.
+    /// Gives the file an owner and a group, where they are given, and then its permissions. It is held meanwhile
+    /// (O_PATH), so that nobody who can write to the folder puts another file in its place.
     pub(super) fn give(&self, owner: Option<u32>, group: Option<u32>, mode: u32) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         let (held, path) = {
@@ -73,7 +73,8 @@ impl Drop for UnixPath {
     }
 }
 
-/// Makes room at `path` for a new socket of type `kind`: a socket file on which no one answers is removed, anything else is an error.
+/// Makes room at `path` for a new socket of type `kind`: a socket file on which no one answers is removed, anything
+/// else is an error.
 pub fn make_room(path: &Path, kind: Type) -> io::Result<()> {
     let file = match fs::symlink_metadata(path) {
         Ok(file) => file,

@@ -1,7 +1,7 @@
 //! A UDP socket bound to every address, whose replies leave from the address that was asked.
 //!
-//! The kernel tells the destination of each datagram in a control message (`IP_PKTINFO`, `ip(7)`; `IPV6_PKTINFO`, RFC 3542). Without
-//! them the system chooses the address that a reply leaves from.
+//! The kernel tells the destination of each datagram in a control message (`IP_PKTINFO`, `ip(7)`; `IPV6_PKTINFO`, RFC
+//! 3542). Without them the system chooses the address that a reply leaves from.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -43,8 +43,8 @@ mod packet_info {
     }
 
     impl WildcardSocket {
-        /// Asks the kernel to tell the destination of each datagram. An IPv6 socket that serves both families is told both ways,
-        /// since the IPv6 message alone cannot tell a broadcast of IPv4.
+        /// Asks the kernel to tell the destination of each datagram. An IPv6 socket that serves both families is told
+        /// both ways, since the IPv6 message alone cannot tell a broadcast of IPv4.
         pub fn new(socket: UdpSocket) -> io::Result<WildcardSocket> {
             setsockopt(&socket, Ipv4PacketInfo, &true)?;
             if socket.local_addr()?.is_ipv6() {
@@ -128,7 +128,8 @@ mod packet_info {
             let (destination, to_many, interface) = match control {
                 ControlMessageOwned::Ipv4PacketInfo(info) => {
                     let (written, ours) = (ipv4(info.ipi_addr), ipv4(info.ipi_spec_dst));
-                    // For a broadcast or a multicast the kernel gives the address that a reply would leave from instead.
+                    // For a broadcast or a multicast the kernel gives the address that a reply would leave from
+                    // instead.
                     (IpAddr::V4(written), written != ours, info.ipi_ifindex as u32)
                 }
                 ControlMessageOwned::Ipv6PacketInfo(info) => {

@@ -13,7 +13,8 @@ pub enum Bye {
     Ignore,
     /// It is answered, then that conversation ends: the tutorial's TCP server.
     Close,
-    /// It is answered, then the whole server drains and ends: the tutorial's UDP receiver. One forged datagram can do that.
+    /// It is answered, then the whole server drains and ends: the tutorial's UDP receiver. One forged datagram can do
+    /// that.
     Stop,
 }
 

@@ -46,8 +46,8 @@ impl Charset {
         self.0.decode_without_bom_handling(bytes).0
     }
 
-    /// How many of `bytes`, which begin with a character, are whole characters: all of them, but for the beginning of a last
-    /// one whose end is missing. Bytes that are no text at all count as whole: they will not get better.
+    /// How many of `bytes`, which begin with a character, are whole characters: all of them, but for the beginning of a
+    /// last one whose end is missing. Bytes that are no text at all count as whole: they will not get better.
     pub fn whole_characters(self, bytes: &[u8]) -> usize {
         if !self.0.is_ascii_compatible() {
             return self.back_in_ascii(bytes);
@@ -58,8 +58,8 @@ impl Charset {
         bytes.len() - self.held_back(bytes)
     }
 
-    /// How many of `bytes` there are up to the last place where a stateful encoding (ISO-2022-JP) is back in ASCII: only there
-    /// can a text be cut into two that each mean the same by themselves.
+    /// How many of `bytes` there are up to the last place where a stateful encoding (ISO-2022-JP) is back in ASCII:
+    /// only there can a text be cut into two that each mean the same by themselves.
     fn back_in_ascii(self, bytes: &[u8]) -> usize {
         let mut decoder = self.0.new_decoder_without_bom_handling();
         let mut back = 0;
@@ -73,8 +73,8 @@ impl Charset {
         back
     }
 
-    /// How many bytes at the end of `bytes` a decoder that has read them all holds back, since they begin a character: those that it
-    /// complains of when nothing comes behind them.
+    /// How many bytes at the end of `bytes` a decoder that has read them all holds back, since they begin a character:
+    /// those that it complains of when nothing comes behind them.
     fn held_back(self, bytes: &[u8]) -> usize {
         let mut decoder = self.0.new_decoder_without_bom_handling();
         let mut text = [0; 1024];

@@ -1,5 +1,5 @@
-//! Chunk framing: a message is what one read brings, as in the tutorial's `recv(1024)`. TCP keeps no boundaries, so two messages may come
-//! as one and one as two; but a character is never split.
+//! Chunk framing: a message is what one read brings, as in the tutorial's `recv(1024)`. TCP keeps no boundaries, so two
+//! messages may come as one and one as two; but a character is never split.
 
 use crate::protocol::charset::Charset;
 use crate::protocol::frame::{Frame, Step};
@@ -7,7 +7,8 @@ use crate::protocol::frame::{Frame, Step};
 /// The longest chunk, in bytes: the tutorial's `recv(1024)`.
 pub const MAX: usize = 1024;
 
-/// The first chunk of `bytes`: all of them, up to [`MAX`] and without the beginning of a character whose end has not come yet.
+/// The first chunk of `bytes`: all of them, up to [`MAX`] and without the beginning of a character whose end has not
+/// come yet.
 pub fn next(bytes: &[u8], charset: Charset, end: bool) -> Step {
     let chunk = &bytes[..bytes.len().min(MAX)];
     let whole = if end && chunk.len() == bytes.len() { chunk.len() } else { charset.whole_characters(chunk) };

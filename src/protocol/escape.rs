@@ -1,8 +1,8 @@
 //! Text from the network on its way to a terminal or a log: visible, on one line, and without power.
 //!
-//! Control characters move the cursor, set titles and answer back; line separators forge log lines; bidirectional controls
-//! show words in another order than they have (Trojan Source, CVE-2021-42574). All of them, and the backslash that marks an escape, are
-//! escaped.
+//! Control characters move the cursor, set titles and answer back; line separators forge log lines; bidirectional
+//! controls show words in another order than they have (Trojan Source, CVE-2021-42574). All of them, and the backslash
+//! that marks an escape, are escaped.
 
 use std::fmt::{self, Write};
 
@@ -26,8 +26,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a character does something to the place where it is shown: C0, DEL, C1, line and paragraph separators, bidirectional
-/// controls (UAX #9).
+/// Whether a character does something to the place where it is shown: C0, DEL, C1, line and paragraph separators,
+/// bidirectional controls (UAX #9).
 fn has_power(character: char) -> bool {
     matches!(
         character,

@@ -1,4 +1,5 @@
-//! What a newcomer over a limit is told in ack mode, before it is closed: the server says it, and the client knows it for what it is.
+//! What a newcomer over a limit is told in ack mode, before it is closed: the server says it, and the client knows it
+//! for what it is.
 
 use crate::protocol::len32;
 

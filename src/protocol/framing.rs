@@ -32,9 +32,9 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Finds the first message in `bytes` from `start` on. `scanned` remembers, between offers of the same incomplete message, how
-    /// much of it has been looked at: it is 0 before the first and set to 0 after the last. At the `end` of the peer's side a
-    /// message that is ended by nothing else is taken as it is.
+    /// Finds the first message in `bytes` from `start` on. `scanned` remembers, between offers of the same incomplete
+    /// message, how much of it has been looked at: it is 0 before the first and set to 0 after the last. At the `end`
+    /// of the peer's side a message that is ended by nothing else is taken as it is.
     pub fn next(&self, bytes: &[u8], start: usize, scanned: &mut u32, end: bool) -> Step {
         let rest = &bytes[start..];
         if rest.is_empty() {

@@ -23,7 +23,8 @@ pub fn claimed(bytes: &[u8]) -> Option<usize> {
     bytes.first_chunk::<HEADER>().map(|header| u32::from_be_bytes(*header) as usize)
 }
 
-/// What stands before a message of `length` bytes. Longer ones than 32 bits can say are never made: a message is bounded.
+/// What stands before a message of `length` bytes. Longer ones than 32 bits can say are never made: a message is
+/// bounded.
 pub fn header(length: usize) -> [u8; HEADER] {
     debug_assert!(u32::try_from(length).is_ok(), "a message is bounded far below 4 GiB");
     (length as u32).to_be_bytes()

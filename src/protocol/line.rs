@@ -2,8 +2,8 @@
 
 use crate::protocol::frame::{Frame, Step};
 
-/// The first line of `bytes`, at most `max` bytes long without its ending. Bytes before `scanned` are known to hold no LF: a
-/// message that comes a byte at a time is looked at once, not once a byte.
+/// The first line of `bytes`, at most `max` bytes long without its ending. Bytes before `scanned` are known to hold no
+/// LF: a message that comes a byte at a time is looked at once, not once a byte.
 pub fn next(bytes: &[u8], max: usize, scanned: &mut u32, end: bool) -> Step {
     let from = (*scanned as usize).min(bytes.len());
     match memchr::memchr(b'\n', &bytes[from..]) {

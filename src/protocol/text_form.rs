@@ -1,4 +1,5 @@
-//! How a text that somebody has written with an editor lies in a file: what a byte order mark says, and where its lines end.
+//! How a text that somebody has written with an editor lies in a file: what a byte order mark says, and where its lines
+//! end.
 //!
 //! Editors of Windows put U+FEFF at the beginning, and some write UTF-16. Without a mark, bytes are what they are.
 
@@ -22,8 +23,8 @@ const MARKS: [(&[u8], TextForm); 3] =
     [(b"\xef\xbb\xbf", TextForm::Bytes), (b"\xff\xfe", TextForm::Utf16Le), (b"\xfe\xff", TextForm::Utf16Be)];
 
 impl TextForm {
-    /// The form of a text that begins with `start`, and how many bytes of that are its mark. None where more of it has to come to know,
-    /// which at the `end` of the text it does not.
+    /// The form of a text that begins with `start`, and how many bytes of that are its mark. None where more of it has
+    /// to come to know, which at the `end` of the text it does not.
     pub fn of(start: &[u8], end: bool) -> Option<(TextForm, usize)> {
         if let Some((mark, form)) = MARKS.iter().find(|(mark, _)| start.starts_with(mark)) {
             return Some((*form, mark.len()));

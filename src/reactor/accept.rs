@@ -18,8 +18,8 @@ use crate::reactor::next::{Condition, Next};
 use crate::reactor::source::Source;
 use crate::reactor::sources::Place;
 
-/// Newcomers over a limit of connections that are told so at once. Their descriptors come out of the 64 that the default of
-/// `--max-connections` leaves below the descriptor limit.
+/// Newcomers over a limit of connections that are told so at once. Their descriptors come out of the 64 that the
+/// default of `--max-connections` leaves below the descriptor limit.
 pub(super) const REFUSED_MAX: usize = 32;
 
 impl<H: Handler, K: Kernel> Reactor<H, K> {
@@ -49,8 +49,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     return Next::Done(CloseReason::Drained);
                 }
                 Accepted::Drained => return Next::Idle,
-                // EMFILE, most often. The latch stays set, and the kernel gives no second edge for who waits in the backlog already: only
-                // this deadline runs the listener again. An event meanwhile only merges into the latch.
+                // EMFILE, most often. The latch stays set, and the kernel gives no second edge for who waits in the
+                // backlog already: only this deadline runs the listener again. An event meanwhile only merges into the
+                // latch.
                 Accepted::Failed(error) => {
                     self.shared.metrics.accept_errors += 1;
                     self.shared.log_limit.log(
@@ -91,7 +92,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         if let Some(reason) = refused
             && self.census.refused() >= REFUSED_MAX
         {
-            // It has no place where it could be told, and may not make others wait for one: whose source is over its limit chooses how often.
+            // It has no place where it could be told, and may not make others wait for one: whose source is over its
+            // limit chooses how often.
             self.shared.metrics.count_close(reason);
             return;
         }

@@ -9,11 +9,12 @@ use crate::os::readiness::{Latch, Readiness};
 
 /// How long to wait after an `accept` that failed for lack of something.
 ///
-/// An edge-triggered listener that met EMFILE with a full backlog stays deaf after descriptors are free again, until a new
-/// SYN comes: so nobody but a timer will call it. Ten tries a second cost nothing and are soon enough.
+/// An edge-triggered listener that met EMFILE with a full backlog stays deaf after descriptors are free again, until a
+/// new SYN comes: so nobody but a timer will call it. Ten tries a second cost nothing and are soon enough.
 pub const RETRY: Duration = Duration::from_millis(100);
 
-/// How many connections one turn accepts from one listener: a burst of 4,000 is in within a few turns, and the others get theirs.
+/// How many connections one turn accepts from one listener: a burst of 4,000 is in within a few turns, and the others
+/// get theirs.
 pub const BATCH: usize = 256;
 
 /// A listening socket in the reactor.
@@ -22,8 +23,8 @@ pub struct Acceptor<L> {
     listener: L,
     latch: Latch,
     tag: usize,
-    /// The last call failed: until the next, at the retry deadline, an event only merges into the latch, or 500 new SYNs would be
-    /// 500 failing calls.
+    /// The last call failed: until the next, at the retry deadline, an event only merges into the latch, or 500 new
+    /// SYNs would be 500 failing calls.
     retrying: bool,
     draining: bool,
 }

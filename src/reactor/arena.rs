@@ -11,11 +11,11 @@ use crate::reactor::limits::Limits;
 ///   composed:  [ answers of #1 | answers of #2 | ... )
 /// ```
 ///
-/// Each source's reads begin on a cache line, because the kernel copies faster to there. Between two reads of one source there is no
-/// pad: echoes that lie side by side leave in one write.
+/// Each source's reads begin on a cache line, because the kernel copies faster to there. Between two reads of one
+/// source there is no pad: echoes that lie side by side leave in one write.
 ///
-/// It belongs to the reactor, not to a connection: bytes live here from the read until the write of the same group, and only
-/// what a socket refuses moves to memory of the connection's own.
+/// It belongs to the reactor, not to a connection: bytes live here from the read until the write of the same group, and
+/// only what a socket refuses moves to memory of the connection's own.
 pub struct Arena {
     /// Positions count from its beginning: `start` is the first, `end` is behind the last.
     memory: Box<[u8]>,
@@ -39,7 +39,8 @@ impl Arena {
         Arena { memory, start, end: start + Arena::SIZE, used: start, composed: Vec::new() }
     }
 
-    /// Whether another source's read of the largest size fits. That size is a whole number of lines, so the pad in front of it fits too.
+    /// Whether another source's read of the largest size fits. That size is a whole number of lines, so the pad in
+    /// front of it fits too.
     pub fn has_room(&self) -> bool {
         self.used + Limits::READ_MAX <= self.end && self.composed.len() < Limits::READ_MAX
     }

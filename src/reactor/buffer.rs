@@ -43,8 +43,8 @@ impl Buffer {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
-        // Growing by a quarter keeps many small pushes cheap; by doubling, every peer that does not read would hold twice what
-        // it is owed.
+        // Growing by a quarter keeps many small pushes cheap; by doubling, every peer that does not read would hold
+        // twice what it is owed.
         if self.bytes.len() + bytes.len() > self.bytes.capacity() {
             self.bytes.reserve_exact(bytes.len() + self.bytes.len() / 4);
         }

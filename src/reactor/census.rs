@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use crate::reactor::connection::Origin;
 
-/// The connections of a reactor, counted. Each enters when it comes and leaves when it is closed, and nothing is counted anywhere else.
+/// The connections of a reactor, counted. Each enters when it comes and leaves when it is closed, and nothing is
+/// counted anywhere else.
 ///
-/// Sources are counted exactly, and only where their number is limited: a source is in the table while it has a connection, so the table has as
-/// many entries as there may be connections at the most, and no stranger shares a counter with another. (The standard library keys it at
-/// random, so that nobody can choose addresses that collide.)
+/// Sources are counted exactly, and only where their number is limited: a source is in the table while it has a
+/// connection, so the table has as many entries as there may be connections at the most, and no stranger shares a
+/// counter with another. (The standard library keys it at random, so that nobody can choose addresses that collide.)
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Census {
     served: usize,

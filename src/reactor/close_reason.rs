@@ -29,7 +29,8 @@ pub enum CloseReason {
     DrainTimeout,
     /// The peer reset the connection (`ECONNRESET`, `EPIPE`).
     Reset,
-    /// No byte came in and none went out for the idle timeout, or the peer took nothing of what it is owed, whatever it sent.
+    /// No byte came in and none went out for the idle timeout, or the peer took nothing of what it is owed, whatever it
+    /// sent.
     IdleTimeout,
     /// A message was begun and not finished within the idle timeout.
     IncompleteTimeout,
@@ -82,7 +83,8 @@ impl CloseReason {
         }
     }
 
-    /// The reason that an error while connecting amounts to: a time-out is then another than on an established connection.
+    /// The reason that an error while connecting amounts to: a time-out is then another than on an established
+    /// connection.
     pub fn of_connect_error(error: &io::Error) -> CloseReason {
         if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE)) {
             return CloseReason::NoDescriptor;
@@ -98,7 +100,8 @@ impl CloseReason {
         match self {
             // It took nothing for its whole time: so it has had what the kernel could still do for it.
             CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => Parting::AtOnce,
-            // The reply is cut whatever is done. A FIN would pass for its end, and nobody is left who could look after the kernel's queue.
+            // The reply is cut whatever is done. A FIN would pass for its end, and nobody is left who could look after
+            // the kernel's queue.
             CloseReason::DrainTimeout | CloseReason::Aborted => Parting::AtOnce,
             // Everything was written: what is under way belongs to a peer that may be slow.
             CloseReason::PeerClosed | CloseReason::Ended | CloseReason::Drained => Parting::Polite,

@@ -35,8 +35,9 @@ impl<'a, H: Handler> Drive<'a, H> {
         Drive { key, handler, shared, outgoing }
     }
 
-    /// Calls the handler by `ask`, with what it is `offered` and a context in which `owed` bytes wait for `peer`, which is known to have
-    /// ended its side or not, and has not `unacknowledged` so much. Returns what the handler returned, and what it wishes.
+    /// Calls the handler by `ask`, with what it is `offered` and a context in which `owed` bytes wait for `peer`, which
+    /// is known to have ended its side or not, and has not `unacknowledged` so much. Returns what the handler returned,
+    /// and what it wishes.
     pub(super) fn call<R>(
         &mut self,
         (peer, peer_ends, unacknowledged): (Peer<'_>, bool, usize),

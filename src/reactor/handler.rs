@@ -1,7 +1,7 @@
 //! The seam between the loop and what it serves.
 //!
-//! A [`Handler`] is offered bytes and says what to send. It never sees a socket, never waits and never asks for the time: so it
-//! is tested by calling it and comparing bytes. The server and the client are handlers.
+//! A [`Handler`] is offered bytes and says what to send. It never sees a socket, never waits and never asks for the
+//! time: so it is tested by calling it and comparing bytes. The server and the client are handlers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,42 +16,44 @@ use crate::reactor::reply::Reply;
 
 /// What a reactor serves. Only `open` and `receive` must be written.
 ///
-/// Every method gets a [`Context`], through which it answers and asks. `tag` is the number that a listener was registered with
-/// (or a connection asked for), so that one handler can serve several endpoints in several ways.
+/// Every method gets a [`Context`], through which it answers and asks. `tag` is the number that a listener was
+/// registered with (or a connection asked for), so that one handler can serve several endpoints in several ways.
 pub trait Handler {
     /// What the handler remembers of one connection or datagram socket; it lies in the connection's slab entry.
     type Session;
 
-    /// A connection was accepted, or one that was asked for is established; or a datagram socket that was asked for is there.
+    /// A connection was accepted, or one that was asked for is established; or a datagram socket that was asked for is
+    /// there.
     fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> Self::Session;
 
     /// Bytes arrived: `bytes` is everything that is not taken yet, oldest first.
     ///
     /// Returns how many were taken. The rest is kept and offered again, with what comes after it; or by itself, before
-    /// anything more is read, where the handler stopped because `cx.reply` was full or because it called [`Context::pause`].
+    /// anything more is read, where the handler stopped because `cx.reply` was full or because it called
+    /// [`Context::pause`].
     fn receive(&mut self, session: &mut Self::Session, bytes: &[u8], cx: &mut Context<'_>) -> usize;
 
-    /// The peer has ended its side; `rest` was never taken, and can still be echoed. What is owed is still delivered after
-    /// [`Context::finish`].
-    fn finish(&mut self, session: &mut Self::Session, rest: &[u8], cx: &mut Context<'_>) {
+    /// The peer has ended its side; `rest` was never taken, and can still be echoed. What is owed is still delivered
+    /// after [`Context::finish`].
+    fn end_of_stream(&mut self, session: &mut Self::Session, rest: &[u8], cx: &mut Context<'_>) {
         let _ = (session, rest);
         cx.finish(CloseReason::PeerClosed);
     }
 
-    /// A datagram arrived. At most one datagram leaves in answer: all that `cx.reply` was given. [`Context::finish`] says that it is
-    /// the last of a conversation, of which the same sender gets only a few.
+    /// A datagram arrived. At most one datagram leaves in answer: all that `cx.reply` was given. [`Context::finish`]
+    /// says that it is the last of a conversation, of which the same sender gets only a few.
     fn datagram(&mut self, session: &mut Self::Session, bytes: &[u8], cx: &mut Context<'_>) {
         let _ = (session, bytes, cx);
     }
 
-    /// A datagram did not leave (too long, no room: `WouldBlock`), or the socket reported an error of an earlier one (an ICMP
-    /// message, say). The socket lives on.
-    fn fault(&mut self, session: &mut Self::Session, reason: CloseReason, cx: &mut Context<'_>) {
+    /// A datagram did not leave (too long, no room: `WouldBlock`), or the socket reported an error of an earlier one
+    /// (an ICMP message, say). The socket lives on.
+    fn datagram_error(&mut self, session: &mut Self::Session, reason: CloseReason, cx: &mut Context<'_>) {
         let _ = (session, reason, cx);
     }
 
-    /// The moment asked for with [`Context::wake_at`] has come, somebody called [`Orders::wake`], or `cx.reply` was full and there
-    /// is room again. Not after [`Context::finish`].
+    /// The moment asked for with [`Context::wake_at`] has come, somebody called [`Orders::wake`], or `cx.reply` was
+    /// full and there is room again. Not after [`Context::finish`].
     fn tick(&mut self, session: &mut Self::Session, cx: &mut Context<'_>) {
         let _ = (session, cx);
     }
@@ -67,9 +69,9 @@ pub trait Handler {
         let _ = (session, reason, orders);
     }
 
-    /// A connection or socket asked for with [`Orders::connect`] and its like was not established. Asking again at once, for as
-    /// long as it fails, keeps the loop turning without rest: [`Context::wake_after`] of another source is the place for the
-    /// next try.
+    /// A connection or socket asked for with [`Orders::connect`] and its like was not established. Asking again at
+    /// once, for as long as it fails, keeps the loop turning without rest: [`Context::wake_after`] of another source is
+    /// the place for the next try.
     fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
         let _ = (tag, reason, orders);
     }
@@ -83,11 +85,12 @@ pub struct Context<'a> {
     pub key: Key,
     /// Who sent the bytes.
     pub peer: Peer<'a>,
-    /// Whether a stream's peer is known to have ended its side, or to have failed, behind what it has sent: what is asked now is never
-    /// answered. [`Handler::finish`] or [`Handler::close`] follows.
+    /// Whether a stream's peer is known to have ended its side, or to have failed, behind what it has sent: what is
+    /// asked now is never answered. [`Handler::end_of_stream`] or [`Handler::close`] follows.
     pub peer_ends: bool,
-    /// The kernel's memory, in bytes, for what the peer has not acknowledged, once a connection that was asked for is half-closed: at 0 the
-    /// peer's system has everything, the end too. Always 0 before that, and where the system does not tell (it does on Linux, of TCP).
+    /// The kernel's memory, in bytes, for what the peer has not acknowledged, once a connection that was asked for is
+    /// half-closed: at 0 the peer's system has everything, the end too. Always 0 before that, and where the system does
+    /// not tell (it does on Linux, of TCP).
     pub unacknowledged: usize,
     /// Where the answer goes.
     pub reply: Reply<'a>,
@@ -101,18 +104,21 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Ends this side: what is owed is flushed, then the write side is shut. What the peer still sends is read and dropped. A datagram
-    /// socket with one peer closes, once what was sent in this call has left; one that answers strangers serves them on.
+    /// Ends this side: what is owed is flushed, then the write side is shut. What the peer still sends is read and
+    /// dropped. A datagram socket with one peer closes, once what was sent in this call has left; one that answers
+    /// strangers serves them on.
     pub fn finish(&mut self, reason: CloseReason) {
         self.wishes.finish.get_or_insert(reason);
     }
 
-    /// Ends this side's sending after what is owed, and goes on receiving (a half-close, `SHUT_WR`). Nothing may be sent after it.
+    /// Ends this side's sending after what is owed, and goes on receiving (a half-close, `SHUT_WR`). Nothing may be
+    /// sent after it.
     pub fn half_close(&mut self) {
         self.wishes.half_close = true;
     }
 
-    /// Takes no more bytes for now: what is left is offered again after [`Orders::wake`], and nothing is read until then.
+    /// Takes no more bytes for now: what is left is offered again after [`Orders::wake`], and nothing is read until
+    /// then.
     pub fn pause(&mut self) {
         self.wishes.pause = true;
     }
@@ -170,19 +176,21 @@ impl Orders {
         self.wakes.push(key);
     }
 
-    /// Opens a connection; [`Handler::open`] or [`Handler::connect_failed`] tells how it went. A reactor that drains opens none
-    /// ([`CloseReason::Drained`]).
+    /// Opens a connection; [`Handler::open`] or [`Handler::connect_failed`] tells how it went. A reactor that drains
+    /// opens none ([`CloseReason::Drained`]).
     pub fn connect(&mut self, address: Address, tag: usize) {
         self.connects.push(Connect { to: address, from: None, tag, datagrams: false });
     }
 
-    /// The same from a local address: a client that needs more connections to one server than one address has ports takes several.
+    /// The same from a local address: a client that needs more connections to one server than one address has ports
+    /// takes several.
     pub fn connect_from(&mut self, source: SocketAddr, address: Address, tag: usize) {
         self.connects.push(Connect { to: address, from: Some(source), tag, datagrams: false });
     }
 
-    /// Opens a datagram socket with one peer, from a local address where one is given. [`Handler::open`] tells that it is there, and
-    /// nothing of the peer: whether anybody lives there only an answer tells, or a [`Handler::fault`].
+    /// Opens a datagram socket with one peer, from a local address where one is given. [`Handler::open`] tells that it
+    /// is there, and nothing of the peer: whether anybody lives there only an answer tells, or a
+    /// [`Handler::datagram_error`].
     pub fn connect_datagram(&mut self, source: Option<SocketAddr>, address: Address, tag: usize) {
         self.connects.push(Connect { to: address, from: source, tag, datagrams: true });
     }

@@ -1,6 +1,7 @@
 //! Repeated log lines of one kind are cut to a few a window; what was left out is told as a number.
 //!
-//! What a client or a full machine can make happen a hundred thousand times a second must not become a hundred thousand lines.
+//! What a client or a full machine can make happen a hundred thousand times a second must not become a hundred thousand
+//! lines.
 
 use std::fmt;
 use std::time::Duration;
@@ -51,7 +52,8 @@ impl LogKind {
         }
     }
 
-    /// How many lines a window shows. A state of the whole server is told once; what peers do differs, so a few are shown.
+    /// How many lines a window shows. A state of the whole server is told once; what peers do differs, so a few are
+    /// shown.
     fn burst(self) -> u32 {
         match self {
             LogKind::AcceptFailed | LogKind::Refused | LogKind::QueueLimit | LogKind::Bye => 1,

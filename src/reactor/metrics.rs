@@ -10,9 +10,11 @@ use crate::reactor::close_reason::CloseReason;
 pub enum Dropped {
     /// An event for a source that no longer lives.
     StaleEvent,
-    /// A reply to a datagram whose sender has no name (an unbound Unix datagram socket), or whose route the kernel did not tell.
+    /// A reply to a datagram whose sender has no name (an unbound Unix datagram socket), or whose route the kernel did
+    /// not tell.
     Unnamed,
-    /// A reply that would have gone to a privileged port, to 1900, to ourselves, or answered a broadcast or a multicast.
+    /// A reply that would have gone to a privileged port, to 1900, to ourselves, or answered a broadcast or a
+    /// multicast.
     Guarded,
     /// A reply over the rate that one source address gets.
     OverRate,
@@ -59,8 +61,9 @@ pub struct Metrics {
     pub accept_errors: u64,
     /// Errors that a datagram socket reported (an ICMP message, say).
     pub datagram_errors: u64,
-    /// How long it polled for nothing because it stays awake ([`Limits::busy_poll`](crate::reactor::limits::Limits::busy_poll)): from each poll
-    /// that came back empty to the next. A little less than it had nothing to do, then; never more.
+    /// How long it polled for nothing because it stays awake
+    /// ([`Limits::busy_poll`](crate::reactor::limits::Limits::busy_poll)): from each poll that came back empty to the
+    /// next. A little less than it had nothing to do, then; never more.
     pub idle_polling: Duration,
     dropped: [u64; Dropped::COUNT],
 }

@@ -1,11 +1,11 @@
 //! The reactor: one thread, one loop, one place that blocks.
 //!
-//! [`Reactor::turn`] is all of it. It waits for events, merges them into the latches of their sources, runs the sources on the
-//! ready list once, and lets deadlines fire. A turn is finite: a source that has more to do than its budget allows goes on the ready list
-//! for the next.
+//! [`Reactor::turn`] is all of it. It waits for events, merges them into the latches of their sources, runs the sources
+//! on the ready list once, and lets deadlines fire. A turn is finite: a source that has more to do than its budget
+//! allows goes on the ready list for the next.
 //!
-//! The invariant, which [`Reactor::keeps_the_invariant`] checks: a source that is off the ready list and holds no *retry* deadline has a
-//! cleared latch for every direction that it wants, so the kernel owes it an edge.
+//! The invariant, which [`Reactor::keeps_the_invariant`] checks: a source that is off the ready list and holds no
+//! *retry* deadline has a cleared latch for every direction that it wants, so the kernel owes it an edge.
 
 mod accept;
 pub mod acceptor;
@@ -14,10 +14,10 @@ pub mod buffer;
 mod census;
 pub mod close_reason;
 pub mod connection;
-mod course;
 pub mod datagram;
 pub mod drive;
 pub mod handler;
+mod lifecycle;
 pub mod limits;
 pub mod log_limit;
 mod make_room;
@@ -49,10 +49,10 @@ use crate::os::readiness::Readiness;
 use crate::reactor::acceptor::Acceptor;
 use crate::reactor::census::Census;
 use crate::reactor::close_reason::CloseReason;
-use crate::reactor::connection::{Connection, Origin, Standing};
-use crate::reactor::course::Course;
+use crate::reactor::connection::{Connection, Origin, SessionSlot};
 use crate::reactor::datagram::Datagram;
 use crate::reactor::handler::{Connect, Handler, Orders};
+use crate::reactor::lifecycle::Lifecycle;
 use crate::reactor::limits::Limits;
 use crate::reactor::metrics::{Dropped, Metrics};
 use crate::reactor::ready_list::ReadyList;
@@ -79,7 +79,7 @@ pub struct Reactor<H: Handler, K: Kernel = Mio> {
     ready: ReadyList,
     timers: Timers,
     shared: Shared,
-    course: Course,
+    lifecycle: Lifecycle,
     census: Census,
     /// Listeners that wait for a connection slot.
     awaiting_slot: BTreeSet<Key>,
@@ -114,7 +114,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             timers: Timers::default(),
             census: Census::new(limits.max_connections_per_source.is_some()),
             shared: Shared::new(limits),
-            course: Course::Serving,
+            lifecycle: Lifecycle::Serving,
             awaiting_slot: BTreeSet::new(),
             awaiting_room: BTreeSet::new(),
             events: Vec::new(),
@@ -221,14 +221,15 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// One turn of the loop.
     ///
-    /// An error is one of the poll itself: then there is nothing left to wait for. What goes wrong with one source stays with it.
+    /// An error is one of the poll itself: then there is nothing left to wait for. What goes wrong with one source
+    /// stays with it.
     pub fn turn(&mut self, handler: &mut H) -> io::Result<Turn> {
         self.wait()?;
         self.merge_events();
         self.run_ready(handler);
         self.fire_deadlines();
         self.follow_orders(handler);
-        let turn = self.take_course(handler);
+        let turn = self.advance_lifecycle(handler);
         // Looking at every source costs too much in a large test.
         debug_assert!(self.census.served() > 64 || self.keeps_the_invariant(), "a source was left without a wake-up");
         Ok(turn)
@@ -267,12 +268,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// How long nothing can happen by itself.
     fn timeout(&mut self) -> Option<Duration> {
-        // A handler that is told of a failed connect may order the next: that is for this turn, and no event will come for it.
+        // A handler that is told of a failed connect may order the next: that is for this turn, and no event will come
+        // for it.
         if !self.ready.is_empty() || !self.shared.orders.is_empty() || stop::is_asked(&self.stop) {
             return Some(Duration::ZERO);
         }
-        let drain = match self.course {
-            Course::Draining(deadline) => Some(deadline),
+        let drain = match self.lifecycle {
+            Lifecycle::Draining(deadline) => Some(deadline),
             _ => None,
         };
         let next = [self.timers.next(), drain, self.shared.log_limit.due()].into_iter().flatten().min()?;
@@ -304,8 +306,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Puts the sources whose deadline has come on the ready list. They run in the next turn like everybody else: what has
-    /// arrived for them meanwhile is read before they are judged.
+    /// Puts the sources whose deadline has come on the ready list. They run in the next turn like everybody else: what
+    /// has arrived for them meanwhile is read before they are judged.
     fn fire_deadlines(&mut self) {
         let now = self.shared.now;
         while let Some((moment, key)) = self.timers.pop_due(now) {
@@ -318,7 +320,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 Source::Connection(connection) => {
                     connection.deadline_passed(now, &self.shared.limits);
                     let deadline = connection.deadline(&self.shared.limits);
-                    // A deadline that has moved is armed anew, and nobody runs, unless there is something to do: a retry is due, say.
+                    // A deadline that has moved is armed anew, and nobody runs, unless there is something to do: a
+                    // retry is due, say.
                     place.armed = self.timers.arm(key, None, deadline.filter(|moment| *moment > now));
                     place.armed.is_none() || !connection.keeps_the_invariant(&self.shared)
                 }
@@ -347,7 +350,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
         for connect in std::mem::take(&mut self.shared.orders.connects) {
             // A drain would wait for a newcomer that nobody drains.
-            let reason = if self.course == Course::Serving {
+            let reason = if self.lifecycle == Lifecycle::Serving {
                 self.connect(&connect).err().map(|error| CloseReason::of_connect_error(&error))
             } else {
                 Some(CloseReason::Drained)
@@ -371,15 +374,15 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             Source::Acceptor(_) => log::debug!("{key} listens no more"),
             Source::Datagram(datagram) => {
                 datagram.own().into_iter().for_each(|own| self.shared.reply_guard.remove(own));
-                match datagram.into_standing() {
-                    Standing::Served(session) => handler.close(session, reason, orders),
-                    Standing::Tagged(tag) => handler.connect_failed(tag as usize, reason, orders),
+                match datagram.into_session() {
+                    SessionSlot::Open(session) => handler.close(session, reason, orders),
+                    SessionSlot::Unopened(tag) => handler.connect_failed(tag as usize, reason, orders),
                 }
             }
             Source::Connection(mut connection) => {
                 let origin = connection.origin();
-                if connection.is_given_up(reason) {
-                    connection.abandon();
+                if connection.should_abort(reason) {
+                    connection.abort();
                 }
                 self.shared.room.exchange(connection.share(), Share::Nothing);
                 if origin != Origin::Attached {
@@ -388,12 +391,12 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 }
                 self.census.leave(origin, connection.source());
                 // The descriptor is free before anybody who waited for one is listed.
-                match connection.into_standing() {
-                    Standing::Served(session) => handler.close(session, reason, orders),
-                    Standing::Tagged(tag) if origin == Origin::Connected => {
+                match connection.into_session() {
+                    SessionSlot::Open(session) => handler.close(session, reason, orders),
+                    SessionSlot::Unopened(tag) if origin == Origin::Connected => {
                         handler.connect_failed(tag as usize, reason, orders);
                     }
-                    Standing::Tagged(_) => {}
+                    SessionSlot::Unopened(_) => {}
                 }
                 self.wake_waiting();
             }
@@ -420,8 +423,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Whether every source keeps the latch invariant (see the crate's documentation), and what is counted of connections and of the
-    /// bytes that they hold is what is there. A test asks after every turn.
+    /// Whether every source keeps the latch invariant (see the crate's documentation), and what is counted of
+    /// connections and of the bytes that they hold is what is there. A test asks after every turn.
     pub fn keeps_the_invariant(&self) -> bool {
         let (mut owed, mut kept) = (0, 0);
         let mut census = Census::new(self.shared.limits.max_connections_per_source.is_some());

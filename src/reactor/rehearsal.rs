@@ -42,7 +42,8 @@ impl<H: Handler> Rehearsal<H> {
         rehearsal
     }
 
-    /// Offers `bytes` behind what is kept, again and again until the handler takes no more. What it sends is taken by the peer at once.
+    /// Offers `bytes` behind what is kept, again and again until the handler takes no more. What it sends is taken by
+    /// the peer at once.
     pub fn receive(&mut self, handler: &mut H, bytes: &[u8]) {
         self.kept.extend_from_slice(bytes);
         while self.finished.is_none() && !self.kept.is_empty() {
@@ -59,7 +60,7 @@ impl<H: Handler> Rehearsal<H> {
     pub fn finish(&mut self, handler: &mut H) {
         if self.finished.is_none() {
             let rest = std::mem::take(&mut self.kept);
-            self.with_session(&rest, |session, cx| handler.finish(session, &rest, cx));
+            self.with_session(&rest, |session, cx| handler.end_of_stream(session, &rest, cx));
         }
     }
 

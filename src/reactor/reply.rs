@@ -69,7 +69,8 @@ impl<'a> Reply<'a> {
         self.outgoing.composed.end = self.composed.len();
     }
 
-    /// Sends a range of the offered bytes back. Nothing is copied while the turn's echoes lie side by side in the arena.
+    /// Sends a range of the offered bytes back. Nothing is copied while the turn's echoes lie side by side in the
+    /// arena.
     #[inline(always)]
     pub fn echo(&mut self, range: Range<usize>) {
         self.outgoing.answered = true;
@@ -99,8 +100,9 @@ impl<'a> Reply<'a> {
         self.owed + self.outgoing.len()
     }
 
-    /// Whether the write limit is reached: a handler then stops taking what it is offered, and is called again when there is room.
-    pub fn is_full(&mut self) -> bool {
+    /// Whether the write limit is reached: a handler then stops taking what it is offered, and is called again when
+    /// there is room.
+    pub fn wait_if_full(&mut self) -> bool {
         let full = self.owed() >= self.limit;
         self.outgoing.told_full |= full;
         full
@@ -149,9 +151,9 @@ mod tests {
     fn the_limit_counts_what_was_owed_before() {
         let (mut composed, mut outgoing) = (Vec::new(), Outgoing::default());
         let mut reply = Reply::new(b"", None, &mut composed, &mut outgoing, 6, 10);
-        assert!(!reply.is_full());
+        assert!(!reply.wait_if_full());
         reply.send(b"four");
-        assert!(reply.is_full());
+        assert!(reply.wait_if_full());
         assert_eq!(reply.owed(), 10);
     }
 }

@@ -8,17 +8,19 @@
 //!   |                                              | bound some are closed |
 //! ```
 //!
-//! Whoever does not read could otherwise take the room of those who are in the middle of a message. Each part has a low-water mark at three
-//! quarters of it, so that one freed byte does not wake everybody, and one look at all connections makes room for many messages.
+//! Whoever does not read could otherwise take the room of those who are in the middle of a message. Each part has a
+//! low-water mark at three quarters of it, so that one freed byte does not wake everybody, and one look at all
+//! connections makes room for many messages.
 
-/// What a connection's queues count as. The whole connection counts with one part: who owes anything has no claim on the room of messages.
+/// What a connection's queues count as. The whole connection counts with one part: who owes anything has no claim on
+/// the room of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Share {
     /// It has no memory in queues.
     #[default]
     Nothing,
-    /// In bytes. The peer has to read before this gets less: its answers wait for it, and so may messages that are not answered yet. What this
-    /// side keeps for connections of its own counts here too: nobody is closed for it.
+    /// In bytes. The peer has to read before this gets less: its answers wait for it, and so may messages that are not
+    /// answered yet. What this side keeps for connections of its own counts here too: nobody is closed for it.
     Owed(usize),
     /// In bytes. An incomplete message of a client that owes no reading.
     Kept(usize),
@@ -26,7 +28,8 @@ pub enum Share {
 
 /// The memory of all queues, by part, in bytes.
 ///
-/// Invariant: each sum is that of the [`Share`]s that were moved into it, and `is_full` says whether one of them is at its limit.
+/// Invariant: each sum is that of the [`Share`]s that were moved into it, and `is_full` says whether one of them is at
+/// its limit.
 #[derive(Clone, Debug)]
 pub struct Room {
     owed: usize,
@@ -38,7 +41,8 @@ pub struct Room {
 }
 
 impl Room {
-    /// What of a queue limit all incomplete messages together may leave occupied once some were closed: so one that fits, fits alone.
+    /// What of a queue limit all incomplete messages together may leave occupied once some were closed: so one that
+    /// fits, fits alone.
     pub const fn for_one_message(queue_limit: usize) -> usize {
         queue_limit / 4
     }
@@ -84,7 +88,8 @@ impl Room {
         self.kept
     }
 
-    /// Whether a part is full: then everybody is read in small pieces. It is asked for every message, and changes seldom.
+    /// Whether a part is full: then everybody is read in small pieces. It is asked for every message, and changes
+    /// seldom.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.is_full

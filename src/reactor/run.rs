@@ -1,8 +1,8 @@
 //! Running the ready list: in groups, and each group in phases.
 //!
-//! A group is as many connections as its limit allows and the arena has room for. First all of its connections read; then each writes, and is
-//! asked what should happen next. So the kernel's receive path and its send path each stay in the instruction cache, and what one read brought,
-//! one write answers.
+//! A group is as many connections as its limit allows and the arena has room for. First all of its connections read;
+//! then each writes, and is asked what should happen next. So the kernel's receive path and its send path each stay in
+//! the instruction cache, and what one read brought, one write answers.
 
 use log::Level;
 

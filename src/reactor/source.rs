@@ -6,8 +6,8 @@ use crate::reactor::acceptor::Acceptor;
 use crate::reactor::connection::Connection;
 use crate::reactor::datagram::Datagram;
 
-/// A source of events. Connections lie in the slab themselves, for there are thousands; the few others are boxed, so that they do
-/// not make every place larger.
+/// A source of events. Connections lie in the slab themselves, for there are thousands; the few others are boxed, so
+/// that they do not make every place larger.
 pub enum Source<K: Kernel, S> {
     /// A connection.
     Connection(Connection<K::Stream, S>),
@@ -43,14 +43,15 @@ impl<K: Kernel, S> Source<K, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apps::server::Session;
+    use crate::apps::server::ServerSession;
     use crate::os::kernel::Mio;
     use crate::os::stream::Socket;
     use crate::reactor::sources::Place;
 
-    /// What an idle connection costs beside its deadline and its socket, which is larger with debug assertions (in mio).
+    /// What an idle connection costs beside its deadline and its socket, which is larger with debug assertions (in
+    /// mio).
     #[test]
     fn a_place_of_the_server_is_small() {
-        assert_eq!(size_of::<Place<Source<Mio, Session>>>() - size_of::<Socket>(), 80);
+        assert_eq!(size_of::<Place<Source<Mio, ServerSession>>>() - size_of::<Socket>(), 80);
     }
 }

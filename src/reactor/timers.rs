@@ -1,7 +1,8 @@
 //! Deadlines, soonest first.
 //!
-//! A source that is touched a thousand times a second must not move its deadline a thousand times. So an armed deadline is a
-//! promise to look at the source *at the latest* then: when it fires early, because bytes have moved since, it is armed anew.
+//! A source that is touched a thousand times a second must not move its deadline a thousand times. So an armed deadline
+//! is a promise to look at the source *at the latest* then: when it fires early, because bytes have moved since, it is
+//! armed anew.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,13 +10,14 @@ use std::collections::BinaryHeap;
 use crate::os::clock::Tick;
 use crate::os::key::Key;
 
-/// A queue with no more stale entries than this is left alone. In a longer one up to half may be stale: so it is bounded however fast
-/// connections come and go, and clearing up costs each of them a constant.
+/// A queue with no more stale entries than this is left alone. In a longer one up to half may be stale: so it is
+/// bounded however fast connections come and go, and clearing up costs each of them a constant.
 const STALE_MIN: usize = 64;
 
 /// The armed deadlines: at most one a source, which remembers it.
 ///
-/// A deadline that is taken back stays in the queue as a *stale* entry: its source remembers another deadline, or none, or is gone.
+/// A deadline that is taken back stays in the queue as a *stale* entry: its source remembers another deadline, or none,
+/// or is gone.
 #[derive(Debug, Default)]
 pub struct Timers {
     queue: BinaryHeap<Reverse<(Tick, Key)>>,
@@ -37,7 +39,8 @@ impl Timers {
         }
     }
 
-    /// Takes the deadline of a source back, if it has one: its entry is stale from now on, and the source must remember it no more.
+    /// Takes the deadline of a source back, if it has one: its entry is stale from now on, and the source must remember
+    /// it no more.
     pub fn disarm(&mut self, armed: Option<Tick>) {
         self.stale += usize::from(armed.is_some());
     }
@@ -65,7 +68,8 @@ impl Timers {
         self.stale > STALE_MIN.max(self.queue.len() / 2)
     }
 
-    /// Drops the entries that are not live; of equal ones, for a deadline that was taken back and armed again, one is left.
+    /// Drops the entries that are not live; of equal ones, for a deadline that was taken back and armed again, one is
+    /// left.
     pub fn clear_up(&mut self, is_live: impl Fn(Key, Tick) -> bool) {
         let mut entries = std::mem::take(&mut self.queue).into_vec();
         entries.retain(|Reverse((moment, key))| is_live(*key, *moment));

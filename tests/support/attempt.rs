@@ -1,4 +1,5 @@
-//! Attempts at a figure, and why one does not count as kept: a broken promise, or a machine on which none could be kept.
+//! Attempts at a figure, and why one does not count as kept: a broken promise, or a machine on which none could be
+//! kept.
 
 use std::fmt::{Display, Formatter, Result as Written};
 
@@ -65,8 +66,9 @@ pub enum Shown {
     Nothing(String),
 }
 
-/// Runs `scenario` until its figures are met, and returns what it found. In full it has three attempts: what else the machine does is
-/// no fault of the server's. Every day it has one, so its figures should be generous then. Where nothing can be judged, that is told as a skip.
+/// Runs `scenario` until its figures are met, and returns what it found. In full it has three attempts: what else the
+/// machine does is no fault of the server's. Every day it has one, so its figures should be generous then. Where
+/// nothing can be judged, that is told as a skip.
 #[track_caller]
 pub fn attempt<M: Into<Missed>>(scenario: impl FnMut() -> Result<String, M>) -> String {
     match attempt_often(in_full(1, 3), scenario) {
@@ -79,7 +81,8 @@ pub fn attempt<M: Into<Missed>>(scenario: impl FnMut() -> Result<String, M>) -> 
     }
 }
 
-/// What so many attempts show. One that tells of a noisy machine is none of them; after [`NOISY_MOST`] such ones nothing is judged.
+/// What so many attempts show. One that tells of a noisy machine is none of them; after [`NOISY_MOST`] such ones
+/// nothing is judged.
 pub fn attempt_often<M: Into<Missed>>(times: usize, mut scenario: impl FnMut() -> Result<String, M>) -> Shown {
     let (mut missed, mut noisy) = (Vec::new(), Vec::new());
     while missed.len() < times && noisy.len() < NOISY_MOST {

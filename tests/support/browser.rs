@@ -1,4 +1,5 @@
-//! A headless Chromium whose whole network is the test: every request that it makes, to whatever host, arrives here as at a proxy.
+//! A headless Chromium whose whole network is the test: every request that it makes, to whatever host, arrives here as
+//! at a proxy.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,5 +1,5 @@
-//! System calls that fail although nothing is wrong: `strace -e inject`, which answers in the kernel's place. The call is not made, so
-//! nothing is taken from a socket and nothing is given to it.
+//! System calls that fail although nothing is wrong: `strace -e inject`, which answers in the kernel's place. The call
+//! is not made, so nothing is taken from a socket and nothing is given to it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -29,8 +29,8 @@ pub struct FailingCalls {
 }
 
 impl FailingCalls {
-    /// Each of `faults` is what `strace -e inject=` takes: `recvfrom:error=EINTR:when=3+5` is the third call and every fifth after it.
-    /// None, with a word about it, where nothing can be traced.
+    /// Each of `faults` is what `strace -e inject=` takes: `recvfrom:error=EINTR:when=3+5` is the third call and every
+    /// fifth after it. None, with a word about it, where nothing can be traced.
     pub fn new(faults: &[impl ToString]) -> Option<FailingCalls> {
         if !can_trace() {
             return None;
@@ -39,7 +39,8 @@ impl FailingCalls {
         Some(FailingCalls { faults, folder: tempfile::tempdir().expect("a folder") })
     }
 
-    /// The same command with these faults from its start. The process is its own, and the tracer's parent is not the test.
+    /// The same command with these faults from its start. The process is its own, and the tracer's parent is not the
+    /// test.
     pub fn under(&self, command: &Command) -> Command {
         let mut traced = Command::new("strace");
         traced.arg("-D").args(self.arguments()).arg(command.get_program()).args(command.get_args());
@@ -47,8 +48,8 @@ impl FailingCalls {
         traced
     }
 
-    /// Lets these calls of a running process fail for as long as the tracer lives. None, with a word about it, where only children can be
-    /// traced.
+    /// Lets these calls of a running process fail for as long as the tracer lives. None, with a word about it, where
+    /// only children can be traced.
     pub fn attach(&self, process: u32) -> Option<Tracer> {
         let mut command = Command::new("strace");
         command.args(self.arguments()).args(["-p", &process.to_string()]);

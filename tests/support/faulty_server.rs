@@ -17,8 +17,8 @@ pub struct FaultyServer {
 }
 
 impl FaultyServer {
-    /// Has every connection served by `serve`, which is told its number, from 0. An error ends that connection: clients go when
-    /// they like.
+    /// Has every connection served by `serve`, which is told its number, from 0. An error ends that connection: clients
+    /// go when they like.
     pub fn start(serve: impl Fn(usize, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static) -> FaultyServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -40,8 +40,8 @@ impl FaultyServer {
         FaultyServer { address, accepted, is_over, acceptor: Some(acceptor) }
     }
 
-    /// Takes messages of `length` bytes and writes what `reply` makes of each: it is told the connection's number, the message's
-    /// on that connection, both from 0, and the message.
+    /// Takes messages of `length` bytes and writes what `reply` makes of each: it is told the connection's number, the
+    /// message's on that connection, both from 0, and the message.
     pub fn answering(
         length: usize,
         reply: impl Fn(usize, usize, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,

@@ -1,12 +1,13 @@
 //! The faults of `docs/reliability.md`: in full or shortened, with the figure that was measured.
 //!
-//! Every day's run shows that a promise is kept; how well is measured where nothing else runs: `tests/reliability.py` runs the same
-//! tests with `FULL=1`, at the length and with the figures that the table promises, and gathers what they tell.
+//! Every day's run shows that a promise is kept; how well is measured where nothing else runs: `tests/reliability.py`
+//! runs the same tests with `FULL=1`, at the length and with the figures that the table promises, and gathers what they
+//! tell.
 
 use std::time::Duration;
 
-/// Whether the full length, and the figures, were asked for. They are those of the release build, so another one is refused: it would miss
-/// them for a reason that is none.
+/// Whether the full length, and the figures, were asked for. They are those of the release build, so another one is
+/// refused: it would miss them for a reason that is none.
 pub fn is_full() -> bool {
     let full = std::env::var_os("FULL").is_some_and(|value| value == "1");
     let is_release = !cfg!(debug_assertions) || std::env::var_os("COOEE").is_some();
@@ -28,8 +29,8 @@ pub fn measured(fault: &str, figure: &str) {
     println!("fault {fault}: {figure}");
 }
 
-/// Runs `scenario` in a rhythm: `time` is what it has between two steps. Where the test itself cannot keep up on a busy machine, which is
-/// no finding, it returns none, and has twice the time.
+/// Runs `scenario` in a rhythm: `time` is what it has between two steps. Where the test itself cannot keep up on a busy
+/// machine, which is no finding, it returns none, and has twice the time.
 #[track_caller]
 pub fn in_rhythm<T>(time: Duration, mut scenario: impl FnMut(Duration) -> Option<T>) -> T {
     let found = (0..4).find_map(|doublings| scenario(time * (1 << doublings)));

@@ -20,7 +20,8 @@ pub struct Lingering {
 }
 
 impl Lingering {
-    /// So many of them; whoever closes the last copy of one waits for `time`, whether it blocks or not (`socket(7)`, SO_LINGER).
+    /// So many of them; whoever closes the last copy of one waits for `time`, whether it blocks or not (`socket(7)`,
+    /// SO_LINGER).
     pub fn new(count: usize, time: Duration) -> Lingering {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let (mut sockets, mut peers) = (Vec::new(), Vec::new());
@@ -42,9 +43,9 @@ impl Lingering {
         Lingering { sockets, peers }
     }
 
-    /// Sends `bytes` over a connected Unix socket with all of these, and closes them here: so whoever is to wait for them must not have
-    /// taken the message yet. The peers are handed back: they have to
-    /// live for as long as somebody is to wait.
+    /// Sends `bytes` over a connected Unix socket with all of these, and closes them here: so whoever is to wait for
+    /// them must not have taken the message yet. The peers are handed back: they have to live for as long as somebody
+    /// is to wait.
     pub fn pass(self, over: &impl AsRawFd, bytes: &[u8]) -> (nix::Result<usize>, Vec<TcpStream>) {
         let descriptors: Vec<i32> = self.sockets.iter().map(AsRawFd::as_raw_fd).collect();
         let carried = [ControlMessage::ScmRights(&descriptors)];

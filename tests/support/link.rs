@@ -37,7 +37,8 @@ pub const NEAR6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1))
 pub const FAR6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2));
 
 impl Link {
-    /// Makes two networks and lays a cable (a pair of `veth` devices). None, with a word about it, where that is not allowed.
+    /// Makes two networks and lays a cable (a pair of `veth` devices). None, with a word about it, where that is not
+    /// allowed.
     pub fn start() -> Option<Link> {
         let (near, far) = (Network::empty()?, Network::empty()?);
         lay(&near, "cable", &far, "cable")?;
@@ -46,7 +47,8 @@ impl Link {
         Some(link)
     }
 
-    /// The same with a long cable: a frame needs `delay` to the other end, and up to `jitter` more, so that some overtake others.
+    /// The same with a long cable: a frame needs `delay` to the other end, and up to `jitter` more, so that some
+    /// overtake others.
     pub fn long(delay: Duration, jitter: Duration) -> Option<Link> {
         let (near, between, far) = (Network::empty()?, Network::empty()?, Network::empty()?);
         lay(&near, "cable", &between, "left")?;

@@ -17,8 +17,8 @@ pub struct Measured {
     pub took: Duration,
 }
 
-/// Runs `cooee load` with these arguments against `url` to its end, without a warm-up unless they say otherwise. It prints exactly
-/// one JSON object, and nothing else.
+/// Runs `cooee load` with these arguments against `url` to its end, without a warm-up unless they say otherwise. It
+/// prints exactly one JSON object, and nothing else.
 #[track_caller]
 pub fn load(url: &str, args: &[&str]) -> Measured {
     Loading::start(url, args).finish()
@@ -173,8 +173,8 @@ impl Measured {
         figure.unwrap_or_else(|| panic!("no {which} {name}: {}", self.shown())) / 1e6
     }
 
-    /// Fails unless so many messages came back, every byte right, and nothing went wrong. A closed loop takes all of a core that it
-    /// gets and says so: that speaks against its figures (exit code 3), not against what it has checked.
+    /// Fails unless so many messages came back, every byte right, and nothing went wrong. A closed loop takes all of a
+    /// core that it gets and says so: that speaks against its figures (exit code 3), not against what it has checked.
     #[track_caller]
     pub fn assert_right(&self, messages: u64) {
         self.assert_all_right();

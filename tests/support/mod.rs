@@ -1,8 +1,10 @@
-//! What the end-to-end tests share: the built binary as a process, conditions with a deadline, and sockets with time-outs.
+//! What the end-to-end tests share: the built binary as a process, conditions with a deadline, and sockets with
+//! time-outs.
 //!
-//! Servers are started on port 0, and their real addresses are read from their `listening` lines, so that tests run side by side.
-//! Nothing here sleeps for luck: whatever takes time is waited for as a condition, and a condition that does not come true within
-//! [`PATIENCE`] fails the test with what the server said. Every process is killed when its test ends, however it ends.
+//! Servers are started on port 0, and their real addresses are read from their `listening` lines, so that tests run
+//! side by side. Nothing here sleeps for luck: whatever takes time is waited for as a condition, and a condition that
+//! does not come true within [`PATIENCE`] fails the test with what the server said. Every process is killed when its
+//! test ends, however it ends.
 #![allow(dead_code, unused_imports, reason = "each test file is a crate of its own, and uses its own part of this")]
 
 mod attempt;

@@ -14,7 +14,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Makes one whose ephemeral ports are those from `first` to `last`. None, with a word about it, where that is not allowed.
+    /// Makes one whose ephemeral ports are those from `first` to `last`. None, with a word about it, where that is not
+    /// allowed.
     pub fn start(first: u16, last: u16) -> Option<Network> {
         let network = Network::empty()?;
         network.sh(&format!("echo {first} {last} > /proc/sys/net/ipv4/ip_local_port_range"));
@@ -59,8 +60,8 @@ impl Network {
         if ran.code == Some(0) { Ok(String::from_utf8_lossy(&ran.stdout).into_owned()) } else { Err(ran.stderr) }
     }
 
-    /// Does something within the network, on a thread of its own: a socket belongs for ever to the network where it was made, and so
-    /// does a thread that was started there.
+    /// Does something within the network, on a thread of its own: a socket belongs for ever to the network where it was
+    /// made, and so does a thread that was started there.
     pub fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         let namespace = File::open(self.path()).expect("the network is there");
         let act = || {

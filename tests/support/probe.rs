@@ -1,7 +1,7 @@
 //! The standard probe: 200 connections that ask 2,000 times a second, whatever else happens to their server.
 //!
-//! In full it has a control: a server of its own with nothing else to do, which a tenth of the probe asks at the same time. Where that one is
-//! as slow, the machine is, and nothing can be said of the server.
+//! In full it has a control: a server of its own with nothing else to do, which a tenth of the probe asks at the same
+//! time. Where that one is as slow, the machine is, and nothing can be said of the server.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -33,7 +33,8 @@ impl Latencies {
         self.p99 <= most.p99 && self.p999 <= most.p999
     }
 
-    /// Judges them in full beside the calm server's 99th percentile and the control's latencies at the same time; `found` tells all.
+    /// Judges them in full beside the calm server's 99th percentile and the control's latencies at the same time;
+    /// `found` tells all.
     pub fn judge(self, calm: f64, control: Latencies, found: String) -> Result<String, Missed> {
         let most = Latencies { p99: P99.max(TIMES_CALM * calm), p999: P999 };
         let most_here =
@@ -87,7 +88,8 @@ impl Probe {
 }
 
 impl Probing<'_> {
-    /// Waits for the end. No error and no wrong byte is ever forgiven. What the latencies were; an error where they are too long.
+    /// Waits for the end. No error and no wrong byte is ever forgiven. What the latencies were; an error where they are
+    /// too long.
     #[track_caller]
     pub fn finish(self) -> Result<String, Missed> {
         let Probing { probe, loading, control } = self;
@@ -122,8 +124,8 @@ fn doubts(measured: &Measured) -> String {
     doubts.filter_map(|doubt| doubt.as_str()).map(|doubt| format!(" ({doubt})")).collect()
 }
 
-/// Starts the probe, or a `part`th of it. It goes first where it may: what is measured is the server, and not how long the generator waits
-/// for a core.
+/// Starts the probe, or a `part`th of it. It goes first where it may: what is measured is the server, and not how long
+/// the generator waits for a core.
 fn start(url: &str, part: u32, time: Duration) -> Loading {
     let time = format!("{}ms", time.as_millis());
     let (connections, rate) = ((200 / part).to_string(), (2_000 / part).to_string());

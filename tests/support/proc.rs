@@ -18,7 +18,8 @@ pub fn cpu_ticks(process: u32) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// Memory of the kernel that all TCP sockets of the machine have (`/proc/net/sockstat`), in bytes. It counts pages of 4 KiB.
+/// Memory of the kernel that all TCP sockets of the machine have (`/proc/net/sockstat`), in bytes. It counts pages of 4
+/// KiB.
 pub fn tcp_memory() -> usize {
     let table = fs::read_to_string("/proc/net/sockstat").expect("the table can be read");
     let line = table.lines().find(|line| line.starts_with("TCP:")).expect("a line of TCP");
@@ -44,7 +45,8 @@ pub fn children(process: u32) -> Vec<u32> {
     list.split_whitespace().map(|id| id.parse().expect("a process id")).collect()
 }
 
-/// The local ports of a process's sockets that have no peer: `table` is that of one protocol in `/proc/net`, such as `tcp`.
+/// The local ports of a process's sockets that have no peer: `table` is that of one protocol in `/proc/net`, such as
+/// `tcp`.
 pub fn bound_ports(process: u32, table: &str) -> Vec<u16> {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{process}/fd")) else { return Vec::new() };
     let links = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
@@ -69,7 +71,8 @@ fn find_tcp_row(local: SocketAddr, peer: SocketAddr) -> Option<Vec<String>> {
     matching.next()
 }
 
-/// Whether nothing of what was sent over a stream of this machine still waits to be read at its other end, or that end is gone.
+/// Whether nothing of what was sent over a stream of this machine still waits to be read at its other end, or that end
+/// is gone.
 pub fn is_read(stream: &TcpStream) -> bool {
     let (Ok(here), Ok(there)) = (stream.local_addr(), stream.peer_addr()) else { return true };
     // The kernel walks the table while others change it, so a look can miss a socket that is there.

@@ -14,7 +14,8 @@ use nix::unistd::Pid;
 
 use super::{PATIENCE, holds_within, wait_until};
 
-/// The built binary, untouched by the log level of whoever runs the tests; or another build of it, where `COOEE` says which.
+/// The built binary, untouched by the log level of whoever runs the tests; or another build of it, where `COOEE` says
+/// which.
 pub fn cooee(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("COOEE").unwrap_or_else(|| env!("CARGO_BIN_EXE_cooee").into()));
     command.args(args).env_remove("RUST_LOG");
@@ -34,7 +35,8 @@ pub fn raise_descriptor_limit() {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("the soft limit can be raised to the hard one");
 }
 
-/// Everything that a process has written to one pipe, collected by a thread of its own, so that the pipe never fills up.
+/// Everything that a process has written to one pipe, collected by a thread of its own, so that the pipe never fills
+/// up.
 #[derive(Clone)]
 pub struct Collected(Arc<Mutex<(Vec<u8>, bool)>>);
 
@@ -65,7 +67,8 @@ impl Collected {
         self.text().matches(text).count()
     }
 
-    /// What `find` finds in the first line with any, where it is told of the whole lines behind the first `start` bytes.
+    /// What `find` finds in the first line with any, where it is told of the whole lines behind the first `start`
+    /// bytes.
     pub fn find<T>(&self, start: usize, find: impl Fn(&str) -> Option<T>) -> Option<T> {
         let shared = self.0.lock().unwrap();
         let lines = shared.0[start..].split_inclusive(|byte| *byte == b'\n');
@@ -84,11 +87,12 @@ impl Collected {
     }
 }
 
-/// Held while a child process comes to be: from its fork to its exec it has a copy of every descriptor of this process, and a socket that
-/// another test closes meanwhile lives on.
+/// Held while a child process comes to be: from its fork to its exec it has a copy of every descriptor of this process,
+/// and a socket that another test closes meanwhile lives on.
 static FORK: Mutex<()> = Mutex::new(());
 
-/// Closes a socket, a listener, or several in a tuple: when this returns, nobody has a copy, and the address is nobody's.
+/// Closes a socket, a listener, or several in a tuple: when this returns, nobody has a copy, and the address is
+/// nobody's.
 pub fn close<T>(sockets: T) {
     let _nobody_forks = FORK.lock().unwrap_or_else(PoisonError::into_inner);
     drop(sockets);
@@ -96,8 +100,9 @@ pub fn close<T>(sockets: T) {
 
 static DEFAULT_SIGNALS: Once = Once::new();
 
-/// Catches what this process ignores: what is caught is at its default in a child (`execve(2)`), what is ignored stays ignored. A script that runs
-/// the tests in the background has them ignore SIGINT, and so would every program that they start.
+/// Catches what this process ignores: what is caught is at its default in a child (`execve(2)`), what is ignored stays
+/// ignored. A script that runs the tests in the background has them ignore SIGINT, and so would every program that they
+/// start.
 fn give_children_default_signals() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

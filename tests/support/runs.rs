@@ -44,7 +44,8 @@ pub fn conditions() -> Conditions {
     }
 }
 
-/// A message of a run: when it was due, when it was sent and when its reply was there, from the beginning of the measured time on.
+/// A message of a run: when it was due, when it was sent and when its reply was there, from the beginning of the
+/// measured time on.
 #[derive(Clone, Copy)]
 struct Exchange {
     due: Duration,
@@ -100,7 +101,8 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
     }
 }
 
-/// How long an undisturbed server takes for message number `index`: most 80 to 240 µs, one in a hundred 1 ms, one in a thousand 8 ms.
+/// How long an undisturbed server takes for message number `index`: most 80 to 240 µs, one in a hundred 1 ms, one in a
+/// thousand 8 ms.
 fn service_time(index: u64) -> Duration {
     let scattered = index.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     match scattered % 1000 {
@@ -125,8 +127,8 @@ pub fn closed() -> Report {
     report(&outcome(false, Duration::from_secs(10), &exchanges))
 }
 
-/// An open loop of 1,000 messages a second, whose server stands still from second 4 to second 6. On each of 50 connections one message
-/// is on its way then; all others leave when it goes on.
+/// An open loop of 1,000 messages a second, whose server stands still from second 4 to second 6. On each of 50
+/// connections one message is on its way then; all others leave when it goes on.
 pub fn stopped_server() -> Report {
     let (stop, start) = (Duration::from_secs(4), Duration::from_secs(6));
     let exchanges: Vec<Exchange> = (0..10_000)
@@ -205,8 +207,8 @@ pub fn first_bytes() -> Report {
     report(&Outcome { first_bytes: true, surplus: Some(Surplus { times: 3, bytes: 120 }), corrupt: None, ..outcome })
 }
 
-/// An open loop of 2,000 datagrams a second with these replies in each stretch, after 40 µs each. The other messages were lost: how many,
-/// and over how many sockets, is for the caller to say.
+/// An open loop of 2,000 datagrams a second with these replies in each stretch, after 40 µs each. The other messages
+/// were lost: how many, and over how many sockets, is for the caller to say.
 pub fn datagrams(replies: &[u64]) -> Report {
     let exchanges: Vec<Exchange> = (0..)
         .zip(replies)

@@ -36,7 +36,8 @@ pub fn answers_in_parts(parts: &'static [&'static [u8]], apart: Duration) -> Soc
     })
 }
 
-/// Whether it holds in one of a few tries: a busy machine may keep a part of a reply back for longer than anybody waits for it.
+/// Whether it holds in one of a few tries: a busy machine may keep a part of a reply back for longer than anybody waits
+/// for it.
 #[track_caller]
 pub fn holds_in_one_of_five(what: &str, mut holds: impl FnMut() -> bool) {
     assert!((0..5).any(|_| holds()), "not once in five tries: {what}");

@@ -21,8 +21,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `cooee serve` with these arguments and waits until it listens. Where no endpoint is among them it serves TCP on a free
-    /// port of 127.0.0.1.
+    /// Starts `cooee serve` with these arguments and waits until it listens. Where no endpoint is among them it serves
+    /// TCP on a free port of 127.0.0.1.
     pub fn start(args: &[&str]) -> Server {
         // `HOST:PORT` alone is served with TCP and with UDP.
         let lines = |arg: &&str| if arg.contains("://") { 1 } else { 2 * usize::from(arg.contains(':')) };

@@ -10,8 +10,8 @@ pub const MESSAGE: usize = 3;
 pub enum Service {
     /// Every byte comes back as it is.
     Echo,
-    /// Every message of three bytes comes back twice: an incomplete one must be kept, and answers outgrow questions. What is
-    /// left of an incomplete one when the peer ends its side comes back as it is.
+    /// Every message of three bytes comes back twice: an incomplete one must be kept, and answers outgrow questions.
+    /// What is left of an incomplete one when the peer ends its side comes back as it is.
     Twice,
 }
 
@@ -25,7 +25,7 @@ impl Service {
             }
             Service::Twice => {
                 let mut taken = 0;
-                while bytes.len() - taken >= MESSAGE && !cx.reply.is_full() {
+                while bytes.len() - taken >= MESSAGE && !cx.reply.wait_if_full() {
                     cx.reply.echo(taken..taken + MESSAGE);
                     cx.reply.echo(taken..taken + MESSAGE);
                     taken += MESSAGE;
@@ -54,8 +54,8 @@ impl Service {
     }
 }
 
-/// The byte at `position` of the stream called `name`. Neighbours differ, and so do streams: a byte that was lost, doubled, or
-/// sent to the wrong peer shows at once.
+/// The byte at `position` of the stream called `name`. Neighbours differ, and so do streams: a byte that was lost,
+/// doubled, or sent to the wrong peer shows at once.
 pub fn byte_at(name: usize, position: usize) -> u8 {
     (position.wrapping_mul(7) ^ (position >> 8) ^ name.wrapping_mul(101)) as u8
 }

@@ -1,8 +1,8 @@
 //! What tests left out, noted so that the end of a run can tell it.
 //!
-//! A test that cannot run here returns, and the test runner calls that `ok`: Rust's has no word for it. So each one notes that, with its reason,
-//! in a file beside the test programs. A run is the process that started them, `cargo` as a rule: programs of one run write to one folder, and
-//! `tests/zz_skips.rs`, the last of them, reads it.
+//! A test that cannot run here returns, and the test runner calls that `ok`: Rust's has no word for it. So each one
+//! notes that, with its reason, in a file beside the test programs. A run is the process that started them, `cargo` as
+//! a rule: programs of one run write to one folder, and `tests/zz_skips.rs`, the last of them, reads it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::{env, process, thread};
 
-/// Tells why a test, or a part of it, does not run here: at once, though the test runner keeps what tests print to itself, and at the end of
-/// the run.
+/// Tells why a test, or a part of it, does not run here: at once, though the test runner keeps what tests print to
+/// itself, and at the end of the run.
 pub fn skip(reason: &str) {
     static TOLD: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
     let test = name();
@@ -50,7 +50,8 @@ pub fn run(starter: u32) -> String {
     format!("{starter}-{}", stat(starter).map(|stat| stat.began).unwrap_or_default())
 }
 
-/// Who started the programs of this run: `cargo`, which may have put another program between (a `runner`), or else the parent.
+/// Who started the programs of this run: `cargo`, which may have put another program between (a `runner`), or else the
+/// parent.
 fn starter() -> u32 {
     let is_cargo = |process: &u32| stat(*process).is_some_and(|stat| stat.name.starts_with("cargo"));
     let mut ancestors =

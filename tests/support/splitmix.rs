@@ -1,5 +1,5 @@
-//! A small generator of pseudo-random numbers: splitmix64 (Steele, Lea and Flood, OOPSLA 2014). The same seed gives the same
-//! numbers on every machine, so a failure replays from its seed.
+//! A small generator of pseudo-random numbers: splitmix64 (Steele, Lea and Flood, OOPSLA 2014). The same seed gives the
+//! same numbers on every machine, so a failure replays from its seed.
 
 /// The generator.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use socket2::SockRef;
 
 use super::{Client, wait_until};
 
-/// Clients that have sent until the server took no more, and have read nothing. Their buffers are small, so what lies in the kernel lies
-/// on the server's side.
+/// Clients that have sent until the server took no more, and have read nothing. Their buffers are small, so what lies
+/// in the kernel lies on the server's side.
 pub struct StuckReaders(Vec<Client>);
 
 impl StuckReaders {

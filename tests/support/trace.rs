@@ -1,4 +1,5 @@
-//! Traces of system calls (`strace -f -T`), and what they tell of an event loop: what it calls, and how long each call took.
+//! Traces of system calls (`strace -f -T`), and what they tell of an event loop: what it calls, and how long each call
+//! took.
 
 use std::collections::HashMap;
 use std::fs;
@@ -24,8 +25,8 @@ fn is_wait(name: &str) -> bool {
     name.starts_with("epoll_") && name.contains("wait")
 }
 
-/// The calls of all loops of a trace, but for their waits. A loop is what a thread does between its first wait and its last: what comes
-/// before is the start, and what comes after the end.
+/// The calls of all loops of a trace, but for their waits. A loop is what a thread does between its first wait and its
+/// last: what comes before is the start, and what comes after the end.
 pub fn calls_of_loops(trace: &str) -> Vec<Call> {
     let mut threads: HashMap<&str, Vec<Call>> = HashMap::new();
     let mut unfinished: HashMap<&str, &str> = HashMap::new();
@@ -77,8 +78,8 @@ pub fn can_trace() -> bool {
     works
 }
 
-/// The same command under `strace`, which is told `options` besides, such as `--inject=`; its calls are written to `trace`. The process is
-/// the test's own child.
+/// The same command under `strace`, which is told `options` besides, such as `--inject=`; its calls are written to
+/// `trace`. The process is the test's own child.
 pub fn traced(command: &Command, trace: &Path, options: &str) -> Command {
     let mut traced = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/traced"));
     traced.args(command.get_args()).env_remove("RUST_LOG");

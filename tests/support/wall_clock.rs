@@ -1,4 +1,5 @@
-//! A wall clock that jumps under one process alone: libfaketime, which answers `clock_gettime(2)` in the kernel's place.
+//! A wall clock that jumps under one process alone: libfaketime, which answers `clock_gettime(2)` in the kernel's
+//! place.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -20,7 +20,7 @@ impl Client {
         // Only one datagram at a time can be sent again elsewhere.
         let alone = self.dialer.is_datagram() && self.dialer.is_searching();
         let sent = self.sender.sent();
-        while !cx.reply.is_full() {
+        while !cx.reply.wait_if_full() {
             let Some(message) = self.sender.next(cx.now, alone) else { break };
             cx.reply.send(message);
             if self.dialer.is_datagram() {
@@ -78,7 +78,8 @@ impl Client {
         settles_at.or(quiet_until)
     }
 
-    /// Until when standard input may give something, where the server has ended its side: whether it still reads, only sending to it tells.
+    /// Until when standard input may give something, where the server has ended its side: whether it still reads, only
+    /// sending to it tells.
     fn quiet_until(&self) -> Option<Tick> {
         self.ended_since.filter(|_| self.replies.expects_some()).map(|since| since.after(self.wait))
     }
@@ -104,7 +105,8 @@ impl Client {
         }
     }
 
-    /// The server has ended its side: nothing more will come. Whether it reads on shows when it is sent something (`shutdown(2)`).
+    /// The server has ended its side: nothing more will come. Whether it reads on shows when it is sent something
+    /// (`shutdown(2)`).
     pub(super) fn server_ended(&mut self, cx: &mut Context<'_>) {
         self.printer.end_reply();
         self.ended_since = Some(cx.now);
@@ -128,7 +130,8 @@ impl Client {
         }
     }
 
-    /// The socket reported an error. Where it is about the very first datagram, the server may live at another of its addresses.
+    /// The socket reported an error. Where it is about the very first datagram, the server may live at another of its
+    /// addresses.
     pub(super) fn try_elsewhere(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         let is_first = self.sender.sent() == 1 && reason != CloseReason::FrameTooLong;
         let next = if is_first { self.dialer.failed(reason, cx.orders) } else { Err(reason) };

@@ -23,10 +23,12 @@ pub struct Dialer {
     busy: Option<Busy>,
 }
 
-/// A Unix server whose backlog is full refuses at once (`connect(2)`, EAGAIN), where TCP's kernel would try again by itself.
+/// A Unix server whose backlog is full refuses at once (`connect(2)`, EAGAIN), where TCP's kernel would try again by
+/// itself.
 #[derive(Clone, Copy, Debug)]
 struct Busy {
-    /// Since when, and when the next try is due: a timer's work, for to ask at once again would turn the loop without rest.
+    /// Since when, and when the next try is due: a timer's work, for to ask at once again would turn the loop without
+    /// rest.
     times: Option<(Tick, Tick)>,
     /// Whether a try is under way.
     dialing: bool,
@@ -62,8 +64,8 @@ impl Dialer {
         }
     }
 
-    /// The current address failed. Orders the next, or returns why there is none. After a full backlog, [`Dialer::look`] has to be
-    /// called.
+    /// The current address failed. Orders the next, or returns why there is none. After a full backlog,
+    /// [`Dialer::look`] has to be called.
     pub fn failed(&mut self, reason: CloseReason, orders: &mut Orders) -> Result<(), CloseReason> {
         if reason == CloseReason::Failed(std::io::ErrorKind::WouldBlock) {
             let times = self.busy.and_then(|busy| busy.times);

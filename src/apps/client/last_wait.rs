@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::apps::client::delivery::Progress;
 use crate::os::clock::Tick;
 
-/// How often the client looks whether what it owes has left. No event tells it: the kernel's edges are the connection's.
+/// How often the client looks whether what it owes has left. No event tells it: the kernel's edges are the
+/// connection's.
 pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The wait after the last message.

@@ -1,7 +1,8 @@
 //! The client: sends lines or raw bytes to one server, and prints what comes back.
 //!
-//! It is a handler of three sources on the same reactor as the server's: standard input, the server, and standard output.
-//! Each holds up the one before it by its own back-pressure, so neither a fast sender nor a stopped terminal grows a queue.
+//! It is a handler of three sources on the same reactor as the server's: standard input, the server, and standard
+//! output. Each holds up the one before it by its own back-pressure, so neither a fast sender nor a stopped terminal
+//! grows a queue.
 //!
 //! ```text
 //!   standard input --> Sender --> the server (found by Dialer) --> Printer --> standard output
@@ -35,12 +36,13 @@ use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Orders, Stop};
 
-/// The server has at least so long to take what it is owed: an acknowledgement comes after a round trip, however short the wait for replies.
+/// The server has at least so long to take what it is owed: an acknowledgement comes after a round trip, however short
+/// the wait for replies.
 const DELIVERY_MIN: Duration = Duration::from_secs(1);
 
 /// What the client remembers of one source: which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Session {
+pub enum ClientSession {
     /// Standard input.
     Input,
     /// The server.
@@ -144,13 +146,15 @@ impl Client {
         self.printer.dropped()
     }
 
-    /// How many messages the server could not answer, because it had ended its side before they were sent, although replies were expected.
+    /// How many messages the server could not answer, because it had ended its side before they were sent, although
+    /// replies were expected.
     pub fn sent_in_vain(&self) -> u64 {
         let before = self.sent_before_end.filter(|_| self.replies.expects_some());
         before.map_or(0, |before| self.sender.sent() - before)
     }
 
-    /// Remembers what could not be sent: it is the last thing that was tried, and what was sent before is still answered.
+    /// Remembers what could not be sent: it is the last thing that was tried, and what was sent before is still
+    /// answered.
     fn note<T>(&mut self, result: Result<T, Outcome>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -266,33 +270,34 @@ impl Client {
 }
 
 impl Handler for Client {
-    type Session = Session;
+    type Session = ClientSession;
 
-    fn open(&mut self, _tag: usize, cx: &mut Context<'_>) -> Session {
+    fn open(&mut self, _tag: usize, cx: &mut Context<'_>) -> ClientSession {
         self.server = Some(cx.key);
         // That a datagram socket is there tells nothing of the server.
         if !self.dialer.is_datagram() {
             self.dialer.answered();
         }
         self.send_next(cx);
-        Session::Server
+        ClientSession::Server
     }
 
-    fn receive(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    fn receive(&mut self, session: &mut ClientSession, bytes: &[u8], cx: &mut Context<'_>) -> usize {
         match session {
-            Session::Input => self.take_input(bytes, cx),
-            Session::Output => bytes.len(),
-            // What comes after the time is up is not printed, or a server that never stops would keep the client for ever.
-            Session::Server if self.leaving => {
+            ClientSession::Input => self.take_input(bytes, cx),
+            ClientSession::Output => bytes.len(),
+            // What comes after the time is up is not printed, or a server that never stops would keep the client for
+            // ever.
+            ClientSession::Server if self.leaving => {
                 cx.pause();
                 0
             }
-            Session::Server if self.printer.is_full() => {
+            ClientSession::Server if self.printer.is_full() => {
                 self.server_paused = true;
                 cx.pause();
                 0
             }
-            Session::Server => match self.printer.stream(bytes, false) {
+            ClientSession::Server => match self.printer.stream(bytes, false) {
                 Ok(0) => 0,
                 Ok(taken) => {
                     self.replied(&bytes[..taken], cx);
@@ -306,9 +311,9 @@ impl Handler for Client {
         }
     }
 
-    fn finish(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
+    fn end_of_stream(&mut self, session: &mut ClientSession, rest: &[u8], cx: &mut Context<'_>) {
         match session {
-            Session::Input => {
+            ClientSession::Input => {
                 if !rest.is_empty() && !self.sender.has_ended() {
                     let queued = self.sender.take_last(rest);
                     self.note(queued);
@@ -318,8 +323,8 @@ impl Handler for Client {
                 cx.finish(CloseReason::Ended);
             }
             // Nothing is ever read from it.
-            Session::Output => {}
-            Session::Server => {
+            ClientSession::Output => {}
+            ClientSession::Server => {
                 if let Err(outcome) = self.printer.stream(rest, true) {
                     self.fail(outcome, cx.orders);
                 }
@@ -328,7 +333,7 @@ impl Handler for Client {
         }
     }
 
-    fn datagram(&mut self, _session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) {
+    fn datagram(&mut self, _session: &mut ClientSession, bytes: &[u8], cx: &mut Context<'_>) {
         self.dialer.answered();
         if !self.leaving {
             self.printer.datagram(bytes);
@@ -336,7 +341,7 @@ impl Handler for Client {
         }
     }
 
-    fn fault(&mut self, _session: &mut Session, reason: CloseReason, cx: &mut Context<'_>) {
+    fn datagram_error(&mut self, _session: &mut ClientSession, reason: CloseReason, cx: &mut Context<'_>) {
         // A socket that was given up has no more to say.
         if self.server != Some(cx.key) {
             return;
@@ -347,36 +352,36 @@ impl Handler for Client {
         }
     }
 
-    fn tick(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+    fn tick(&mut self, session: &mut ClientSession, cx: &mut Context<'_>) {
         match session {
-            Session::Input => {}
-            Session::Server => self.send_next(cx),
-            Session::Output => self.serve_output(cx),
+            ClientSession::Input => {}
+            ClientSession::Server => self.send_next(cx),
+            ClientSession::Output => self.serve_output(cx),
         }
     }
 
-    fn close(&mut self, session: Session, reason: CloseReason, orders: &mut Orders) {
+    fn close(&mut self, session: ClientSession, reason: CloseReason, orders: &mut Orders) {
         match (session, reason) {
             // The reactor stops, because this client said so.
             (_, CloseReason::Aborted) => {}
             // A datagram socket towards an address that was given up.
-            (Session::Server, _) if self.server.is_none() => {}
-            (Session::Input, CloseReason::Ended | CloseReason::PeerClosed) => {}
-            (Session::Input, reason) => {
+            (ClientSession::Server, _) if self.server.is_none() => {}
+            (ClientSession::Input, CloseReason::Ended | CloseReason::PeerClosed) => {}
+            (ClientSession::Input, reason) => {
                 // As after the end of it: what was read before is sent and answered.
                 self.note::<()>(Err(Outcome::InputFailed(reason)));
                 self.wake_server(orders);
             }
-            (Session::Server, CloseReason::Reset) if self.ended_since.is_some() => {
+            (ClientSession::Server, CloseReason::Reset) if self.ended_since.is_some() => {
                 self.fail(Outcome::EndedEarly(self.sender.unsent()), orders);
             }
-            (Session::Server, reason) => self.fail(Outcome::Closed(reason), orders),
-            (Session::Output, CloseReason::Ended) => orders.stop(Stop::AtOnce),
-            (Session::Output, CloseReason::Reset) => {
+            (ClientSession::Server, reason) => self.fail(Outcome::Closed(reason), orders),
+            (ClientSession::Output, CloseReason::Ended) => orders.stop(Stop::AtOnce),
+            (ClientSession::Output, CloseReason::Reset) => {
                 self.decide(Outcome::OutputClosed);
                 orders.stop(Stop::AtOnce);
             }
-            (Session::Output, reason) => {
+            (ClientSession::Output, reason) => {
                 self.decide(Outcome::OutputFailed(reason));
                 orders.stop(Stop::AtOnce);
             }

@@ -26,8 +26,8 @@ pub struct Options {
     pub bye: Bye,
     /// Which replies are expected.
     pub replies: Replies,
-    /// How long a server that is owed something may take nothing of it, how long to wait for replies after the last message, and then for
-    /// standard output to take what was printed.
+    /// How long a server that is owed something may take nothing of it, how long to wait for replies after the last
+    /// message, and then for standard output to take what was printed.
     pub wait: Duration,
     /// How long a message waits for the reply to the one before, where it does.
     pub pace: Duration,

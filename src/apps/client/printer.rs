@@ -12,8 +12,8 @@ use crate::protocol::frame::Step;
 use crate::protocol::framing::{Framing, Rules};
 use crate::reactor::reply::Reply;
 
-/// Printed text that standard output has not taken, in bytes, at which the server is not read any more. Over that limit a datagram is
-/// dropped: a socket that is not read drops it too, and says so to nobody.
+/// Printed text that standard output has not taken, in bytes, at which the server is not read any more. Over that limit
+/// a datagram is dropped: a socket that is not read drops it too, and says so to nobody.
 const PRINT_LIMIT: usize = 64 * 1024;
 
 /// How replies become text.
@@ -108,8 +108,9 @@ impl Printer {
         self.text.is_empty()
     }
 
-    /// Prints the replies in `bytes` that are complete, or all at the `end`; returns how many bytes they took. In chunk framing nobody
-    /// says where a reply ends, and a read may bring a part of one: all is printed, and [`end_reply`](Printer::end_reply) ends its line.
+    /// Prints the replies in `bytes` that are complete, or all at the `end`; returns how many bytes they took. In chunk
+    /// framing nobody says where a reply ends, and a read may bring a part of one: all is printed, and
+    /// [`end_reply`](Printer::end_reply) ends its line.
     pub fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, Outcome> {
         let rules = self.style.rules;
         if self.style.raw {
@@ -209,7 +210,8 @@ impl Printer {
         tell(&format!("cooee: {}\n", Escaped(remark)));
     }
 
-    /// Hands standard output what is printed, then the prompt. Returns whether it has to be called again in the next turn.
+    /// Hands standard output what is printed, then the prompt. Returns whether it has to be called again in the next
+    /// turn.
     pub fn hand_over(&mut self, reply: &mut Reply<'_>) -> bool {
         if self.text.is_empty() {
             if self.prompt == Prompt::Due {
@@ -218,7 +220,7 @@ impl Printer {
             }
             return false;
         }
-        if reply.is_full() {
+        if reply.wait_if_full() {
             // Whoever was told so is called when there is room.
             return false;
         }
@@ -227,8 +229,8 @@ impl Printer {
         self.prompt == Prompt::Due
     }
 
-    /// Whether all has left, where nothing more will be printed and `owed` bytes are with standard output. From the first call on it
-    /// is waited for so long at the most, however slowly it moves.
+    /// Whether all has left, where nothing more will be printed and `owed` bytes are with standard output. From the
+    /// first call on it is waited for so long at the most, however slowly it moves.
     pub fn flush(&mut self, now: Tick, owed: usize, wait: Duration, look_every: Duration) -> Flush {
         if owed == 0 && self.text.is_empty() {
             return Flush::Done;
@@ -245,8 +247,8 @@ impl Printer {
     }
 }
 
-/// Writes to the person at the terminal, on standard error. Where nobody reads it, nobody misses it; and the loop does not wait for a
-/// terminal that is stopped.
+/// Writes to the person at the terminal, on standard error. Where nobody reads it, nobody misses it; and the loop does
+/// not wait for a terminal that is stopped.
 fn tell(text: &str) {
     if stderr_is_ready() {
         let _ = io::stderr().write_all(text.as_bytes());

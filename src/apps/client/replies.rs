@@ -35,8 +35,9 @@ impl Replies {
         }
     }
 
-    /// Whether nothing more is waited for once the last message has left. Where any reply will do, a stream's server may have more to say, and
-    /// ends its side when it has not; over datagrams nobody says so, and each message has one reply.
+    /// Whether nothing more is waited for once the last message has left. Where any reply will do, a stream's server
+    /// may have more to say, and ends its side when it has not; over datagrams nobody says so, and each message has one
+    /// reply.
     pub fn end_the_wait(self, sent: u64, received: u64, datagrams: bool) -> bool {
         match self {
             Replies::Any => datagrams && received >= sent,

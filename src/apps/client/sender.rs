@@ -18,11 +18,13 @@ pub const PACE: Duration = Duration::from_millis(200);
 /// How long the first datagram waits for an error or a reply, while its server may live at another of its addresses.
 const ALONE: Duration = Duration::from_millis(200);
 
-/// How long a reply in chunk framing has to be silent to count as whole, where it does not hold its message; and for its line to end, where
-/// the next message is not there to tell. It is longer than a peer's delayed acknowledgement holds the second half of a reply back (40 ms).
+/// How long a reply in chunk framing has to be silent to count as whole, where it does not hold its message; and for
+/// its line to end, where the next message is not there to tell. It is longer than a peer's delayed acknowledgement
+/// holds the second half of a reply back (40 ms).
 pub const SETTLE: Duration = Duration::from_millis(50);
 
-/// An acknowledgement has no more bytes around its message than this: a longer reply is none, and goes on for as long as it likes.
+/// An acknowledgement has no more bytes around its message than this: a longer reply is none, and goes on for as long
+/// as it likes.
 const AROUND_MAX: usize = 4 * ack::FORMAT_MAX;
 
 /// How long a datagram waits that the server's queue had no room for. Its queue is short, so the wait is too.
@@ -69,7 +71,8 @@ pub struct Sender {
     settled_at: Option<Tick>,
     /// Whether anything has come since the last message left.
     is_answered: bool,
-    /// What has come of the reply to the last message; none when that was found in it, or it is longer than an acknowledgement.
+    /// What has come of the reply to the last message; none when that was found in it, or it is longer than an
+    /// acknowledgement.
     heard: Option<Vec<u8>>,
     /// No more messages will come.
     ended: bool,
@@ -146,8 +149,8 @@ impl Sender {
         !self.is_answered && self.paced_until.is_some_and(|until| until <= now)
     }
 
-    /// Takes what `bytes` of standard input begin with: raw they are one message, otherwise their first line is. Returns how many bytes
-    /// that takes, 0 while the line is incomplete, and what kept it from being queued.
+    /// Takes what `bytes` of standard input begin with: raw they are one message, otherwise their first line is.
+    /// Returns how many bytes that takes, 0 while the line is incomplete, and what kept it from being queued.
     pub fn take(&mut self, bytes: &[u8]) -> (usize, Result<(), Outcome>) {
         if self.manner.raw {
             self.queue.push_back(bytes.to_vec());
@@ -175,13 +178,14 @@ impl Sender {
         }
     }
 
-    /// How standard input is written, and the length of the mark at the beginning that says so. None while that cannot be known.
+    /// How standard input is written, and the length of the mark at the beginning that says so. None while that cannot
+    /// be known.
     fn form(&self, bytes: &[u8], end: bool) -> Option<(TextForm, usize)> {
         self.form.map(|form| (form, 0)).or_else(|| TextForm::of(bytes, end))
     }
 
-    /// Queues a line, which may still carry the CR of its ending. UTF-8 is passed through as it came, so that not even what is no text
-    /// changes on its way; another encoding needs text to encode.
+    /// Queues a line, which may still carry the CR of its ending. UTF-8 is passed through as it came, so that not even
+    /// what is no text changes on its way; another encoding needs text to encode.
     fn line(&mut self, form: TextForm, line: &[u8]) -> Result<(), Outcome> {
         let line = form.to_utf8(line).ok_or(Outcome::NotUtf16)?;
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
@@ -197,14 +201,16 @@ impl Sender {
         self.text(text)
     }
 
-    /// Encodes, frames and queues a message. A character that the encoding cannot hold is an error: nothing else would say so.
+    /// Encodes, frames and queues a message. A character that the encoding cannot hold is an error: nothing else would
+    /// say so.
     pub fn text(&mut self, text: &str) -> Result<(), Outcome> {
         let body = self.manner.rules.charset.encode(text).map_err(Outcome::Unencodable)?;
         self.body(&body);
         Ok(())
     }
 
-    /// Frames and queues an encoded message; `bye` is the last. An empty one leaves nothing to send where nothing is put around it.
+    /// Frames and queues an encoded message; `bye` is the last. An empty one leaves nothing to send where nothing is
+    /// put around it.
     fn body(&mut self, body: &[u8]) {
         if body.is_empty() && !self.manner.datagrams && self.manner.rules.framing == Framing::Chunk {
             return;
@@ -241,8 +247,9 @@ impl Sender {
 
     /// A reply came, or this part of one: the next message need not wait for it any longer than it takes to come whole.
     ///
-    /// In chunk framing nobody says when that is. A reply that is little more than its message is an echo or an acknowledgement, and
-    /// there; for more of any other one the next message waits a little, or the second half would be taken for its reply.
+    /// In chunk framing nobody says when that is. A reply that is little more than its message is an echo or an
+    /// acknowledgement, and there; for more of any other one the next message waits a little, or the second half would
+    /// be taken for its reply.
     pub fn replied(&mut self, part: &[u8], now: Tick) {
         let says_its_end = self.manner.datagrams || self.manner.raw || self.manner.rules.framing != Framing::Chunk;
         let is_whole = says_its_end || self.holds_last(part);
@@ -263,8 +270,9 @@ impl Sender {
         is_found
     }
 
-    /// The server's queue is full (`unix(7)`): its datagrams are not lost like those of UDP, but refused, and no edge of ours tells when
-    /// there is room. So the last one is sent again, after a moment. Returns since when it has not left.
+    /// The server's queue is full (`unix(7)`): its datagrams are not lost like those of UDP, but refused, and no edge
+    /// of ours tells when there is room. So the last one is sent again, after a moment. Returns since when it has not
+    /// left.
     pub fn retry_last(&mut self, now: Tick) -> Tick {
         self.take_back();
         self.paced_until = Some(now.after(RESEND));
@@ -283,8 +291,8 @@ impl Sender {
 }
 
 impl Manner {
-    /// Whether each message waits for the reply to the one before: in chunk framing the server would glue them together, and a
-    /// person who expects a reply sees it before the next prompt however messages are framed.
+    /// Whether each message waits for the reply to the one before: in chunk framing the server would glue them
+    /// together, and a person who expects a reply sees it before the next prompt however messages are framed.
     pub fn is_paced(framing: Framing, raw: bool, expects_at_prompt: bool) -> bool {
         expects_at_prompt || (framing == Framing::Chunk && !raw)
     }

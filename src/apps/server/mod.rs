@@ -13,13 +13,15 @@ use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Stop};
 use crate::reactor::log_limit::LogKind;
 
-/// The target under which the answer to a request for the summary is logged: whoever asked gets it, at whatever level the rest is.
+/// The target under which the answer to a request for the summary is logged: whoever asked gets it, at whatever level
+/// the rest is.
 pub const SUMMARY: &str = "cooee::apps::server::summary";
 
 /// What the server remembers of one source.
 #[derive(Clone, Copy, Debug)]
-pub enum Session {
-    /// A connection to a service through which bytes go as they come, echoed or not: nobody has to know where a message ends.
+pub enum ServerSession {
+    /// A connection to a service through which bytes go as they come, echoed or not: nobody has to know where a message
+    /// ends.
     Raw {
         /// Whether they are echoed.
         echoes: bool,
@@ -60,8 +62,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of these services; a listener's tag is its service's place in the list, and so is the number of a datagram socket's
-    /// [`session`](Server::session).
+    /// A server of these services; a listener's tag is its service's place in the list, and so is the number of a
+    /// datagram socket's [`session`](Server::session).
     ///
     /// # Panics
     ///
@@ -70,14 +72,14 @@ impl Server {
         Server { services, signals: Box::new(|| None), is_asked_to_end: false, killed_by: None }
     }
 
-    /// What tells of signals, once a byte has come on the stream with [`Session::Signals`].
+    /// What tells of signals, once a byte has come on the stream with [`ServerSession::Signals`].
     pub fn at_signals(&mut self, signals: SignalQueue) {
         self.signals = signals;
     }
 
     /// The session of a datagram socket of the service with this number.
-    pub fn session(service: usize) -> Session {
-        Session::Client { service: u16::try_from(service).unwrap_or(u16::MAX), scanned: 0 }
+    pub fn session(service: usize) -> ServerSession {
+        ServerSession::Client { service: u16::try_from(service).unwrap_or(u16::MAX), scanned: 0 }
     }
 
     /// The signal that ended the server before it had drained, if one did.
@@ -105,10 +107,11 @@ impl Server {
         }
     }
 
-    /// Answers every message in `bytes` that is complete, as long as the peer may be owed more. Returns how many bytes were taken.
+    /// Answers every message in `bytes` that is complete, as long as the peer may be owed more. Returns how many bytes
+    /// were taken.
     fn converse(service: &Service, scanned: &mut u32, bytes: &[u8], end: bool, cx: &mut Context<'_>) -> usize {
         let mut taken = 0;
-        while !cx.reply.is_full() {
+        while !cx.reply.wait_if_full() {
             let frame = match service.rules.next(bytes, taken, scanned, end) {
                 Step::Frame(frame) => frame,
                 Step::Incomplete => break,
@@ -130,28 +133,28 @@ impl Server {
 }
 
 impl Handler for Server {
-    type Session = Session;
+    type Session = ServerSession;
 
-    fn open(&mut self, tag: usize, _cx: &mut Context<'_>) -> Session {
+    fn open(&mut self, tag: usize, _cx: &mut Context<'_>) -> ServerSession {
         match &self.services[tag] {
-            service if service.is_raw() => Session::Raw { echoes: service.mode == Mode::Echo },
+            service if service.is_raw() => ServerSession::Raw { echoes: service.mode == Mode::Echo },
             _ => Server::session(tag),
         }
     }
 
     #[inline(always)]
-    fn receive(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    fn receive(&mut self, session: &mut ServerSession, bytes: &[u8], cx: &mut Context<'_>) -> usize {
         match session {
-            Session::Raw { echoes } => {
+            ServerSession::Raw { echoes } => {
                 if *echoes {
                     cx.reply.echo(0..bytes.len());
                 }
                 count(*echoes, cx);
             }
-            Session::Client { service, scanned } => {
+            ServerSession::Client { service, scanned } => {
                 return Server::converse(&self.services[usize::from(*service)], scanned, bytes, false, cx);
             }
-            Session::Signals => {
+            ServerSession::Signals => {
                 while let Some((signal, action)) = (self.signals)() {
                     self.signal(signal, action, cx);
                 }
@@ -160,15 +163,15 @@ impl Handler for Server {
         bytes.len()
     }
 
-    fn finish(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
-        if let Session::Client { service, scanned } = session {
+    fn end_of_stream(&mut self, session: &mut ServerSession, rest: &[u8], cx: &mut Context<'_>) {
+        if let ServerSession::Client { service, scanned } = session {
             Server::converse(&self.services[usize::from(*service)], scanned, rest, true, cx);
         }
         cx.finish(CloseReason::PeerClosed);
     }
 
-    fn datagram(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) {
-        let Session::Client { service, .. } = session else { return };
+    fn datagram(&mut self, session: &mut ServerSession, bytes: &[u8], cx: &mut Context<'_>) {
+        let ServerSession::Client { service, .. } = session else { return };
         let service = &self.services[usize::from(*service)];
         service.log(bytes, cx);
         // Which answers leave, and are counted, is not decided here.

@@ -22,9 +22,9 @@ pub struct ServerCommand {
 }
 
 impl ServerCommand {
-    /// Parses `NAME=COMMAND`, or `COMMAND` alone, which is called after its program. The command is split as a shell would split it,
-    /// but no shell runs it: nothing is expanded. It holds `{port}` (or, for a Unix socket, `{path}` or `{name}`) where the server is told
-    /// where to listen. The error says what is wrong.
+    /// Parses `NAME=COMMAND`, or `COMMAND` alone, which is called after its program. The command is split as a shell
+    /// would split it, but no shell runs it: nothing is expanded. It holds `{port}` (or, for a Unix socket, `{path}` or
+    /// `{name}`) where the server is told where to listen. The error says what is wrong.
     pub fn parse(text: &str, family: Family) -> Result<ServerCommand, String> {
         let (name, command) = match text.split_once('=') {
             Some((name, command)) if is_name(name) => (Some(name), command),
@@ -54,8 +54,8 @@ impl ServerCommand {
         self.words.iter().map(|word| address.fill(word)).collect()
     }
 
-    /// Whether there is such a program, here or on the `PATH`; an error says which is not there. A name that holds a placeholder is not
-    /// known before it is filled.
+    /// Whether there is such a program, here or on the `PATH`; an error says which is not there. A name that holds a
+    /// placeholder is not known before it is filled.
     pub fn find_program(&self) -> Result<(), String> {
         let program = &self.words[0];
         let is_there = if program.contains('{') {

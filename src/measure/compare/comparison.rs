@@ -108,7 +108,8 @@ pub struct Failure {
 pub struct Standing {
     /// Over all its rounds; none where it was not measured.
     pub summary: Option<Summary>,
-    /// Its value by the first server's, within each round that both have; none for the first server itself, and where there is none.
+    /// Its value by the first server's, within each round that both have; none for the first server itself, and where
+    /// there is none.
     pub ratio: Option<Summary>,
     /// What that shows; none for the first server itself.
     pub verdict: Option<Verdict>,

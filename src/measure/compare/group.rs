@@ -1,4 +1,5 @@
-//! The processes of one server: its process group, whatever its processes have started, and those of them whose parents have ended.
+//! The processes of one server: its process group, whatever its processes have started, and those of them whose parents
+//! have ended.
 
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -9,17 +10,17 @@ use nix::unistd::Pid;
 use crate::measure::processes::family::Family;
 use crate::measure::processes::member::Member;
 
-/// Whether whatever becomes a child of this process from now on, besides the server that it starts, is a process of that server that has lost its
-/// parent: where it is a subreaper ([`prctl::set_child_subreaper`]) and has no child yet. (Whoever ran the shell's `exec` may have left it some,
-/// and their descendants would come to it too.)
+/// Whether whatever becomes a child of this process from now on, besides the server that it starts, is a process of
+/// that server that has lost its parent: where it is a subreaper ([`prctl::set_child_subreaper`]) and has no child yet.
+/// (Whoever ran the shell's `exec` may have left it some, and their descendants would come to it too.)
 pub fn adopts_orphans() -> bool {
     prctl::get_child_subreaper() == Ok(true) && Family::children(std::process::id() as i32).is_empty()
 }
 
 /// The processes of a server: those of a process group, named by its leader, and their descendants.
 ///
-/// Where this process [adopts orphans](adopts_orphans), a daemon that has left the group belongs to them too: when its parent ends it becomes a
-/// child of this process.
+/// Where this process [adopts orphans](adopts_orphans), a daemon that has left the group belongs to them too: when its
+/// parent ends it becomes a child of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     leader: Pid,
@@ -27,7 +28,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// The processes of the server that `leader` leads; `adopts` is whether this process [adopted orphans](adopts_orphans) before it was started.
+    /// The processes of the server that `leader` leads; `adopts` is whether this process [adopted
+    /// orphans](adopts_orphans) before it was started.
     pub fn new(leader: Pid, adopts: bool) -> Group {
         let family = if adopts { Family::Adopting(leader) } else { Family::Group(leader) };
         Group { leader, family }
@@ -59,7 +61,8 @@ impl Group {
     /// Reaps those that have come to this process and have ended: nobody else can. The leader is left.
     pub fn reap(&self) {
         let Family::Adopting(leader) = self.family else { return };
-        // Looking at all that have ended takes milliseconds. The kernel names one, and while it names none there is nothing to do.
+        // Looking at all that have ended takes milliseconds. The kernel names one, and while it names none there is
+        // nothing to do.
         let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, peek) {
             if pid == leader {

@@ -1,4 +1,5 @@
-//! Connections that have asked once and then stay silent: what they cost a server in memory, or beside others that are busy.
+//! Connections that have asked once and then stay silent: what they cost a server in memory, or beside others that are
+//! busy.
 
 use std::io::ErrorKind;
 use std::mem::MaybeUninit;
@@ -16,7 +17,8 @@ use crate::os::address::Address;
 pub struct IdleConnections(Vec<Socket>);
 
 impl IdleConnections {
-    /// Opens so many to `address`, one after the other, until `deadline`, as long as `goes_on` says so; each asks `question` once.
+    /// Opens so many to `address`, one after the other, until `deadline`, as long as `goes_on` says so; each asks
+    /// `question` once.
     ///
     /// The refusal of a connection is the error, with its number.
     pub fn open(
@@ -47,8 +49,9 @@ impl IdleConnections {
     }
 }
 
-/// The server's memory before and after `count` connections that each ask `question` once and then stay silent, by their number: bytes a
-/// connection. The server has answered before, so what it needs for the first message is there already.
+/// The server's memory before and after `count` connections that each ask `question` once and then stay silent, by
+/// their number: bytes a connection. The server has answered before, so what it needs for the first message is there
+/// already.
 pub fn memory_per_connection(
     group: &Group,
     address: &Address,

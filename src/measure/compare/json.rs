@@ -15,20 +15,24 @@
 //! | `conditions` | the machine, the command line and the load, as in a run's JSON |
 //! | `servers` | in order; the first is the one that the others are compared with |
 //!
-//! A server has `name`, `command`, `failure` (null, or `{"round": 2, "reason": "...", "output": ["its last lines"]}`), and:
+//! A server has `name`, `command`, `failure` (null, or `{"round": 2, "reason": "...", "output": ["its last lines"]}`),
+//! and:
 //!
 //! - `rounds`: for each `round` (a number from 1) `messages`, `messages_per_s`, `due`, `in_vain` and
-//!   `in_vain_longest_us` (of the messages that were due, those never answered, and how long one waited), `percentiles_up_to` (the
-//!   highest percentile that so many messages tell), `latency_us {p50 p95 p99 p999}`, `cpu_us_per_message` (the
-//!   server's), `server_core` and `generator_core` (the share of a core that each used),
+//!   `in_vain_longest_us` (of the messages that were due, those never answered, and how long one waited),
+//!   `percentiles_up_to` (the highest percentile that so many messages tell), `latency_us {p50 p95 p99 p999}`,
+//!   `cpu_us_per_message` (the server's), `server_core` and `generator_core` (the share of a core that each used),
 //!   `generator_idle_polling_core` (the part of it for which the generator polled for nothing; null where it sleeps),
-//!   `others_on_server_core` and `others_on_generator_core` (what other processes, and other guests of the machine, used of them), `memory_per_idle_connection` (bytes), `doubts`
-//!   (sentences; where there are any, the round tells of the generator and not of the server), `errors {kind: count}` and `lost`.
-//! - `repeats`: what was done again, in order: `{"round": 3, "what": "round", "attempt": 1, "reason": "..."}`, where this server gave the reason
-//!   to measure the round again, of every server, after so many attempts; `"what": "start"`, where its process was started again.
-//! - `summary`: for each of `messages_per_s`, `p50_us`, `p99_us`, `p999_us`, `cpu_us_per_message` and `memory_per_idle_connection` the
-//!   `median`, `min` and `max` over the rounds; `ratio {median min max}` to the first server, within each round; and the `verdict`:
-//!   `"better"`, `"worse"`, `"no difference shown"`, `"too few rounds"` or `"doubtful"`.
+//!   `others_on_server_core` and `others_on_generator_core` (what other processes, and other guests of the machine,
+//!   used of them), `memory_per_idle_connection` (bytes), `doubts` (sentences; where there are any, the round tells of
+//!   the generator and not of the server), `errors {kind: count}` and `lost`.
+//! - `repeats`: what was done again, in order: `{"round": 3, "what": "round", "attempt": 1, "reason": "..."}`, where
+//!   this server gave the reason to measure the round again, of every server, after so many attempts; `"what":
+//!   "start"`, where its process was started again.
+//! - `summary`: for each of `messages_per_s`, `p50_us`, `p99_us`, `p999_us`, `cpu_us_per_message` and
+//!   `memory_per_idle_connection` the `median`, `min` and `max` over the rounds; `ratio {median min max}` to the first
+//!   server, within each round; and the `verdict`: `"better"`, `"worse"`, `"no difference shown"`, `"too few rounds"`
+//!   or `"doubtful"`.
 //!
 //! What was not measured or cannot be known is null.
 

@@ -52,8 +52,8 @@ pub struct ListenAddress {
 impl ListenAddress {
     /// A place that nobody listens at: a port, or a path in `folder` for the process of this `number`.
     ///
-    /// A port is taken from outside the range from which the system gives ports to clients: otherwise one of this program's own connections
-    /// could have it when the server wants it, or be connected to itself.
+    /// A port is taken from outside the range from which the system gives ports to clients: otherwise one of this
+    /// program's own connections could have it when the server wants it, or be connected to itself.
     pub fn take(family: Family, folder: Option<&Path>, number: usize) -> io::Result<ListenAddress> {
         match family {
             Family::Port => free_port().map(ListenAddress::at_port),

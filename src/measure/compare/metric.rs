@@ -42,7 +42,8 @@ impl Metric {
         self == Metric::MessagesPerSecond
     }
 
-    /// Whether it was found with load on the server: then a round in which this program was the bottleneck says little about it.
+    /// Whether it was found with load on the server: then a round in which this program was the bottleneck says little
+    /// about it.
     pub fn is_under_load(self) -> bool {
         self != Metric::IdleMemory
     }

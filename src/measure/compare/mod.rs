@@ -1,19 +1,22 @@
-//! Comparing servers: each is started, asked, put under the same load, measured and stopped, in rounds (`cooee compare`).
+//! Comparing servers: each is started, asked, put under the same load, measured and stopped, in rounds (`cooee
+//! compare`).
 //!
 //! Most comparisons of servers are wrong in the same few ways, and this does something about each of them:
 //!
-//! - *One run each.* There are several rounds, and their range is told with their median; where two ranges overlap, no winner is called
-//!   ([`verdict`]).
-//! - *One server at noon, the other at night.* Rounds are interleaved (A B C A B C), so what changes on the machine meets all alike, and
-//!   ratios are taken within a round.
-//! - *One warm, the other cold.* Each round starts a process of its own, for each server in turn, and the load's own warm-up warms it. Were
-//!   all kept alive, idle ones would still wake up, hold memory and cache, and be measured older in every round; and what one round
-//!   left behind (a heap, a thread pool) would be in the next one's figures. So the rounds are also independent samples of how a server
-//!   starts: the range holds what address layout and luck make of it.
+//! - *One run each.* There are several rounds, and their range is told with their median; where two ranges overlap, no
+//!   winner is called ([`verdict`]).
+//! - *One server at noon, the other at night.* Rounds are interleaved (A B C A B C), so what changes on the machine
+//!   meets all alike, and ratios are taken within a round.
+//! - *One warm, the other cold.* Each round starts a process of its own, for each server in turn, and the load's own
+//!   warm-up warms it. Were all kept alive, idle ones would still wake up, hold memory and cache, and be measured older
+//!   in every round; and what one round left behind (a heap, a thread pool) would be in the next one's figures. So the
+//!   rounds are also independent samples of how a server starts: the range holds what address layout and luck make of
+//!   it.
 //! - *Server and generator on one core.* They are pinned apart ([`pinning`]).
-//! - *The generator was the bottleneck.* A round in which it was and the server was not is measured again, if that may have been bad luck
-//!   ([`repeats`]); where it stays so, nothing is called from it.
-//! - *Something else ran.* What other processes take of the two processors is measured, and told where it is much ([`processors`]).
+//! - *The generator was the bottleneck.* A round in which it was and the server was not is measured again, if that may
+//!   have been bad luck ([`repeats`]); where it stays so, nothing is called from it.
+//! - *Something else ran.* What other processes take of the two processors is measured, and told where it is much
+//!   ([`processors`]).
 //! - *Nobody looked at the replies.* Each is checked; a server that answers wrong, or not at all, is not compared.
 //!
 //! Memory an idle connection is found with one more process a round, which never saw load.
@@ -99,11 +102,13 @@ impl From<io::Error> for Halt {
     }
 }
 
-/// Compares as `plan` says, and tells what each server has shown. A server that fails is not started again, and the others go on; after
-/// an interrupt nothing is begun any more, and the round that it met does not count. No server runs when it returns.
+/// Compares as `plan` says, and tells what each server has shown. A server that fails is not started again, and the
+/// others go on; after an interrupt nothing is begun any more, and the round that it met does not count. No server runs
+/// when it returns.
 ///
-/// Where this process is a subreaper (`PR_SET_CHILD_SUBREAPER(2const)`), daemons that a server has started are ended too. Then whatever becomes
-/// its child meanwhile is taken for one of them: so it runs one comparison at a time, and starts nothing else.
+/// Where this process is a subreaper (`PR_SET_CHILD_SUBREAPER(2const)`), daemons that a server has started are ended
+/// too. Then whatever becomes its child meanwhile is taken for one of them: so it runs one comparison at a time, and
+/// starts nothing else.
 pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> io::Result<Vec<Compared>> {
     let folder = match plan.servers.iter().any(|server| server.family == Family::Path) {
         true => Some(SocketFolder::new(&env::temp_dir()).map_err(|error| no_temporary("folder", &error))?),

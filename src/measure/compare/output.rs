@@ -1,7 +1,8 @@
 //! What a server writes on its standard output and error.
 //!
-//! Both go to one unlinked file: a pipe that nobody drains while load runs would fill up, and a server that blocks on its log is not the
-//! one that was to be measured. The file is emptied when it is long, so a server that logs every message does not fill the disk.
+//! Both go to one unlinked file: a pipe that nobody drains while load runs would fill up, and a server that blocks on
+//! its log is not the one that was to be measured. The file is emptied when it is long, so a server that logs every
+//! message does not fill the disk.
 
 use std::fs::File;
 use std::io;
@@ -32,7 +33,8 @@ pub struct Output {
 }
 
 impl Output {
-    /// An empty file that has no name from its beginning on (`O_TMPFILE`), so that nothing is left however this program ends.
+    /// An empty file that has no name from its beginning on (`O_TMPFILE`), so that nothing is left however this program
+    /// ends.
     pub fn new() -> io::Result<Output> {
         let file = tempfile::tempfile().map_err(|error| no_temporary("file", &error))?;
         // Appending: standard output and error share the file, and after it was emptied nobody writes behind a hole.

@@ -1,8 +1,8 @@
 //! Which processors the server and this program run on.
 //!
-//! Where they share one, each waits for the other and the figures tell of the scheduler; so each gets a core of its own where there
-//! are two. A child inherits the affinity of the thread that starts it (`sched_setaffinity(2)`), so this thread takes the server's for
-//! the moment of the start: nothing has to run between fork and exec.
+//! Where they share one, each waits for the other and the figures tell of the scheduler; so each gets a core of its own
+//! where there are two. A child inherits the affinity of the thread that starts it (`sched_setaffinity(2)`), so this
+//! thread takes the server's for the moment of the start: nothing has to run between fork and exec.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,8 @@ use crate::os::reason;
 /// This thread.
 const SELF: Pid = Pid::from_raw(0);
 
-/// Who runs where. As long as it lives, this thread runs on the generator's processors; then it may run where it could before.
+/// Who runs where. As long as it lives, this thread runs on the generator's processors; then it may run where it could
+/// before.
 #[derive(Debug)]
 pub struct Pinning {
     /// The server's processors.
@@ -26,8 +27,8 @@ pub struct Pinning {
 }
 
 impl Pinning {
-    /// Pins this thread and chooses for servers; none where it may run on one processor alone. Lists that are given are taken, and the error
-    /// says what is wrong with them.
+    /// Pins this thread and chooses for servers; none where it may run on one processor alone. Lists that are given are
+    /// taken, and the error says what is wrong with them.
     pub fn new(server: Option<Vec<usize>>, generator: Option<Vec<usize>>) -> Result<Option<Pinning>, String> {
         let before = sched_getaffinity(SELF)
             .map_err(|error| format!("cannot tell the processors: {}", reason::of(&error.into())))?;
@@ -71,8 +72,9 @@ fn siblings(cpu: usize) -> Vec<usize> {
 /// The server's processors and the generator's.
 type Choice = (Vec<usize>, Vec<usize>);
 
-/// What is not given is chosen: one processor, the server's from the front and the generator's from the back, and of another core
-/// where there is one. The first is often the busiest with interrupts, but it is the same for every server.
+/// What is not given is chosen: one processor, the server's from the front and the generator's from the back, and of
+/// another core where there is one. The first is often the busiest with interrupts, but it is the same for every
+/// server.
 fn choose(
     allowed: &[usize],
     server: Option<Vec<usize>>,

@@ -23,10 +23,11 @@ pub struct Plan {
     pub idle_connections: usize,
     /// Connections that are open and silent while load runs; 0 for datagrams.
     pub silent_connections: usize,
-    /// How long a server may take from its start until it answers, and then for each thousand of idle or silent connections.
+    /// How long a server may take from its start until it answers, and then for each thousand of idle or silent
+    /// connections.
     pub start_timeout: Duration,
-    /// The file of the `cooee` program, which binds each server to this process: the kernel ends the server when this process ends. With
-    /// none, a server runs on when this process is killed.
+    /// The file of the `cooee` program, which binds each server to this process: the kernel ends the server when this
+    /// process ends. With none, a server runs on when this process is killed.
     pub binder: Option<PathBuf>,
     /// Who runs where; none where there is one processor alone.
     pub pinning: Option<Pinning>,

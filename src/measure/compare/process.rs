@@ -27,8 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A running server. Dropping it stops it.
 ///
-/// Invariant: until it is stopped, the leader is not reaped; so its id, which is the group's, belongs to nobody else, and no signal can
-/// reach a stranger.
+/// Invariant: until it is stopped, the leader is not reaped; so its id, which is the group's, belongs to nobody else,
+/// and no signal can reach a stranger.
 #[derive(Debug)]
 pub struct ServerProcess {
     leader: Child,
@@ -49,7 +49,8 @@ impl ServerProcess {
             command.process_group(0).stdout(out).stderr(err);
         };
         let adopts = adopts_orphans();
-        // A child inherits what is blocked (`sigprocmask(2)`), and a server for which SIGTERM is would have to be killed each time.
+        // A child inherits what is blocked (`sigprocmask(2)`), and a server for which SIGTERM is would have to be
+        // killed each time.
         let blocked = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
         let leader = match binder {
             Some(binder) => bound::start(binder, words, set),
@@ -71,7 +72,8 @@ impl ServerProcess {
         &self.group
     }
 
-    /// Keeps what it leaves small, while it runs: what it has written, and processes that have ended. To be called now and then.
+    /// Keeps what it leaves small, while it runs: what it has written, and processes that have ended. To be called now
+    /// and then.
     pub fn tend(&mut self) {
         self.output.trim();
         self.group.reap();
@@ -106,15 +108,15 @@ impl ServerProcess {
         self.group.reap();
     }
 
-    /// Sends a signal to all, and waits until the leader has ended and none of the others lives, those of `known` and new ones; false
-    /// where that takes longer than `patience`. A new one is sent the signal too: it may be a daemon, which has come to this process
-    /// because its parent has ended.
+    /// Sends a signal to all, and waits until the leader has ended and none of the others lives, those of `known` and
+    /// new ones; false where that takes longer than `patience`. A new one is sent the signal too: it may be a daemon,
+    /// which has come to this process because its parent has ended.
     fn end(&self, signal: Signal, known: &mut Vec<Member>, patience: Duration) -> bool {
         self.group.signal(signal, known);
         let start = Instant::now();
         loop {
-            // Whoever has ended has started all that it ever will, so these are looked for after that: or one that was started just before
-            // the end would be missed.
+            // Whoever has ended has started all that it ever will, so these are looked for after that: or one that was
+            // started just before the end would be missed.
             let has_ended = self.ending().is_some();
             known.retain(|member| member.stat().is_some_and(|stat| !matches!(stat.state, 'Z' | 'X')));
             let new: Vec<Member> = self.group.members().into_iter().filter(|member| !known.contains(member)).collect();

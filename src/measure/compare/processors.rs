@@ -1,5 +1,5 @@
-//! How busy some processors are, whoever makes them so: what is neither the server's nor this program's is others' work, and disturbs the
-//! measurement.
+//! How busy some processors are, whoever makes them so: what is neither the server's nor this program's is others'
+//! work, and disturbs the measurement.
 
 use std::fs;
 use std::time::Instant;
@@ -31,7 +31,8 @@ impl BusyReading {
 
 /// How busy the server's processors and this program's are while load runs.
 ///
-/// They are read before the measured time and after it, for `/proc/stat` is long and takes its time; what comes out is a rate.
+/// They are read before the measured time and after it, for `/proc/stat` is long and takes its time; what comes out is
+/// a rate.
 #[derive(Debug)]
 pub struct BusyMeter<'a> {
     pinning: Option<&'a Pinning>,
@@ -56,8 +57,8 @@ impl<'a> BusyMeter<'a> {
         }
     }
 
-    /// How many of the server's processors and of this program's were busy; none where nothing is pinned. To be called when the run has
-    /// ended.
+    /// How many of the server's processors and of this program's were busy; none where nothing is pinned. To be called
+    /// when the run has ended.
     pub fn finish(self) -> Option<(f64, f64)> {
         let ([server, generator], after) = (self.before?, self.after.or_else(|| read(self.pinning))?);
         Some((after[0].since(&server), after[1].since(&generator)))
@@ -69,8 +70,8 @@ fn read(pinning: Option<&Pinning>) -> Option<[BusyReading; 2]> {
     Some([BusyReading::of(&pinning.server)?, BusyReading::of(&pinning.generator)?])
 }
 
-/// The ticks for which processor number `cpu` was not idle (`proc_stat(5)`). Time that was stolen by other guests of the machine counts: who
-/// runs here does not get it either.
+/// The ticks for which processor number `cpu` was not idle (`proc_stat(5)`). Time that was stolen by other guests of
+/// the machine counts: who runs here does not get it either.
 fn busy_ticks(stat: &str, cpu: usize) -> Option<u64> {
     let name = format!("cpu{cpu}");
     let mut words =

@@ -1,5 +1,5 @@
-//! One message to a server, and the reply that it has to give: asked before load runs, so that a server that is not ready or not right is
-//! known as such.
+//! One message to a server, and the reply that it has to give: asked before load runs, so that a server that is not
+//! ready or not right is known as such.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -63,7 +63,8 @@ impl Question {
         Question { is_datagram: options.datagrams, message, reply }
     }
 
-    /// Connects to `address`, asks, and waits for the reply until `deadline`, as long as `goes_on` says so. Returns the connection.
+    /// Connects to `address`, asks, and waits for the reply until `deadline`, as long as `goes_on` says so. Returns the
+    /// connection.
     pub fn ask(
         &self,
         address: &Address,

@@ -13,7 +13,8 @@ use crate::measure::report::visible::{shortened, visible};
 /// The longest name, in characters: it heads a column.
 const NAME_MAX: usize = 20;
 
-/// Tables and pictures are made for people: a comparison with more servers, or more of anything of one of them, is none.
+/// Tables and pictures are made for people: a comparison with more servers, or more of anything of one of them, is
+/// none.
 const SERVERS_MAX: usize = 100;
 const LIST_MAX: usize = 100_000;
 
@@ -26,8 +27,8 @@ const TIME_US: RangeInclusive<f64> = 0.0..=1e15;
 const CORES: RangeInclusive<f64> = 0.0..=1e6;
 const MEMORY: RangeInclusive<f64> = -1e18..=1e18;
 
-/// Reads what [`render`](crate::measure::compare::json::render) has written. The error says why it is no comparison; it may hold words of the file, so
-/// escape it. What the comparison holds is escaped already.
+/// Reads what [`render`](crate::measure::compare::json::render) has written. The error says why it is no comparison; it
+/// may hold words of the file, so escape it. What the comparison holds is escaped already.
 pub fn read(bytes: &[u8]) -> Result<Comparison, String> {
     let document: Document = serde_json::from_slice(bytes).map_err(|error| format!("is no comparison: {error}"))?;
     if document.kind != KIND {

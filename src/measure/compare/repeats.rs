@@ -1,13 +1,14 @@
-//! Which rounds are measured again: those in which this program was late or the bottleneck, as long as that may be bad luck.
+//! Which rounds are measured again: those in which this program was late or the bottleneck, as long as that may be bad
+//! luck.
 //!
-//! One doubtful round voids what its server is compared by, and the more rounds there are, the likelier one is. So such a round is measured
-//! again, whole: every server in turn, so that a round's figures are still of the same minutes. What is repeated is decided by doubts about
-//! this program, never by the figures of a server.
+//! One doubtful round voids what its server is compared by, and the more rounds there are, the likelier one is. So such
+//! a round is measured again, whole: every server in turn, so that a round's figures are still of the same minutes.
+//! What is repeated is decided by doubts about this program, never by the figures of a server.
 
 use std::collections::BTreeSet;
 
-/// How often one round is measured at the most. If chance makes one in ten doubtful, three in a row are one in a thousand: a doubt that
-/// stays is no chance.
+/// How often one round is measured at the most. If chance makes one in ten doubtful, three in a row are one in a
+/// thousand: a doubt that stays is no chance.
 const TRIES: usize = 3;
 
 /// How many repeats there may still be.
@@ -24,7 +25,8 @@ impl Repeats {
         Repeats { left: rounds, given_up: BTreeSet::new() }
     }
 
-    /// Whether a round is measured again that was measured so many times, the last time with these `doubtful` servers, by their number.
+    /// Whether a round is measured again that was measured so many times, the last time with these `doubtful` servers,
+    /// by their number.
     pub fn again(&mut self, tries: usize, doubtful: &[usize]) -> bool {
         if tries >= TRIES {
             self.given_up.extend(doubtful);

@@ -8,7 +8,8 @@ use crate::measure::processes::usage::CpuUse;
 use crate::measure::report::advice;
 use crate::protocol::escape::Escaped;
 
-/// The share of its processors from which on a server counts as busy: then it was the bottleneck, whatever this program was.
+/// The share of its processors from which on a server counts as busy: then it was the bottleneck, whatever this program
+/// was.
 const BUSY: f64 = Outcome::SERVER_CORE;
 
 /// What was metered while load ran.
@@ -16,7 +17,8 @@ const BUSY: f64 = Outcome::SERVER_CORE;
 pub struct Metered {
     /// What the server used while load was measured; none where nothing is known of it.
     pub cpu: Option<CpuUse>,
-    /// How many of the server's processors and of this program's were busy, whoever made them so; none where nothing is pinned.
+    /// How many of the server's processors and of this program's were busy, whoever made them so; none where nothing is
+    /// pinned.
     pub busy: Option<(f64, f64)>,
 }
 
@@ -62,8 +64,8 @@ pub struct Round {
 }
 
 impl Round {
-    /// The figures of a run against a server that could use so many processors, and what was metered meanwhile. An error says why they
-    /// count for nothing: a reply was wrong, or there was none.
+    /// The figures of a run against a server that could use so many processors, and what was metered meanwhile. An
+    /// error says why they count for nothing: a reply was wrong, or there was none.
     pub fn of(number: usize, outcome: &Outcome, metered: &Metered, processors: usize) -> Result<Round, String> {
         if let Some(mismatch) = &outcome.mismatch {
             let shown = |bytes: &[u8]| Escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(40)])).to_string();

@@ -1,4 +1,5 @@
-//! The first sentence on a comparison: which server was better than the first one, and by how much, or that nothing shows a difference.
+//! The first sentence on a comparison: which server was better than the first one, and by how much, or that nothing
+//! shows a difference.
 
 use crate::measure::compare::comparison::{Compared, Comparison, Standing};
 use crate::measure::compare::metric::Metric;

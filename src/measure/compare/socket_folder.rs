@@ -1,4 +1,5 @@
-//! The folder for the Unix sockets of servers: private, removed at the end, and at the next start where there was no end.
+//! The folder for the Unix sockets of servers: private, removed at the end, and at the next start where there was no
+//! end.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -14,7 +15,8 @@ const PREFIX: &str = "cooee-compare-";
 /// A folder that is younger may be somebody's who has not locked it yet.
 const OLD: Duration = Duration::from_secs(60);
 
-/// A folder that only this user can enter. Dropping it removes it; a process that is killed leaves it, and the next one removes it.
+/// A folder that only this user can enter. Dropping it removes it; a process that is killed leaves it, and the next one
+/// removes it.
 #[derive(Debug)]
 pub struct SocketFolder {
     folder: TempDir,
@@ -41,7 +43,8 @@ impl SocketFolder {
     }
 }
 
-/// Removes what was left in `parent` by processes of this user that were killed. What cannot be removed stays: it harms nobody.
+/// Removes what was left in `parent` by processes of this user that were killed. What cannot be removed stays: it harms
+/// nobody.
 fn sweep(parent: &Path, user: u32) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) {

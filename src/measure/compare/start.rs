@@ -30,8 +30,8 @@ pub struct Started {
     pub address: Address,
 }
 
-/// Starts a process of `server`, with its socket in `folder` where that is a file, and waits until it has answered `question`. `number` tells
-/// the processes of one comparison apart.
+/// Starts a process of `server`, with its socket in `folder` where that is a file, and waits until it has answered
+/// `question`. `number` tells the processes of one comparison apart.
 pub fn start(
     plan: &Plan,
     server: &ServerCommand,

@@ -15,8 +15,8 @@ use crate::measure::compare::{Halt, Interrupt, Load};
 use crate::measure::processes::meter::Meter;
 use crate::measure::report::visible::visible;
 
-/// How often a server is started that does not get so far as to answer. Once may be bad luck: the port was free when it was looked for, and
-/// somebody else has taken it since; or the machine stood still for as long as the server may take.
+/// How often a server is started that does not get so far as to answer. Once may be bad luck: the port was free when it
+/// was looked for, and somebody else has taken it since; or the machine stood still for as long as the server may take.
 const STARTS: usize = 2;
 
 /// What all trials of a comparison share.
@@ -122,8 +122,8 @@ impl<'a, 'l> Trials<'a, 'l> {
         Round::of(number, &outcome, &metered, self.plan.server_processors()).map_err(|reason| started.failed(reason))
     }
 
-    /// The connections that stay silent while load runs. A server that does not take all of them is not measured: it would have less to
-    /// hold than the others.
+    /// The connections that stay silent while load runs. A server that does not take all of them is not measured: it
+    /// would have less to hold than the others.
     fn open_silent(&mut self, started: &Started) -> Result<IdleConnections, Halt> {
         let deadline = self.plan.deadline_for(self.plan.silent_connections);
         let mut goes_on = || started.process.ending().is_none() && !self.interrupt.is_caught();

@@ -1,8 +1,9 @@
 //! Whether one server is better than another: said only where the measurements show it.
 //!
-//! A difference is called where the two ranges do not overlap: the worst round of the one is better than the best of the other. Between two
-//! equal servers, with n rounds each, that happens by chance in 2 (n!)² / (2n)! of all cases: one in three with 2 rounds, one in ten with 3,
-//! one in 35 with 4, one in 126 with 5. So fewer than four rounds call nothing.
+//! A difference is called where the two ranges do not overlap: the worst round of the one is better than the best of
+//! the other. Between two equal servers, with n rounds each, that happens by chance in 2 (n!)² / (2n)! of all cases:
+//! one in three with 2 rounds, one in ten with 3, one in 35 with 4, one in 126 with 5. So fewer than four rounds call
+//! nothing.
 
 use crate::measure::compare::summary::Summary;
 

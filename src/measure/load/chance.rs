@@ -1,14 +1,15 @@
 //! What chance alone may bring about: whether counts show something, or are too few to.
 //!
-//! The answer is Chernoff's bound (1952) in closed form, so it holds for ten messages and for a billion, and needs no table. The bound is
-//! more than the chance itself, here three to ten times as much: what is in doubt is not taken as shown.
+//! The answer is Chernoff's bound (1952) in closed form, so it holds for ten messages and for a billion, and needs no
+//! table. The bound is more than the chance itself, here three to ten times as much: what is in doubt is not taken as
+//! shown.
 
-/// Counts show something where chance would bring them about less often than this, as far as the bound can tell: in fact about once in a
-/// hundred cases, or less often.
+/// Counts show something where chance would bring them about less often than this, as far as the bound can tell: in
+/// fact about once in a hundred cases, or less often.
 const CHANCE_MAX: f64 = 0.05;
 
-/// Whether `count` of `of` show that more than `share` of all would be counted if there were more of them, and not just of these. 1 of 10
-/// does not show more than a hundredth: where each has that chance, every tenth such run has one.
+/// Whether `count` of `of` show that more than `share` of all would be counted if there were more of them, and not just
+/// of these. 1 of 10 does not show more than a hundredth: where each has that chance, every tenth such run has one.
 pub fn shows_more(count: u64, of: u64, share: f64) -> bool {
     let found = count as f64 / of.max(1) as f64;
     found > share && (-(of as f64) * divergence(found, share)).exp() < CHANCE_MAX
@@ -20,18 +21,19 @@ fn divergence(found: f64, expected: f64) -> f64 {
     part(found, expected) + part(1.0 - found, 1.0 - expected)
 }
 
-/// Whether `counts` lie closer together than counts that chance decides, whose standard deviation is known: then something holds them
-/// there.
+/// Whether `counts` lie closer together than counts that chance decides, whose standard deviation is known: then
+/// something holds them there.
 ///
-/// So many of them lie near their median, within a quarter of that deviation. That a few lie far off does not matter: this program, or the
-/// machine, may have stood still in between.
+/// So many of them lie near their median, within a quarter of that deviation. That a few lie far off does not matter:
+/// this program, or the machine, may have stood still in between.
 pub fn shows_closeness(counts: &[u64], deviation: f64) -> bool {
     let mut sorted = counts.to_vec();
     sorted.sort_unstable();
     let Some(median) = sorted.get(counts.len() / 2) else { return false };
     let reach = (deviation / 4.0).floor();
     let near = counts.iter().filter(|count| count.abs_diff(*median) as f64 <= reach).count() as u64;
-    // Around a median the density is 0.4 by the deviation where many things add up (normal), and 0.5 where one decides (exponential).
+    // Around a median the density is 0.4 by the deviation where many things add up (normal), and 0.5 where one decides
+    // (exponential).
     let share = (2.0 * reach + 1.0) * 0.5 / deviation;
     // The median is near itself.
     share < 1.0 && shows_more(near - 1, counts.len() as u64 - 1, share)

@@ -11,8 +11,9 @@ use crate::measure::load::stopwatch::Moment;
 use crate::os::address::Address;
 use crate::reactor::handler::Orders;
 
-/// Connections that are being established at once. A server's queue of newcomers may be short, and one that overflows makes the rest
-/// wait for a second. With churn there are as many as the user has asked for: there a message would wait for its turn.
+/// Connections that are being established at once. A server's queue of newcomers may be short, and one that overflows
+/// makes the rest wait for a second. With churn there are as many as the user has asked for: there a message would wait
+/// for its turn.
 const UNDER_WAY_MAX: usize = 64;
 
 /// Opens the connections of lanes, and remembers which are to be opened when.
@@ -138,8 +139,8 @@ impl Dialer {
         self.next = self.next.max(moment);
     }
 
-    /// A connection was not established. True where nobody has ever answered and the server may live at another of its addresses, which is
-    /// tried from now on.
+    /// A connection was not established. True where nobody has ever answered and the server may live at another of its
+    /// addresses, which is tried from now on.
     pub fn failed(&mut self, now: Moment) -> bool {
         self.full_since = None;
         self.own_waits.failed(now);

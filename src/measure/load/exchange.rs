@@ -1,16 +1,16 @@
 //! The exchange: what is sent, and what has to come back for it.
 //!
-//! A message is letters and digits, cut from one table at a place that depends on its connection and its number: neighbours
-//! differ, so a lost, repeated, swapped or changed byte does not go unnoticed, and nothing has to be made for a message. There are
-//! no small letters in it, so no message is ever `bye`, and no line break.
+//! A message is letters and digits, cut from one table at a place that depends on its connection and its number:
+//! neighbours differ, so a lost, repeated, swapped or changed byte does not go unnoticed, and nothing has to be made
+//! for a message. There are no small letters in it, so no message is ever `bye`, and no line break.
 
 use crate::measure::load::options::{Body, Expect, Options};
 use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::len32;
 use crate::reactor::reply::Reply;
 
-/// How many places there are to cut messages from: a prime, so that no step through the table repeats early; small, so that it
-/// stays in the first-level cache.
+/// How many places there are to cut messages from: a prime, so that no step through the table repeats early; small, so
+/// that it stays in the first-level cache.
 const PLACES: usize = 8_191;
 
 /// A step for the next message of a connection, and one for the next connection.
@@ -99,13 +99,14 @@ impl Exchange {
         !self.checked && !self.datagrams && self.rules.framing == Framing::Chunk
     }
 
-    /// Whether each reply shows which message it answers: by its own bytes, or by its number. Where it does not, one reply too many is
-    /// taken for the next one, and only what is left over at the end tells.
+    /// Whether each reply shows which message it answers: by its own bytes, or by its number. Where it does not, one
+    /// reply too many is taken for the next one, and only what is left over at the end tells.
     pub fn tells_apart(&self) -> bool {
         self.checked && self.varies && (self.numbered || !self.datagrams)
     }
 
-    /// Whether bytes that no message waits for are no error of their own: where they come as whole replies, or nothing is known of replies.
+    /// Whether bytes that no message waits for are no error of their own: where they come as whole replies, or nothing
+    /// is known of replies.
     pub fn counts_surplus(&self) -> bool {
         !self.checked || (self.datagrams && !self.is_numbered())
     }
@@ -134,7 +135,8 @@ impl Exchange {
         }
     }
 
-    /// Compares `bytes` with what has to come as the reply to message `number` of `connection`, of which `received` bytes have come.
+    /// Compares `bytes` with what has to come as the reply to message `number` of `connection`, of which `received`
+    /// bytes have come.
     pub fn check(&self, connection: usize, number: u64, received: usize, bytes: &[u8]) -> Checked {
         let digits = self.digits(number);
         let mut at = 0;
@@ -160,11 +162,12 @@ impl Exchange {
         Checked::Whole(at)
     }
 
-    /// Finds the end of a reply of which nothing is known but its framing, where `received` bytes of it have come. `claimed` is 0 at its
-    /// beginning, and remembers how long it says that it is.
+    /// Finds the end of a reply of which nothing is known but its framing, where `received` bytes of it have come.
+    /// `claimed` is 0 at its beginning, and remembers how long it says that it is.
     ///
-    /// Nothing of it is kept but an incomplete header, which is left to the connection: so a long reply takes no memory on any lane. It
-    /// may have `max_frame` bytes without its frame; in line framing one more, which may be the CR of its ending.
+    /// Nothing of it is kept but an incomplete header, which is left to the connection: so a long reply takes no memory
+    /// on any lane. It may have `max_frame` bytes without its frame; in line framing one more, which may be the CR of
+    /// its ending.
     pub fn skip(&self, bytes: &[u8], received: usize, claimed: &mut usize) -> Checked {
         let max = self.rules.max_frame;
         match self.rules.framing {
@@ -201,7 +204,8 @@ impl Exchange {
         u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
     }
 
-    /// What has to come as the reply to message `number` of `connection`, `size` bytes of it from `offset` on at the most.
+    /// What has to come as the reply to message `number` of `connection`, `size` bytes of it from `offset` on at the
+    /// most.
     pub fn expected(&self, connection: usize, number: u64, offset: usize, size: usize) -> Vec<u8> {
         let digits = self.digits(number);
         let parts = [&self.reply.before[..], digits.as_slice(), self.body(connection, number), &self.reply.after];
@@ -266,7 +270,8 @@ impl Digits {
     }
 }
 
-/// Letters and digits without order (a xorshift generator, Marsaglia 2003): the same in every run, so that runs can be compared.
+/// Letters and digits without order (a xorshift generator, Marsaglia 2003): the same in every run, so that runs can be
+/// compared.
 fn noise(length: usize) -> Vec<u8> {
     const ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

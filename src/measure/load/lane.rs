@@ -1,7 +1,7 @@
 //! A lane: the place of one connection, or one datagram socket, and the messages that are in flight on it.
 //!
-//! The connection of a lane may end and be opened anew; the lane stays. Its messages are numbered from 0 on, over all of its
-//! connections.
+//! The connection of a lane may end and be opened anew; the lane stays. Its messages are numbered from 0 on, over all
+//! of its connections.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,8 +11,9 @@ use crate::measure::load::pacer::Ticket;
 use crate::measure::load::stopwatch::Moment;
 use crate::os::key::Key;
 
-/// How long a lane whose connection broke waits before it opens the next: at first for so short a time that no message is late for it, and
-/// twice as long after each connection that was of no use. A server that is down is not hammered at.
+/// How long a lane whose connection broke waits before it opens the next: at first for so short a time that no message
+/// is late for it, and twice as long after each connection that was of no use. A server that is down is not hammered
+/// at.
 const PAUSE_MIN: Duration = Duration::from_micros(LATE.as_micros() as u64 / 2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
@@ -95,7 +96,8 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane without a connection, with room for so many messages in flight. A lane of datagrams remembers which were answered.
+    /// A lane without a connection, with room for so many messages in flight. A lane of datagrams remembers which were
+    /// answered.
     pub fn new(pipeline: usize, datagrams: bool) -> Lane {
         Lane {
             state: State::Closed,
@@ -197,7 +199,8 @@ impl Lane {
     }
 }
 
-/// How many of a lane's latest datagrams are remembered as answered: a copy that comes later than that many is not known as one.
+/// How many of a lane's latest datagrams are remembered as answered: a copy that comes later than that many is not
+/// known as one.
 const REMEMBERED: u64 = 4_096;
 
 /// Which of the latest datagrams were answered.

@@ -5,9 +5,9 @@ use crate::measure::load::stopwatch::Moment;
 
 /// Tells late sends from those that waited for the server.
 ///
-/// A message that finds no room waits for the server, and that is the server's latency. One that had room all the time and left
-/// late waited for this program, which was stalled in the meantime; so was everything else that became due in that stall, even where
-/// it got the room of a message that had waited before it.
+/// A message that finds no room waits for the server, and that is the server's latency. One that had room all the time
+/// and left late waited for this program, which was stalled in the meantime; so was everything else that became due in
+/// that stall, even where it got the room of a message that had waited before it.
 #[derive(Debug, Default)]
 pub struct Lateness {
     stalled_from: Moment,

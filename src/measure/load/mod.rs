@@ -1,6 +1,7 @@
 //! The load generator: a handler of many connections that sends, checks what comes back, and measures how long it took.
 //!
-//! It knows nothing that the server's or the client's handlers do not: the same reactor opens its connections, reads and writes.
+//! It knows nothing that the server's or the client's handlers do not: the same reactor opens its connections, reads
+//! and writes.
 //!
 //! ```text
 //!   Pacer --ticket--> Lane --message (Exchange)--> the server
@@ -8,9 +9,9 @@
 //!   Dialer --connection-^
 //! ```
 //!
-//! A [`Lane`](lane::Lane) that has room for a message takes the next [`Ticket`](pacer::Ticket). In a closed loop that is due at once, in
-//! an open loop its schedule says when, and the lane's own deadline in the reactor wakes it. Whoever is late is found out by
-//! [`Lateness`](lateness::Lateness).
+//! A [`Lane`](lane::Lane) that has room for a message takes the next [`Ticket`](pacer::Ticket). In a closed loop that
+//! is due at once, in an open loop its schedule says when, and the lane's own deadline in the reactor wakes it. Whoever
+//! is late is found out by [`Lateness`](lateness::Lateness).
 
 pub mod chance;
 pub mod dialer;
@@ -33,7 +34,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use crate::measure::load::generator::{Generator, Session};
+use crate::measure::load::generator::{Generator, LaneSession};
 use crate::measure::load::options::{Expect, Options};
 use crate::measure::load::outcome::{Outcome, Progress};
 use crate::os::reason::said;
@@ -41,10 +42,12 @@ use crate::os::stream::Socket;
 use crate::reactor::limits::{DatagramRate, Limits};
 use crate::reactor::{Mio, Reactor, Turn};
 
-/// Runs load as `options` say, and tells `watch` a few times a second how far it has come, and whenever its stage changes.
+/// Runs load as `options` say, and tells `watch` a few times a second how far it has come, and whenever its stage
+/// changes.
 ///
-/// A byte that comes on `interrupt` ends the run early, and what was measured until then is the outcome. An error is one of the
-/// reactor's, or options that do not fit together; whatever goes wrong with connections is counted in the outcome.
+/// A byte that comes on `interrupt` ends the run early, and what was measured until then is the outcome. An error is
+/// one of the reactor's, or options that do not fit together; whatever goes wrong with connections is counted in the
+/// outcome.
 pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMut(&Progress)) -> io::Result<Outcome> {
     let wrong = |reason: String| said(io::ErrorKind::InvalidInput, reason);
     options.check().map_err(wrong)?;
@@ -55,9 +58,9 @@ pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMu
     let mut reactor: Reactor<Generator> = Reactor::with_kernel(Mio::with_fine_timer(began)?, limits(&options));
     // The run's own deadlines need a source; a pipe that nobody writes to is one.
     let (quiet, _held) = UnixStream::pair()?;
-    let control = reactor.attach(attachable(quiet)?, Session::Control)?;
+    let control = reactor.attach(attachable(quiet)?, LaneSession::Control)?;
     if let Some(interrupt) = interrupt {
-        reactor.attach(attachable(interrupt)?, Session::Interrupt)?;
+        reactor.attach(attachable(interrupt)?, LaneSession::Interrupt)?;
     }
     let mut generator = Generator::new(options, began, control);
     reactor.orders().wake(control);
@@ -69,10 +72,12 @@ pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMu
     Ok(generator.into_outcome())
 }
 
-/// How long a connection that was given up, or whose one message is answered, keeps its descriptor for what may still come.
+/// How long a connection that was given up, or whose one message is answered, keeps its descriptor for what may still
+/// come.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// What the reactor keeps while it runs load. What a server owes us is bounded by what is in flight, and so is what is owed to it.
+/// What the reactor keeps while it runs load. What a server owes us is bounded by what is in flight, and so is what is
+/// owed to it.
 fn limits(options: &Options) -> Limits {
     /// Room for the frame around a message.
     const FRAME: usize = 16;

@@ -13,7 +13,8 @@ use crate::protocol::framing::{Framing, Rules};
 /// What a run of load is asked to do. [`Options::check`] tells what does not fit together.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The server's addresses. The first one that answers is used for all connections: see [`Candidates`](crate::apps::candidates::Candidates).
+    /// The server's addresses. The first one that answers is used for all connections: see
+    /// [`Candidates`](crate::apps::candidates::Candidates).
     pub addresses: Vec<Address>,
     /// Whether messages are datagrams (UDP, or Unix datagrams).
     pub datagrams: bool,
@@ -33,19 +34,20 @@ pub struct Options {
     pub end: End,
     /// How long load runs before anything is counted.
     pub warmup: Duration,
-    /// How long a reply may take: a later datagram is lost, and a stream that owes one is closed. It is also how long what is due
-    /// or outstanding at the end is waited for.
+    /// How long a reply may take: a later datagram is lost, and a stream that owes one is closed. It is also how long
+    /// what is due or outstanding at the end is waited for.
     pub timeout: Duration,
     /// How long a connection may take to be established.
     pub connect_timeout: Duration,
-    /// For how long after each event it polls without sleeping, so that latencies do not hold its own wake-up; none where it sleeps
-    /// whenever it can.
+    /// For how long after each event it polls without sleeping, so that latencies do not hold its own wake-up; none
+    /// where it sleeps whenever it can.
     pub busy_poll: Option<Duration>,
     /// What a message says.
     pub body: Body,
     /// What has to come back.
     pub expect: Expect,
-    /// How messages lie in a stream. Their `max_frame` bounds replies of unknown text ([`Expect::Any`]); any other reply is known.
+    /// How messages lie in a stream. Their `max_frame` bounds replies of unknown text ([`Expect::Any`]); any other
+    /// reply is known.
     pub rules: Rules,
     /// How finely the course of the run is kept: one point of the pictures over time.
     pub interval: Duration,
@@ -107,8 +109,8 @@ pub enum Expect {
 }
 
 impl Options {
-    /// What `cooee load` does where no flag says anything else: one TCP connection that echoes 64 bytes in a closed loop for 10 s,
-    /// after a warm-up of one.
+    /// What `cooee load` does where no flag says anything else: one TCP connection that echoes 64 bytes in a closed
+    /// loop for 10 s, after a warm-up of one.
     pub fn new(addresses: Vec<Address>) -> Options {
         Options {
             addresses,
@@ -137,12 +139,12 @@ impl Options {
     /// Messages in flight at the most, on all connections: each is remembered until its reply has come.
     pub const IN_FLIGHT_MAX: usize = 10_000_000;
 
-    /// The longest message in bytes, and the most bytes in flight on one connection. They are kept in memory, and so is what a socket does
-    /// not take of them.
+    /// The longest message in bytes, and the most bytes in flight on one connection. They are kept in memory, and so is
+    /// what a socket does not take of them.
     pub const LENGTH_MAX: usize = 256 * 1024 * 1024;
 
-    /// The longest reply of unknown text in bytes, where nobody says another: more than most answers have, and soon there. Nothing of it
-    /// is kept, so it bounds how long a server may go on with one reply, and not memory.
+    /// The longest reply of unknown text in bytes, where nobody says another: more than most answers have, and soon
+    /// there. Nothing of it is kept, so it bounds how long a server may go on with one reply, and not memory.
     pub const REPLY_MAX: usize = 1024 * 1024;
 
     /// Whether everything fits together; an error says what does not, by the flags' names.

@@ -15,7 +15,8 @@ pub struct Outcome {
     pub open_loop: bool,
     /// The measured time, without the warm-up and without the wait for what was outstanding at its end.
     pub duration: Duration,
-    /// Connections (or datagram sockets) that were established when the warm-up began. With churn: how many there were at a time.
+    /// Connections (or datagram sockets) that were established when the warm-up began. With churn: how many there were
+    /// at a time.
     pub connections: usize,
     /// Connections that were asked for and were not there then; 0 with churn.
     pub unopened: usize,
@@ -29,39 +30,42 @@ pub struct Outcome {
     pub latency: Histogram<u64>,
     /// From when each message was sent. The same as `latency` in a closed loop.
     pub send_latency: Histogram<u64>,
-    /// The course of the run, from the beginning of the measured time on. The last ones may lie behind its end, where replies were
-    /// waited for.
+    /// The course of the run, from the beginning of the measured time on. The last ones may lie behind its end, where
+    /// replies were waited for.
     pub intervals: Vec<Interval>,
     /// What went wrong, counted by kind: see [`ErrorKind::name`].
     pub errors: BTreeMap<ErrorKind, u64>,
-    /// How long the message waited that waited longest of those that were due and never answered: from when it was due until it was given
-    /// up, or the run ended. None where all were answered, or it is not known.
+    /// How long the message waited that waited longest of those that were due and never answered: from when it was due
+    /// until it was given up, or the run ended. None where all were answered, or it is not known.
     pub longest_in_vain: Option<Duration>,
-    /// Datagrams whose reply did not come within the time-out; 0 on a stream. None where it is not known: in reports that were merged.
+    /// Datagrams whose reply did not come within the time-out; 0 on a stream. None where it is not known: in reports
+    /// that were merged.
     pub lost: Option<u64>,
     /// Replies that came twice. None where that cannot be known.
     pub duplicated: Option<u64>,
     /// Replies that came after the reply to a later message. None where that cannot be known.
     pub reordered: Option<u64>,
-    /// Replies that were not what they had to be, those of the warm-up included: a wrong byte is never overlooked. None where nothing is
-    /// checked.
+    /// Replies that were not what they had to be, those of the warm-up included: a wrong byte is never overlooked. None
+    /// where nothing is checked.
     pub corrupt: Option<u64>,
-    /// What came although no message waited for it, the warm-up and the moment after the last reply included. None where every reply is
-    /// told apart by what is in it: there such bytes are errors, or duplicates.
+    /// What came although no message waited for it, the warm-up and the moment after the last reply included. None
+    /// where every reply is told apart by what is in it: there such bytes are errors, or duplicates.
     pub surplus: Option<Surplus>,
     /// Whether a latency ends with the first bytes of a reply, because nothing says when it is whole.
     pub first_bytes: bool,
-    /// Messages that left more than [`LATE`] after they were due although there was room for them: this program's own fault.
+    /// Messages that left more than [`LATE`] after they were due although there was room for them: this program's own
+    /// fault.
     pub late: u64,
-    /// Messages that were sent late because this program let a connection wait before it opened it: after a pause, or for the sake of a
-    /// rate. What they waited for it is a part of their latency, and not the server's. None are counted in a closed loop, where a message
-    /// is due when there is a connection for it.
+    /// Messages that were sent late because this program let a connection wait before it opened it: after a pause, or
+    /// for the sake of a rate. What they waited for it is a part of their latency, and not the server's. None are
+    /// counted in a closed loop, where a message is due when there is a connection for it.
     pub held: u64,
     /// How long those messages waited for this program, together.
     pub held_for: Duration,
     /// For how long connections were not there in the measured time because this program let them wait, together.
     pub rested: Duration,
-    /// Connections that the server ended after it had answered on them, and owed nothing: no error, and opened anew at once.
+    /// Connections that the server ended after it had answered on them, and owed nothing: no error, and opened anew at
+    /// once.
     pub ended: u64,
     /// Messages that became due in the measured time; in a closed loop those that were sent.
     pub due: u64,
@@ -72,7 +76,8 @@ pub struct Outcome {
     /// How much of the measured time this process polled for nothing because it was to stay awake; none where it sleeps
     /// ([`Options::busy_poll`](crate::measure::load::options::Options::busy_poll)).
     pub idle_polling: Option<Duration>,
-    /// CPU time that the server used in the measured time, where somebody looked: [`run`](crate::measure::load::run) does not.
+    /// CPU time that the server used in the measured time, where somebody looked: [`run`](crate::measure::load::run)
+    /// does not.
     pub server_cpu: Option<Duration>,
     /// Whether it was ended before its time.
     pub interrupted: bool,
@@ -140,8 +145,8 @@ pub enum ErrorKind {
     ReplyTooLong,
     /// Bytes came that answer nothing.
     Unexpected,
-    /// A message was never answered, for its connection ended, or the run did: it follows from one of the others, or from a server that
-    /// is too slow.
+    /// A message was never answered, for its connection ended, or the run did: it follows from one of the others, or
+    /// from a server that is too slow.
     Unanswered,
     /// Another error of the system, of one of these kinds.
     Other(std::io::ErrorKind),
@@ -218,8 +223,8 @@ pub enum Doubt {
     LateSends(f64),
     /// This share of the messages (0 to 1) waited for a connection that this program let wait.
     HeldBack(f64),
-    /// This process was busy for this share of a core's time (0 to 1), and the server for none to the full, as far as is known: this
-    /// process was the bottleneck.
+    /// This process was busy for this share of a core's time (0 to 1), and the server for none to the full, as far as
+    /// is known: this process was the bottleneck.
     Saturated(f64),
     /// So many of the connections that were asked for were not there: the load was less than it was to be.
     Unopened {
@@ -228,7 +233,8 @@ pub enum Doubt {
         /// Those that were asked for.
         asked: usize,
     },
-    /// All were there at first, but so many sockets could not be opened later because of a limit of this machine or process.
+    /// All were there at first, but so many sockets could not be opened later because of a limit of this machine or
+    /// process.
     OwnLimit(u64),
     /// This came although no message waited for it: so something was taken for a reply that was none, or not all of it.
     Surplus(Surplus),
@@ -272,19 +278,20 @@ impl Outcome {
         }
     }
 
-    /// The share of late sends that a run may have, and the share of messages that waited for a connection of this program's. A run that
-    /// has more by chance, because it has few messages, is not doubted: see [`chance::shows_more`].
+    /// The share of late sends that a run may have, and the share of messages that waited for a connection of this
+    /// program's. A run that has more by chance, because it has few messages, is not doubted: see
+    /// [`chance::shows_more`].
     pub const LATE_MAX: f64 = 0.01;
 
     /// The share of a core's time for which this process may be busy.
     pub const CORE_MAX: f64 = 0.98;
 
-    /// A shorter run does not tell whether this process was at its limit: the rest of a core's time, 2 % of it, would be less than 2 ms,
-    /// which is one wait that the scheduler gave it or not.
+    /// A shorter run does not tell whether this process was at its limit: the rest of a core's time, 2 % of it, would
+    /// be less than 2 ms, which is one wait that the scheduler gave it or not.
     pub const CORE_TELLS_FROM: Duration = Duration::from_millis(100);
 
-    /// The share of a core from which on a server counts as saturated. It is lower than this program's own limit: where both have a core
-    /// each and cost the same, each waits for the other a little, and neither is at fault.
+    /// The share of a core from which on a server counts as saturated. It is lower than this program's own limit: where
+    /// both have a core each and cost the same, each waits for the other a little, and neither is at fault.
     pub const SERVER_CORE: f64 = 0.9;
 
     /// What speaks against the figures; a run without doubts is valid.
@@ -316,8 +323,8 @@ impl Outcome {
         self.share(self.generator_cpu)
     }
 
-    /// How much of a core this process used for something, 0 to 1. Who polls without sleeping always uses one; what it polled for
-    /// nothing is what it could still have done.
+    /// How much of a core this process used for something, 0 to 1. Who polls without sleeping always uses one; what it
+    /// polled for nothing is what it could still have done.
     pub fn busy_share(&self) -> f64 {
         self.share(self.generator_cpu.saturating_sub(self.idle_polling.unwrap_or_default()))
     }

@@ -1,8 +1,8 @@
 //! What this program made messages wait for by itself, and not the server.
 //!
-//! A connection that is to be opened may have to wait: for a pause after the last one broke, for the rate of connections, for others that
-//! are under way. Messages that become due meanwhile pay for it in their latency. So each of these waits is noted, and a message that was
-//! sent late is asked for how much of its wait was this program's.
+//! A connection that is to be opened may have to wait: for a pause after the last one broke, for the rate of
+//! connections, for others that are under way. Messages that become due meanwhile pay for it in their latency. So each
+//! of these waits is noted, and a message that was sent late is asked for how much of its wait was this program's.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::measure::load::outcome::LATE;
 use crate::measure::load::stopwatch::Moment;
 
-/// So many past waits are remembered apart. Where there are more, the two oldest are taken for one with what lies between them: that tells
-/// too much of this program and not too little.
+/// So many past waits are remembered apart. Where there are more, the two oldest are taken for one with what lies
+/// between them: that tells too much of this program and not too little.
 const PERIODS_MAX: usize = 64;
 
 /// The part of a message's wait that may be this program's. Less than that changes its latency by less.
@@ -26,7 +26,8 @@ pub struct OwnWaits {
     waiting: BTreeSet<(Moment, usize)>,
     /// When any connection waited.
     periods: VecDeque<(Moment, Moment)>,
-    /// When a connection could not be opened the last time. What was waited before that has cost nothing: the server was not there.
+    /// When a connection could not be opened the last time. What was waited before that has cost nothing: the server
+    /// was not there.
     failed_at: Moment,
 }
 
@@ -36,8 +37,8 @@ impl OwnWaits {
         self.waiting.insert((since, lane));
     }
 
-    /// The connection of `lane`, which has waited from `since` on, is dialled. Returns for how long it has waited, as far as the server
-    /// is known to have been there.
+    /// The connection of `lane`, which has waited from `since` on, is dialled. Returns for how long it has waited, as
+    /// far as the server is known to have been there.
     pub fn end(&mut self, lane: usize, since: Moment, now: Moment) -> Duration {
         self.waiting.remove(&(since, lane));
         let since = since.max(self.failed_at);
@@ -53,8 +54,8 @@ impl OwnWaits {
         self.periods.clear();
     }
 
-    /// How much of its wait a message that was `due` and leaves at `now` has waited for this program; none where that hardly changes its
-    /// latency.
+    /// How much of its wait a message that was `due` and leaves at `now` has waited for this program; none where that
+    /// hardly changes its latency.
     pub fn share(&self, due: Moment, now: Moment) -> Option<Duration> {
         let waited = now.since(due);
         if waited <= LATE {

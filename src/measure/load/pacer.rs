@@ -1,11 +1,12 @@
 //! The pacer: which message is sent next, and when it is due.
 //!
-//! Every message is a [`Ticket`]. In a closed loop a ticket is due when it is asked for; in an open loop its schedule says when,
-//! and a connection with room for a message holds the next ticket until then.
+//! Every message is a [`Ticket`]. In a closed loop a ticket is due when it is asked for; in an open loop its schedule
+//! says when, and a connection with room for a message holds the next ticket until then.
 //!
-//! The schedule does not look at the server. Where a generator waits for a slow server before it sends on, the messages that would have
-//! waited are never sent, and the stall is measured once instead of a thousand times: *coordinated omission*. Here a message is due all the
-//! same, and its latency counts from `due` ([`Recorder::reply`](crate::measure::load::recorder::Recorder::reply)), not from the send.
+//! The schedule does not look at the server. Where a generator waits for a slow server before it sends on, the messages
+//! that would have waited are never sent, and the stall is measured once instead of a thousand times: *coordinated
+//! omission*. Here a message is due all the same, and its latency counts from `due`
+//! ([`Recorder::reply`](crate::measure::load::recorder::Recorder::reply)), not from the send.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-/// Rates in messages a second: `from` at the beginning, rising or falling evenly to `to` within `ramp`, and `to` ever after.
+/// Rates in messages a second: `from` at the beginning, rising or falling evenly to `to` within `ramp`, and `to` ever
+/// after.
 ///
-/// By the time `t` of the ramp `from·t + (to − from)·t² / 2·ramp` messages are due; [`Schedule::due`] is the inverse of that. Each
-/// moment is worked out from the number of the message and not from the moment before, so that errors do not add up.
+/// By the time `t` of the ramp `from·t + (to − from)·t² / 2·ramp` messages are due; [`Schedule::due`] is the inverse of
+/// that. Each moment is worked out from the number of the message and not from the moment before, so that errors do not
+/// add up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     /// The rate at the beginning.
@@ -22,7 +24,8 @@ impl Schedule {
         Schedule { from: rate, to: rate, ramp: Duration::ZERO }
     }
 
-    /// When message number `number`, counted from 0, is due, from the beginning of the schedule. A rate of 0 makes it never.
+    /// When message number `number`, counted from 0, is due, from the beginning of the schedule. A rate of 0 makes it
+    /// never.
     pub fn due(&self, number: u64) -> Duration {
         let number = number as f64;
         let ramp = self.ramp.as_secs_f64();

@@ -1,7 +1,7 @@
 //! The search for the highest rate that keeps a service level objective.
 //!
-//! A closed loop tells how much the server does at all; between nothing and that the rate is halved in on, with short steps; and what
-//! was found is confirmed by a run of full length, for a short one may have been lucky.
+//! A closed loop tells how much the server does at all; between nothing and that the rate is halved in on, with short
+//! steps; and what was found is confirmed by a run of full length, for a short one may have been lucky.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,14 +18,16 @@ const HALVINGS_MAX: u32 = 5;
 /// The search ends when the rate that was kept and the one that was not are this close.
 const CLOSE_ENOUGH: f64 = 1.03;
 
-/// How often a rate is tried again at which this program was too slow: once it was bad luck, as on a machine that others use too.
+/// How often a rate is tried again at which this program was too slow: once it was bad luck, as on a machine that
+/// others use too.
 const DOUBTS_MAX: u32 = 2;
 
 /// How often a rate that was not confirmed is lowered, and to which part of it.
 const CONFIRMATIONS_MAX: u32 = 4;
 const LOWER: f64 = 0.9;
 
-/// The part of the rate that has to be answered within the measured time, but for one message that is on its way when that ends.
+/// The part of the rate that has to be answered within the measured time, but for one message that is on its way when
+/// that ends.
 const KEPT_UP: f64 = 0.99;
 const ON_ITS_WAY: u64 = 1;
 
@@ -79,8 +81,8 @@ impl Objective {
 }
 
 impl Objective {
-    /// By how much a run at `rate` that ended with `verdict` missed the objective, so that two rates can be compared: of how much there is
-    /// too much, as a part of what would be kept. 0 where there is no such figure.
+    /// By how much a run at `rate` that ended with `verdict` missed the objective, so that two rates can be compared:
+    /// of how much there is too much, as a part of what would be kept. 0 where there is no such figure.
     pub fn miss(&self, rate: f64, verdict: Verdict, outcome: &Outcome) -> f64 {
         match verdict {
             Verdict::TooSlow => {
@@ -96,8 +98,8 @@ impl Objective {
         }
     }
 
-    /// Whether a closed loop with so many messages in flight shows that no rate keeps the objective: one message alone, that waits for no
-    /// other, takes too long already.
+    /// Whether a closed loop with so many messages in flight shows that no rate keeps the objective: one message alone,
+    /// that waits for no other, takes too long already.
     fn is_missed_alone(&self, closed: &Outcome, in_flight: usize) -> bool {
         let tells = in_flight == 1 && closed.messages >= MESSAGES_MIN && closed.doubts().is_empty();
         tells && u128::from(closed.latency.value_at_quantile(self.quantile)) > self.latency.as_nanos()

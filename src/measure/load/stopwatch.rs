@@ -1,7 +1,7 @@
 //! The generator's clock.
 //!
-//! The reactor's own moment is read once a turn, which is what its deadlines want. Whoever measures wants the time of each send and
-//! of each reply, so this handler alone asks for it itself. Both clocks begin at the same instant.
+//! The reactor's own moment is read once a turn, which is what its deadlines want. Whoever measures wants the time of
+//! each send and of each reply, so this handler alone asks for it itself. Both clocks begin at the same instant.
 
 use std::time::{Duration, Instant};
 

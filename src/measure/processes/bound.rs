@@ -1,11 +1,12 @@
 //! A program that is bound to the process that has started it: it gets SIGTERM when that one ends, however it ends.
 //!
-//! The kernel sends the signal (`PR_SET_PDEATHSIG(2const)`), so it comes after a SIGKILL too. A process can ask for it only for itself, and what it
-//! asked for outlives `execve(2)`. So this program is started first, as a *binder*: it asks, and becomes the other program. The process id
-//! stays the same, and so do the environment, the process group, the affinity and the signals that are at their default.
+//! The kernel sends the signal (`PR_SET_PDEATHSIG(2const)`), so it comes after a SIGKILL too. A process can ask for it
+//! only for itself, and what it asked for outlives `execve(2)`. So this program is started first, as a *binder*: it
+//! asks, and becomes the other program. The process id stays the same, and so do the environment, the process group,
+//! the affinity and the signals that are at their default.
 //!
-//! The kernel forgets the request where the program is set-user-ID or has capabilities, and what the program starts itself does not
-//! inherit it.
+//! The kernel forgets the request where the program is set-user-ID or has capabilities, and what the program starts
+//! itself does not inherit it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -23,8 +24,8 @@ use nix::unistd::{Pid, getppid};
 /// The first argument of a binder. The process id of its parent follows, then the program and its arguments.
 const WORD: &str = "start-bound-to";
 
-/// Starts `words`, the program first, bound to this process; `binder` is the file of this program. `set` sets what else belongs to the command;
-/// standard input is `/dev/null`. The errors are those of [`Command::spawn`].
+/// Starts `words`, the program first, bound to this process; `binder` is the file of this program. `set` sets what else
+/// belongs to the command; standard input is `/dev/null`. The errors are those of [`Command::spawn`].
 ///
 /// The kernel takes the thread that calls this for the parent: when that thread ends, the program is told to end.
 pub fn start(binder: &Path, words: &[String], set: impl FnOnce(&mut Command)) -> io::Result<Child> {
@@ -47,7 +48,8 @@ pub fn start(binder: &Path, words: &[String], set: impl FnOnce(&mut Command)) ->
 /// Why the binder could not become the program; none once it has.
 fn failure(mut told: PipeReader) -> Option<io::Error> {
     let mut number = [0; size_of::<i32>()];
-    // The pipe ends when it is closed on exec. It also ends where somebody has killed the binder: that is an end like a server's own.
+    // The pipe ends when it is closed on exec. It also ends where somebody has killed the binder: that is an end like a
+    // server's own.
     told.read_exact(&mut number).ok().map(|()| io::Error::from_raw_os_error(i32::from_ne_bytes(number)))
 }
 

@@ -5,14 +5,14 @@ use procfs::process::{Stat, all_processes};
 
 use crate::measure::processes::member::Member;
 
-/// Processes that belong together, with their descendants wherever they went. One whose parent has ended and who has left (a daemon)
-/// cannot be told from a stranger, unless it has come to this process ([`Family::Adopting`]).
+/// Processes that belong together, with their descendants wherever they went. One whose parent has ended and who has
+/// left (a daemon) cannot be told from a stranger, unless it has come to this process ([`Family::Adopting`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Family {
     /// A process group, named by its leader.
     Group(Pid),
-    /// The same, and all children of this process. Where it is a subreaper (`PR_SET_CHILD_SUBREAPER(2const)`), those of its descendants whose
-    /// parents end become its children.
+    /// The same, and all children of this process. Where it is a subreaper (`PR_SET_CHILD_SUBREAPER(2const)`), those of
+    /// its descendants whose parents end become its children.
     Adopting(Pid),
     /// These.
     Of(Vec<Member>),

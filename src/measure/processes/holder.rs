@@ -8,7 +8,8 @@ use crate::measure::processes::socket_table::{Kind, sockets};
 /// What holds a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// A socket that listens or receives; with its process in words, such as ` (nginx, process 42)`, or nothing where that is hidden.
+    /// A socket that listens or receives; with its process in words, such as ` (nginx, process 42)`, or nothing where
+    /// that is hidden.
     Server(String),
     /// A socket that is connected to somebody; with its process.
     Client(String),

@@ -1,12 +1,13 @@
 //! How much CPU time a server uses while load is measured.
 //!
-//! A reading is made when the measured time begins and one when it ends, so the start of the server and the warm-up do not count. The
-//! load generator says so only a few times a second, so the two moments can be a little off. So the figure is a quotient of two rates:
-//! CPU time a second, over the time between the two readings, by messages a second, over the measured time. While load is steady the
-//! rates are the same wherever the readings are made.
+//! A reading is made when the measured time begins and one when it ends, so the start of the server and the warm-up do
+//! not count. The load generator says so only a few times a second, so the two moments can be a little off. So the
+//! figure is a quotient of two rates: CPU time a second, over the time between the two readings, by messages a second,
+//! over the measured time. While load is steady the rates are the same wherever the readings are made.
 //!
-//! Looking for a server's processes takes milliseconds on a busy machine, and in this thread every message in flight would wait for it.
-//! So they are looked for before the measured time and after it; in between, only those that are known are read.
+//! Looking for a server's processes takes milliseconds on a busy machine, and in this thread every message in flight
+//! would wait for it. So they are looked for before the measured time and after it; in between, only those that are
+//! known are read.
 
 use crate::measure::load::outcome::Stage;
 use crate::measure::processes::family::Family;

@@ -1,5 +1,5 @@
-//! Other processes of this machine: which they are, and what they use (read from `/proc`, `proc(5)`); and starting one that ends with
-//! this one.
+//! Other processes of this machine: which they are, and what they use (read from `/proc`, `proc(5)`); and starting one
+//! that ends with this one.
 
 pub mod bound;
 pub mod family;

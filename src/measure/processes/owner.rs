@@ -10,8 +10,8 @@ use crate::measure::processes::socket_table::{Kind, sockets};
 use crate::os::address::Address;
 use crate::os::unix_name::UnixName;
 
-/// The processes that hold the socket on which `address` is served, with those that share it. Empty where the address is another
-/// machine's, or where this process may not look.
+/// The processes that hold the socket on which `address` is served, with those that share it. Empty where the address
+/// is another machine's, or where this process may not look.
 pub fn owners(address: &Address, datagrams: bool) -> Vec<Member> {
     let inodes = match address {
         Address::Ip(address) if is_local(*address) => inodes_at(*address, datagrams),

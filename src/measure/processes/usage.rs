@@ -1,8 +1,9 @@
 //! What a server uses: CPU time and memory, of all its processes together.
 //!
-//! The kernel tells CPU time in two ways. `stat` counts all that a process, its ended threads and its reaped children have used, but in
-//! ticks (10 ms); `task/*/schedstat` counts nanoseconds, but of the threads that live. So both are read: where they agree within the
-//! resolution of the ticks, no thread or child with anything to its name is missing, and the fine one is taken; else the ticks are.
+//! The kernel tells CPU time in two ways. `stat` counts all that a process, its ended threads and its reaped children
+//! have used, but in ticks (10 ms); `task/*/schedstat` counts nanoseconds, but of the threads that live. So both are
+//! read: where they agree within the resolution of the ticks, no thread or child with anything to its name is missing,
+//! and the fine one is taken; else the ticks are.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -47,7 +48,8 @@ impl CpuReading {
         reading
     }
 
-    /// Whether none of the processes could be read: they have ended, or this process has no descriptor left to look with.
+    /// Whether none of the processes could be read: they have ended, or this process has no descriptor left to look
+    /// with.
     pub fn is_empty(&self) -> bool {
         self.ticks.is_empty()
     }
@@ -82,10 +84,10 @@ fn growth<K: Eq + std::hash::Hash>(before: &HashMap<K, u64>, after: &HashMap<K, 
     sum(after).saturating_sub(sum(before))
 }
 
-/// The memory that `members` have, in bytes: their proportional set size, in which a page that several of them share counts once, without the
-/// pages of files: of those a process has more or less as other programs with the same libraries come and go. Where the kernel does
-/// not tell it (`proc_pid_smaps(5)`), their resident set size. None where it tells neither. The kernel's own memory, for sockets, is in
-/// none of them.
+/// The memory that `members` have, in bytes: their proportional set size, in which a page that several of them share
+/// counts once, without the pages of files: of those a process has more or less as other programs with the same
+/// libraries come and go. Where the kernel does not tell it (`proc_pid_smaps(5)`), their resident set size. None where
+/// it tells neither. The kernel's own memory, for sockets, is in none of them.
 pub fn memory(members: &[Member]) -> Option<u64> {
     let sizes: Vec<u64> = members.iter().filter_map(|member| size(*member)).collect();
     if sizes.is_empty() { None } else { Some(sizes.into_iter().sum()) }

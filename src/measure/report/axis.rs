@@ -11,7 +11,8 @@ pub enum Scale {
     Linear,
     /// Each tenfold is as long as the next one. Values of 0 and less lie at the beginning.
     Log,
-    /// Percentiles from 0 to less than 100: each further nine (90, 99, 99.9, ...) is as long as the one before, as HDR plots have it.
+    /// Percentiles from 0 to less than 100: each further nine (90, 99, 99.9, ...) is as long as the one before, as HDR
+    /// plots have it.
     Percentile,
 }
 

@@ -39,7 +39,8 @@ pub struct LineChart {
     pub filled: bool,
 }
 
-/// A picture's size in pixels. The page shows the one that fits, so that the words in it are as large as those around it.
+/// A picture's size in pixels. The page shows the one that fits, so that the words in it are as large as those around
+/// it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
     pub(super) width: u32,
@@ -62,7 +63,8 @@ pub(super) const SIZES: [Size; 2] = [
     Size { width: 360, height: 280, x_ticks: 5, y_ticks: 6, class: "narrow" },
 ];
 
-/// The size of words in a picture, in pixels. `plotters` takes a font's line height, which is 1.24² of what SVG calls its size.
+/// The size of words in a picture, in pixels. `plotters` takes a font's line height, which is 1.24² of what SVG calls
+/// its size.
 const FONT_HEIGHT: f64 = 13.0 * 1.24;
 
 impl LineChart {

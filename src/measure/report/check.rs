@@ -10,7 +10,8 @@ const COUNT_MAX: u64 = 1 << 53;
 /// The longest run, in seconds: 31 years.
 const DURATION_MAX: f64 = 1e9;
 
-/// Whether somebody can have measured so much of anything: zero, or more. Zero has no minus, which would begin a formula in a table.
+/// Whether somebody can have measured so much of anything: zero, or more. Zero has no minus, which would begin a
+/// formula in a table.
 pub(crate) fn is_amount(value: f64) -> bool {
     value.is_finite() && value.is_sign_positive()
 }

@@ -37,13 +37,14 @@ pub struct Conditions {
     pub options: BTreeMap<String, String>,
 }
 
-/// The options that say what was sent, how, and what had to come back. Runs in which they differ have measured different things.
+/// The options that say what was sent, how, and what had to come back. Runs in which they differ have measured
+/// different things.
 pub(super) const MEASURED: [&str; 8] =
     ["length", "message", "expect", "framing", "pipeline", "churn", "timeout", "busy-poll"];
 
 impl Conditions {
-    /// The conditions here and now, for a run of `options` that began at `began`. `command` is the command line, the program's name
-    /// included.
+    /// The conditions here and now, for a run of `options` that began at `began`. `command` is the command line, the
+    /// program's name included.
     pub fn here(command: impl IntoIterator<Item = String>, options: &Options, began: SystemTime) -> Conditions {
         Conditions { options: options_by_flag(options), ..Conditions::before(command, began) }
     }

@@ -16,7 +16,8 @@ pub(super) struct Step {
 /// Steps that can be taken in at a glance.
 const STEPS_MAX: usize = 14;
 
-/// The steps from the first to the last that holds something, in nanoseconds: 1, 2, 5, 10, ... where these are few enough, else tenfolds.
+/// The steps from the first to the last that holds something, in nanoseconds: 1, 2, 5, 10, ... where these are few
+/// enough, else tenfolds.
 pub(super) fn steps(histogram: &Histogram<u64>) -> Vec<Step> {
     [&[1.0, 2.0, 5.0][..], &[1.0]]
         .into_iter()

@@ -1,8 +1,8 @@
-//! Histograms as text: base64 of the V2 format of HdrHistogram in a DEFLATE stream, as its other implementations and tools write and read
-//! it (`HistogramLogAnalyzer`, `hdr-plot`). Values are nanoseconds.
+//! Histograms as text: base64 of the V2 format of HdrHistogram in a DEFLATE stream, as its other implementations and
+//! tools write and read it (`HistogramLogAnalyzer`, `hdr-plot`). Values are nanoseconds.
 //!
-//! What is read comes from a file that anybody may have written. `hdrhistogram` believes the lengths that it finds there, so they are
-//! checked here before it sees them.
+//! What is read comes from a file that anybody may have written. `hdrhistogram` believes the lengths that it finds
+//! there, so they are checked here before it sees them.
 
 use std::io::Read;
 
@@ -17,8 +17,8 @@ use serde::{Deserialize, Deserializer as Source, Serializer as Sink};
 
 use crate::os::reason;
 
-/// The most bytes that a histogram may have when it is inflated: a bomb of zeros inflates to a thousandfold. Four digits over the whole
-/// range of 64 bits have 450,000 counters of at most 9 bytes.
+/// The most bytes that a histogram may have when it is inflated: a bomb of zeros inflates to a thousandfold. Four
+/// digits over the whole range of 64 bits have 450,000 counters of at most 9 bytes.
 const INFLATED_MAX: u64 = 8 << 20;
 
 /// Counters take memory by their precision: 4 digits and 64 bits 7 MB, 5 digits 50 MB.

@@ -1,8 +1,8 @@
 //! Colours of pictures: numbers that the page's style sheet turns into those of its theme.
 //!
-//! `plotters` writes fixed colours into a picture, but a page is light or dark as its reader likes. So a picture is drawn with colours
-//! that stand for a role, and `page.css` selects them (`[stroke="#100001"]`) and puts the theme's in their place, with dashes, so that
-//! lines can also be told apart without any colour.
+//! `plotters` writes fixed colours into a picture, but a page is light or dark as its reader likes. So a picture is
+//! drawn with colours that stand for a role, and `page.css` selects them (`[stroke="#100001"]`) and puts the theme's in
+//! their place, with dashes, so that lines can also be told apart without any colour.
 
 use plotters::style::RGBColor;
 

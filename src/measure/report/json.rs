@@ -46,7 +46,8 @@ pub fn is_of_kind(bytes: &[u8], kind: &str) -> bool {
     serde_json::from_slice(bytes).is_ok_and(|header: Header| header.kind.as_deref() == Some(kind))
 }
 
-/// Reads a report, and [checks](Report::check) it. The error says why it is none; it may hold words of the file, so escape it.
+/// Reads a report, and [checks](Report::check) it. The error says why it is none; it may hold words of the file, so
+/// escape it.
 pub fn read(source: impl Read) -> Result<Report, String> {
     parse(&bytes(source)?)
 }

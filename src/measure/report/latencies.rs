@@ -36,8 +36,8 @@ pub(super) const PERCENTILES: usize = 6;
 /// Each of the percentiles as one in how many messages takes longer.
 const RARITIES: [u64; PERCENTILES] = [2, 10, 20, 100, 1_000, 10_000];
 
-/// How many of the figures, from the first on, so many messages can tell that are percentiles: of one in a thousand, fewer than a
-/// thousand messages tell nothing but their slowest.
+/// How many of the figures, from the first on, so many messages can tell that are percentiles: of one in a thousand,
+/// fewer than a thousand messages tell nothing but their slowest.
 fn told(messages: u64) -> usize {
     RARITIES.iter().filter(|rarity| **rarity <= messages).count()
 }
@@ -85,8 +85,8 @@ impl Latencies {
         values
     }
 
-    /// Whether these are the figures of the same histogram, but for what writing and reading decimal numbers takes away. Older reports
-    /// do not tell p95.
+    /// Whether these are the figures of the same histogram, but for what writing and reading decimal numbers takes
+    /// away. Older reports do not tell p95.
     pub(super) fn agrees_with(&self, other: &Latencies) -> bool {
         let told = Latencies { p95: self.p95.or(other.p95), ..*self };
         told.values().into_iter().zip(other.values()).all(|pair| match pair {

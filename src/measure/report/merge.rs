@@ -1,7 +1,7 @@
 //! Several runs as one: the same load, from several machines at the same time.
 //!
-//! Histograms and counts add up, and so do rates, if the runs ran at the same time. Percentiles never do: they are read off the added
-//! histogram.
+//! Histograms and counts add up, and so do rates, if the runs ran at the same time. Percentiles never do: they are read
+//! off the added histogram.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -13,8 +13,8 @@ use crate::measure::report::interval::Interval;
 use crate::measure::report::latencies::Latencies;
 use crate::measure::report::{Report, advice, human, latencies};
 
-/// The share of the longest run during which all have to have run, for their rates to be added. Machines do not start at the very same
-/// moment, and their clocks differ a little.
+/// The share of the longest run during which all have to have run, for their rates to be added. Machines do not start
+/// at the very same moment, and their clocks differ a little.
 const TOGETHER: f64 = 0.8;
 
 /// The runs as one; the names are those of their files. The error says why they cannot be merged.
@@ -124,8 +124,8 @@ fn add(merged: &mut Report, run: &Report) -> Result<(), String> {
     Ok(())
 }
 
-/// The courses of all runs over each other, from the beginning of each one's measured time on. Percentiles of a stretch cannot be merged:
-/// the highest one is kept, above which the merged one cannot be.
+/// The courses of all runs over each other, from the beginning of each one's measured time on. Percentiles of a stretch
+/// cannot be merged: the highest one is kept, above which the merged one cannot be.
 fn intervals(runs: &[(String, Report)]) -> Vec<Interval> {
     let all = || runs.iter().flat_map(|(_, run)| run.intervals.iter());
     let length = all().map(|interval| interval.length_s).fold(0.0, f64::max);

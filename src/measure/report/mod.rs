@@ -1,6 +1,8 @@
-//! What a run of load has measured, told: to programs (JSON, CSV), to a person at a terminal, and as a page with pictures.
+//! What a run of load has measured, told: to programs (JSON, CSV), to a person at a terminal, and as a page with
+//! pictures.
 //!
-//! [`Report`] is all of it; [`json`] writes and reads it, [`text`], [`table`] and [`run_page`] show it, [`merge`] adds several up.
+//! [`Report`] is all of it; [`json`] writes and reads it, [`text`], [`table`] and [`run_page`] show it, [`merge`] adds
+//! several up.
 
 pub mod advice;
 pub mod axis;
@@ -69,7 +71,8 @@ pub struct Report {
     pub messages: u64,
     /// Those that became due and were never answered; none in older reports until they are read.
     pub in_vain: Option<u64>,
-    /// How long the one of them waited that waited longest, from when it was due; none where none did, or it is not known.
+    /// How long the one of them waited that waited longest, from when it was due; none where none did, or it is not
+    /// known.
     pub in_vain_longest_us: Option<f64>,
     /// Replies that came within the measured time.
     pub replies: u64,
@@ -104,12 +107,13 @@ pub struct Report {
     pub surplus_bytes: Option<u64>,
     /// Messages that left too late through this program's own fault.
     pub late: u64,
-    /// Messages that were sent late because this program let a connection wait before it opened it; none where it is not known: in older
-    /// reports.
+    /// Messages that were sent late because this program let a connection wait before it opened it; none where it is
+    /// not known: in older reports.
     pub held: Option<u64>,
     /// How long those waited for it, together, in seconds.
     pub held_s: Option<f64>,
-    /// For how long connections were not there in the measured time because this program let them wait, together, in seconds.
+    /// For how long connections were not there in the measured time because this program let them wait, together, in
+    /// seconds.
     pub rested_s: Option<f64>,
     /// Connections that the server ended after answers, and that were opened anew at once.
     pub ended: Option<u64>,
@@ -123,7 +127,8 @@ pub struct Report {
     pub mismatch: Option<Mismatch>,
     /// CPU time of this program in seconds, user and system.
     pub generator_cpu_s: f64,
-    /// Time in seconds for which this program polled for nothing; none where it sleeps, and in reports from before it could poll.
+    /// Time in seconds for which this program polled for nothing; none where it sleeps, and in reports from before it
+    /// could poll.
     pub generator_idle_polling_s: Option<f64>,
     /// CPU time of the server's processes, where they ran on the same machine and could be seen.
     pub server_cpu_s: Option<f64>,
@@ -314,7 +319,8 @@ impl Report {
         Some(format!("{}. {}", kinds.join(", "), advice::error(first)))
     }
 
-    /// CPU time of this program a message in nanoseconds, without what it polled for nothing; none where there was no message.
+    /// CPU time of this program a message in nanoseconds, without what it polled for nothing; none where there was no
+    /// message.
     pub fn generator_cpu_per_message(&self) -> Option<f64> {
         let busy = (self.generator_cpu_s - self.generator_idle_polling_s.unwrap_or(0.0)).max(0.0);
         (self.replies > 0).then(|| busy * 1e9 / self.replies as f64)

@@ -17,7 +17,8 @@ pub struct Found {
     pub limit_us: f64,
     /// The highest rate that was kept and confirmed, in messages a second; none where none was.
     pub rate: Option<f64>,
-    /// Why there is none, in words; none where one was found, or the search was interrupted, and in reports from before it was told.
+    /// Why there is none, in words; none where one was found, or the search was interrupted, and in reports from before
+    /// it was told.
     pub reason: Option<String>,
     /// What came first: without a schedule, how much is answered. None in reports from before it was told.
     pub closed_loop: Option<ClosedLoop>,
@@ -74,8 +75,8 @@ impl Found {
         Found { closed_loop: Some(closed_loop), ..Found::new(objective) }
     }
 
-    /// The rate at which the search had to turn back because the generator was too slow for it, in messages a second; none where it was
-    /// the server that was. Then the server may do more than what was found.
+    /// The rate at which the search had to turn back because the generator was too slow for it, in messages a second;
+    /// none where it was the server that was. Then the server may do more than what was found.
     pub fn generator_limit(&self) -> Option<f64> {
         let above = |step: &&Step| !step.kept && self.rate.is_none_or(|rate| step.rate > rate);
         let lowest = self.steps.iter().filter(above).min_by(|one, other| one.rate.total_cmp(&other.rate))?;

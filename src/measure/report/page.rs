@@ -6,7 +6,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::measure::report::visible::visible;
 
-/// The style sheet. It says what the roles of [`ink`](crate::measure::report::ink) look like in a light and in a dark theme.
+/// The style sheet. It says what the roles of [`ink`](crate::measure::report::ink) look like in a light and in a dark
+/// theme.
 const STYLE: &str = include_str!("page.css");
 
 /// Nothing may be loaded, and nothing may run. The style is in the page itself.
@@ -105,7 +106,8 @@ pub fn facts(facts: &[(String, String)]) -> Markup {
     }
 }
 
-/// A table whose first column names its rows. A table that is too wide for the page can be moved sideways in its own box.
+/// A table whose first column names its rows. A table that is too wide for the page can be moved sideways in its own
+/// box.
 pub fn table(head: &[String], rows: &[Vec<String>]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="table" {

@@ -14,8 +14,8 @@ const POINTS_A_NINE: u32 = 20;
 /// From which ratio of the largest to the smallest value on a scale of tenfolds reads better.
 const WIDE: f64 = 20.0;
 
-/// The pictures of these reports. The names stand in the legends where there is more than one report. Where nothing was answered there
-/// is nothing to draw but errors.
+/// The pictures of these reports. The names stand in the legends where there is more than one report. Where nothing was
+/// answered there is nothing to draw but errors.
 pub(super) fn pictures(reports: &[(String, Report)]) -> Vec<LineChart> {
     let has_replies = reports.iter().any(|(_, report)| report.messages > 0);
     let mut pictures = Vec::new();

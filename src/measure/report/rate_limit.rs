@@ -1,25 +1,30 @@
-//! Whether the course of a run looks as if the server answered so many datagrams a second and no more, because it was told to.
+//! Whether the course of a run looks as if the server answered so many datagrams a second and no more, because it was
+//! told to.
 //!
-//! Somebody who counts lets the same number through in each stretch of time. A network that loses, or a server that falls behind, does
-//! not: where chance decides which datagrams are answered, their numbers scatter, and it is known how much. So a limit is told by
-//! counts that lie closer together than that ([`chance::shows_closeness`]), and not by a rate that somebody has heard of.
+//! Somebody who counts lets the same number through in each stretch of time. A network that loses, or a server that
+//! falls behind, does not: where chance decides which datagrams are answered, their numbers scatter, and it is known
+//! how much. So a limit is told by counts that lie closer together than that ([`chance::shows_closeness`]), and not by
+//! a rate that somebody has heard of.
 //!
-//! What scatters depends on why a stretch of time ends. With room for whatever is lost, so many are sent in it, and each is answered or
-//! not (binomial). Without, the run stops and goes: messages are answered until losses hold all places, and go on when their time is up;
-//! so many *losses* end a stretch (negative binomial).
+//! What scatters depends on why a stretch of time ends. With room for whatever is lost, so many are sent in it, and
+//! each is answered or not (binomial). Without, the run stops and goes: messages are answered until losses hold all
+//! places, and go on when their time is up; so many *losses* end a stretch (negative binomial).
 //!
-//! A server whose core is full answers evenly too. Where its CPU time is not known, Little's law tells: on average, as many messages are
-//! at the server as its rate times the time each takes. Where that is well below one, it mostly waited.
+//! A server whose core is full answers evenly too. Where its CPU time is not known, Little's law tells: on average, as
+//! many messages are at the server as its rate times the time each takes. Where that is well below one, it mostly
+//! waited.
 
 use crate::measure::load::chance;
 use crate::measure::load::outcome::{ErrorKind, Outcome};
 use crate::measure::report::interval::Interval;
 use crate::measure::report::{Loop, Report, words};
 
-/// In how many parts a course without silences is cut. The first is left out: where a limit saves up for a while, it begins with a burst.
+/// In how many parts a course without silences is cut. The first is left out: where a limit saves up for a while, it
+/// begins with a burst.
 const PARTS: usize = 20;
 
-/// Where a run stops and goes, a part has to be longer than so many time-outs: else it is not whole bursts that are compared.
+/// Where a run stops and goes, a part has to be longer than so many time-outs: else it is not whole bursts that are
+/// compared.
 const HOLDS: f64 = 2.0;
 
 /// With fewer messages at the server than this on average, it mostly waited.
@@ -43,7 +48,8 @@ impl RateLimit {
         let lost = report.lost.filter(|lost| *lost > 0)?;
         let is_only_loss =
             report.mismatch.is_none() && report.errors.keys().all(|kind| *kind == ErrorKind::Unanswered.name());
-        // A generator whose core is full drops replies itself, and evenly too. That it sent late says nothing of what came back.
+        // A generator whose core is full drops replies itself, and evenly too. That it sent late says nothing of what
+        // came back.
         let core = report.duration_s * report.conditions.len() as f64;
         let busy = (report.generator_cpu_s - report.generator_idle_polling_s.unwrap_or(0.0)) / core.max(1e-9);
         if !is_only_loss || busy > Outcome::CORE_MAX || report.messages == 0 || report.duration_s <= 0.0 {
@@ -66,7 +72,8 @@ impl RateLimit {
         let stretch = report.intervals.first().map_or(0.0, |first| first.length_s);
         let length = (replies.len() / PARTS).max((shortest / stretch).ceil() as usize).max(1);
         let parts = parts(&replies, length);
-        // Where most parts have all that was due, the rate is this program's own, and what was lost was lost in the others.
+        // Where most parts have all that was due, the rate is this program's own, and what was lost was lost in the
+        // others.
         let due = report.due as f64 / report.duration_s * stretch * length as f64;
         let is_less = median(&parts) + (median(&parts) * scatter).sqrt() < due;
         let is_held = shows(&bursts(&replies)) || (is_less && shows(&parts));
@@ -79,14 +86,16 @@ impl RateLimit {
     }
 }
 
-/// Whether most of the room for messages was held by those that were lost, each for as long as the time-out, so that others waited.
+/// Whether most of the room for messages was held by those that were lost, each for as long as the time-out, so that
+/// others waited.
 pub(super) fn losses_held_places(report: &Report) -> bool {
     let waited = report.pace == Loop::Closed || report.sent < report.due;
     let held = report.lost.unwrap_or(0) as f64 * words::option_seconds(report, "timeout");
     waited && held > HELD * words::places(report) as f64 * report.duration_s
 }
 
-/// Replies of each stretch of the measured time. Stretches are equally long; one that is not, as the last, is not among them.
+/// Replies of each stretch of the measured time. Stretches are equally long; one that is not, as the last, is not among
+/// them.
 fn course(report: &Report) -> Vec<u64> {
     let length = report.intervals.first().map_or(0.0, |first| first.length_s);
     let is_whole = |interval: &&Interval| {
@@ -126,7 +135,8 @@ mod tests {
     use super::*;
     use crate::measure::report::runs;
 
-    /// An open loop over UDP with these replies in each tenth of a second, so many messages lost, and one or a few places.
+    /// An open loop over UDP with these replies in each tenth of a second, so many messages lost, and one or a few
+    /// places.
     fn run(replies: &[u64], lost: u64, places: u64) -> Report {
         let mut report = runs::datagrams(replies);
         (report.lost, report.connections) = (Some(lost), places);

@@ -1,14 +1,15 @@
 //! Why messages were not answered in time, in words: as far as the figures tell, and no further.
 //!
-//! A server that is too slow is one reason among several. Others are a limit that somebody has set, and this program's own: fewer
-//! connections than it was asked for, places that lost datagrams hold, too few places for the way to the server and back. So the server
-//! is named only where its own CPU time tells.
+//! A server that is too slow is one reason among several. Others are a limit that somebody has set, and this program's
+//! own: fewer connections than it was asked for, places that lost datagrams hold, too few places for the way to the
+//! server and back. So the server is named only where its own CPU time tells.
 
 use crate::measure::load::outcome::Outcome;
 use crate::measure::report::rate_limit::{RateLimit, losses_held_places};
 use crate::measure::report::{Loop, Report, human, words};
 
-/// The part of an open loop's messages that a server answers in time if it keeps up: the last ones are still on their way at the end.
+/// The part of an open loop's messages that a server answers in time if it keeps up: the last ones are still on their
+/// way at the end.
 const KEPT_UP: f64 = 0.98;
 
 /// A heading in capitals, and sentences; none where messages were answered as they were due.
@@ -45,14 +46,15 @@ fn due_per_second(report: &Report) -> Option<f64> {
     whole.then(|| report.due as f64 / report.duration_s)
 }
 
-/// How many messages were due a second, and whether all of them were answered in time, as far as one can tell; none in a closed loop, and
-/// where the run was ended before its time.
+/// How many messages were due a second, and whether all of them were answered in time, as far as one can tell; none in
+/// a closed loop, and where the run was ended before its time.
 pub(super) fn asked(report: &Report) -> Option<(f64, bool)> {
     let due = due_per_second(report)?;
     Some((due, !is_behind(report, due, 0)))
 }
 
-/// Whether fewer were answered in time than were due, without those that were `lost` (they did not wait) or on their way.
+/// Whether fewer were answered in time than were due, without those that were `lost` (they did not wait) or on their
+/// way.
 fn is_behind(report: &Report, due: f64, lost: u64) -> bool {
     let lost = lost as f64;
     // Replies to the warm-up's last messages come in the measured time, and make up for those on their way at its end.
@@ -105,7 +107,8 @@ fn why(report: &Report, due: f64) -> String {
             human::count((due * timeout).ceil() as u64)
         );
     }
-    // Where messages were answered, as here, the histogram has them. It counts in nanoseconds, so less than one is a rounding.
+    // Where messages were answered, as here, the histogram has them. It counts in nanoseconds, so less than one is a
+    // rounding.
     let mean = report.send_histogram.mean().max(1.0);
     format!(
         "All {room} places (-c × --pipeline) were taken, each for {} until its reply was there: so they carry {} messages/s. Either \

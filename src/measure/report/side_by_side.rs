@@ -84,7 +84,8 @@ pub(super) fn ratios(reports: &[(String, Report)]) -> Vec<Row> {
     figures.map(row).into()
 }
 
-/// The conditions in which the reports differ. Where each run was, when it began and how its command was written do not count.
+/// The conditions in which the reports differ. Where each run was, when it began and how its command was written do not
+/// count.
 pub(super) fn differences(reports: &[(String, Report)]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut compare = |name: &str, of: &dyn Fn(&Report) -> String| {
@@ -128,7 +129,8 @@ mod tests {
         ["a", "b", "c", "d", "e", "f"].into_iter().map(str::to_owned).zip(reports).collect()
     }
 
-    /// A run with round figures: 1,000 messages a second, a median of 100 µs and a p99 of 200 µs, and 10 µs of CPU a message.
+    /// A run with round figures: 1,000 messages a second, a median of 100 µs and a p99 of 200 µs, and 10 µs of CPU a
+    /// message.
     fn round() -> Report {
         let mut report = runs::closed();
         (report.messages, report.replies, report.messages_per_s) = (10_000, 10_000, 1_000.0);

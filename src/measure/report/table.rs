@@ -8,8 +8,8 @@ use crate::measure::report::latencies::Latencies;
 /// The names of the columns of [`Latencies`].
 const LATENCIES: [&str; 8] = ["p50", "p90", "p95", "p99", "p999", "p9999", "max", "mean"];
 
-/// Writes the reports with their names. Figures are in the units of the JSON, and what is not known is empty; so are percentiles that so
-/// few messages cannot tell.
+/// Writes the reports with their names. Figures are in the units of the JSON, and what is not known is empty; so are
+/// percentiles that so few messages cannot tell.
 pub fn write(reports: &[(String, Report)], sink: impl Write) -> io::Result<()> {
     let mut table = csv::Writer::from_writer(sink);
     for (index, (name, report)) in reports.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Reports for a person at a terminal: in 80 columns, without colours, and with nothing in them that has power over a terminal.
+//! Reports for a person at a terminal: in 80 columns, without colours, and with nothing in them that has power over a
+//! terminal.
 
 use crate::measure::report::latencies::NAMES;
 use crate::measure::report::visible::{shortened, visible};

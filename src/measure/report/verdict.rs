@@ -1,4 +1,5 @@
-//! The first sentence on a run, whether it was good or bad: what was done of what was asked for, and whether its figures can be trusted.
+//! The first sentence on a run, whether it was good or bad: what was done of what was asked for, and whether its
+//! figures can be trusted.
 
 use crate::measure::report::objective::Found;
 use crate::measure::report::visible::shortened;

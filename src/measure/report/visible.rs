@@ -2,8 +2,8 @@
 
 use crate::protocol::escape::Escaped;
 
-/// The text, [escaped](Escaped) where something in it has power over the place where it is shown. A backslash alone has none: so escaping
-/// what is escaped changes nothing, and every place can do so for itself.
+/// The text, [escaped](Escaped) where something in it has power over the place where it is shown. A backslash alone has
+/// none: so escaping what is escaped changes nothing, and every place can do so for itself.
 pub fn visible(text: &str) -> String {
     let escaped = Escaped(text).to_string();
     if escaped.replace(r"\\", r"\") == text { text.to_owned() } else { escaped }

@@ -62,7 +62,8 @@ pub(super) fn headline(report: &Report) -> String {
     )
 }
 
-/// What has to be known before any figure is read: a heading in capitals, and sentences. What others wrote is in them as it is.
+/// What has to be known before any figure is read: a heading in capitals, and sentences. What others wrote is in them
+/// as it is.
 pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
     let mut warnings = Vec::new();
     if report.messages == 0 {
@@ -127,7 +128,8 @@ pub(super) fn ended(report: &Report) -> Option<String> {
     Some(format!("{} ended by the server after answers, opened anew at once", human::count(ended)))
 }
 
-/// What a search for the highest rate has tried: a heading, and the steps. What it has found is the [verdict](crate::measure::report::verdict).
+/// What a search for the highest rate has tried: a heading, and the steps. What it has found is the
+/// [verdict](crate::measure::report::verdict).
 pub(super) fn objective(report: &Report) -> Option<(&'static str, Vec<String>)> {
     let found = report.objective.as_ref()?;
     let mut sentences: Vec<String> = Vec::new();

@@ -2,7 +2,7 @@
 
 use crate::os::stream::Stream;
 use crate::reactor::connection::state::{Flags, Origin, Phase};
-use crate::reactor::connection::{Connection, Standing};
+use crate::reactor::connection::{Connection, SessionSlot};
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
@@ -10,7 +10,7 @@ impl<T: Stream, S> Connection<T, S> {
     pub(super) fn check(&self, shared: &Shared) {
         let (owed, kept) = (self.held.owed(), self.held.kept());
         let has = |flag: Flags| self.flags.contains(flag);
-        let serves = matches!(self.standing, Standing::Served(_));
+        let serves = matches!(self.slot, SessionSlot::Open(_));
         match self.phase {
             Phase::Connecting => {
                 assert!(
@@ -99,7 +99,7 @@ mod tests {
         fn held_by_kernel(&self) -> u32 {
             unreachable!()
         }
-        fn abandon(&mut self) {}
+        fn abort(&mut self) {}
         fn short_read_drains(&self) -> bool {
             unreachable!()
         }
@@ -160,12 +160,12 @@ mod tests {
         type Change = fn(&mut Checked);
         let wrong: [(fn() -> Checked, Change); 28] = [
             (connecting, |wrong| wrong.origin = Origin::Accepted),
-            (connecting, |wrong| wrong.standing = Standing::Served(())),
+            (connecting, |wrong| wrong.slot = SessionSlot::Open(())),
             (connecting, |wrong| wrong.held.owe(b"owed")),
             (connecting, |wrong| keep(wrong, Tick::START)),
             (connecting, |wrong| wrong.flags.insert(Flags::READ_ENDED)),
             (open, |wrong| wrong.phase = Phase::Fresh),
-            (open, |wrong| wrong.standing = Standing::Tagged(0)),
+            (open, |wrong| wrong.slot = SessionSlot::Unopened(0)),
             (open, |wrong| wrong.flags.insert(Flags::HALF_CLOSING)),
             (open, |wrong| wrong.flags.insert(Flags::HELD_BACK)),
             (flushing, |wrong| drop(wrong.held.take_outbox())),
@@ -178,8 +178,8 @@ mod tests {
             (broken, |wrong| wrong.latch = Latch::new(Readiness::NONE)),
             (broken, |wrong| wrong.flags.insert(Flags::READ_ENDED)),
             (open, |wrong| wrong.phase = Phase::Over(REASON)),
-            (refused, |wrong| (wrong.phase, wrong.standing) = (Phase::Open, Standing::Served(()))),
-            (refused, |wrong| wrong.standing = Standing::Served(())),
+            (refused, |wrong| (wrong.phase, wrong.slot) = (Phase::Open, SessionSlot::Open(()))),
+            (refused, |wrong| wrong.slot = SessionSlot::Open(())),
             (open, |wrong| wrong.flags.insert(Flags::DRAINING)),
             (open, |wrong| wrong.flags.insert(Flags::EXPIRING)),
             (open, |wrong| wrong.flags.insert(Flags::STUCK)),

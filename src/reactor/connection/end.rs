@@ -1,4 +1,5 @@
-//! How a connection ends: by the peer, by its handler, by an error, by its time. The reactor closes it; what comes before that is all here.
+//! How a connection ends: by the peer, by its handler, by an error, by its time. The reactor closes it; what comes
+//! before that is all here.
 
 use crate::os::clock::Tick;
 use crate::os::readiness::Readiness;
@@ -20,7 +21,7 @@ impl<T: Stream, S> Connection<T, S> {
         }
         self.progress = drive.shared.now;
         let rest = self.held.take_inbox();
-        self.call(drive, rest.pending(), |handler, session, rest, cx| handler.finish(session, rest, cx));
+        self.call(drive, rest.pending(), |handler, session, rest, cx| handler.end_of_stream(session, rest, cx));
     }
 
     /// Whether both sides have ended and the stream has failed since: no read and no write is left that would tell.
@@ -31,7 +32,7 @@ impl<T: Stream, S> Connection<T, S> {
         match self.stream.connect_progress() {
             Ok(_) => false,
             Err(error) => {
-                self.give_up(CloseReason::of_error(&error));
+                self.set_over(CloseReason::of_error(&error));
                 true
             }
         }
@@ -39,7 +40,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// This side ends: what it owes is still sent, and then the FIN.
     #[cold]
-    pub(super) fn end_this_side(&mut self, reason: CloseReason, now: Tick) {
+    pub(super) fn start_flush(&mut self, reason: CloseReason, now: Tick) {
         self.phase = match self.phase {
             Phase::Fresh | Phase::Open => Phase::Flushing(reason),
             // A stream that failed has said why already.
@@ -52,7 +53,7 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     /// Sends the FIN, where this side wants to end and owes nothing any more.
-    pub(super) fn end_sending(&mut self, now: Tick) {
+    pub(super) fn send_fin_when_flushed(&mut self, now: Tick) {
         if self.owed() > 0 {
             return;
         }
@@ -64,11 +65,11 @@ impl<T: Stream, S> Connection<T, S> {
         if let Phase::Flushing(reason) = self.phase
             && !self.flags.contains(Flags::READ_ENDED)
         {
-            self.begin_to_linger(reason, now);
+            self.start_linger(reason, now);
         }
     }
 
-    fn begin_to_linger(&mut self, reason: CloseReason, now: Tick) {
+    fn start_linger(&mut self, reason: CloseReason, now: Tick) {
         self.shut_write_side();
         log::trace!("the last byte has left: now FIN, and what still comes is dropped");
         self.phase = Phase::Lingering(reason);
@@ -83,19 +84,19 @@ impl<T: Stream, S> Connection<T, S> {
     /// A drain ends this side as soon as the latch is clear and the handler has taken all that it would.
     pub(super) fn settle_drain(&mut self, now: Tick) {
         match self.phase {
-            Phase::Connecting => self.give_up(CloseReason::Drained),
+            Phase::Connecting => self.set_over(CloseReason::Drained),
             Phase::Open
                 if self.flags.intersects(Flags::READ_ENDED | Flags::PAUSED)
                     || !(self.latch.readable() || self.flags.contains(Flags::HELD_BACK)) =>
             {
-                self.end_this_side(CloseReason::Drained, now);
+                self.start_flush(CloseReason::Drained, now);
             }
             _ => {}
         }
     }
 
     /// It is over, unless its stream had failed before: then for that reason.
-    pub(super) fn give_up(&mut self, reason: CloseReason) {
+    pub(super) fn set_over(&mut self, reason: CloseReason) {
         let broken_by = match self.phase {
             Phase::Broken { reason, .. } => Some(reason),
             _ => None,
@@ -103,20 +104,21 @@ impl<T: Stream, S> Connection<T, S> {
         self.phase = Phase::Over(broken_by.unwrap_or(reason));
     }
 
-    /// A write failed. The error has taken the place of what a read would say, so it is remembered as the reason; the bytes that
-    /// came before the RST can still be read, and are.
-    pub(super) fn break_off(&mut self, reason: CloseReason) {
+    /// A write failed. The error has taken the place of what a read would say, so it is remembered as the reason; the
+    /// bytes that came before the RST can still be read, and are.
+    pub(super) fn set_broken(&mut self, reason: CloseReason) {
         self.phase = Phase::Broken { reason, offers: self.phase.offers() };
-        self.held.forgive();
+        self.held.discard_owed();
         self.latch.set(Readiness::READ_CLOSED);
     }
 
     /// Its time is up: why it is over, or none where the peer has a last while.
     ///
-    /// What was written may still lie in the kernel, for a peer with a shut window or for one that is only slow. That shows when nobody has
-    /// added to it for a while: so a FIN goes, and after the time of lingering it is asked once more.
+    /// What was written may still lie in the kernel, for a peer with a shut window or for one that is only slow. That
+    /// shows when nobody has added to it for a while: so a FIN goes, and after the time of lingering it is asked once
+    /// more.
     #[cold]
-    pub(super) fn run_out(&mut self, reason: CloseReason, now: Tick) -> Option<CloseReason> {
+    pub(super) fn time_out(&mut self, reason: CloseReason, now: Tick) -> Option<CloseReason> {
         if !matches!(self.origin, Origin::Accepted) || self.phase.is_broken() || self.flags.contains(Flags::READ_ENDED)
         {
             return Some(reason);
@@ -124,7 +126,7 @@ impl<T: Stream, S> Connection<T, S> {
         if self.owed() > 0 {
             if matches!(self.phase, Phase::Open) && reason.parting() == Parting::Polite {
                 // It was late with a message and not with reading: what it is owed for others is delivered first.
-                self.end_this_side(reason, now);
+                self.start_flush(reason, now);
                 return None;
             }
             return Some(reason);
@@ -142,8 +144,8 @@ impl<T: Stream, S> Connection<T, S> {
                     self.progress = now;
                 } else {
                     let reason = self.phase.reason().unwrap_or(reason);
-                    self.end_this_side(reason, now);
-                    self.begin_to_linger(reason, now);
+                    self.start_flush(reason, now);
+                    self.start_linger(reason, now);
                 }
                 None
             }
@@ -151,14 +153,14 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     /// Whether a peer that loses its connection for `reason` has not taken something, and has had its time for that.
-    pub fn is_given_up(&self, reason: CloseReason) -> bool {
+    pub fn should_abort(&self, reason: CloseReason) -> bool {
         let is_owed = self.owed() > 0 && reason.parting() == Parting::AtOnce;
         matches!(self.origin, Origin::Accepted | Origin::Refused(_)) && (is_owed || self.flags.contains(Flags::STUCK))
     }
 
     /// Gives the peer up: nothing of what the kernel holds for it outlives the connection.
     #[cold]
-    pub fn abandon(&mut self) {
-        self.stream.abandon();
+    pub fn abort(&mut self) {
+        self.stream.abort();
     }
 }

@@ -31,7 +31,8 @@ impl Queues {
 
 /// What a connection holds: the bytes that it keeps and owes, and what its handler asked to be woken for.
 ///
-/// Invariant: after [`account`](Held::account), with nothing of these, it has no memory: one empty word in the slab entry.
+/// Invariant: after [`account`](Held::account), with nothing of these, it has no memory: one empty word in the slab
+/// entry.
 #[derive(Debug, Default)]
 pub(super) struct Held(Option<Box<Queues>>);
 
@@ -126,7 +127,7 @@ impl Held {
     }
 
     /// What is owed will never be taken.
-    pub(super) fn forgive(&mut self) {
+    pub(super) fn discard_owed(&mut self) {
         self.take_outbox();
     }
 
@@ -209,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgiven_leaves_the_inbox_alone() {
+    fn what_is_discarded_leaves_the_inbox_alone() {
         let mut held = Held::default();
         held.owe(b"owed");
         let mut inbox = Buffer::default();
         inbox.push(b"kept");
         held.keep_inbox(inbox, Tick::START);
         held.restart_incomplete(Tick::at(Duration::from_secs(1)));
-        held.forgive();
+        held.discard_owed();
         assert_eq!(held.owed(), 0);
         assert_eq!(held.incomplete_since(), Some(Tick::at(Duration::from_secs(1))));
     }

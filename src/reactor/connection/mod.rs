@@ -1,7 +1,8 @@
 //! One connection: a stream, its latch, its phase, and the bytes that it had to keep.
 //!
-//! A turn drives it in three steps: [`receive`](Connection::receive) reads and calls the handler, [`send`](Connection::send) writes
-//! what the handler answered, [`settle`](Connection::settle), unless it is at rest, decides what should happen next. Only the reactor closes it.
+//! A turn drives it in three steps: [`receive`](Connection::receive) reads and calls the handler,
+//! [`send`](Connection::send) writes what the handler answered, [`settle`](Connection::settle), unless it is at rest,
+//! decides what should happen next. Only the reactor closes it.
 
 mod check;
 mod end;
@@ -10,14 +11,14 @@ mod offer;
 mod receive;
 mod rent;
 mod send;
+mod session_slot;
 mod settle;
-mod standing;
 mod state;
 mod wants;
 
 use std::net::SocketAddr;
 
-pub use standing::Standing;
+pub use session_slot::SessionSlot;
 pub use state::{Origin, Phase};
 
 use crate::os::address::{Peer, source_network};
@@ -32,8 +33,8 @@ use crate::reactor::room::Share;
 
 /// One connection with its handler's session `S`.
 ///
-/// There are thousands, and most are idle: so it is small, and what only few have at a time lies behind [`Held`]. Most are also *calm*
-/// (see [`is_calm`](Connection::is_calm)), and then a message costs few decisions.
+/// There are thousands, and most are idle: so it is small, and what only few have at a time lies behind [`Held`]. Most
+/// are also *calm* (see [`is_calm`](Connection::is_calm)), and then a message costs few decisions.
 #[derive(Debug)]
 pub struct Connection<T, S> {
     stream: T,
@@ -41,7 +42,7 @@ pub struct Connection<T, S> {
     phase: Phase,
     origin: Origin,
     flags: Flags,
-    standing: Standing<S>,
+    slot: SessionSlot<S>,
     held: Held,
     /// When the phase began, or when bytes last moved in it.
     progress: Tick,
@@ -51,13 +52,15 @@ pub struct Connection<T, S> {
 impl<T: Stream, S> Connection<T, S> {
     /// A connection that a listener accepted, with the peer's address as `accept` gave it.
     ///
-    /// It is assumed writable, for it has sent nothing; whether it is readable the kernel tells. One that is `refused` is told why, and closed.
+    /// It is assumed writable, for it has sent nothing; whether it is readable the kernel tells. One that is `refused`
+    /// is told why, and closed.
     pub fn accepted(stream: T, peer: Option<SocketAddr>, tag: usize, refused: Option<CloseReason>, now: Tick) -> Self {
         let origin = refused.map_or(Origin::Accepted, Origin::Refused);
         Connection { peer, ..Connection::new(stream, Phase::Fresh, origin, Readiness::WRITABLE, tag, now) }
     }
 
-    /// A connection that is being established to `peer`, where that has an IP address: writable readiness tells that the kernel is done with it.
+    /// A connection that is being established to `peer`, where that has an IP address: writable readiness tells that
+    /// the kernel is done with it.
     pub fn connecting(stream: T, peer: Option<SocketAddr>, tag: usize, now: Tick) -> Self {
         Connection { peer, ..Connection::new(stream, Phase::Connecting, Origin::Connected, Readiness::NONE, tag, now) }
     }
@@ -66,7 +69,7 @@ impl<T: Stream, S> Connection<T, S> {
     pub fn attached(stream: T, session: S, now: Tick) -> Self {
         let both = Readiness::READABLE | Readiness::WRITABLE;
         Connection {
-            standing: Standing::Served(session),
+            slot: SessionSlot::Open(session),
             ..Connection::new(stream, Phase::Open, Origin::Attached, both, 0, now)
         }
     }
@@ -78,7 +81,7 @@ impl<T: Stream, S> Connection<T, S> {
             phase,
             origin,
             flags: Flags::empty(),
-            standing: Standing::Tagged(u32::try_from(tag).unwrap_or(u32::MAX)),
+            slot: SessionSlot::Unopened(u32::try_from(tag).unwrap_or(u32::MAX)),
             held: Held::default(),
             progress: now,
             peer: None,
@@ -107,8 +110,8 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     /// Ends it: the stream closes here, and what its handler knows it by is handed back.
-    pub fn into_standing(self) -> Standing<S> {
-        self.standing
+    pub fn into_session(self) -> SessionSlot<S> {
+        self.slot
     }
 
     /// What its queues own beyond its slab entry, and which part of the room that is.

@@ -7,12 +7,13 @@ use crate::os::clock::Tick;
 use crate::os::stream::Stream;
 use crate::reactor::buffer::Buffer;
 use crate::reactor::connection::state::{Flags, Origin, Phase};
-use crate::reactor::connection::{Connection, Standing};
+use crate::reactor::connection::{Connection, SessionSlot};
 use crate::reactor::drive::{Drive, Offered};
 use crate::reactor::handler::{Context, Handler, Wishes};
 
 impl<T: Stream, S> Connection<T, S> {
-    /// The calls that are due before anything is read: the first of all, a tick, and what the handler would not take before.
+    /// The calls that are due before anything is read: the first of all, a tick, and what the handler would not take
+    /// before.
     pub(super) fn call_before_reading<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         self.flags.remove(Flags::RETRYING);
         if matches!(self.phase, Phase::Fresh) {
@@ -36,7 +37,7 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     fn open<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
-        let Standing::Tagged(tag) = self.standing else { return };
+        let SessionSlot::Unopened(tag) = self.slot else { return };
         let (tag, origin) = (tag as usize, self.origin);
         let (session, wishes) = drive.call(
             (self.peer(), self.latch.peer_ends(), 0),
@@ -52,7 +53,7 @@ impl<T: Stream, S> Connection<T, S> {
             },
         );
         if let Some(session) = session {
-            self.standing = Standing::Served(session);
+            self.slot = SessionSlot::Open(session);
         }
         self.grant(wishes, drive.shared.now);
     }
@@ -100,7 +101,8 @@ impl<T: Stream, S> Connection<T, S> {
             handler.receive(session, bytes, cx).min(bytes.len())
         });
         inbox.consume(taken);
-        // The clock of an incomplete message starts behind a whole one, or after a time in which the peer could not go on.
+        // The clock of an incomplete message starts behind a whole one, or after a time in which the peer could not go
+        // on.
         let restart = taken > 0 || self.flags.contains(Flags::HELD_BACK);
         let since = incomplete_since.filter(|_| !restart).unwrap_or(drive.shared.now);
         self.leave(inbox, since, &wishes, drive);
@@ -141,7 +143,7 @@ impl<T: Stream, S> Connection<T, S> {
         ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>) -> R,
     ) -> (R, Wishes) {
         let (owed, unacknowledged) = (self.owed(), self.unacknowledged());
-        let Standing::Served(session) = &mut self.standing else { return Default::default() };
+        let SessionSlot::Open(session) = &mut self.slot else { return Default::default() };
         let peer = (Peer::of(self.peer.as_ref()), self.latch.peer_ends(), unacknowledged);
         drive.call(peer, owed, offered, |handler, bytes, cx| ask(handler, session, bytes, cx))
     }
@@ -158,7 +160,7 @@ impl<T: Stream, S> Connection<T, S> {
             self.held.set_wake_at(wishes.wake_at);
         }
         if let Some(reason) = wishes.finish {
-            self.end_this_side(reason, now);
+            self.start_flush(reason, now);
         }
     }
 }

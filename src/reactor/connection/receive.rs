@@ -17,7 +17,8 @@ use crate::reactor::limits::Limits;
 const READ_COST: usize = 4 * 1024;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Reads what its latch and its budget allow, and offers it to the handler; the answers are collected in the drive's `outgoing`.
+    /// Reads what its latch and its budget allow, and offers it to the handler; the answers are collected in the
+    /// drive's `outgoing`.
     pub fn receive<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let key = drive.key;
         if matches!(self.phase, Phase::Connecting) {
@@ -33,14 +34,14 @@ impl<T: Stream, S> Connection<T, S> {
         }
         let mut budget = drive.shared.limits.read_budget;
         while budget > 0 && self.latch.readable() {
-            let allowance = if std::mem::take(&mut is_plain) { Limits::READ_MAX } else { self.allowance(drive) };
+            let allowance = if std::mem::take(&mut is_plain) { Limits::READ_MAX } else { self.read_allowance(drive) };
             let space = drive.shared.arena.space(allowance.min(budget));
             let size = space.len();
             if size == 0 {
                 break;
             }
             match self.stream.read(space) {
-                // The latch stays set. From here on READ_ENDED makes `allowance` 0, and that ends the loop.
+                // The latch stays set. From here on READ_ENDED makes `read_allowance` 0, and that ends the loop.
                 Ok(0) => self.end_of_input(drive),
                 Ok(count) => {
                     budget = budget.saturating_sub(count.max(READ_COST));
@@ -64,7 +65,7 @@ impl<T: Stream, S> Connection<T, S> {
             }
             io::ErrorKind::Interrupted => {}
             _ if is_shortage(error) => self.flags.insert(Flags::RETRYING),
-            _ => self.give_up(CloseReason::of_error(error)),
+            _ => self.set_over(CloseReason::of_error(error)),
         }
     }
 
@@ -80,16 +81,16 @@ impl<T: Stream, S> Connection<T, S> {
                 self.peer = peer.or(self.peer);
             }
             Ok(ConnectProgress::Pending) => self.latch.write_would_block(),
-            Ok(ConnectProgress::WithItself) => self.give_up(CloseReason::SelfConnect),
-            Err(error) => self.give_up(CloseReason::of_connect_error(&error)),
+            Ok(ConnectProgress::WithItself) => self.set_over(CloseReason::SelfConnect),
+            Err(error) => self.set_over(CloseReason::of_connect_error(&error)),
         }
         matches!(self.phase, Phase::Fresh)
     }
 
-    /// How much the next read may take: while bytes are owed, no more than may be owed besides; little while memory is short, and
-    /// nothing while it is not to be read.
+    /// How much the next read may take: while bytes are owed, no more than may be owed besides; little while memory is
+    /// short, and nothing while it is not to be read.
     #[cold]
-    fn allowance<H>(&mut self, drive: &mut Drive<'_, H>) -> usize {
+    fn read_allowance<H>(&self, drive: &Drive<'_, H>) -> usize {
         let owed = self.owed() + drive.outgoing.len();
         if !self.may_read(owed, drive.shared) {
             return 0;
@@ -110,8 +111,8 @@ impl<T: Stream, S> Connection<T, S> {
             drive.shared.metrics.bytes_in += count as u64;
         }
         if self.phase.offers() {
-            // Sending is no progress for a peer that does not take what it is owed: it could hold that much for ever, for a byte now
-            // and then.
+            // Sending is no progress for a peer that does not take what it is owed: it could hold that much for ever,
+            // for a byte now and then.
             if self.owed() == 0 || !self.owes_answers() {
                 self.progress = drive.shared.now;
             }

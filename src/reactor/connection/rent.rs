@@ -13,18 +13,20 @@ use crate::reactor::room::Share;
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Whether what it keeps is a client's incomplete message. What the handler holds back waits until the peer reads: then it is owed, as are the
-    /// answers. (Connections of this side's own are not closed for the bytes that they wait for, and one that failed is about to end.)
+    /// Whether what it keeps is a client's incomplete message. What the handler holds back waits until the peer reads:
+    /// then it is owed, as are the answers. (Connections of this side's own are not closed for the bytes that they wait
+    /// for, and one that failed is about to end.)
     pub(super) fn can_be_closed_for_room(&self) -> bool {
         matches!(self.origin, Origin::Accepted | Origin::Refused(_))
             && !self.flags.contains(Flags::HELD_BACK)
             && !self.phase.is_broken()
     }
 
-    /// What its incomplete message has cost until now: memory, times how long. None where it has no share in the room of messages.
+    /// What its incomplete message has cost until now: memory, times how long. None where it has no share in the room
+    /// of messages.
     ///
-    /// A message cannot wait for room: those that all wait for each other's would wait for ever. So some are closed, and by this measure it
-    /// is neither the newcomer who will be done soon, nor the one whose few bytes are old.
+    /// A message cannot wait for room: those that all wait for each other's would wait for ever. So some are closed,
+    /// and by this measure it is neither the newcomer who will be done soon, nor the one whose few bytes are old.
     pub fn rent(&self, now: Tick) -> Option<u64> {
         match self.share() {
             Share::Kept(bytes) => {
@@ -52,7 +54,7 @@ impl<T: Stream, S> Connection<T, S> {
                 shared.room.kept()
             ),
         );
-        self.end_this_side(CloseReason::QueueLimit, shared.now);
+        self.start_flush(CloseReason::QueueLimit, shared.now);
         self.account(shared);
     }
 }

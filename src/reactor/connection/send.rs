@@ -12,7 +12,8 @@ use crate::reactor::reply::Outgoing;
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is kept.
+    /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is
+    /// kept.
     pub fn send(&mut self, key: Key, outgoing: &Outgoing, shared: &mut Shared) {
         if matches!(self.phase, Phase::Connecting | Phase::Broken { .. } | Phase::Over(_)) {
             return;
@@ -71,8 +72,8 @@ impl<T: Stream, S> Connection<T, S> {
         written
     }
 
-    /// Writes until everything is out or the kernel takes no more; a short write is followed by another, since only `WouldBlock`
-    /// promises an edge. Returns how many bytes went.
+    /// Writes until everything is out or the kernel takes no more; a short write is followed by another, since only
+    /// `WouldBlock` promises an edge. Returns how many bytes went.
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
@@ -92,12 +93,12 @@ impl<T: Stream, S> Connection<T, S> {
     #[cold]
     fn write_failed(&mut self, outcome: io::Result<usize>) {
         match outcome {
-            Ok(_) => self.break_off(CloseReason::Failed(io::ErrorKind::WriteZero)),
+            Ok(_) => self.set_broken(CloseReason::Failed(io::ErrorKind::WriteZero)),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => self.latch.write_would_block(),
                 io::ErrorKind::Interrupted => {}
                 _ if is_shortage(&error) => self.flags.insert(Flags::RETRYING),
-                _ => self.break_off(CloseReason::of_error(&error)),
+                _ => self.set_broken(CloseReason::of_error(&error)),
             },
         }
     }

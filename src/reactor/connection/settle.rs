@@ -22,7 +22,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.account(shared);
         let waits = self.note_waiting(shared);
         let read_ended = self.flags.contains(Flags::READ_ENDED);
-        self.end_sending(shared.now);
+        self.send_fin_when_flushed(shared.now);
         match self.phase {
             Phase::Over(reason) => return Next::Done(reason),
             Phase::Broken { reason, .. } if read_ended || !self.latch.readable() => return Next::Done(reason),
@@ -39,7 +39,7 @@ impl<T: Stream, S> Connection<T, S> {
             && let Some((moment, reason)) = self.time_limit(&shared.limits)
             && moment <= shared.now
         {
-            if let Some(reason) = self.run_out(reason, shared.now) {
+            if let Some(reason) = self.time_out(reason, shared.now) {
                 return Next::Done(reason);
             }
             self.account(shared);
@@ -73,7 +73,8 @@ impl<T: Stream, S> Connection<T, S> {
         waits
     }
 
-    /// The invariant: a source that is off the ready list has a cleared latch for every direction that it wants, or a retry is due.
+    /// The invariant: a source that is off the ready list has a cleared latch for every direction that it wants, or a
+    /// retry is due.
     pub fn keeps_the_invariant(&self, shared: &Shared) -> bool {
         self.flags.contains(Flags::RETRYING) || !self.is_runnable(shared)
     }

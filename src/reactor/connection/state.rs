@@ -13,7 +13,8 @@ pub enum Origin {
     Refused(CloseReason),
     /// A handler asked for it.
     Connected,
-    /// It was handed over as it is (standard input, a pipe of signals): it counts for no limit, and a drain leaves it alone.
+    /// It was handed over as it is (standard input, a pipe of signals): it counts for no limit, and a drain leaves it
+    /// alone.
     Attached,
 }
 
@@ -30,7 +31,8 @@ pub enum Origin {
 pub enum Phase {
     /// The connection is being established.
     Connecting,
-    /// Bytes go both ways, for the first turn: the handler is told of the connection, and then the connection settles, however calm it is.
+    /// Bytes go both ways, for the first turn: the handler is told of the connection, and then the connection settles,
+    /// however calm it is.
     Fresh,
     /// Bytes go both ways, and a deadline is armed.
     Open,
@@ -39,8 +41,8 @@ pub enum Phase {
     /// Replies and FIN have left. What still comes is read and dropped: closing with unread input would send a RST,
     /// which destroys the replies on their way.
     Lingering(CloseReason),
-    /// A write failed, and nothing more can be written. What came before the error is still read, and is offered to a handler
-    /// that has not ended its side.
+    /// A write failed, and nothing more can be written. What came before the error is still read, and is offered to a
+    /// handler that has not ended its side.
     Broken {
         /// What the write failed with.
         reason: CloseReason,
@@ -89,7 +91,8 @@ bitflags! {
         const HELD_BACK = 1 << 1;
         /// The handler wants to be woken before it is offered anything.
         const PAUSED = 1 << 2;
-        /// The peer was to be sent so much that the write limit was reached; the handler is told when there is room again.
+        /// The peer was to be sent so much that the write limit was reached; the handler is told when there is room
+        /// again.
         const FULL = 1 << 3;
         /// What is owed is the last: then the write side is shut, and reading goes on.
         const HALF_CLOSING = 1 << 4;

@@ -9,15 +9,15 @@ use crate::reactor::limits::Limits;
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Whether it is open and nothing else: no flag is up, no byte kept or owed, no call to the handler due. Most connections are, most
-    /// of the time; then it wants to read, and that is all there is to decide.
+    /// Whether it is open and nothing else: no flag is up, no byte kept or owed, no call to the handler due. Most
+    /// connections are, most of the time; then it wants to read, and that is all there is to decide.
     #[inline]
     pub(super) fn is_calm(&self) -> bool {
         matches!(self.phase, Phase::Open) && self.flags.is_empty() && self.held.is_empty()
     }
 
-    /// Whether it is calm and the kernel owes it an edge: then nothing is left to do or to decide. Its deadline has at most moved away since
-    /// it was armed, and is looked at when it fires.
+    /// Whether it is calm and the kernel owes it an edge: then nothing is left to do or to decide. Its deadline has at
+    /// most moved away since it was armed, and is looked at when it fires.
     #[inline]
     pub fn is_at_rest(&self) -> bool {
         self.is_calm() && !self.latch.readable()
@@ -25,8 +25,8 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Whether what is sent answers what is read, so that reading on would make more of it.
     ///
-    /// A client's requests are not made by reading replies: if it stopped reading while the server is slow to take them, a
-    /// server that keeps the same rule would wait for it, and both for ever.
+    /// A client's requests are not made by reading replies: if it stopped reading while the server is slow to take
+    /// them, a server that keeps the same rule would wait for it, and both for ever.
     pub(super) fn owes_answers(&self) -> bool {
         !matches!(self.origin, Origin::Connected) && self.phase.is_open()
     }
@@ -52,7 +52,8 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Whether it reads now, if its latch is set. **Back-pressure is this expression.**
     ///
-    /// A calm connection owes nothing, so its first read in a turn is not asked; the answers to one read may be owed beyond the limit.
+    /// A calm connection owes nothing, so its first read in a turn is not asked; the answers to one read may be owed
+    /// beyond the limit.
     pub(super) fn may_read(&self, owed: usize, shared: &Shared) -> bool {
         self.wants_read(owed, &shared.limits) && !self.waits_for_room(owed, shared)
     }

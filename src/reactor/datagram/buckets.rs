@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 use crate::os::clock::Tick;
 
-/// How many buckets a table has: those who fall into one bucket share it. A table that grew with the number of forged addresses would be
-/// the next thing to attack.
+/// How many buckets a table has: those who fall into one bucket share it. A table that grew with the number of forged
+/// addresses would be the next thing to attack.
 const BUCKETS: usize = 8192;
 
 /// What somebody may still have: tokens, which come at a rate and are saved up for one second.

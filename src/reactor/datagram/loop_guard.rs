@@ -1,17 +1,19 @@
 //! Ends every datagram that goes round: an answer of ours that is answered, and comes back for the next.
 //!
-//! Whoever answers can be made to answer an answerer: by a forged source, by a Unix name that leads to another server. On the wire such a
-//! loop looks like a client that says the same thing again as soon as it was answered; so what can be told is only how *often* the same
-//! datagram comes from the same source. Of 10,000 one is not answered. A client loses that one answer; a datagram that goes round is gone.
+//! Whoever answers can be made to answer an answerer: by a forged source, by a Unix name that leads to another server.
+//! On the wire such a loop looks like a client that says the same thing again as soon as it was answered; so what can
+//! be told is only how *often* the same datagram comes from the same source. Of 10,000 one is not answered. A client
+//! loses that one answer; a datagram that goes round is gone.
 //!
 //! ```text
 //!   hash(source, length, first and last bytes) -> set -> 4 places of (tag, when its count is back at zero)
 //! ```
 //!
-//! A count is kept as the moment at which it is zero again: each answer moves it a second on, and time takes one a second off. So who says
-//! the same thing once a second for a year loses nothing. A datagram without a place takes one that is at zero; where none is, it takes one
-//! off the lowest of the four instead, now and then. So other traffic needs no memory, and takes nothing from the highest count of a set: the
-//! datagram that has it comes to 10,000, is dropped, and then the next one's count is the highest. However many go round, they all end.
+//! A count is kept as the moment at which it is zero again: each answer moves it a second on, and time takes one a
+//! second off. So who says the same thing once a second for a year loses nothing. A datagram without a place takes one
+//! that is at zero; where none is, it takes one off the lowest of the four instead, now and then. So other traffic
+//! needs no memory, and takes nothing from the highest count of a set: the datagram that has it comes to 10,000, is
+//! dropped, and then the next one's count is the highest. However many go round, they all end.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
@@ -22,24 +24,27 @@ use crate::os::clock::Tick;
 use crate::os::route::Route;
 use crate::os::unix_name;
 
-/// How many answers to the same datagram leave before one does not. Two servers on one machine give as many in a fifth of a second.
+/// How many answers to the same datagram leave before one does not. Two servers on one machine give as many in a fifth
+/// of a second.
 const ANSWERS: u32 = 10_000;
 
 /// What an answer counts that ends the conversation. Nobody says good-bye ten times.
 const FAREWELL: u32 = 1_000;
 
-/// How many sets of places there are. What can go round is what two sockets' queues hold: some 256 short datagrams each with the kernel's default
-/// (`net.core.rmem_default`), and 10 over Unix sockets (`net.unix.max_dgram_qlen`). Nearly all of these have a place of their own at once.
+/// How many sets of places there are. What can go round is what two sockets' queues hold: some 256 short datagrams each
+/// with the kernel's default (`net.core.rmem_default`), and 10 over Unix sockets (`net.unix.max_dgram_qlen`). Nearly
+/// all of these have a place of their own at once.
 const SETS: usize = 1024;
 
 /// How many places a set has.
 const PLACES: usize = 4;
 
-/// How many datagrams without a place it takes, on the average, to bring the lowest count of their set down by one. So a datagram that is one
-/// of many in its set comes back before it has lost its place.
+/// How many datagrams without a place it takes, on the average, to bring the lowest count of their set down by one. So
+/// a datagram that is one of many in its set comes back before it has lost its place.
 const PATIENCE: usize = 16;
 
-/// How many bytes at either end tell a datagram. The middle of a longer one is not looked at, which keeps the cost the same for all.
+/// How many bytes at either end tell a datagram. The middle of a longer one is not looked at, which keeps the cost the
+/// same for all.
 const END: usize = 64;
 
 /// One datagram's count.
@@ -69,8 +74,8 @@ impl Default for LoopGuard {
 }
 
 impl LoopGuard {
-    /// Whether `datagram`, which came along `route`, is to be answered at `now`; the answer is counted. False for one in 10,000 that are
-    /// the same, and for one in eleven whose answer ends the conversation.
+    /// Whether `datagram`, which came along `route`, is to be answered at `now`; the answer is counted. False for one
+    /// in 10,000 that are the same, and for one in eleven whose answer ends the conversation.
     pub fn admit(&mut self, route: &Route, datagram: &[u8], ends: bool, now: Tick) -> bool {
         if self.sets.is_empty() {
             self.sets = vec![Default::default(); SETS];
@@ -96,7 +101,8 @@ impl LoopGuard {
                 hasher.write(words.map(u64::to_ne_bytes).as_flattened());
             }
             Route::Unix(address) => {
-                // A path and an abstract name may have the same bytes: no client gains anything by taking the one for the other.
+                // A path and an abstract name may have the same bytes: no client gains anything by taking the one for
+                // the other.
                 let name = unix_name::bytes(address);
                 // No IP address begins like this.
                 let words = [u64::MAX, name.len() as u64, length];
@@ -126,7 +132,8 @@ fn count(set: &mut [Place; PLACES], tag: u32, weight: u32, second: u32, dice: &m
         }
         return admitted;
     }
-    // Of several that are lowest any one: in an order of their own, those who go round together could push each other out for ever.
+    // Of several that are lowest any one: in an order of their own, those who go round together could push each other
+    // out for ever.
     let first = dice.roll(PLACES);
     let lowest = (0..PLACES).map(|step| (first + step) % PLACES).min_by_key(|place| set[*place].zero_at);
     let lowest = &mut set[lowest.unwrap_or(first)];
@@ -248,8 +255,8 @@ mod tests {
         assert_eq!(second, Some(u64::from(ANSWERS) - 1));
     }
 
-    /// Lets so many datagrams go round through one set, and for each round so many others that come once. Returns how often these are
-    /// answered until the last one is not.
+    /// Lets so many datagrams go round through one set, and for each round so many others that come once. Returns how
+    /// often these are answered until the last one is not.
     fn rounds(many: u32, others: u32) -> u64 {
         let (mut set, mut dice) = ([Place::default(); PLACES], Dice(NonZeroU32::new(17).unwrap()));
         let mut flying: Vec<u32> = (1..=many).collect();

@@ -20,7 +20,7 @@ use crate::os::route::Route;
 use crate::os::shortage::is_shortage;
 use crate::reactor::acceptor::RETRY;
 use crate::reactor::close_reason::CloseReason;
-use crate::reactor::connection::Standing;
+use crate::reactor::connection::SessionSlot;
 use crate::reactor::datagram::batch::{Answer, DatagramBatch};
 use crate::reactor::datagram::reply_guard::Question;
 use crate::reactor::drive::{Drive, Offered};
@@ -45,38 +45,39 @@ const ERRORS_MAX: u32 = 16;
 /// A datagram socket with its handler's session `S`.
 pub struct Datagram<D, S> {
     socket: D,
-    standing: Standing<S>,
+    slot: SessionSlot<S>,
     latch: Latch,
     own: Option<Address>,
     ticking: bool,
     wake_at: Option<Tick>,
-    /// As with an acceptor: until it is driven again, at the latest at the retry deadline, an event only merges into the latch.
+    /// As with an acceptor: until it is driven again, at the latest at the retry deadline, an event only merges into
+    /// the latch.
     retrying: bool,
     draining: bool,
     /// The handler has ended it, for this reason: a socket that has one peer alone.
     finished: Option<CloseReason>,
-    /// The last turn took more than one: then the next begins with a batch. Preparing one costs more than the call that it saves
-    /// where a single datagram waits.
+    /// The last turn took more than one: then the next begins with a batch. Preparing one costs more than the call that
+    /// it saves where a single datagram waits.
     is_busy: bool,
 }
 
 impl<D: DatagramSocket, S> Datagram<D, S> {
     /// A socket with its session.
     pub fn new(socket: D, session: S) -> Self {
-        Datagram::standing(socket, Standing::Served(session))
+        Datagram::with_slot(socket, SessionSlot::Open(session))
     }
 
     /// A socket with one peer that was asked for by `tag`: its first turn opens the session.
     pub fn connected(socket: D, tag: usize) -> Self {
-        let standing = Standing::Tagged(u32::try_from(tag).unwrap_or(u32::MAX));
-        Datagram { ticking: true, ..Datagram::standing(socket, standing) }
+        let slot = SessionSlot::Unopened(u32::try_from(tag).unwrap_or(u32::MAX));
+        Datagram { ticking: true, ..Datagram::with_slot(socket, slot) }
     }
 
-    fn standing(socket: D, standing: Standing<S>) -> Self {
+    fn with_slot(socket: D, slot: SessionSlot<S>) -> Self {
         let own = socket.own();
         Datagram {
             socket,
-            standing,
+            slot,
             latch: Latch::default(),
             own,
             ticking: false,
@@ -99,8 +100,8 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     }
 
     /// Ends it: the socket closes here, and what its handler knows it by is handed back.
-    pub fn into_standing(self) -> Standing<S> {
-        self.standing
+    pub fn into_session(self) -> SessionSlot<S> {
+        self.slot
     }
 
     /// Merges an event; true where it should run now.
@@ -182,8 +183,8 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
                     _ => {
                         drive.shared.metrics.datagram_errors += 1;
                         self.tell_fault(CloseReason::of_error(&error), drive);
-                        // An ICMP message about an earlier reply is taken off the socket by telling it. Lack of memory is not, and
-                        // neither is what comes again and again.
+                        // An ICMP message about an earlier reply is taken off the socket by telling it. Lack of memory
+                        // is not, and neither is what comes again and again.
                         errors += 1;
                         if errors == ERRORS_MAX || is_shortage(&error) {
                             self.retrying = true;
@@ -255,8 +256,8 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         drive.shared.arena.composed.truncate(composed);
     }
 
-    /// Sends the answers of a batch, or says why one was dropped: an answer is never queued and never waited for, or one peer that
-    /// does not read would hold up the others.
+    /// Sends the answers of a batch, or says why one was dropped: an answer is never queued and never waited for, or
+    /// one peer that does not read would hold up the others.
     fn send_all<H: Handler<Session = S>>(&mut self, batch: &DatagramBatch, drive: &mut Drive<'_, H>) {
         let mut waiting = batch.answers.as_slice();
         while let Some((first, others)) = waiting.split_first() {
@@ -284,7 +285,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     fn tell_fault<H: Handler<Session = S>>(&mut self, reason: CloseReason, drive: &mut Drive<'_, H>) {
         // What a handler would send in answer to a failed send could fail again: only its other wishes count.
         let composed = drive.shared.arena.composed.len();
-        self.ask(&Route::Connected, 0..0, drive, |handler, session, _, cx| handler.fault(session, reason, cx));
+        self.ask(&Route::Connected, 0..0, drive, |handler, session, _, cx| handler.datagram_error(session, reason, cx));
         drive.shared.arena.composed.truncate(composed);
     }
 
@@ -297,12 +298,12 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
     ) -> bool {
         *drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
-        let standing = &mut self.standing;
+        let slot = &mut self.slot;
         let ((), wishes) =
-            drive.call((route.peer(), false, 0), 0, Offered::Arena(received), |handler, bytes, cx| match standing {
-                Standing::Served(session) => ask(handler, session, bytes, cx),
+            drive.call((route.peer(), false, 0), 0, Offered::Arena(received), |handler, bytes, cx| match slot {
+                SessionSlot::Open(session) => ask(handler, session, bytes, cx),
                 // Nothing was received yet: the first call is the tick that it was made with.
-                Standing::Tagged(tag) => *standing = Standing::Served(handler.open(*tag as usize, cx)),
+                SessionSlot::Unopened(tag) => *slot = SessionSlot::Open(handler.open(*tag as usize, cx)),
             });
         // Among strangers it is the end of one conversation, and the socket serves the others.
         if self.own.is_none() {
@@ -422,7 +423,7 @@ mod tests {
             }
         }
 
-        fn fault(&mut self, _session: &mut (), reason: CloseReason, _cx: &mut Context<'_>) {
+        fn datagram_error(&mut self, _session: &mut (), reason: CloseReason, _cx: &mut Context<'_>) {
             self.faults.push(reason);
         }
 
@@ -466,9 +467,9 @@ mod tests {
         assert_eq!((stage.drive(), stage.drive()), (Next::Idle, Next::Idle));
         assert_eq!((stage.handler.opened.as_slice(), stage.handler.ticks), (&[7][..], 0));
         assert_eq!(stage.datagram.socket.sent, [b"first", b"reply"]);
-        assert!(matches!(stage.datagram.into_standing(), Standing::Served(())));
+        assert!(matches!(stage.datagram.into_session(), SessionSlot::Open(())));
         let unopened: Datagram<_, ()> = Datagram::connected(Scripted::default(), 7);
-        assert!(matches!(unopened.into_standing(), Standing::Tagged(7)));
+        assert!(matches!(unopened.into_session(), SessionSlot::Unopened(7)));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Which characters do something to the place where they are shown. Told here once more, by what they are and not by where they lie, so
-//! that a gap in the program's own list is found.
+//! Which characters do something to the place where they are shown. Told here once more, by what they are and not by
+//! where they lie, so that a gap in the program's own list is found.
 
-/// Control characters (general category Cc: C0, DEL, C1), line and paragraph separators (Zl, Zp), and everything with the property
-/// Bidi_Control (UAX #9).
+/// Control characters (general category Cc: C0, DEL, C1), line and paragraph separators (Zl, Zp), and everything with
+/// the property Bidi_Control (UAX #9).
 const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
 const BIDI_CONTROLS: [char; 12] = [
     '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}',

@@ -1,5 +1,6 @@
-//! A format of acknowledgements is taken where it has one place for the message and its words fit, and in no other case. Then the server
-//! answers exactly these words around the untouched message, and the load generator takes exactly that for right.
+//! A format of acknowledgements is taken where it has one place for the message and its words fit, and in no other
+//! case. Then the server answers exactly these words around the untouched message, and the load generator takes exactly
+//! that for right.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -16,7 +17,8 @@ use cooee::reactor::rehearsal::Rehearsal;
 use cooee_fuzz::labels::label;
 use libfuzzer_sys::fuzz_target;
 
-/// The words of a format take at most so many times its bytes, whatever the encoding: a message's longest answer is reckoned with it.
+/// The words of a format take at most so many times its bytes, whatever the encoding: a message's longest answer is
+/// reckoned with it.
 const GROWTH_MAX: usize = 4;
 
 #[derive(Arbitrary, Debug)]

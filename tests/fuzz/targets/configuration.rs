@@ -1,5 +1,5 @@
-//! Any list of arguments is understood or refused with a word why. What is understood keeps to its bounds, and a setting means the same as
-//! a flag and in the query of an endpoint.
+//! Any list of arguments is understood or refused with a word why. What is understood keeps to its bounds, and a
+//! setting means the same as a flag and in the query of an endpoint.
 #![no_main]
 
 use std::ffi::{OsStr, OsString};

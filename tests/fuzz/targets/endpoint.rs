@@ -1,4 +1,5 @@
-//! Any text is an endpoint or is refused in one harmless line. What is an endpoint can be printed as a URL, and that is the same endpoint.
+//! Any text is an endpoint or is refused in one harmless line. What is an endpoint can be printed as a URL, and that is
+//! the same endpoint.
 #![no_main]
 
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Whatever text comes from the network is shown on one line and without power over a terminal, takes at most six times its bytes, and can
-//! be told from every other text.
+//! Whatever text comes from the network is shown on one line and without power over a terminal, takes at most six times
+//! its bytes, and can be told from every other text.
 #![no_main]
 
 use cooee::measure::report::visible::{shortened, visible};

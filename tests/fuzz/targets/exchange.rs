@@ -1,5 +1,5 @@
-//! The load generator's judge of replies: of any bytes, in any parts, it says exactly where they differ from what has to come, and takes
-//! nothing for a reply that is none.
+//! The load generator's judge of replies: of any bytes, in any parts, it says exactly where they differ from what has
+//! to come, and takes nothing for a reply that is none.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -65,7 +65,8 @@ fuzz_target!(|input: Input| {
     }
 });
 
-/// Where replies of which nothing is known end in bytes that come in parts, and whether one was too long. What was not taken comes again.
+/// Where replies of which nothing is known end in bytes that come in parts, and whether one was too long. What was not
+/// taken comes again.
 fn ends<'a>(any: &Exchange, parts: impl Iterator<Item = &'a [u8]>) -> (Vec<usize>, bool) {
     let (mut ends, mut taken) = (Vec::new(), 0);
     let (mut received, mut claimed, mut kept) = (0, 0, Vec::new());

@@ -1,5 +1,5 @@
-//! However a conversation is cut on its way, the server answers what the plainest reading of the whole input says: the same bytes, and the
-//! same reason to close. What it keeps of an incomplete message is bounded by the longest one.
+//! However a conversation is cut on its way, the server answers what the plainest reading of the whole input says: the
+//! same bytes, and the same reason to close. What it keeps of an incomplete message is bounded by the longest one.
 #![no_main]
 
 use arbitrary::Arbitrary;

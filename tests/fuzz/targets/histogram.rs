@@ -1,5 +1,5 @@
-//! A histogram of a report comes from a file that anybody may have written. Whatever it inflates to is refused, or is a histogram that can
-//! be read off and written again.
+//! A histogram of a report comes from a file that anybody may have written. Whatever it inflates to is refused, or is a
+//! histogram that can be read off and written again.
 #![no_main]
 
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! A report comes from a file that anybody may have written. It is refused in words, or it can be shown, merged, written and read again,
-//! and nothing in it has power over a terminal or a page.
+//! A report comes from a file that anybody may have written. It is refused in words, or it can be shown, merged,
+//! written and read again, and nothing in it has power over a terminal or a page.
 #![no_main]
 
 #[path = "../../support/runs.rs"]
@@ -21,7 +21,8 @@ static REPORTS: LazyLock<[Value; 4]> = LazyLock::new(|| {
 /// What a decimal number may lose, as a part of it: `serde_json` reads the last binary digit wrong now and then.
 const DECIMAL_LOSS: f64 = 1e-12;
 
-// A file as it is; or a digit, which says where to begin and how to show it, and then lines of a JSON pointer and what to put there.
+// A file as it is; or a digit, which says where to begin and how to show it, and then lines of a JSON pointer and what
+// to put there.
 fuzz_target!(|bytes: &[u8]| {
     let (read, view) = match bytes.split_first() {
         Some((digit, changes)) if digit.is_ascii_digit() => {

@@ -1,5 +1,5 @@
-//! In every encoding, under each of its labels, and wherever the bytes are cut: chunks hold every byte once, no character is split, and
-//! what is read piece by piece is what is read at once. What cannot be encoded is named.
+//! In every encoding, under each of its labels, and wherever the bytes are cut: chunks hold every byte once, no
+//! character is split, and what is read piece by piece is what is read at once. What cannot be encoded is named.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -60,7 +60,8 @@ fn encoded(charset: Charset, is_stateful: bool, cuts: Cuts, text: &str) {
             return;
         }
     };
-    // Some characters share their bytes with others: what is read may be another text, but then that is its encoding too.
+    // Some characters share their bytes with others: what is read may be another text, but then that is its encoding
+    // too.
     let read = charset.decode(&bytes);
     assert_eq!(charset.encode(&read).as_deref(), Ok(&bytes[..]), "{charset}: {text:?} was read as {read:?}");
     // A stateful text that does not come back to ASCII within a chunk is cut all the same.

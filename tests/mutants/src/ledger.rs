@@ -51,8 +51,8 @@ impl<'a> Ledger<'a> {
         self.verdicts[usize::from(slow)].get(key).map_or("", |(verdict, _)| verdict)
     }
 
-    /// What the quick tests are asked for, or the slow ones: these what the quick ones have missed, and of that a sample, which is the
-    /// first `length` in an order that the seed gives.
+    /// What the quick tests are asked for, or the slow ones: these what the quick ones have missed, and of that a
+    /// sample, which is the first `length` in an order that the seed gives.
     pub fn chosen(&self, folders: &[&str], slow: bool, sample: Option<usize>, seed: u64) -> Vec<(usize, &'a Mutant)> {
         let is_asked = |key: &str| !slow || is_missed(self.verdict(false, key));
         let all = folders.iter().flat_map(|folder| self.of(folder));

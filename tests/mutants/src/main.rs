@@ -8,19 +8,22 @@
 //! target/debug/cooee-mutants --work /tmp/mutants --table               # what is known so far; `missed.txt` beside it says which
 //! ```
 //!
-//! The tree is copied below `--work`. Into each file of the chosen modules all of its mutants are written, each behind the question whether
-//! it is on (`if crate::mutants::on(17) { a - b } else { a + b }`). What the compiler refuses is left out. So it is built once, and the
-//! variable `COOEE_MUTANT=17` chooses, for a test and for every process that the test starts.
+//! The tree is copied below `--work`. Into each file of the chosen modules all of its mutants are written, each behind
+//! the question whether it is on (`if crate::mutants::on(17) { a - b } else { a + b }`). What the compiler refuses is
+//! left out. So it is built once, and the variable `COOEE_MUTANT=17` chooses, for a test and for every process that the
+//! test starts.
 //!
-//! The mutants are those that `cargo mutants` makes (operators, bodies of functions, arms and guards of `match`), a call deleted whose value
-//! is not used, and a named constant made smaller or larger. As there, nothing is changed inside macros, and nothing in tests.
+//! The mutants are those that `cargo mutants` makes (operators, bodies of functions, arms and guards of `match`), a
+//! call deleted whose value is not used, and a named constant made smaller or larger. As there, nothing is changed
+//! inside macros, and nothing in tests.
 //!
-//! Each test of a module is run once without a mutant, alone: it notes how long it takes and which mutants it comes by. Then each mutant is
-//! run against the tests that come by it, the fastest first, until one fails, and fails again. No test that does not come by a mutant can
-//! tell it. A test has thirty seconds and eight times what it took, then it has `timed out`.
+//! Each test of a module is run once without a mutant, alone: it notes how long it takes and which mutants it comes by.
+//! Then each mutant is run against the tests that come by it, the fastest first, until one fails, and fails again. No
+//! test that does not come by a mutant can tell it. A test has thirty seconds and eight times what it took, then it has
+//! `timed out`.
 //!
-//! `results.tsv` below `--work` gets a line for each verdict: whatever ends a run, the next one goes on there. A mutant is known by its key
-//! (file, function, change), which changes elsewhere leave alone.
+//! `results.tsv` below `--work` gets a line for each verdict: whatever ends a run, the next one goes on there. A mutant
+//! is known by its key (file, function, change), which changes elsewhere leave alone.
 
 mod ledger;
 mod mutator;

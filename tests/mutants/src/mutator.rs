@@ -10,7 +10,8 @@ use syn::{Arm, Attribute, BinOp, Block, Expr, Pat, ReturnType, Signature, Stmt, 
 
 /// One change of the code.
 pub struct Mutant {
-    /// What stays the same while other code changes: the file, the function, the change, and which of those that are alike.
+    /// What stays the same while other code changes: the file, the function, the change, and which of those that are
+    /// alike.
     pub key: String,
     pub file: String,
     pub line: usize,
@@ -54,7 +55,8 @@ impl<'a> Mutator<'a> {
         (!is_refused).then_some(self.mutants.len() as u32 - 1)
     }
 
-    /// An expression that is `usual` unless one of the others is on. They share what `before` names, which is worked out once.
+    /// An expression that is `usual` unless one of the others is on. They share what `before` names, which is worked
+    /// out once.
     fn choice(&mut self, span: Span, others: Vec<(String, TokenStream)>, usual: TokenStream) -> Option<TokenStream> {
         let numbered: Vec<_> = others.into_iter().map(|(change, other)| (self.number(span, &change), other)).collect();
         let mut made = numbered.into_iter().filter_map(|(number, other)| Some((number?, other))).rev().peekable();

@@ -29,7 +29,8 @@ pub struct Program {
 }
 
 impl Tree {
-    /// Copies what lies at `from` but for the code. A file that is the same already is left alone, so that it is not built again.
+    /// Copies what lies at `from` but for the code. A file that is the same already is left alone, so that it is not
+    /// built again.
     pub fn copy(&self, from: &Path) -> Result<(), Box<dyn Error>> {
         for entry in fs::read_dir(from)? {
             let entry = entry?;
@@ -48,8 +49,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Puts the mutants of all files of `folders` into the copy, those that the compiler refuses left out: their keys are the second value,
-    /// and are kept in a file.
+    /// Puts the mutants of all files of `folders` into the copy, those that the compiler refuses left out: their keys
+    /// are the second value, and are kept in a file.
     pub fn mutate(&self, from: &Path, folders: &[&str]) -> Result<(Vec<Mutant>, HashSet<String>), Box<dyn Error>> {
         let mut files = Vec::new();
         list(&from.join("src"), &mut files)?;

@@ -54,7 +54,8 @@ impl Test {
         self.name.starts_with("lib::")
     }
 
-    /// Runs it without a mutant, unless that has been done: how long it takes, and what it comes by. False where it fails by itself.
+    /// Runs it without a mutant, unless that has been done: how long it takes, and what it comes by. False where it
+    /// fails by itself.
     pub fn note(&mut self, work: &Path, mutants: &[Mutant]) -> Result<bool, Box<dyn Error>> {
         let file = work.join("notes").join(self.name.replace("::", "."));
         let built = fs::metadata(&self.program)?.modified()?;
@@ -109,7 +110,8 @@ fn run_with(tests: &[&Test], variables: &[(&str, &OsStr)], patience: Duration) -
             None => thread::sleep(Duration::from_millis(3)),
         }
     };
-    // Nothing stays of a test that went wrong: neither itself nor what it has started, known by a variable of their own.
+    // Nothing stays of a test that went wrong: neither itself nor what it has started, known by a variable of their
+    // own.
     let mark = format!("COOEE_MUTANT_RUN={mark}\0");
     for process in fs::read_dir("/proc")?.flatten() {
         let environment = fs::read(process.path().join("environ")).unwrap_or_default();
@@ -129,8 +131,8 @@ pub struct Verdict {
     pub by: String,
 }
 
-/// Runs each mutant against the tests that come by it, the fastest first, until one fails twice: a busy machine fails once. `say` is told
-/// each verdict.
+/// Runs each mutant against the tests that come by it, the fastest first, until one fails twice: a busy machine fails
+/// once. `say` is told each verdict.
 pub fn run(
     mutants: Vec<(usize, &Mutant)>,
     tests: &[Test],

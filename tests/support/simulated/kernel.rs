@@ -31,7 +31,8 @@ const SOURCES: usize = 4;
 /// How many ports a peer's address has.
 const PORTS: usize = 20_000;
 
-/// Writes a number as an address: so that the handler knows which link it serves, and where a connect should go. Peers share a few IP addresses.
+/// Writes a number as an address: so that the handler knows which link it serves, and where a connect should go. Peers
+/// share a few IP addresses.
 pub fn address_of(number: usize) -> SocketAddr {
     let (source, rest) = (number % SOURCES, number / SOURCES);
     let ip = 0x0a00_0000 + rest / PORTS * SOURCES + source;
@@ -125,8 +126,8 @@ impl Stream for SimulatedStream {
         self.world.borrow_mut().held_by_kernel(self.link)
     }
 
-    fn abandon(&mut self) {
-        self.world.borrow_mut().abandon(self.link);
+    fn abort(&mut self) {
+        self.world.borrow_mut().abort(self.link);
     }
 
     fn short_read_drains(&self) -> bool {

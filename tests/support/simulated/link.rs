@@ -1,5 +1,6 @@
-//! One stream of the simulated machine, with both its ends: what is under way, what the peer plans, and what the handler has
-//! told of it. Bytes are never kept: the byte at each position follows from the link's name, so counting them is enough.
+//! One stream of the simulated machine, with both its ends: what is under way, what the peer plans, and what the
+//! handler has told of it. Bytes are never kept: the byte at each position follows from the link's name, so counting
+//! them is enough.
 
 use cooee::os::key::Key;
 use cooee::reactor::close_reason::CloseReason;

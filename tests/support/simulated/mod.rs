@@ -1,5 +1,5 @@
-//! A simulated machine under the reactor: an edge-triggered kernel that does no more than it promises, peers that behave as
-//! badly as real ones, and a handler that uses all of its interface. Everything follows from one seed.
+//! A simulated machine under the reactor: an edge-triggered kernel that does no more than it promises, peers that
+//! behave as badly as real ones, and a handler that uses all of its interface. Everything follows from one seed.
 //!
 //! | file | what it is |
 //! |---|---|

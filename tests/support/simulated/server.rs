@@ -82,7 +82,8 @@ impl Server {
         orders.wake(key);
     }
 
-    /// Now and then somebody is woken who does not expect it, or has gone already; and at the end everything is stopped.
+    /// Now and then somebody is woken who does not expect it, or has gone already; and at the end everything is
+    /// stopped.
     fn give_orders(&mut self, orders: &mut Orders) {
         if self.aborts {
             orders.stop(Stop::AtOnce);
@@ -141,7 +142,7 @@ impl Server {
     /// Sends what it has to say unasked, until the peer is owed enough: more when there is room, or when it likes.
     fn send_unasked(&mut self, link: usize, total: usize, cx: &mut Context<'_>) {
         let mut sent = self.world.borrow().links[link].answered;
-        while sent < total && !cx.reply.is_full() {
+        while sent < total && !cx.reply.wait_if_full() {
             let count = self.rng.between(1, 64).min(total - sent);
             let bytes: Vec<u8> = (sent..sent + count).map(|position| byte_at(link, position)).collect();
             self.answer(link, cx, |_, cx| cx.reply.send(&bytes));
@@ -293,7 +294,7 @@ impl Handler for Server {
         taken
     }
 
-    fn finish(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
+    fn end_of_stream(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
         let Session::Link(session) = session else { panic!("a datagram socket has no end") };
         let link = session.link;
         self.check_call(link, Some(rest));
@@ -327,7 +328,7 @@ impl Handler for Server {
         }
     }
 
-    fn fault(&mut self, session: &mut Session, _: CloseReason, _: &mut Context<'_>) {
+    fn datagram_error(&mut self, session: &mut Session, _: CloseReason, _: &mut Context<'_>) {
         assert!(matches!(session, Session::Mailbox(_)), "a stream has no faults");
         self.faults += 1;
     }

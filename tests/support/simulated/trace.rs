@@ -1,4 +1,5 @@
-//! What happened in a simulation: always as a hash, so that two runs can be compared, and in words where somebody reads.
+//! What happened in a simulation: always as a hash, so that two runs can be compared, and in words where somebody
+//! reads.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};

@@ -20,8 +20,8 @@ const SCANS: u32 = 20;
 /// Looking takes time itself, so it rests so long.
 const SCAN_REST: Duration = Duration::from_millis(1);
 
-/// How long is listened after the last reply, where a reply too many looks like the next one: twice as long as the slowest reply took,
-/// since a part that was late looks like a slow reply; within these bounds.
+/// How long is listened after the last reply, where a reply too many looks like the next one: twice as long as the
+/// slowest reply took, since a part that was late looks like a slow reply; within these bounds.
 const LISTEN_MIN: Duration = Duration::from_millis(200);
 const LISTEN_MAX: Duration = Duration::from_secs(1);
 
@@ -133,8 +133,8 @@ impl Generator {
         self.effort = Some(Effort::so_far(metrics).since(self.effort_before));
     }
 
-    /// Whatever is not answered by now never will be. Where all is, and a reply too many would have been taken for the next one, what is
-    /// left over is listened for: it counts for no figure, and shows what the figures are worth.
+    /// Whatever is not answered by now never will be. Where all is, and a reply too many would have been taken for the
+    /// next one, what is left over is listened for: it counts for no figure, and shows what the figures are worth.
     fn finish_waiting(&mut self, now: Moment, cx: &mut Context<'_>) {
         let listens = self.outstanding == 0 && !self.exchange.tells_apart();
         for lane in 0..self.lanes.len() {
@@ -157,7 +157,8 @@ impl Generator {
         }
     }
 
-    /// A number of messages was measured until the last reply: what was waited for in vain after it is no time of measuring.
+    /// A number of messages was measured until the last reply: what was waited for in vain after it is no time of
+    /// measuring.
     fn note_last_message(&mut self, now: Moment, metrics: &Metrics) {
         if let End::Messages(_) = self.options.end {
             self.note_effort(metrics);
@@ -184,7 +185,8 @@ impl Generator {
         self.end(cx.orders);
     }
 
-    /// Whether nothing will ever be measured: no connection was established, or no socket is left that could be answered.
+    /// Whether nothing will ever be measured: no connection was established, or no socket is left that could be
+    /// answered.
     fn is_hopeless(&self) -> bool {
         if self.options.datagrams {
             let has_none = self.open == 0 && self.dialer.is_idle();

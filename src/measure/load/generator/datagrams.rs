@@ -15,15 +15,16 @@ use crate::reactor::handler::{Context, Orders};
 const AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 impl Generator {
-    /// Sends a message that does not count, to learn whether the server lives at this one of its addresses. Nothing else is sent before
-    /// that is known.
+    /// Sends a message that does not count, to learn whether the server lives at this one of its addresses. Nothing
+    /// else is sent before that is known.
     pub(super) fn ask_address(&mut self, lane: usize, now: Moment, cx: &mut Context<'_>) {
         let question = self.question(now);
         self.exchange.send(lane, self.lanes[lane].next_number(), &mut cx.reply);
         self.note_sent(lane, question, now);
     }
 
-    /// The address is taken: a datagram came from it, or nothing did and nobody has refused. That is loss, and tells nothing of an address.
+    /// The address is taken: a datagram came from it, or nothing did and nobody has refused. That is loss, and tells
+    /// nothing of an address.
     fn address_is_found(&mut self, now: Moment, orders: &mut Orders) {
         self.dialer.connected();
         self.dial(now, orders);

@@ -1,7 +1,7 @@
 //! The generator: the handler that wires lanes, pacer, dialer and recorder.
 //!
-//! Three kinds of sources call it: the connections of its lanes, a control source whose deadlines are the run's own (its stages, the
-//! time-outs, the next connection), and a stream on which somebody may end the run.
+//! Three kinds of sources call it: the connections of its lanes, a control source whose deadlines are the run's own
+//! (its stages, the time-outs, the next connection), and a stream on which somebody may end the run.
 
 mod control;
 mod datagrams;
@@ -23,7 +23,8 @@ use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Orders, Stop};
 
-/// So many lanes are looked at for one that sleeps until a later message is due, when a message has come back that is due sooner.
+/// So many lanes are looked at for one that sleeps until a later message is due, when a message has come back that is
+/// due sooner.
 const SLEEPERS: usize = 64;
 
 /// How much of a wrong reply is kept to be shown.
@@ -31,7 +32,7 @@ const SHOWN: usize = 32;
 
 /// What the generator remembers of one source: which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Session {
+pub(super) enum LaneSession {
     /// A connection or socket of the lane with this number.
     Lane(usize),
     /// The run's own deadlines.
@@ -216,7 +217,8 @@ impl Generator {
         for lane in &mut self.lanes {
             lane.abandon().for_each(|flight| self.recorder.gave_up(&flight, now));
         }
-        // Tickets come in the order in which they are due, so the first has waited longest. It is due in any case, if not to be had.
+        // Tickets come in the order in which they are due, so the first has waited longest. It is due in any case, if
+        // not to be had.
         let unsent = self.pacer.unsent();
         if unsent > 0 {
             self.due_unsent = unsent;
@@ -237,7 +239,8 @@ impl Generator {
         Some(ticket)
     }
 
-    /// A message before the run, which does not count: whether it is answered tells whether the server lives at this address.
+    /// A message before the run, which does not count: whether it is answered tells whether the server lives at this
+    /// address.
     fn question(&mut self, now: Moment) -> Ticket {
         self.outstanding += 1;
         Ticket { due: now, measured: false }
@@ -266,7 +269,8 @@ impl Generator {
         self.late += u64::from(late);
     }
 
-    /// The next ticket of `lane`, if it has room for a message and one is due. Where the next is due later, the lane is woken then.
+    /// The next ticket of `lane`, if it has room for a message and one is due. Where the next is due later, the lane is
+    /// woken then.
     fn next_due(&mut self, lane: usize, now: Moment, cx: &mut Context<'_>) -> Option<Ticket> {
         if self.lanes[lane].in_flight() >= self.options.pipeline {
             return None;
@@ -326,8 +330,8 @@ impl Generator {
         self.give_back(lane, now, orders);
     }
 
-    /// The message that `lane` was to send next can be sent by another lane. One that sleeps until a later message is due is woken for it: or
-    /// the message would wait for a lane to wake, although there is room.
+    /// The message that `lane` was to send next can be sent by another lane. One that sleeps until a later message is
+    /// due is woken for it: or the message would wait for a lane to wake, although there is room.
     fn give_back(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
         let Some(ticket) = self.lanes[lane].reserved.take() else { return };
         self.outstanding -= 1;
@@ -347,55 +351,55 @@ impl Generator {
 }
 
 impl Handler for Generator {
-    type Session = Session;
+    type Session = LaneSession;
 
-    fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> Session {
+    fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> LaneSession {
         self.opened(tag, cx);
-        Session::Lane(tag)
+        LaneSession::Lane(tag)
     }
 
-    fn receive(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    fn receive(&mut self, session: &mut LaneSession, bytes: &[u8], cx: &mut Context<'_>) -> usize {
         match *session {
-            Session::Lane(lane) => self.received(lane, bytes, cx),
-            Session::Control => bytes.len(),
-            Session::Interrupt => {
+            LaneSession::Lane(lane) => self.received(lane, bytes, cx),
+            LaneSession::Control => bytes.len(),
+            LaneSession::Interrupt => {
                 self.interrupt(cx);
                 bytes.len()
             }
         }
     }
 
-    fn finish(&mut self, session: &mut Session, rest: &[u8], cx: &mut Context<'_>) {
+    fn end_of_stream(&mut self, session: &mut LaneSession, rest: &[u8], cx: &mut Context<'_>) {
         let _ = rest;
         // Nobody is left who could end the run; that is no reason to.
-        if *session != Session::Interrupt {
+        if *session != LaneSession::Interrupt {
             cx.finish(CloseReason::PeerClosed);
         }
     }
 
-    fn datagram(&mut self, session: &mut Session, bytes: &[u8], cx: &mut Context<'_>) {
-        if let Session::Lane(lane) = *session {
+    fn datagram(&mut self, session: &mut LaneSession, bytes: &[u8], cx: &mut Context<'_>) {
+        if let LaneSession::Lane(lane) = *session {
             self.received_datagram(lane, bytes, cx);
         }
     }
 
-    fn fault(&mut self, session: &mut Session, reason: CloseReason, cx: &mut Context<'_>) {
-        if let Session::Lane(lane) = *session {
+    fn datagram_error(&mut self, session: &mut LaneSession, reason: CloseReason, cx: &mut Context<'_>) {
+        if let LaneSession::Lane(lane) = *session {
             self.socket_fault(lane, reason, cx);
         }
     }
 
-    fn tick(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+    fn tick(&mut self, session: &mut LaneSession, cx: &mut Context<'_>) {
         match *session {
-            Session::Lane(lane) if self.options.datagrams => self.send_datagram(lane, cx),
-            Session::Lane(lane) => self.send_messages(lane, cx),
-            Session::Control => self.control(cx),
-            Session::Interrupt => {}
+            LaneSession::Lane(lane) if self.options.datagrams => self.send_datagram(lane, cx),
+            LaneSession::Lane(lane) => self.send_messages(lane, cx),
+            LaneSession::Control => self.control(cx),
+            LaneSession::Interrupt => {}
         }
     }
 
-    fn close(&mut self, session: Session, reason: CloseReason, orders: &mut Orders) {
-        if let Session::Lane(lane) = session {
+    fn close(&mut self, session: LaneSession, reason: CloseReason, orders: &mut Orders) {
+        if let LaneSession::Lane(lane) = session {
             self.closed(lane, reason, orders);
         }
     }

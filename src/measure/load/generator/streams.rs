@@ -11,21 +11,22 @@ use crate::measure::load::stopwatch::Moment;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Orders};
 
-/// How long to wait before a Unix server with a full backlog is asked again: it answers `EAGAIN` and no edge will tell. What is waited for
-/// is the server, and this program adds no more to it than makes a message late.
+/// How long to wait before a Unix server with a full backlog is asked again: it answers `EAGAIN` and no edge will tell.
+/// What is waited for is the server, and this program adds no more to it than makes a message late.
 const AGAIN_AFTER: std::time::Duration = LATE;
 
-/// So many connections that took too long, one after the other, show that the server has no room for more: waiting for the rest, a few
-/// at a time, could take all day.
+/// So many connections that took too long, one after the other, show that the server has no room for more: waiting for
+/// the rest, a few at a time, could take all day.
 const CONNECT_TIMEOUTS_MAX: usize = 64;
 
-/// So many connections for which this machine had no port, no descriptor or no memory, one after the other, show that it has none for the rest
-/// either. Each costs the kernel a search through all ports, which takes milliseconds; and where there are several sources (`--source`), one
-/// of them may still have ports.
+/// So many connections for which this machine had no port, no descriptor or no memory, one after the other, show that
+/// it has none for the rest either. Each costs the kernel a search through all ports, which takes milliseconds; and
+/// where there are several sources (`--source`), one of them may still have ports.
 const OWN_LIMITS_MAX: usize = 64;
 
-/// So many failures in a row, and no reply between them, mean that the server is down. Then connections are tried so far apart: thousands
-/// of lanes that all knock ten times a second would take all of this process's time, and its figures with it.
+/// So many failures in a row, and no reply between them, mean that the server is down. Then connections are tried so
+/// far apart: thousands of lanes that all knock ten times a second would take all of this process's time, and its
+/// figures with it.
 const DOWN: u32 = 64;
 const TRY_AFTER: std::time::Duration = std::time::Duration::from_millis(1);
 
@@ -39,7 +40,8 @@ impl Generator {
             return;
         }
         while let Some((lane, rested)) = self.dialer.take(now) {
-            // With churn a connection is opened when its one message is due. One that is dialled again has its message already.
+            // With churn a connection is opened when its one message is due. One that is dialled again has its message
+            // already.
             if self.options.churn && self.lanes[lane].in_flight() == 0 {
                 if !self.has_ticket_for_connect(lane, now) {
                     continue;
@@ -113,7 +115,8 @@ impl Generator {
     }
 
     fn fill(&mut self, lane: usize, now: Moment, cx: &mut Context<'_>) {
-        // What came with the last answer is its end: a message now would be lost, and be counted as one that the server owes.
+        // What came with the last answer is its end: a message now would be lost, and be counted as one that the server
+        // owes.
         if cx.peer_ends {
             return;
         }
@@ -195,8 +198,9 @@ impl Generator {
         taken
     }
 
-    /// The one message of this connection has its reply. Where nothing has checked that it is the reply, this side ends and goes on
-    /// receiving: a server that answers only now had sent something else before. One that is done ends its side too, as without that.
+    /// The one message of this connection has its reply. Where nothing has checked that it is the reply, this side ends
+    /// and goes on receiving: a server that answers only now had sent something else before. One that is done ends its
+    /// side too, as without that.
     fn end_churned(&mut self, lane: usize, cx: &mut Context<'_>) {
         if self.exchange.is_checked() {
             self.lanes[lane].state = State::Ending;
@@ -258,7 +262,8 @@ impl Generator {
             _ => owes_nothing && self.options.churn,
         };
         self.abandon(lane, now, orders);
-        // While the others are being opened it waits for the beginning, or a server that closes each at once would put that off for ever.
+        // While the others are being opened it waits for the beginning, or a server that closes each at once would put
+        // that off for ever.
         if self.stage != Stage::Connecting {
             self.reopen(lane, went_well, now);
         }
@@ -266,8 +271,9 @@ impl Generator {
         orders.wake(self.control);
     }
 
-    /// The connection of `lane` is to be opened anew: at once where the last one was of use and has left nothing undone. So each
-    /// connection that is opened without a pause is paid for with an answer, and no server is hammered at that gives none.
+    /// The connection of `lane` is to be opened anew: at once where the last one was of use and has left nothing
+    /// undone. So each connection that is opened without a pause is paid for with an answer, and no server is hammered
+    /// at that gives none.
     fn reopen(&mut self, lane: usize, went_well: bool, now: Moment) {
         if went_well {
             self.dialer.add(lane, now);

@@ -262,7 +262,8 @@ impl World {
         self.rouse(position);
     }
 
-    /// What it holds for the peer of a stream, as far as the peer must acknowledge it: the bytes, and a FIN behind them.
+    /// What it holds for the peer of a stream, as far as the peer must acknowledge it: the bytes, and a FIN behind
+    /// them.
     pub fn held_by_kernel(&mut self, position: usize) -> u32 {
         self.has_worked = true;
         let link = &self.links[position];
@@ -271,7 +272,7 @@ impl World {
     }
 
     /// A peer is given up: what it has not taken is lost when the stream is closed.
-    pub fn abandon(&mut self, position: usize) {
+    pub fn abort(&mut self, position: usize) {
         self.trace.note(Happening::Abandoned { link: position });
         self.check_abandon(position);
         self.links[position].abandoned = true;
@@ -356,11 +357,13 @@ impl World {
         self.rng.between(1, Mailbox::BATCH)
     }
 
-    /// Receives the next datagrams of a batch whose first was received; true where it found none left, or at least said so.
+    /// Receives the next datagrams of a batch whose first was received; true where it found none left, or at least said
+    /// so.
     pub fn receive_more_letters(&mut self, position: usize, buffer: &mut [u8], letters: &mut Vec<Letter>) -> bool {
         for slot in buffer.chunks_exact_mut(Mailbox::SLOT).skip(1) {
             if !self.is_calm && self.rng.percent(2) {
-                // An error of the socket comes while it receives: the call ends early, and the error has an edge of its own.
+                // An error of the socket comes while it receives: the call ends early, and the error has an edge of its
+                // own.
                 self.mailboxes[position].refused = true;
                 self.owe(self.mailboxes[position].key, Readiness::READABLE);
                 return true;
@@ -406,7 +409,8 @@ impl World {
         Ok(())
     }
 
-    /// Sends the next datagram of a batch whose first has left; false where it is refused, which is told when it is the first.
+    /// Sends the next datagram of a batch whose first has left; false where it is refused, which is told when it is the
+    /// first.
     pub fn send_next_letter(&mut self, position: usize, bytes: &[u8], to: usize) -> bool {
         self.check_answer(position, bytes, to);
         if self.rng.percent(8) {

@@ -59,8 +59,8 @@ impl World {
         }
     }
 
-    /// After each turn: what clients that owe no reading have begun and not finished has a third of the queues at the most. Who is closed
-    /// for it is told in the next turn, so that what has gone by then does not count.
+    /// After each turn: what clients that owe no reading have begun and not finished has a third of the queues at the
+    /// most. Who is closed for it is told in the next turn, so that what has gone by then does not count.
     pub fn check_kept(&mut self) {
         let in_a_message = |link: &Link| {
             let has_ended = link.read_ended_at.or(link.finished_at).or(link.shut_at).is_some();
@@ -166,7 +166,8 @@ impl World {
         }
     }
 
-    /// A peer is given up only when it has taken nothing for its whole time, or when the reactor stops and its reply is cut.
+    /// A peer is given up only when it has taken nothing for its whole time, or when the reactor stops and its reply is
+    /// cut.
     pub(super) fn check_abandon(&self, position: usize) {
         let link = &self.links[position];
         assert!(link.accepted_at.is_some(), "link {position}: given up, but this side has asked for it");
@@ -196,7 +197,8 @@ impl World {
         assert!(!could_write, "link {position}: closed although the peer would take what it is owed");
     }
 
-    /// The handler is not told why a newcomer over the limit was closed: it got its farewell, or it did not take it in time.
+    /// The handler is not told why a newcomer over the limit was closed: it got its farewell, or it did not take it in
+    /// time.
     pub(super) fn check_refused_close(&self, position: usize, refused_at: u64) {
         let link = &self.links[position];
         let has_waited = self.now - refused_at >= self.limits.refusal_timeout.as_micros() as u64;
@@ -224,7 +226,8 @@ impl World {
         }
     }
 
-    /// At the end: every surviving peer has got every byte that was for it, and what no timer ended has ended by itself.
+    /// At the end: every surviving peer has got every byte that was for it, and what no timer ended has ended by
+    /// itself.
     pub fn check_end(&self) {
         assert_eq!(self.open_files, 0, "a stream was leaked");
         for link in &self.links {

@@ -1,7 +1,8 @@
 //! The simulated machine: its clock, its agenda, the edges that it owes, its descriptors, and what the peers do.
 //!
-//! It does what Linux promises and, where it may, no more: an edge comes once, when something has arrived or when there is space
-//! again after a write that would block. Events come in any order, in batches that are cut short, with hints or without.
+//! It does what Linux promises and, where it may, no more: an edge comes once, when something has arrived or when there
+//! is space again after a write that would block. Events come in any order, in batches that are cut short, with hints
+//! or without.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -177,8 +178,8 @@ impl World {
         }
     }
 
-    /// The reactor begins to drain: whatever has arrived at a stream that it holds must be answered, and whoever waits in a backlog must
-    /// be accepted. Some arrive at the last moment, of whom the kernel has not told yet.
+    /// The reactor begins to drain: whatever has arrived at a stream that it holds must be answered, and whoever waits
+    /// in a backlog must be accepted. Some arrive at the last moment, of whom the kernel has not told yet.
     pub fn drain_begins(&mut self) {
         self.trace.note(Happening::Drain);
         if !self.is_calm {
@@ -252,7 +253,8 @@ impl World {
         self.trace.note(Happening::Woke { now: self.now, events: events.len() });
     }
 
-    /// A turn that was not waited for has to do something, or to come soon after an event where that is asked for: else the loop spins.
+    /// A turn that was not waited for has to do something, or to come soon after an event where that is asked for: else
+    /// the loop spins.
     fn check_turn(&mut self, timeout: Option<u64>) {
         assert!(self.connects_ordered == 0 || timeout == Some(0), "the reactor sleeps on orders");
         let busy_poll = self.limits.busy_poll.map_or(0, |time| time.as_micros() as u64);
@@ -448,7 +450,8 @@ impl World {
         self.rouse(link);
     }
 
-    /// Whoever finds room in the queue is established; each brings an edge where the queue was empty, and may bring one elsewhere.
+    /// Whoever finds room in the queue is established; each brings an edge where the queue was empty, and may bring one
+    /// elsewhere.
     fn fill_backlog(&mut self, position: usize) {
         let backlog = &mut self.backlogs[position];
         let mut brings_edge = false;

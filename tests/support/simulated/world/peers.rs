@@ -38,7 +38,8 @@ impl World {
             link.delivered += count;
             link.delivered_at = self.now;
             self.trace.note(Happening::PeerGot { link: position, count });
-            // The kernel waits until a third of the buffer is free (tcp(7): so that writers are not woken for every byte).
+            // The kernel waits until a third of the buffer is free (tcp(7): so that writers are not woken for every
+            // byte).
             let space = link.outbound_capacity - link.under_way();
             if link.write_blocked && space * 3 >= link.outbound_capacity {
                 link.write_blocked = false;

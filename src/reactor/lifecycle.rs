@@ -1,4 +1,4 @@
-//! The course of a reactor: it serves, it drains, it has stopped.
+//! The lifecycle of a reactor: it serves, it drains, it has stopped.
 
 use crate::os::clock::Tick;
 use crate::os::kernel::Kernel;
@@ -11,7 +11,7 @@ use crate::reactor::{Reactor, Turn, stop};
 
 /// How far a reactor is on its way to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Course {
+pub(super) enum Lifecycle {
     Serving,
     /// Until the deadline.
     Draining(Tick),
@@ -20,30 +20,31 @@ pub(super) enum Course {
 
 impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Begins or ends a stop, where one was asked for.
-    pub(super) fn take_course(&mut self, handler: &mut H) -> Turn {
+    pub(super) fn advance_lifecycle(&mut self, handler: &mut H) -> Turn {
         let outside = stop::take(&self.stop);
         for how in [outside, self.shared.orders.stop.take()].into_iter().flatten() {
-            match (how, self.course) {
-                (Stop::Drain, Course::Serving) => self.drain(),
+            match (how, self.lifecycle) {
+                (Stop::Drain, Lifecycle::Serving) => self.drain(),
                 (Stop::AtOnce, _) => self.close_all(handler, CloseReason::Aborted),
                 _ => {}
             }
         }
-        if let Course::Draining(deadline) = self.course {
+        if let Lifecycle::Draining(deadline) = self.lifecycle {
             if self.only_attached_left() {
                 self.close_all(handler, CloseReason::Drained);
             } else if deadline <= self.shared.now {
                 self.close_all(handler, CloseReason::DrainTimeout);
             }
         }
-        if self.course == Course::Stopped { Turn::Stopped } else { Turn::Running }
+        if self.lifecycle == Lifecycle::Stopped { Turn::Stopped } else { Turn::Running }
     }
 
-    /// Begins to drain: what waits in the backlogs is accepted, what has arrived is answered. Then each connection ends its side: it
-    /// flushes, sends its FIN, and lingers until the peer ends too. The drain's deadline bounds all of that.
+    /// Begins to drain: what waits in the backlogs is accepted, what has arrived is answered. Then each connection ends
+    /// its side: it flushes, sends its FIN, and lingers until the peer ends too. The drain's deadline bounds all of
+    /// that.
     pub fn drain(&mut self) {
         let deadline = self.shared.now.after(self.shared.limits.drain_timeout);
-        self.course = Course::Draining(deadline);
+        self.lifecycle = Lifecycle::Draining(deadline);
         for (key, place) in self.sources.iter_mut() {
             place.source.drain();
             self.ready.push(key, &mut place.listed);
@@ -64,6 +65,6 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             self.close(key, reason, handler);
         }
         self.shared.log_limit.report_all();
-        self.course = Course::Stopped;
+        self.lifecycle = Lifecycle::Stopped;
     }
 }

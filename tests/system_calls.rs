@@ -1,5 +1,5 @@
 //! Goal: the poll is the only call of the loop that waits. Every other one is known, with the reason why it does not
-//! wait (`docs/security.md`), and none takes a tenth of a second.
+//! wait (`docs/waits.md`), and none takes a tenth of a second.
 //!
 //! Method: the server, the client and the load generator run under `strace -f -T` while every transport is used, and
 //! what each thread calls between its first wait and its last is looked at. A call takes long also where its process
@@ -36,9 +36,9 @@ const SLOW: Duration = Duration::from_millis(10);
 /// How often a busy machine may take the core away in the middle of a call before it counts as one that waits.
 const ATTEMPTS: usize = 3;
 
-/// Why each call does not wait: the table of `docs/security.md`.
+/// Why each call does not wait: the table of `docs/waits.md`.
 fn reasons() -> BTreeMap<String, String> {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md")).expect("the page");
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/waits.md")).expect("the page");
     let (_, table) = page.split_once("## Every call of the loop").expect("the heading");
     let rows = table.split("\n## ").next().unwrap_or_default().lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split(" | ");
@@ -91,7 +91,7 @@ fn none_blocks(mut make: impl FnMut() -> Option<Vec<Call>>) -> Option<Judged> {
     for _ in 0..ATTEMPTS {
         let judged = judge(&make()?, &reasons);
         assert!(judged.count > 0, "nothing was traced");
-        assert!(judged.unknown.is_empty(), "not in docs/security.md: {:#?}", judged.unknown);
+        assert!(judged.unknown.is_empty(), "not in docs/waits.md: {:#?}", judged.unknown);
         let is_each_time = |name: &String| blocked.iter().all(|others| others.contains_key(name));
         if !judged.blocked.keys().any(is_each_time) {
             judged.tell();
@@ -310,7 +310,7 @@ fn no_loop_of_the_traces_waits_anywhere_else() {
     }
     let judged = judge(&calls, &reasons());
     judged.tell();
-    assert!(judged.unknown.is_empty(), "not in docs/security.md: {:#?}", judged.unknown);
+    assert!(judged.unknown.is_empty(), "not in docs/waits.md: {:#?}", judged.unknown);
     let (count, slow, blocked) = (judged.count, judged.slow.len(), judged.blocked.len());
     // Whether it is so each time, `tests/reliability.py` asks.
     judged.blocked.iter().for_each(|(name, told)| println!("blocked: {name}: {told}"));

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures one stop of a server three ways, and makes the table and the picture of docs/load-testing.md from it.
+# Measures one stop of a server three ways, and makes the table and the picture of docs/load-figures.md from it.
 #
 #   bash docs/pictures/coordinated-omission.sh [FOLDER]    leaves the reports and the picture there, or in a new temporary folder
 #   REPLACE=1 bash docs/pictures/coordinated-omission.sh   replaces the picture of the page, too

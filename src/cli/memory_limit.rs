@@ -24,7 +24,7 @@ const QUEUES: usize = 4;
 const CONNECTIONS: usize = 2;
 
 /// What a connection may take beside the queues, in bytes: it keeps up to 8 KiB beyond the bound on them all, and the
-/// kernel's part for it was 1.5 to 5 KiB in a control group (docs/containers.md tells how that was measured; its
+/// kernel's part for it was 1.5 to 5 KiB in a control group (docs/memory.md tells how that was measured; its
 /// buffers are not in it).
 const CONNECTION: usize = 10 * 1024;
 

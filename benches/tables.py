@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the tables of docs/performance.md: runs `cooee compare` for each scenario and prints what it found as Markdown.
+"""Measures what docs/performance.md tells: runs `cooee compare` for each scenario and prints what it found as Markdown.
 
     cargo build --release --bins --examples
     python3 benches/tables.py            # all of them: about half an hour, and nothing else should run on the machine

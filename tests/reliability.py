@@ -7,12 +7,13 @@
     TRACED=1 python3 tests/reliability.py        # the same under strace: whether a call of a loop waits, but for the poll
 
 Under strace everything is many times slower, so a figure that is missed tells nothing there, and none is printed: the traces are judged by
-`tests/system_calls.rs`, and a file whose traces show a call that took long is run up to three times, for the machine may have been busy:
+`tests/timing/system_calls.rs`, and a file whose traces show a call that took long is run up to three times, for the machine may have been busy:
 a call that waits does so each time.
 
 Prints a row for each figure, in the order of the faults, and what failed or was skipped. Exits with 1 where something failed.
 """
 
+import glob
 import os
 import re
 import subprocess
@@ -22,23 +23,27 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TESTS = os.path.join(ROOT, "tests")
 # They use strace themselves, and a process has one tracer.
-TRACERS = ("cost", "failing_calls", "system_calls")
+TRACERS = ("timing/cost", "server/failing_calls", "timing/system_calls")
+PROGRAMS = ("core", "server", "load", "commands", "timing")
 BUILT = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 
 
 def files(words):
-    """The test files that tell a figure, by name."""
-    for name in sorted(os.listdir(TESTS)):
-        if name.endswith(".rs"):
-            with open(os.path.join(TESTS, name)) as file:
+    """The test files that tell a figure, each with its program: `server/half_close`."""
+    for path in sorted(glob.glob(os.path.join(TESTS, "*", "*.rs"))):
+        program, name = path.removesuffix(".rs").split(os.sep)[-2:]
+        if program in PROGRAMS:
+            with open(path) as file:
                 tells = re.search(r"\bmeasured\(", file.read())
             if tells and (not words or any(word in name for word in words)):
-                yield name.removesuffix(".rs")
+                yield f"{program}/{name}"
 
 
 def run(name, environment, *words):
     """Runs one test file to its end, or its tests with one of these words, and returns its lines."""
-    command = ["cargo", "test", "--quiet", "--locked", "--test", name, "--", "--nocapture", "--test-threads=1", *words]
+    program, file = name.split("/")
+    tests = [f"{file}::{word}" for word in words] or [f"{file}::"]
+    command = ["cargo", "test", "--quiet", "--locked", "--test", program, "--", "--nocapture", "--test-threads=1", *tests]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -60,7 +65,7 @@ def waits(name, environment):
             run(name, environment | traced)
             if not os.listdir(traces):
                 return set(), ["it starts no program of ours"]
-            code, lines = run("system_calls", environment | {"TRACES": traces}, "traces")
+            code, lines = run("timing/system_calls", environment | {"TRACES": traces}, "no_loop_of_the_traces")
         if code:
             return {"unknown"}, lines
         found = {match[1] for line in lines if (match := re.search(r"blocked: (\w+)", line))}

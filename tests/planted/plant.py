@@ -36,11 +36,11 @@ FOLDER = BUILT / "planted"
 COPY = FOLDER / "tree"
 
 # What runs without the binary. It builds with fewer features, in a fraction of the time.
-CORE = ["lib", "simulation", "connection_decisions", "connection_schedules", "framing_properties", "embedding", "group_memory"]
+CORE = ["lib", "core"]
 CORE_FEATURES = ["--no-default-features", "--features", "load"]
 
 # What those features leave out: the tests beside this code need the others.
-NOT_CORE = ("lib::cli::", "lib::compare::", "lib::processes::", "lib::report::")
+NOT_CORE = ("lib::cli::", "lib::measure::compare::", "lib::measure::processes::", "lib::measure::report::")
 
 # A red test is not debugged here. The dependencies keep the profile of `cargo test`, which may have built them already.
 PROFILE = ["--config", "profile.dev.package.cooee.debug=false"]
@@ -65,7 +65,7 @@ class Bug:
     few: bool = False
 
     def targets(self):
-        return sorted({test.split("::")[0] for test in self.caught_by})
+        return sorted({target_of(test) for test in self.caught_by})
 
     def is_core(self):
         return set(self.targets()) <= set(CORE) and not any(test.startswith(NOT_CORE) for test in self.caught_by)
@@ -90,14 +90,22 @@ class Bug:
         return None
 
 
+def target_of(test, root=ROOT):
+    """The test program that has a test: `lib`, or the folder below tests/ that has its file."""
+    name = test.partition("::")[0]
+    if name == "lib":
+        return name
+    return next((file.parent.name for file in root.glob(f"tests/*/{name}.rs")), name)
+
+
 def names_a_test(test, root):
-    """Whether there is a test of that name: `half_close::...` in tests/half_close.rs, `lib::net::...` beside the code."""
+    """Whether there is a test of that name: `half_close::...` in tests/*/half_close.rs, `lib::os::...` beside the code."""
     target, _, path = test.partition("::")
     if target == "lib":
         module = path.removesuffix("::" + path.split("::")[-1]).removesuffix("::tests").replace("::", "/")
         files = [root / "src" / (module + ".rs"), root / "src" / module / "mod.rs"]
     else:
-        files = [root / "tests" / (target + ".rs")]
+        files = [root / "tests" / target_of(test, root) / (target + ".rs")]
     named = re.compile(rf"#\[test\]\s+fn {re.escape(path.split('::')[-1])}\(")
     return any(file.is_file() and named.search(file.read_text()) for file in files)
 
@@ -199,8 +207,10 @@ class Workshop:
         return programs, None
 
     def run(self, programs, test):
-        """Runs one test, or all of a target."""
-        target, _, path = test.partition("::")
+        """Runs one test, or all of a program."""
+        target = target_of(test)
+        # Beside the code a test is named without `lib`, in a program of files with its file.
+        path = test.removeprefix("lib").removeprefix("::") if target == "lib" else test if "::" in test else ""
         began = time.monotonic()
         command = [programs[target], "--nocapture"] + (["--exact", path] if path else [])
         code, stdout, stderr = run_group(command, PATIENCE(self.normal_seconds.get(test, 30)))

@@ -7,6 +7,7 @@
 //! test ends, however it ends.
 #![allow(dead_code, unused_imports, reason = "each test file is a crate of its own, and uses its own part of this")]
 
+mod alone;
 mod attempt;
 mod client;
 mod failing_calls;
@@ -38,6 +39,7 @@ mod wall_clock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use alone::alone;
 pub use attempt::{Missed, Shown, attempt, attempt_often, beside};
 pub use client::Client;
 pub use failing_calls::FailingCalls;

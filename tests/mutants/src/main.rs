@@ -42,7 +42,7 @@ use crate::mutator::Mutant;
 use crate::tree::{Program, Tree};
 use crate::trial::Test;
 
-/// A part of the code, and its own tests: those beside the code, and files below `tests/`.
+/// A part of the code, and its own tests: those beside the code, and files below `tests/`, each with its folder.
 struct Module {
     folder: &'static str,
     quick: &'static [&'static str],
@@ -60,44 +60,52 @@ const MODULES: [Module; 5] = [
     Module {
         folder: "measure/processes",
         quick: &[],
-        slow: &["compare", "compare_rounds", "load_own_limits", "load_output"],
+        slow: &["commands/compare", "commands/compare_rounds", "load/load_own_limits", "load/load_output"],
     },
-    Module { folder: "measure/compare", quick: &[], slow: &["compare", "compare_rounds", "bench_peers"] },
+    Module {
+        folder: "measure/compare",
+        quick: &[],
+        slow: &["commands/compare", "commands/compare_rounds", "commands/bench_peers"],
+    },
     Module {
         folder: "apps/client",
         quick: &[],
         slow: &[
-            "send",
-            "self_connect",
-            "ack_text",
-            "log_injection",
-            "standard_streams",
-            "unix_sockets",
-            "failing_calls",
+            "commands/send",
+            "server/self_connect",
+            "server/ack_text",
+            "commands/log_injection",
+            "commands/standard_streams",
+            "server/unix_sockets",
+            "server/failing_calls",
         ],
     },
-    Module { folder: "measure/report", quick: &["report"], slow: &["report_page", "load_output"] },
+    Module {
+        folder: "measure/report",
+        quick: &["commands/report"],
+        slow: &["commands/report_page", "load/load_output"],
+    },
     Module {
         folder: "measure/load",
         quick: &[],
         slow: &[
-            "failing_calls",
-            "load_broken_connections",
-            "load_busy_poll",
-            "load_closed_loop",
-            "load_connections",
-            "load_datagrams",
-            "load_dead_port",
-            "load_hostile",
-            "load_messages",
-            "load_objective",
-            "load_omission",
-            "load_output",
-            "load_own_limits",
-            "load_schedule",
-            "load_servers",
-            "load_split_replies",
-            "load_wrong_replies",
+            "server/failing_calls",
+            "load/load_broken_connections",
+            "load/load_busy_poll",
+            "load/load_closed_loop",
+            "load/load_connections",
+            "load/load_datagrams",
+            "load/load_dead_port",
+            "load/load_hostile",
+            "load/load_messages",
+            "load/load_objective",
+            "timing/load_omission",
+            "load/load_output",
+            "load/load_own_limits",
+            "load/load_schedule",
+            "load/load_servers",
+            "load/load_split_replies",
+            "load/load_wrong_replies",
         ],
     },
 ];
@@ -170,11 +178,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let pending =
             here.filter(|(_, mutant)| ledger.is_pending(slow, arguments.again, &mutant.key)).copied().collect();
         let files = if slow { module.slow } else { module.quick };
-        let is_asked = |file: &&str| arguments.test.is_empty() || arguments.test.iter().any(|it| it == file);
-        let files: Vec<&str> = files.iter().copied().filter(is_asked).collect();
+        let files = files.iter().filter_map(|file| file.split_once('/'));
+        let files: Vec<(&str, &str)> =
+            files.filter(|(_, file)| arguments.test.is_empty() || arguments.test.iter().any(|it| it == file)).collect();
+        let mut names: Vec<&str> = files.iter().map(|(program, _)| *program).collect();
+        names.dedup();
         // Without a name, cargo builds everything.
-        let programs = if slow && files.is_empty() { Vec::new() } else { tree.build(&files, !slow)? };
-        let tests = tests_of(module, programs, &mutants, &work)?;
+        let programs = if slow && names.is_empty() { Vec::new() } else { tree.build(&names, !slow)? };
+        let tests = tests_of(module, &files, programs, &mutants, &work)?;
         trial::run(pending, &tests, arguments.jobs, until, &|verdict| ledger.note(slow, &verdict))?;
     }
     ledger = Ledger::open(&work, &mutants, &refused)?;
@@ -186,15 +197,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The tests of a module that pass by themselves.
 fn tests_of(
     module: &Module,
+    files: &[(&str, &str)],
     programs: Vec<Program>,
     mutants: &[Mutant],
     work: &Path,
 ) -> Result<Vec<Test>, Box<dyn Error>> {
     let mut own = Vec::new();
     for program in programs {
-        let prefix =
-            if program.name == "lib" { format!("{}::", module.folder.replace('/', "::")) } else { String::new() };
-        for mut test in trial::tests(&program, &prefix)? {
+        let own_files = files.iter().filter(|(folder, _)| *folder == program.name);
+        let mut prefixes: Vec<String> = own_files.map(|(_, file)| format!("{file}::")).collect();
+        if program.name == "lib" {
+            prefixes.push(format!("{}::", module.folder.replace('/', "::")));
+        }
+        for mut test in trial::tests(&program, &prefixes)? {
             if test.note(work, mutants)? || test.note(work, mutants)? {
                 own.push(test);
             } else {

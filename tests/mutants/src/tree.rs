@@ -23,7 +23,7 @@ pub struct Tree {
 
 /// A program of tests.
 pub struct Program {
-    /// `lib`, or the name of its file below `tests/`.
+    /// `lib`, or the name of its folder below `tests/`.
     pub name: String,
     pub path: PathBuf,
 }
@@ -119,11 +119,11 @@ impl Tree {
         Ok(refused)
     }
 
-    /// Builds these files of tests, and the tests beside the code.
-    pub fn build(&self, files: &[&str], beside: bool) -> Result<Vec<Program>, Box<dyn Error>> {
+    /// Builds these programs of tests, and the tests beside the code.
+    pub fn build(&self, tests: &[&str], beside: bool) -> Result<Vec<Program>, Box<dyn Error>> {
         let mut arguments = vec!["test", "--no-run"];
         arguments.extend(beside.then_some("--lib"));
-        files.iter().for_each(|file| arguments.extend(["--test", file]));
+        tests.iter().for_each(|program| arguments.extend(["--test", program]));
         let mut programs = Vec::new();
         for message in self.cargo(&arguments)? {
             if message["message"]["level"] == "error" {

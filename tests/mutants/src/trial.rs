@@ -34,11 +34,12 @@ pub enum End {
     TimedOut,
 }
 
-/// The tests of a program whose names begin with `prefix`.
-pub fn tests(program: &Program, prefix: &str) -> Result<Vec<Test>, Box<dyn Error>> {
+/// The tests of a program whose names begin with one of `prefixes`.
+pub fn tests(program: &Program, prefixes: &[String]) -> Result<Vec<Test>, Box<dyn Error>> {
     let output = Command::new(&program.path).args(["--list", "--format", "terse"]).output()?;
     let text = String::from_utf8(output.stdout)?;
-    let names = text.lines().filter_map(|line| line.strip_suffix(": test")).filter(|name| name.starts_with(prefix));
+    let names = text.lines().filter_map(|line| line.strip_suffix(": test"));
+    let names = names.filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())));
     let test = |name: &str| Test {
         name: format!("{}::{name}", program.name),
         program: program.path.clone(),

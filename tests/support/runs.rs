@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
+use cooee::measure::load::interval::Interval;
 use cooee::measure::load::options::{Options, Pace};
-use cooee::measure::load::outcome::{ErrorKind, Interval, Mismatch, Outcome, Surplus};
+use cooee::measure::load::outcome::{ErrorKind, Mismatch, Outcome, Surplus};
 use cooee::measure::load::schedule::Schedule;
 use cooee::measure::load::slo::Objective;
 use cooee::measure::report::Report;
@@ -69,15 +70,15 @@ fn outcome(open_loop: bool, duration: Duration, exchanges: &[Exchange]) -> Outco
     let last = stretches.keys().last().map_or(0, |last| last + 1);
     let intervals = (0..last).map(|stretch| {
         let replies = stretches.get(&stretch);
-        let at = |quantile| replies.map_or(0, |replies| replies.value_at_quantile(quantile));
+        let at = |quantile| replies.map(|replies| replies.value_at_quantile(quantile) as f64 / 1e3);
         Interval {
-            start: INTERVAL * stretch as u32,
-            length: INTERVAL,
+            start_s: (INTERVAL * stretch as u32).as_secs_f64(),
+            length_s: INTERVAL.as_secs_f64(),
             replies: replies.map_or(0, Histogram::len),
             errors: 0,
-            p50: at(0.5),
-            p99: at(0.99),
-            max: at(1.0),
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            max_us: at(1.0),
         }
     });
     let in_time = exchanges.iter().filter(|exchange| exchange.answered < duration).count() as u64;
@@ -220,11 +221,17 @@ pub fn datagrams(replies: &[u64]) -> Report {
     let duration = INTERVAL * replies.len() as u32;
     let mut outcome = outcome(true, duration, &exchanges);
     // A silence at the end is a part of the course too.
-    let empty = Interval { start: Duration::ZERO, length: INTERVAL, replies: 0, errors: 0, p50: 0, p99: 0, max: 0 };
+    let stretch = |stretch: usize| Interval {
+        start_s: (INTERVAL * stretch as u32).as_secs_f64(),
+        length_s: INTERVAL.as_secs_f64(),
+        replies: 0,
+        errors: 0,
+        p50_us: None,
+        p99_us: None,
+        max_us: None,
+    };
     let known = outcome.intervals.len();
-    outcome
-        .intervals
-        .extend((known..replies.len()).map(|stretch| Interval { start: INTERVAL * stretch as u32, ..empty.clone() }));
+    outcome.intervals.extend((known..replies.len()).map(stretch));
     outcome.due = 200 * replies.len() as u64;
     let mut conditions = conditions();
     let options = Options { datagrams: true, timeout: Duration::from_secs(1), ..options() };

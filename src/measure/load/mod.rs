@@ -18,6 +18,7 @@ pub mod dialer;
 mod effort;
 pub mod exchange;
 mod generator;
+pub mod interval;
 pub mod lane;
 pub mod lateness;
 pub mod options;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::measure::load::chance;
+use crate::measure::load::interval::Interval;
 use crate::reactor::close_reason::CloseReason;
 
 /// What a run of load has measured. Latencies are in nanoseconds.
@@ -95,25 +96,6 @@ pub struct Surplus {
     pub times: u64,
     /// How many bytes it was.
     pub bytes: u64,
-}
-
-/// A stretch of the run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Interval {
-    /// When it began, from the beginning of the measured time.
-    pub start: Duration,
-    /// How long it took.
-    pub length: Duration,
-    /// Replies that came in it.
-    pub replies: u64,
-    /// Things that went wrong in it.
-    pub errors: u64,
-    /// Latency percentiles of its replies in nanoseconds, as in [`Outcome::latency`]; 0 where none came.
-    pub p50: u64,
-    /// See `p50`.
-    pub p99: u64,
-    /// See `p50`.
-    pub max: u64,
 }
 
 /// What can go wrong. The order is the one in which they are told.

@@ -1,12 +1,12 @@
 //! The recorder: everything that a run measures. Recording takes no memory.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::measure::load::interval::Interval;
 use crate::measure::load::lane::Flight;
-use crate::measure::load::outcome::{ErrorKind, Interval};
+use crate::measure::load::outcome::{ErrorKind, Outcome};
 use crate::measure::load::stopwatch::Moment;
 
 /// The longest latency that is told apart, in nanoseconds: an hour. Longer ones count as that.
@@ -20,20 +20,10 @@ const INTERVALS_MAX: usize = 600;
 pub struct Recorder {
     from: Moment,
     until: Moment,
-    /// Latencies from the due time.
-    pub latency: Histogram<u64>,
-    /// Latencies from the send, where they are others than those from the due time: in an open loop.
-    pub send_latency: Option<Histogram<u64>>,
-    /// Replies within the measured time.
-    pub replies_in_time: u64,
-    /// Their bytes.
-    pub reply_bytes_in_time: u64,
+    /// What was measured until now. What this recorder does not count itself, the generator counts in it.
+    pub outcome: Outcome,
     /// Measured messages that were sent and given up.
     pub in_vain: u64,
-    /// How long the one of them waited that waited longest, from when it was due; none where none did.
-    pub longest_in_vain: Option<Duration>,
-    /// What went wrong.
-    pub errors: BTreeMap<ErrorKind, u64>,
     /// All replies, those of the warm-up too.
     pub replies: u64,
     /// When the last reply came.
@@ -41,10 +31,9 @@ pub struct Recorder {
     course: Course,
 }
 
-/// The course of the run, interval by interval.
+/// The course of the run: the intervals that are over are in the outcome, and this one goes on.
 #[derive(Debug)]
 struct Course {
-    intervals: Vec<Interval>,
     length: Duration,
     start: Moment,
     latency: Histogram<u64>,
@@ -58,25 +47,18 @@ fn histogram(digits: u8) -> Histogram<u64> {
 impl Recorder {
     /// Nothing is measured yet.
     pub fn new(interval: Duration, open_loop: bool) -> Recorder {
+        let mut outcome = Outcome { latency: histogram(3), ..Outcome::nothing(open_loop) };
+        if open_loop {
+            outcome.send_latency = histogram(3);
+        }
         Recorder {
             from: Moment::NEVER,
             until: Moment::NEVER,
-            latency: histogram(3),
-            send_latency: open_loop.then(|| histogram(3)),
-            replies_in_time: 0,
-            reply_bytes_in_time: 0,
+            outcome,
             in_vain: 0,
-            longest_in_vain: None,
-            errors: BTreeMap::new(),
             replies: 0,
             last_reply: Moment::default(),
-            course: Course {
-                intervals: Vec::new(),
-                length: interval,
-                start: Moment::NEVER,
-                latency: histogram(2),
-                errors: 0,
-            },
+            course: Course { length: interval, start: Moment::NEVER, latency: histogram(2), errors: 0 },
         }
     }
 
@@ -93,18 +75,18 @@ impl Recorder {
         if now < self.from {
             return;
         }
-        self.course.rotate(now);
+        self.rotate(now);
         if now < self.until {
-            self.replies_in_time += 1;
-            self.reply_bytes_in_time += bytes as u64;
+            self.outcome.replies_in_time += 1;
+            self.outcome.reply_bytes_in_time += bytes as u64;
         }
         // 0 cannot be recorded, and takes part as the shortest.
         let latency = now.nanos_since(flight.ticket.due).max(1);
         self.course.latency.saturating_record(latency);
         if flight.ticket.measured {
-            self.latency.saturating_record(latency);
-            if let Some(send_latency) = &mut self.send_latency {
-                send_latency.saturating_record(now.nanos_since(flight.sent).max(1));
+            self.outcome.latency.saturating_record(latency);
+            if self.outcome.open_loop {
+                self.outcome.send_latency.saturating_record(now.nanos_since(flight.sent).max(1));
             }
         }
     }
@@ -119,15 +101,15 @@ impl Recorder {
 
     /// A message that was due then has waited until now, and will not be answered.
     pub fn waited_in_vain(&mut self, due: Moment, now: Moment) {
-        self.longest_in_vain = self.longest_in_vain.max(Some(now.since(due)));
+        self.outcome.longest_in_vain = self.outcome.longest_in_vain.max(Some(now.since(due)));
     }
 
     /// Something went wrong, so many times.
     pub fn error(&mut self, kind: ErrorKind, count: u64, now: Moment) {
         if count > 0 {
-            *self.errors.entry(kind).or_default() += count;
+            *self.outcome.errors.entry(kind).or_default() += count;
             if now >= self.from {
-                self.course.rotate(now);
+                self.rotate(now);
                 self.course.errors += count;
             }
         }
@@ -135,55 +117,57 @@ impl Recorder {
 
     /// The longest time from a send to its reply, in nanoseconds.
     pub fn slowest(&self) -> u64 {
-        self.send_latency.as_ref().unwrap_or(&self.latency).max()
+        if self.outcome.open_loop { self.outcome.send_latency.max() } else { self.outcome.latency.max() }
     }
 
     /// How many things went wrong.
     pub fn error_count(&self) -> u64 {
-        self.errors.values().sum()
+        self.outcome.errors.values().sum()
     }
 
-    /// The course of the run until `now`.
-    pub fn intervals(&mut self, now: Moment) -> Vec<Interval> {
-        self.course.rotate(now);
-        self.course.finish(now);
-        std::mem::take(&mut self.course.intervals)
-            .into_iter()
-            .map(|interval| Interval {
-                start: interval.start.saturating_sub(self.from.since(Moment::default())),
-                ..interval
-            })
-            .collect()
+    /// What a run has measured whose measured time ended at `end`.
+    pub fn finish(mut self, end: Moment) -> Outcome {
+        let end_of_course = end.max(self.last_reply);
+        self.rotate(end_of_course);
+        self.end_interval(end_of_course);
+        let mut outcome = self.outcome;
+        outcome.duration = end.since(self.from);
+        outcome.messages = outcome.latency.len();
+        if !outcome.open_loop {
+            outcome.send_latency = outcome.latency.clone();
+        }
+        outcome
     }
-}
 
-impl Course {
     /// Begins the interval that holds `now`.
     fn rotate(&mut self, now: Moment) {
-        while now >= self.start.after(self.length) && self.start != Moment::NEVER {
-            self.finish(self.start.after(self.length));
-            if self.intervals.len().is_multiple_of(INTERVALS_MAX) {
-                self.length *= 2;
+        while now >= self.course.start.after(self.course.length) && self.course.start != Moment::NEVER {
+            self.end_interval(self.course.start.after(self.course.length));
+            if self.outcome.intervals.len().is_multiple_of(INTERVALS_MAX) {
+                self.course.length *= 2;
             }
         }
     }
 
-    fn finish(&mut self, end: Moment) {
-        if end <= self.start {
+    fn end_interval(&mut self, end: Moment) {
+        let course = &mut self.course;
+        if end <= course.start {
             return;
         }
-        self.intervals.push(Interval {
-            start: self.start.since(Moment::default()),
-            length: end.since(self.start),
-            replies: self.latency.len(),
-            errors: self.errors,
-            p50: self.latency.value_at_quantile(0.5),
-            p99: self.latency.value_at_quantile(0.99),
-            max: self.latency.max(),
+        let replies = course.latency.len();
+        let latency = |nanoseconds: u64| (replies > 0).then_some(nanoseconds as f64 / 1e3);
+        self.outcome.intervals.push(Interval {
+            start_s: course.start.since(self.from).as_secs_f64(),
+            length_s: end.since(course.start).as_secs_f64(),
+            replies,
+            errors: course.errors,
+            p50_us: latency(course.latency.value_at_quantile(0.5)),
+            p99_us: latency(course.latency.value_at_quantile(0.99)),
+            max_us: latency(course.latency.max()),
         });
-        self.latency.reset();
-        self.errors = 0;
-        self.start = end;
+        course.latency.reset();
+        course.errors = 0;
+        course.start = end;
     }
 }
 
@@ -205,8 +189,8 @@ mod tests {
         let mut recorder = Recorder::new(Duration::from_secs(1), true);
         recorder.measure(at(1_000), at(2_000));
         recorder.reply(&flight(1_000, 1_900, true), 64, at(1_950));
-        assert!(recorder.latency.max().abs_diff(950_000_000) < 1_000_000);
-        assert!(recorder.send_latency.unwrap().max().abs_diff(50_000_000) < 100_000);
+        assert!(recorder.outcome.latency.max().abs_diff(950_000_000) < 1_000_000);
+        assert!(recorder.outcome.send_latency.max().abs_diff(50_000_000) < 100_000);
     }
 
     #[test]
@@ -216,8 +200,11 @@ mod tests {
         recorder.reply(&flight(900, 900, false), 10, at(950));
         recorder.reply(&flight(990, 990, false), 10, at(1_010));
         recorder.reply(&flight(1_990, 1_990, true), 10, at(2_010));
-        assert_eq!((recorder.replies, recorder.replies_in_time, recorder.reply_bytes_in_time), (3, 1, 10));
-        assert_eq!(recorder.latency.len(), 1);
+        assert_eq!(
+            (recorder.replies, recorder.outcome.replies_in_time, recorder.outcome.reply_bytes_in_time),
+            (3, 1, 10)
+        );
+        assert_eq!(recorder.outcome.latency.len(), 1);
     }
 
     #[test]
@@ -225,10 +212,10 @@ mod tests {
         let mut recorder = Recorder::new(Duration::from_secs(1), true);
         recorder.measure(at(1_000), at(2_000));
         recorder.gave_up(&flight(500, 500, false), at(9_000));
-        assert_eq!((recorder.in_vain, recorder.longest_in_vain), (0, None));
+        assert_eq!((recorder.in_vain, recorder.outcome.longest_in_vain), (0, None));
         recorder.gave_up(&flight(1_000, 1_900, true), at(3_000));
         recorder.gave_up(&flight(1_500, 1_500, true), at(3_000));
-        assert_eq!((recorder.in_vain, recorder.longest_in_vain), (2, Some(Duration::from_secs(2))));
+        assert_eq!((recorder.in_vain, recorder.outcome.longest_in_vain), (2, Some(Duration::from_secs(2))));
     }
 
     #[test]
@@ -237,21 +224,21 @@ mod tests {
         recorder.measure(at(1_000), at(9_000));
         recorder.reply(&flight(1_000, 1_000, true), 10, at(1_010));
         recorder.error(ErrorKind::Reset, 2, at(1_330));
-        let intervals = recorder.intervals(at(1_350));
+        let intervals = recorder.finish(at(1_350)).intervals;
         assert_eq!(intervals.iter().map(|interval| interval.replies).collect::<Vec<_>>(), [1, 0, 0, 0]);
         assert_eq!(intervals.iter().map(|interval| interval.errors).collect::<Vec<_>>(), [0, 0, 0, 2]);
-        assert_eq!(intervals[1].start, Duration::from_millis(100));
-        assert_eq!(intervals[3].length, Duration::from_millis(50));
+        assert_eq!(intervals[1].start_s, 0.1);
+        assert_eq!(intervals[3].length_s, 0.05);
     }
 
     #[test]
     fn a_long_run_has_longer_intervals() {
         let mut recorder = Recorder::new(Duration::from_millis(1), true);
         recorder.measure(at(0), Moment::NEVER);
-        let intervals = recorder.intervals(at(3_600_000));
+        let intervals = recorder.finish(at(3_600_000)).intervals;
         assert!(intervals.len() < INTERVALS_MAX * 15, "{}", intervals.len());
-        let end = intervals.last().map(|interval| interval.start + interval.length);
-        assert_eq!(end, Some(Duration::from_secs(3_600)));
+        let end = intervals.last().map(|interval| interval.start_s + interval.length_s);
+        assert_eq!(end, Some(3_600.0));
     }
     #[test]
     fn the_measured_time_has_its_beginning_and_not_its_end() {
@@ -260,7 +247,7 @@ mod tests {
         for moment in [999, 1_000, 1_999, 2_000] {
             recorder.reply(&flight(moment, moment, moment != 999), 10, at(moment));
         }
-        assert_eq!((recorder.replies, recorder.replies_in_time, recorder.latency.len()), (4, 2, 3));
+        assert_eq!((recorder.replies, recorder.outcome.replies_in_time, recorder.outcome.latency.len()), (4, 2, 3));
     }
 
     #[test]
@@ -268,7 +255,7 @@ mod tests {
         let mut recorder = Recorder::new(Duration::from_millis(100), false);
         recorder.measure(at(1_000), at(2_000));
         recorder.error(ErrorKind::Reset, 0, at(1_005));
-        assert!(recorder.errors.is_empty());
+        assert!(recorder.outcome.errors.is_empty());
         recorder.error(ErrorKind::Reset, 2, at(900));
         recorder.error(ErrorKind::Reset, 3, at(1_010));
         recorder.error(ErrorKind::Closed, 1, at(1_010));
@@ -276,7 +263,7 @@ mod tests {
         recorder.reply(&flight(1_250, 1_250, true), 10, at(1_250));
         assert_eq!(recorder.error_count(), 6);
         let course: Vec<(u64, u64)> =
-            recorder.intervals(at(1_500)).iter().map(|interval| (interval.replies, interval.errors)).collect();
+            recorder.finish(at(1_500)).intervals.iter().map(|interval| (interval.replies, interval.errors)).collect();
         assert_eq!(course, [(1, 4), (0, 0), (1, 0), (0, 0), (0, 0)]);
     }
 }

@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn intervals_are_stretches_of_time_in_their_order() {
-        let interval = |change: fn(&mut crate::measure::report::interval::Interval)| {
+        let interval = |change: fn(&mut crate::measure::load::interval::Interval)| {
             refusal(|report| change(&mut report.intervals[3]))
         };
         assert_eq!(interval(|interval| interval.p50_us = None), "");

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::measure::load::chance;
+use crate::measure::load::interval::Interval;
 use crate::measure::load::outcome::{Doubt, Outcome};
 use crate::measure::report::conditions::MEASURED;
-use crate::measure::report::interval::Interval;
 use crate::measure::report::latencies::Latencies;
 use crate::measure::report::{Report, advice, human, latencies};
 

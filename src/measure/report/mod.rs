@@ -15,7 +15,6 @@ pub mod figures;
 pub mod histogram;
 pub mod human;
 pub mod ink;
-pub mod interval;
 pub mod json;
 pub mod latencies;
 pub mod merge;
@@ -40,9 +39,9 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::measure::load::interval::Interval;
 use crate::measure::load::outcome::Outcome;
 use crate::measure::report::conditions::Conditions;
-use crate::measure::report::interval::Interval;
 use crate::measure::report::latencies::Latencies;
 use crate::measure::report::objective::Found;
 
@@ -255,7 +254,7 @@ impl Report {
             generator_idle_polling_s: outcome.idle_polling.map(|time| time.as_secs_f64()),
             server_cpu_s: outcome.server_cpu.map(|cpu| cpu.as_secs_f64()),
             objective: None,
-            intervals: outcome.intervals.iter().map(Interval::of).collect(),
+            intervals: outcome.intervals.clone(),
             conditions: vec![conditions],
             histogram: outcome.latency.clone(),
             send_histogram: outcome.send_latency.clone(),

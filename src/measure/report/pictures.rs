@@ -2,10 +2,10 @@
 
 use hdrhistogram::Histogram;
 
+use crate::measure::load::interval::Interval;
 use crate::measure::report::axis::{Axis, Scale};
 use crate::measure::report::chart::{LineChart, Series};
 use crate::measure::report::ink::Ink;
-use crate::measure::report::interval::Interval;
 use crate::measure::report::{Loop, Report, human};
 
 /// Points of a percentile curve for each further nine.

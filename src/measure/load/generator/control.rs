@@ -90,8 +90,9 @@ impl Generator {
         self.stage = Stage::WarmingUp;
         self.pacer.begin(now);
         self.recorder.measure(self.pacer.measures_from(), self.pacer.stops_at());
-        self.opened = if self.options.churn { self.lanes.len() } else { self.open };
-        self.unopened = self.lanes.len() - self.opened;
+        let opened = if self.options.churn { self.lanes.len() } else { self.open };
+        self.recorder.outcome.connections = opened;
+        self.recorder.outcome.unopened = self.lanes.len() - opened;
         for (number, lane) in self.lanes.iter_mut().enumerate() {
             lane.free_since = now;
             match (lane.state, lane.key) {
@@ -130,7 +131,9 @@ impl Generator {
 
     /// What was measured until now took this.
     fn note_effort(&mut self, metrics: &Metrics) {
-        self.effort = Some(Effort::so_far(metrics).since(self.effort_before));
+        let effort = Effort::so_far(metrics).since(self.effort_before);
+        self.recorder.outcome.generator_cpu = effort.cpu;
+        self.recorder.outcome.idle_polling = self.options.busy_poll.map(|_| effort.idle_polling);
     }
 
     /// Whatever is not answered by now never will be. Where all is, and a reply too many would have been taken for the
@@ -162,7 +165,7 @@ impl Generator {
     fn note_last_message(&mut self, now: Moment, metrics: &Metrics) {
         if let End::Messages(_) = self.options.end {
             self.note_effort(metrics);
-            self.ended_at = Some(if self.recorder.latency.is_empty() { now } else { self.recorder.last_reply });
+            self.ended_at = Some(if self.recorder.outcome.latency.is_empty() { now } else { self.recorder.last_reply });
         }
     }
 
@@ -172,7 +175,7 @@ impl Generator {
         if self.stage == Stage::Listening {
             return self.end(cx.orders);
         }
-        self.interrupted = true;
+        self.recorder.outcome.interrupted = true;
         match self.stage {
             Stage::Connecting | Stage::WarmingUp => {}
             Stage::Measuring => {
@@ -223,7 +226,7 @@ impl Generator {
             End::After(duration) => {
                 now.since(self.pacer.measures_from()).as_secs_f64() / duration.as_secs_f64().max(1e-9)
             }
-            End::Messages(count) => self.recorder.latency.len() as f64 / count.max(1) as f64,
+            End::Messages(count) => self.recorder.outcome.latency.len() as f64 / count.max(1) as f64,
         };
         self.progress = Some(Progress {
             stage: self.stage,
@@ -231,7 +234,8 @@ impl Generator {
             done: done.clamp(0.0, 1.0),
             connections: self.open,
             messages_per_second: (self.recorder.replies - replies) as f64 / seconds,
-            p99: (self.recorder.latency.len() >= P99_MESSAGES).then(|| self.recorder.latency.value_at_quantile(0.99)),
+            p99: (self.recorder.outcome.latency.len() >= P99_MESSAGES)
+                .then(|| self.recorder.outcome.latency.value_at_quantile(0.99)),
             in_vain: self.recorder.in_vain,
             errors: self.recorder.error_count(),
         });

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::measure::load::exchange::Checked;
-use crate::measure::load::generator::Generator;
+use crate::measure::load::generator::{Generator, count};
 use crate::measure::load::lane::{Arrival, Flight, State};
 use crate::measure::load::outcome::ErrorKind;
 use crate::measure::load::stopwatch::Moment;
@@ -102,11 +102,11 @@ impl Generator {
         };
         match self.lanes[lane].arrive(number) {
             Arrival::Answer { flight, reordered } => {
-                self.counts.reordered += u64::from(reordered && flight.ticket.measured);
+                count(&mut self.recorder.outcome.reordered, reordered && flight.ticket.measured);
                 Some(flight)
             }
             Arrival::Duplicate => {
-                self.counts.duplicated += u64::from(now >= self.pacer.measures_from());
+                count(&mut self.recorder.outcome.duplicated, now >= self.pacer.measures_from());
                 None
             }
             // It was counted as lost when its time was up.
@@ -145,7 +145,7 @@ impl Generator {
             lost += 1;
             self.recorder.gave_up(&flight, now);
             self.note_failure(now);
-            self.counts.lost += u64::from(flight.ticket.measured);
+            count(&mut self.recorder.outcome.lost, flight.ticket.measured);
             self.settle(now, orders);
         }
         if lost > 0 {
@@ -169,8 +169,8 @@ impl Generator {
                 let again = now.after(AGAIN_AFTER);
                 let place = &mut self.lanes[lane];
                 if let Some(flight) = place.unsend() {
-                    self.sent -= u64::from(flight.ticket.measured);
-                    self.late -= u64::from(flight.late);
+                    self.recorder.outcome.sent -= u64::from(flight.ticket.measured);
+                    self.recorder.outcome.late -= u64::from(flight.late);
                     place.reserved = Some(flight.ticket);
                 }
                 // There was no room for it, so it is not late when it leaves as soon as it is tried again.

@@ -57,10 +57,6 @@ pub(super) struct Generator {
     outstanding: u64,
     /// Connections that are established.
     open: usize,
-    /// Connections that were when the warm-up began.
-    opened: usize,
-    /// Connections that were asked for and were not.
-    unopened: usize,
     /// Messages and connections that failed since the last reply, and when the first of them did.
     failures: u32,
     failing_since: Moment,
@@ -70,23 +66,9 @@ pub(super) struct Generator {
     next_progress: Moment,
     progress: Option<Progress>,
     replies_before: (u64, Moment),
-    /// What this process had done when measuring began, and what it took until the end.
+    /// What this process had done when measuring began.
     effort_before: Effort,
-    effort: Option<Effort>,
     ended_at: Option<Moment>,
-    sent: u64,
-    /// Messages that were due and never sent, once the run is over.
-    due_unsent: u64,
-    late: u64,
-    /// Messages whose latency holds a wait of this program for a connection, and how long they waited for it.
-    held: u64,
-    held_for: Duration,
-    /// For how long connections were not there in the measured time because this program let them wait.
-    rested: Duration,
-    /// Connections that the server ended in order.
-    ended: u64,
-    counts: DatagramCounts,
-    surplus: Surplus,
     refused_sockets: usize,
     /// Connections that were not established in time, since the last one that was.
     connect_timeouts: usize,
@@ -94,17 +76,11 @@ pub(super) struct Generator {
     own_limits: usize,
     /// With churn a message that does not count looks for the server's address before the run, where there are several.
     asks_first: bool,
-    mismatch: Option<Mismatch>,
-    interrupted: bool,
 }
 
-/// What happened to datagrams.
-#[derive(Clone, Copy, Debug, Default)]
-struct DatagramCounts {
-    lost: u64,
-    duplicated: u64,
-    reordered: u64,
-    corrupt: u64,
+/// Counts one more, if `more`, where that can be known.
+fn count(counter: &mut Option<u64>, more: bool) {
+    *counter = counter.map(|count| count + u64::from(more));
 }
 
 impl Generator {
@@ -123,8 +99,6 @@ impl Generator {
             stage: Stage::Connecting,
             outstanding: 0,
             open: 0,
-            opened: 0,
-            unopened: 0,
             failures: 0,
             failing_since: Moment::NEVER,
             waits_until: Moment::NEVER,
@@ -133,25 +107,14 @@ impl Generator {
             progress: None,
             replies_before: (0, Moment::default()),
             effort_before: Effort::default(),
-            effort: None,
             ended_at: None,
-            sent: 0,
-            due_unsent: 0,
-            late: 0,
-            held: 0,
-            held_for: Duration::ZERO,
-            rested: Duration::ZERO,
-            ended: 0,
-            counts: DatagramCounts::default(),
-            surplus: Surplus::default(),
             refused_sockets: 0,
             connect_timeouts: 0,
             own_limits: 0,
             asks_first: false,
-            mismatch: None,
-            interrupted: false,
             options,
         };
+        generator.note_what_can_be_known();
         if !generator.options.churn {
             (0..generator.lanes.len()).for_each(|lane| generator.dialer.add(lane, Moment::default()));
         } else if generator.dialer.is_searching() {
@@ -168,51 +131,29 @@ impl Generator {
         self.progress.take()
     }
 
+    /// What nothing can tell stays none.
+    fn note_what_can_be_known(&mut self) {
+        let (exchange, outcome) = (&self.exchange, &mut self.recorder.outcome);
+        let tells_numbers = if self.options.datagrams { exchange.is_numbered() } else { exchange.is_checked() };
+        outcome.duplicated = tells_numbers.then_some(0);
+        outcome.reordered = tells_numbers.then_some(0);
+        outcome.corrupt = exchange.is_checked().then_some(0);
+        outcome.surplus = exchange.counts_surplus().then(Surplus::default);
+        outcome.first_bytes = exchange.ends_with_first_bytes();
+        outcome.idle_polling = self.options.busy_poll.map(|_| Duration::ZERO);
+    }
+
     /// What it has measured.
     pub(super) fn into_outcome(mut self) -> Outcome {
-        self.note_unanswered();
-        let from = self.pacer.measures_from();
-        let ended_at = self.ended_at.unwrap_or_default();
-        let effort = self.effort.unwrap_or_default();
-        let counted = |count| self.exchange.is_checked().then_some(count);
-        let numbered =
-            |count| if self.options.datagrams { self.exchange.is_numbered().then_some(count) } else { counted(count) };
-        Outcome {
-            open_loop: self.options.pace.is_open(),
-            duration: ended_at.since(from),
-            connections: self.opened,
-            unopened: self.unopened,
-            messages: self.recorder.latency.len(),
-            replies_in_time: self.recorder.replies_in_time,
-            reply_bytes_in_time: self.recorder.reply_bytes_in_time,
-            intervals: self.recorder.intervals(ended_at.max(self.recorder.last_reply)),
-            send_latency: self.recorder.send_latency.unwrap_or_else(|| self.recorder.latency.clone()),
-            latency: self.recorder.latency,
-            errors: self.recorder.errors,
-            longest_in_vain: self.recorder.longest_in_vain,
-            lost: Some(self.counts.lost),
-            duplicated: numbered(self.counts.duplicated),
-            reordered: numbered(self.counts.reordered),
-            corrupt: counted(self.counts.corrupt),
-            surplus: self.exchange.counts_surplus().then_some(self.surplus),
-            first_bytes: self.exchange.ends_with_first_bytes(),
-            late: self.late,
-            held: self.held,
-            held_for: self.held_for,
-            rested: self.rested,
-            ended: self.ended,
-            due: self.sent + self.due_unsent,
-            sent: self.sent,
-            generator_cpu: effort.cpu,
-            idle_polling: self.options.busy_poll.map(|_| effort.idle_polling),
-            server_cpu: None,
-            interrupted: self.interrupted,
-            mismatch: self.mismatch,
-        }
+        let unsent = self.note_unanswered();
+        let mut outcome = self.recorder.finish(self.ended_at.unwrap_or_default());
+        outcome.due = outcome.sent + unsent;
+        outcome
     }
 
     /// What is still in flight, or was never sent, has waited until now: where a run was interrupted, or gave up.
-    fn note_unanswered(&mut self) {
+    /// Returns how many were never sent.
+    fn note_unanswered(&mut self) -> u64 {
         let now = self.now();
         for lane in &mut self.lanes {
             lane.abandon().for_each(|flight| self.recorder.gave_up(&flight, now));
@@ -220,12 +161,12 @@ impl Generator {
         // Tickets come in the order in which they are due, so the first has waited longest. It is due in any case, if
         // not to be had.
         let unsent = self.pacer.unsent();
-        if unsent > 0 {
-            self.due_unsent = unsent;
-            if let Some(first) = self.pacer.take(now) {
-                self.recorder.waited_in_vain(first.due, now);
-            }
+        if unsent > 0
+            && let Some(first) = self.pacer.take(now)
+        {
+            self.recorder.waited_in_vain(first.due, now);
         }
+        unsent
     }
 
     fn now(&self) -> Moment {
@@ -256,17 +197,17 @@ impl Generator {
 
     /// A message of `lane` leaves now.
     fn note_sent(&mut self, lane: usize, ticket: Ticket, now: Moment) {
-        let lane = &mut self.lanes[lane];
+        let (lane, outcome) = (&mut self.lanes[lane], &mut self.recorder.outcome);
         let late = self.lateness.is_late(ticket.due, lane.free_since, now);
         let counts = ticket.measured && self.options.pace.is_open();
         let late = late && counts;
         lane.send(ticket, now, late);
         if let Some(wait) = self.dialer.own_share(ticket.due, now).filter(|_| counts && !late) {
-            self.held += 1;
-            self.held_for += wait;
+            outcome.held += 1;
+            outcome.held_for += wait;
         }
-        self.sent += u64::from(ticket.measured);
-        self.late += u64::from(late);
+        outcome.sent += u64::from(ticket.measured);
+        outcome.late += u64::from(late);
     }
 
     /// The next ticket of `lane`, if it has room for a message and one is due. Where the next is due later, the lane is
@@ -289,16 +230,18 @@ impl Generator {
 
     /// Remembers the first reply that was wrong.
     fn note_wrong(&mut self, lane: usize, message: u64, offset: usize, got: &[u8]) {
-        self.counts.corrupt += 1;
+        count(&mut self.recorder.outcome.corrupt, true);
         let expected = self.exchange.expected(lane, message, offset, SHOWN);
         let got = got[..got.len().min(SHOWN)].to_vec();
-        self.mismatch.get_or_insert(Mismatch { connection: lane, message, offset, expected, got });
+        self.recorder.outcome.mismatch.get_or_insert(Mismatch { connection: lane, message, offset, expected, got });
     }
 
     /// Bytes came that no message waits for.
     fn note_surplus(&mut self, bytes: usize) {
-        self.surplus.times += 1;
-        self.surplus.bytes += bytes as u64;
+        if let Some(surplus) = &mut self.recorder.outcome.surplus {
+            surplus.times += 1;
+            surplus.bytes += bytes as u64;
+        }
     }
 
     /// A reply has arrived whole.

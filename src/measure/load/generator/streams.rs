@@ -83,7 +83,7 @@ impl Generator {
             place.free_since = now;
         }
         if (self.pacer.measures_from()..self.pacer.stops_at()).contains(&now) {
-            self.rested += place.rested;
+            self.recorder.outcome.rested += place.rested;
         }
         if self.options.datagrams && self.dialer.is_searching() {
             // That the socket is there tells nothing of the server.
@@ -249,7 +249,7 @@ impl Generator {
         let went_well = match state {
             State::Open if owes_nothing && reason == CloseReason::PeerClosed => {
                 // The server was done with it, as servers may be after so many messages or so long a silence.
-                self.ended += 1;
+                self.recorder.outcome.ended += 1;
                 true
             }
             State::Open => {

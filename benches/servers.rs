@@ -45,8 +45,8 @@ fn main() {
     let mut wall = criterion(Unit::Wall);
     for scenario in scenarios(&servers) {
         let measured = Measured { scenario, servers: OnceCell::new(), bench: &bench };
-        tell(&mut cpu, &measured, "CPU time a message", |round| round.cpu_per_message);
-        tell(&mut wall, &measured, "time a message", |round| Some(1e9 / round.messages_per_second));
+        tell(&mut cpu, &measured, "CPU time a message", |round| round.cpu_us_per_message.map(|us| us * 1e3));
+        tell(&mut wall, &measured, "time a message", |round| Some(1e9 / round.messages_per_s));
     }
     wall.final_summary();
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use cooee::measure::compare::comparison::Compared;
 use cooee::measure::compare::metric::Metric;
+use cooee::measure::compare::round::Round;
 
 /// What others may use of a processor before it is told.
 const OTHERS_MAX: f64 = 0.1;
@@ -44,7 +45,7 @@ fn notes(servers: &[Compared]) -> String {
         }
     }
     let rounds = servers.iter().flat_map(|server| &server.rounds);
-    let others: Vec<f64> = rounds.filter_map(|round| round.others).map(|(one, other)| one.max(other)).collect();
+    let others: Vec<f64> = rounds.filter_map(Round::others).collect();
     let disturbed = others.iter().filter(|share| **share > OTHERS_MAX).count();
     if disturbed > 0 {
         let most = others.iter().copied().fold(0.0, f64::max) * 100.0;

@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
     let comparison = Comparison {
         conditions,
         transport: arguments.transport.to_string(),
-        pinning: plan.pinning.as_ref().map(|pinning| (pinning.server.clone(), pinning.generator.clone())),
+        pinning: plan.pinning.as_ref().map(|pinning| pinning.placement.clone()),
         rounds: plan.rounds,
         idle_connections: if plan.options.datagrams { 0 } else { plan.idle_connections },
         silent_connections: plan.silent_connections,

@@ -136,7 +136,7 @@ fn rounds_are_interleaved_and_one_server_runs_at_a_time() {
     .unwrap();
     let runs = |index: usize| {
         let rounds = compared[index].rounds.iter();
-        rounds.map(|round| (round.number, 1000.0 / round.messages_per_second)).collect::<Vec<_>>()
+        rounds.map(|round| (round.number, 1000.0 / round.messages_per_s)).collect::<Vec<_>>()
     };
     assert_eq!(runs(0), [(1, 1.0), (2, 3.0), (3, 5.0)]);
     assert_eq!(runs(1), [(1, 2.0), (2, 4.0), (3, 6.0)]);
@@ -160,7 +160,7 @@ fn compare_with(plan: &Plan, change: impl Fn(usize, &mut Outcome)) -> Vec<Compar
 
 /// The numbers of a server's rounds, and of the runs that they come from.
 fn rounds(server: &Compared) -> Vec<(usize, usize)> {
-    server.rounds.iter().map(|round| (round.number, (1000.0 / round.messages_per_second).round() as usize)).collect()
+    server.rounds.iter().map(|round| (round.number, (1000.0 / round.messages_per_s).round() as usize)).collect()
 }
 
 fn late(outcome: &mut Outcome) {
@@ -180,7 +180,7 @@ fn a_doubtful_round_is_measured_again_with_every_server_in_turn() {
     assert!(!compared.iter().any(Compared::is_doubtful));
     assert_eq!(compared[0].repeats, [], "it gave no reason");
     let [repeat] = &compared[1].repeats[..] else { panic!("{:?}", compared[1].repeats) };
-    assert_eq!((repeat.round, repeat.what), (2, Repeated::Round { attempt: 1 }));
+    assert_eq!((repeat.round, repeat.what, repeat.attempt), (2, Repeated::Round, Some(1)));
     assert_eq!(repeat.reason, "100.0 % of the messages left late");
 }
 

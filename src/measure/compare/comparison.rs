@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize, Serializer};
+
 use crate::measure::compare::command::ServerCommand;
 use crate::measure::compare::metric::Metric;
+use crate::measure::compare::pinning::Placement;
 use crate::measure::compare::round::Round;
 use crate::measure::compare::summary::Summary;
 use crate::measure::compare::verdict::Verdict;
@@ -14,60 +17,63 @@ use crate::measure::report::human;
 const OTHERS_MAX: f64 = 0.1;
 
 /// What a comparison has shown, and under which conditions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Comparison {
-    /// The machine, the command line and the load.
-    pub conditions: Conditions,
+    /// Whether it was ended before its time.
+    #[serde(rename = "interrupted")]
+    pub is_interrupted: bool,
+    /// Rounds that were to be measured.
+    pub rounds: usize,
     /// What carried the messages: tcp, udp, unix or unixgram.
     pub transport: String,
     /// The processors of the server and of this program; none where they were not pinned.
-    pub pinning: Option<(Vec<usize>, Vec<usize>)>,
-    /// Rounds that were to be measured.
-    pub rounds: usize,
+    pub pinning: Option<Placement>,
     /// Connections with which the memory of an idle one was measured; 0 where it was not.
     pub idle_connections: usize,
     /// Connections that were open and silent while load ran.
     pub silent_connections: usize,
-    /// Whether it was ended before its time.
-    pub is_interrupted: bool,
+    /// The machine, the command line and the load.
+    pub conditions: Conditions,
     /// What each server has shown. The first is the one that the others are compared with.
+    #[serde(skip_serializing)]
     pub servers: Vec<Compared>,
 }
 
 /// What one server has shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compared {
     /// Its name.
     pub name: String,
     /// Its command as it was given.
     pub command: String,
+    /// Why it was not measured any more.
+    pub failure: Option<Failure>,
     /// What each round has shown; one that failed or was interrupted is not among them.
+    #[serde(skip_serializing)]
     pub rounds: Vec<Round>,
     /// What was done again of its rounds, in order, and why.
     pub repeats: Vec<Repeat>,
-    /// Why it was not measured any more.
-    pub failure: Option<Failure>,
 }
 
 /// Something that was done again, because what came of it the first time may have been bad luck.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repeat {
     /// The round, counted from 1.
     pub round: usize,
     /// What was repeated.
     pub what: Repeated,
+    /// Of a round, which measurement of it does not count, from 1 on.
+    pub attempt: Option<usize>,
     /// Why, in words.
     pub reason: String,
 }
 
 /// What can be done again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Repeated {
     /// The whole round, of every server.
-    Round {
-        /// Which measurement of it does not count, from 1 on.
-        attempt: usize,
-    },
+    Round,
     /// The start of a process of this server.
     Start,
 }
@@ -76,24 +82,14 @@ impl Repeat {
     /// What was done again and why, for a person.
     fn in_words(&self) -> String {
         match self.what {
-            Repeated::Round { .. } => format!("measured again, because {}", self.reason),
+            Repeated::Round => format!("measured again, because {}", self.reason),
             Repeated::Start => format!("started again, because {}", self.reason),
         }
     }
 }
 
-impl Repeated {
-    /// Its name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Repeated::Round { .. } => "round",
-            Repeated::Start => "start",
-        }
-    }
-}
-
 /// Why a server was not measured any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The round, counted from 1.
     pub round: usize,
@@ -104,15 +100,21 @@ pub struct Failure {
 }
 
 /// One figure of one server beside the first one's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Standing {
     /// Over all its rounds; none where it was not measured.
+    #[serde(flatten)]
     pub summary: Option<Summary>,
     /// Its value by the first server's, within each round that both have; none for the first server itself, and where
     /// there is none.
     pub ratio: Option<Summary>,
     /// What that shows; none for the first server itself.
+    #[serde(serialize_with = "name_of_verdict")]
     pub verdict: Option<Verdict>,
+}
+
+fn name_of_verdict<S: Serializer>(verdict: &Option<Verdict>, sink: S) -> Result<S::Ok, S::Error> {
+    verdict.map(Verdict::name).serialize(sink)
 }
 
 impl Compared {
@@ -121,9 +123,9 @@ impl Compared {
         Compared {
             name: server.name.clone(),
             command: server.text.clone(),
+            failure: None,
             rounds: Vec::new(),
             repeats: Vec::new(),
-            failure: None,
         }
     }
 
@@ -209,20 +211,15 @@ impl Comparison {
     /// How often a round was measured that does not count, because it told of this program.
     pub fn repeated_rounds(&self) -> usize {
         let repeats = self.servers.iter().flat_map(|server| &server.repeats);
-        let attempts = repeats.filter_map(|repeat| match repeat.what {
-            Repeated::Round { attempt } => Some((repeat.round, attempt)),
-            Repeated::Start => None,
-        });
+        let attempts =
+            repeats.filter(|repeat| repeat.what == Repeated::Round).map(|repeat| (repeat.round, repeat.attempt));
         attempts.collect::<BTreeSet<_>>().len()
     }
 
     /// What other processes took of the processors, in words, where it is more than [`OTHERS_MAX`] in some round.
     pub fn disturbance(&self) -> Option<String> {
         let rounds = self.servers.iter().flat_map(|server| server.rounds.iter().map(move |round| (server, round)));
-        let taken = rounds.filter_map(|(server, round)| {
-            let (on_server, on_generator) = round.others?;
-            Some((on_server.max(on_generator), server, round))
-        });
+        let taken = rounds.filter_map(|(server, round)| Some((round.others()?, server, round)));
         let taken: Vec<_> = taken.filter(|(share, ..)| *share > OTHERS_MAX).collect();
         let (share, server, round) = taken.iter().max_by(|one, other| one.0.total_cmp(&other.0))?;
         Some(format!(
@@ -258,7 +255,7 @@ impl Comparison {
         let options = conditions.options.iter().map(|(flag, value)| format!("{flag} {value}"));
         let cpu = conditions.cpu.as_deref().unwrap_or("unknown processor");
         let pinned = match &self.pinning {
-            Some((server, generator)) => {
+            Some(Placement { server, generator }) => {
                 format!("server on processor {}, generator on {}", list(server), list(generator))
             }
             None => "nothing: server and generator share the one processor there is, and each waits for the other"
@@ -354,10 +351,10 @@ mod tests {
 
     #[test]
     fn what_was_done_again_is_told_and_counted_once() {
-        let repeat = |round, what| Repeat { round, what, reason: "of that".to_owned() };
+        let repeat = |round, what, attempt| Repeat { round, what, attempt, reason: "of that".to_owned() };
         let (mut one, mut other) = (server("one", &SLOW), server("other", &FAST));
-        one.repeats = vec![repeat(1, Repeated::Start), repeat(4, Repeated::Round { attempt: 1 })];
-        other.repeats = vec![repeat(4, Repeated::Round { attempt: 1 }), repeat(4, Repeated::Round { attempt: 2 })];
+        one.repeats = vec![repeat(1, Repeated::Start, None), repeat(4, Repeated::Round, Some(1))];
+        other.repeats = vec![repeat(4, Repeated::Round, Some(1)), repeat(4, Repeated::Round, Some(2))];
         other.rounds[1].lost = 3;
         let comparison = comparison(vec![one, other]);
         assert_eq!(comparison.repeated_rounds(), 2, "round 4 was measured three times");
@@ -378,8 +375,8 @@ mod tests {
     fn others_are_told_where_they_take_much() {
         let mut disturbed = server("fast", &FAST);
         assert_eq!(comparison(vec![disturbed.clone()]).disturbance(), None);
-        disturbed.rounds[1].others = Some((0.2, 0.0));
-        disturbed.rounds[3].others = Some((0.0, 0.45));
+        disturbed.rounds[1].others_on_server_core = Some(0.2);
+        disturbed.rounds[3].others_on_generator_core = Some(0.45);
         let told = comparison(vec![server("slow", &SLOW), disturbed]).disturbance().unwrap();
         assert!(told.contains("in 2 of the rounds") && told.contains("up to 45.0 % (fast, round 4)"), "{told}");
     }
@@ -394,7 +391,8 @@ mod tests {
     #[test]
     fn little_that_others_take_is_not_told() {
         let mut quiet = server("quiet", &FAST);
-        quiet.rounds[1].others = Some((0.05, OTHERS_MAX));
+        quiet.rounds[1].others_on_server_core = Some(0.05);
+        quiet.rounds[1].others_on_generator_core = Some(OTHERS_MAX);
         assert_eq!(comparison(vec![quiet]).disturbance(), None);
     }
 

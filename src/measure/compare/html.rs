@@ -76,22 +76,13 @@ fn chart(comparison: &Comparison, metric: Metric) -> Markup {
         let range = Some((summary.min, summary.max)).filter(|_| server.rounds.len() > 1);
         Some(Bar { name: server.name.clone(), ink: Ink::Series(index), value: summary.median, range })
     });
-    let (label, tick): (&str, fn(f64) -> String) = match metric {
-        Metric::MessagesPerSecond => ("messages a second", human::rate_tick),
-        Metric::IdleMemory => ("memory", human::bytes_tick),
-        Metric::P50 | Metric::P99 | Metric::P999 | Metric::CpuPerMessage => ("time", human::latency_tick),
-    };
-    let figure: fn(f64) -> String = match metric {
-        Metric::MessagesPerSecond => human::rate,
-        Metric::IdleMemory => human::bytes,
-        Metric::P50 | Metric::P99 | Metric::P999 | Metric::CpuPerMessage => human::latency,
-    };
+    let unit = metric.unit();
     let better = if metric.higher_is_better() { "More is better." } else { "Less is better." };
     BarChart {
         title: comparison.title(metric),
         note: better.to_owned(),
-        axis: Axis { label: label.to_owned(), scale: Scale::Linear, tick },
-        figure,
+        axis: Axis { label: unit.label.to_owned(), scale: Scale::Linear, tick: unit.tick },
+        figure: unit.show,
         bars: bars.collect(),
     }
     .figure()
@@ -142,7 +133,7 @@ mod tests {
         failed.failure = Some(Failure { round: 3, reason: "it ended".to_owned(), output: vec!["<oh no>".to_owned()] });
         let mut comparison = comparison(vec![server("one", &rates), server("other", &rates), failed]);
         comparison.is_interrupted = true;
-        comparison.servers[1].rounds[2].others = Some((0.5, 0.0));
+        comparison.servers[1].rounds[2].others_on_server_core = Some(0.5);
         comparison.servers[1].rounds[3].lost = 7;
         let page = render(&comparison);
         for words in [

@@ -38,219 +38,74 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::measure::compare::comparison::{Compared, Comparison, Repeat, Repeated, Standing};
+use crate::measure::compare::comparison::{Compared, Comparison, Standing};
 use crate::measure::compare::metric::Metric;
 use crate::measure::compare::round::Round;
-use crate::measure::compare::summary::Summary;
 use crate::measure::report::Until;
-use crate::measure::report::conditions::Conditions;
 use crate::measure::report::latencies::highest_told;
 
 /// The version of the schema.
-pub const VERSION: u32 = 1;
+pub const VERSION: u64 = 1;
 
 /// What tells its JSON from that of a run.
 pub const KIND: &str = "comparison";
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct Document {
-    pub(super) version: u32,
-    pub(super) kind: String,
-    pub(super) interrupted: bool,
-    pub(super) rounds: usize,
-    #[serde(skip_deserializing)]
-    repeated_rounds: usize,
-    pub(super) transport: String,
-    pub(super) pinning: Option<Pinned>,
-    pub(super) idle_connections: usize,
-    pub(super) silent_connections: usize,
-    #[serde(skip_deserializing)]
-    latency_until: Until,
-    pub(super) conditions: Conditions,
-    pub(super) servers: Vec<Server>,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct Pinned {
-    pub(super) server: Vec<usize>,
-    pub(super) generator: Vec<usize>,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct Server {
-    pub(super) name: String,
-    pub(super) command: String,
-    pub(super) failure: Option<Failed>,
-    pub(super) rounds: Vec<Measured>,
-    pub(super) repeats: Vec<Again>,
-    #[serde(skip_deserializing)]
-    summary: BTreeMap<&'static str, Option<Stands>>,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct Failed {
-    pub(super) round: usize,
-    pub(super) reason: String,
-    pub(super) output: Vec<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct Again {
-    pub(super) round: usize,
-    pub(super) what: String,
-    pub(super) attempt: Option<usize>,
-    pub(super) reason: String,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct Measured {
-    pub(super) round: usize,
-    pub(super) messages: u64,
-    pub(super) due: u64,
-    #[serde(skip_deserializing)]
-    in_vain: u64,
-    pub(super) in_vain_longest_us: Option<f64>,
-    pub(super) messages_per_s: f64,
-    #[serde(skip_deserializing)]
-    percentiles_up_to: Option<f64>,
-    pub(super) latency_us: Latencies,
-    pub(super) cpu_us_per_message: Option<f64>,
-    pub(super) server_core: Option<f64>,
-    pub(super) generator_core: f64,
-    pub(super) generator_idle_polling_core: Option<f64>,
-    pub(super) others_on_server_core: Option<f64>,
-    pub(super) others_on_generator_core: Option<f64>,
-    pub(super) memory_per_idle_connection: Option<f64>,
-    pub(super) doubts: Vec<String>,
-    pub(super) errors: BTreeMap<String, u64>,
-    pub(super) lost: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct Latencies {
-    pub(super) p50: f64,
-    pub(super) p95: f64,
-    pub(super) p99: f64,
-    pub(super) p999: f64,
-}
-
+/// A comparison with all that follows from it.
 #[derive(Serialize)]
-struct Stands {
+struct Document<'a> {
+    version: u64,
+    kind: &'static str,
     #[serde(flatten)]
-    range: Range,
-    ratio: Option<Range>,
-    verdict: Option<&'static str>,
+    comparison: &'a Comparison,
+    repeated_rounds: usize,
+    latency_until: Until,
+    servers: Vec<ToldServer<'a>>,
 }
 
 #[derive(Serialize)]
-struct Range {
-    median: f64,
-    min: f64,
-    max: f64,
+struct ToldServer<'a> {
+    #[serde(flatten)]
+    server: &'a Compared,
+    rounds: Vec<ToldRound<'a>>,
+    summary: BTreeMap<&'static str, Option<Standing>>,
+}
+
+#[derive(Serialize)]
+struct ToldRound<'a> {
+    #[serde(flatten)]
+    round: &'a Round,
+    in_vain: u64,
+    percentiles_up_to: Option<f64>,
 }
 
 /// The comparison as one JSON object, with a line break at its end.
 pub fn render(comparison: &Comparison) -> serde_json::Result<String> {
-    let first = comparison.servers.first();
+    let round = |round| ToldRound { round, in_vain: round.in_vain(), percentiles_up_to: highest_told(round.messages) };
+    let mut servers: Vec<ToldServer> = comparison
+        .servers
+        .iter()
+        .map(|server| ToldServer {
+            server,
+            rounds: server.rounds.iter().map(round).collect(),
+            summary: BTreeMap::new(),
+        })
+        .collect();
+    for metric in Metric::ALL {
+        for (server, standing) in servers.iter_mut().zip(comparison.standings(metric)) {
+            server.summary.insert(metric.name(), Some(standing).filter(|standing| standing.summary.is_some()));
+        }
+    }
     let document = Document {
         version: VERSION,
-        kind: KIND.to_owned(),
-        interrupted: comparison.is_interrupted,
-        rounds: comparison.rounds,
+        kind: KIND,
+        comparison,
         repeated_rounds: comparison.repeated_rounds(),
-        transport: comparison.transport.clone(),
-        pinning: comparison.pinning.clone().map(|(server, generator)| Pinned { server, generator }),
-        idle_connections: comparison.idle_connections,
-        silent_connections: comparison.silent_connections,
         latency_until: if comparison.ends_with_first_bytes() { Until::FirstBytes } else { Until::WholeReply },
-        conditions: comparison.conditions.clone(),
-        servers: comparison
-            .servers
-            .iter()
-            .enumerate()
-            .map(|(index, compared)| server(compared, first.filter(|_| index > 0)))
-            .collect(),
+        servers,
     };
     Ok(serde_json::to_string_pretty(&document)? + "\n")
-}
-
-fn server(compared: &Compared, first: Option<&Compared>) -> Server {
-    let summary = Metric::ALL.map(|metric| (name(metric), stands(metric, &compared.standing(metric, first))));
-    Server {
-        name: compared.name.clone(),
-        command: compared.command.clone(),
-        failure: compared.failure.clone().map(|failure| Failed {
-            round: failure.round,
-            reason: failure.reason,
-            output: failure.output,
-        }),
-        rounds: compared.rounds.iter().map(measured).collect(),
-        repeats: compared.repeats.iter().map(again).collect(),
-        summary: summary.into_iter().collect(),
-    }
-}
-
-fn again(repeat: &Repeat) -> Again {
-    let attempt = match repeat.what {
-        Repeated::Round { attempt } => Some(attempt),
-        Repeated::Start => None,
-    };
-    Again { round: repeat.round, what: repeat.what.name().to_owned(), attempt, reason: repeat.reason.clone() }
-}
-
-fn measured(round: &Round) -> Measured {
-    let us = |nanoseconds: u64| nanoseconds as f64 / 1e3;
-    Measured {
-        round: round.number,
-        messages: round.messages,
-        due: round.due,
-        in_vain: round.in_vain(),
-        in_vain_longest_us: round.longest_in_vain.map(|time| time.as_secs_f64() * 1e6),
-        messages_per_s: round.messages_per_second,
-        percentiles_up_to: highest_told(round.messages),
-        latency_us: Latencies { p50: us(round.p50), p95: us(round.p95), p99: us(round.p99), p999: us(round.p999) },
-        cpu_us_per_message: round.cpu_per_message.map(|time| time / 1e3),
-        server_core: round.server_share,
-        generator_core: round.generator_share,
-        generator_idle_polling_core: round.idle_polling_share,
-        others_on_server_core: round.others.map(|(server, _)| server),
-        others_on_generator_core: round.others.map(|(_, generator)| generator),
-        memory_per_idle_connection: round.idle_memory,
-        doubts: round.doubts.clone(),
-        errors: round.errors.clone(),
-        lost: round.lost,
-    }
-}
-
-fn stands(metric: Metric, standing: &Standing) -> Option<Stands> {
-    // Times are nanoseconds inside and microseconds here.
-    let scale = match metric {
-        Metric::MessagesPerSecond | Metric::IdleMemory => 1.0,
-        Metric::P50 | Metric::P99 | Metric::P999 | Metric::CpuPerMessage => 1e-3,
-    };
-    let range = |summary: Summary, scale: f64| Range {
-        median: summary.median * scale,
-        min: summary.min * scale,
-        max: summary.max * scale,
-    };
-    Some(Stands {
-        range: range(standing.summary?, scale),
-        ratio: standing.ratio.map(|ratio| range(ratio, 1.0)),
-        verdict: standing.verdict.map(|verdict| verdict.name()),
-    })
-}
-
-fn name(metric: Metric) -> &'static str {
-    match metric {
-        Metric::MessagesPerSecond => "messages_per_s",
-        Metric::P50 => "p50_us",
-        Metric::P99 => "p99_us",
-        Metric::P999 => "p999_us",
-        Metric::CpuPerMessage => "cpu_us_per_message",
-        Metric::IdleMemory => "memory_per_idle_connection",
-    }
 }
 
 #[cfg(test)]
@@ -258,7 +113,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::measure::compare::comparison::Failure;
+    use crate::measure::compare::comparison::{Failure, Repeat, Repeated};
     use crate::measure::compare::samples::{comparison, server};
 
     #[test]
@@ -268,9 +123,9 @@ mod tests {
         let output = vec!["oh no".to_owned()];
         failed.failure = Some(Failure { round: 2, reason: "it ended".to_owned(), output });
         let mut one = server("one", &rates);
-        let repeat = |what, reason: &str| Repeat { round: 2, what, reason: reason.to_owned() };
+        let repeat = |what, attempt, reason: &str| Repeat { round: 2, what, attempt, reason: reason.to_owned() };
         one.repeats =
-            vec![repeat(Repeated::Start, "it was slow"), repeat(Repeated::Round { attempt: 1 }, "it was late")];
+            vec![repeat(Repeated::Start, None, "it was slow"), repeat(Repeated::Round, Some(1), "it was late")];
         let servers = vec![one, server("other", &rates), failed];
         let text = render(&comparison(servers)).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();

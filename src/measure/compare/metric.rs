@@ -8,33 +8,63 @@ use crate::measure::report::human;
 pub enum Metric {
     /// Replies a second.
     MessagesPerSecond,
-    /// The median latency, in nanoseconds.
+    /// The median latency, in microseconds.
     P50,
-    /// The 99th percentile of the latency, in nanoseconds.
+    /// The 99th percentile of the latency, in microseconds.
     P99,
-    /// The 99.9th percentile of the latency, in nanoseconds.
+    /// The 99.9th percentile of the latency, in microseconds.
     P999,
-    /// The server's CPU time a message, user and system, in nanoseconds.
+    /// The server's CPU time a message, user and system, in microseconds.
     CpuPerMessage,
     /// The server's memory an idle connection, in bytes.
     IdleMemory,
 }
+
+/// How values are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Unit {
+    /// What an axis measures.
+    pub label: &'static str,
+    /// A value as a person reads it.
+    pub show: fn(f64) -> String,
+    /// A value at a tick of an axis.
+    pub tick: fn(f64) -> String,
+}
+
+const RATE: Unit = Unit { label: "messages a second", show: human::rate, tick: human::rate_tick };
+const MICROSECONDS: Unit = Unit { label: "time", show: human::micros, tick: human::micros_tick };
+const BYTES: Unit = Unit { label: "memory", show: human::bytes, tick: human::bytes_tick };
 
 impl Metric {
     /// All of them, in the order in which they are told.
     pub const ALL: [Metric; 6] =
         [Metric::MessagesPerSecond, Metric::P50, Metric::P99, Metric::P999, Metric::CpuPerMessage, Metric::IdleMemory];
 
+    /// Its name in JSON, what it is called, and its unit.
+    fn words(self) -> (&'static str, &'static str, Unit) {
+        match self {
+            Metric::MessagesPerSecond => ("messages_per_s", "messages a second", RATE),
+            Metric::P50 => ("p50_us", "latency, median", MICROSECONDS),
+            Metric::P99 => ("p99_us", "latency, 99th percentile", MICROSECONDS),
+            Metric::P999 => ("p999_us", "latency, 99.9th percentile", MICROSECONDS),
+            Metric::CpuPerMessage => ("cpu_us_per_message", "the server's CPU time a message", MICROSECONDS),
+            Metric::IdleMemory => ("memory_per_idle_connection", "the server's memory an idle connection", BYTES),
+        }
+    }
+
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        self.words().0
+    }
+
     /// What it is called.
     pub fn title(self) -> &'static str {
-        match self {
-            Metric::MessagesPerSecond => "messages a second",
-            Metric::P50 => "latency, median",
-            Metric::P99 => "latency, 99th percentile",
-            Metric::P999 => "latency, 99.9th percentile",
-            Metric::CpuPerMessage => "the server's CPU time a message",
-            Metric::IdleMemory => "the server's memory an idle connection",
-        }
+        self.words().1
+    }
+
+    /// How its values are written.
+    pub fn unit(self) -> Unit {
+        self.words().2
     }
 
     /// Whether a server with more of it is the better one.
@@ -51,21 +81,17 @@ impl Metric {
     /// Its value in a round; none where it was not measured, or is a percentile that so few messages cannot tell.
     pub fn of(self, round: &Round) -> Option<f64> {
         match self {
-            Metric::MessagesPerSecond => Some(round.messages_per_second),
-            Metric::P50 => Some(round.p50 as f64),
-            Metric::P99 => Some(round.p99 as f64).filter(|_| round.messages >= 100),
-            Metric::P999 => Some(round.p999 as f64).filter(|_| round.messages >= 1_000),
-            Metric::CpuPerMessage => round.cpu_per_message,
-            Metric::IdleMemory => round.idle_memory,
+            Metric::MessagesPerSecond => Some(round.messages_per_s),
+            Metric::P50 => Some(round.latency_us.p50),
+            Metric::P99 => Some(round.latency_us.p99).filter(|_| round.messages >= 100),
+            Metric::P999 => Some(round.latency_us.p999).filter(|_| round.messages >= 1_000),
+            Metric::CpuPerMessage => round.cpu_us_per_message,
+            Metric::IdleMemory => round.memory_per_idle_connection,
         }
     }
 
     /// A value as a person reads it, with its unit.
     pub fn show(self, value: f64) -> String {
-        match self {
-            Metric::MessagesPerSecond => human::rate(value),
-            Metric::IdleMemory => human::bytes(value),
-            Metric::P50 | Metric::P99 | Metric::P999 | Metric::CpuPerMessage => human::latency(value),
-        }
+        (self.unit().show)(value)
     }
 }

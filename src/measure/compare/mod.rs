@@ -147,10 +147,15 @@ fn measure(plan: &Plan, trials: &mut Trials<'_, '_>, compared: &mut [Compared], 
     for (server, compared) in plan.servers.iter().zip(compared).filter(|(_, compared)| compared.is_fit()) {
         let trial = trials.run(server, number);
         let restarts = trials.take_restarts().into_iter();
-        compared.repeats.extend(restarts.map(|reason| Repeat { round: number, what: Repeated::Start, reason }));
+        compared.repeats.extend(restarts.map(|reason| Repeat {
+            round: number,
+            what: Repeated::Start,
+            attempt: None,
+            reason,
+        }));
         match trial {
             Ok(round) => {
-                let rate = human::rate(round.messages_per_second);
+                let rate = human::rate(round.messages_per_s);
                 log::info!("round {number} of {}: {}: {rate} messages/s", plan.rounds, visible(&server.name));
                 compared.rounds.push(round);
             }
@@ -172,7 +177,7 @@ fn take_back(compared: &mut [Compared], number: usize, attempt: usize) {
         let Some(round) = server.rounds.pop_if(|round| round.number == number) else { continue };
         if !round.doubts.is_empty() {
             let reason = round.doubts.join("; ");
-            server.repeats.push(Repeat { round: number, what: Repeated::Round { attempt }, reason });
+            server.repeats.push(Repeat { round: number, what: Repeated::Round, attempt: Some(attempt), reason });
         }
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 
 use crate::os::reason;
 
@@ -19,11 +20,18 @@ const SELF: Pid = Pid::from_raw(0);
 /// before.
 #[derive(Debug)]
 pub struct Pinning {
+    /// The processors of each.
+    pub placement: Placement,
+    before: CpuSet,
+}
+
+/// The processors of the server and of this program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
     /// The server's processors.
     pub server: Vec<usize>,
     /// This program's.
     pub generator: Vec<usize>,
-    before: CpuSet,
 }
 
 impl Pinning {
@@ -33,19 +41,19 @@ impl Pinning {
         let before = sched_getaffinity(SELF)
             .map_err(|error| format!("cannot tell the processors: {}", reason::of(&error.into())))?;
         let allowed: Vec<usize> = (0..CpuSet::count()).filter(|cpu| before.is_set(*cpu) == Ok(true)).collect();
-        let Some((server, generator)) = choose(&allowed, server, generator, &siblings)? else { return Ok(None) };
-        let pinning = Pinning { server, generator, before };
+        let Some(placement) = choose(&allowed, server, generator, &siblings)? else { return Ok(None) };
+        let pinning = Pinning { placement, before };
         pinning
-            .go_to(&pinning.generator)
+            .go_to(&pinning.placement.generator)
             .map_err(|error| format!("cannot pin this program: {}", reason::of(&error)))?;
         Ok(Some(pinning))
     }
 
     /// Calls `start`, whose child runs on the server's processors.
     pub fn start_server<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        self.go_to(&self.server)?;
+        self.go_to(&self.placement.server)?;
         let started = start();
-        self.go_to(&self.generator)?;
+        self.go_to(&self.placement.generator)?;
         started
     }
 
@@ -69,9 +77,6 @@ fn siblings(cpu: usize) -> Vec<usize> {
     fs::read_to_string(path).ok().and_then(|text| parse_list(text.trim()).ok()).unwrap_or_else(|| vec![cpu])
 }
 
-/// The server's processors and the generator's.
-type Choice = (Vec<usize>, Vec<usize>);
-
 /// What is not given is chosen: one processor, the server's from the front and the generator's from the back, and of
 /// another core where there is one. The first is often the busiest with interrupts, but it is the same for every
 /// server.
@@ -80,7 +85,7 @@ fn choose(
     server: Option<Vec<usize>>,
     generator: Option<Vec<usize>>,
     siblings: &dyn Fn(usize) -> Vec<usize>,
-) -> Result<Option<Choice>, String> {
+) -> Result<Option<Placement>, String> {
     for (flag, list) in [("--server-cpus", &server), ("--generator-cpus", &generator)] {
         if let Some(cpu) = list.iter().flatten().find(|cpu| !allowed.contains(cpu)) {
             return Err(format!("{flag}: this program may not run on processor {cpu}"));
@@ -107,7 +112,7 @@ fn choose(
             Ok(None)
         };
     };
-    Ok(Some((server, generator)))
+    Ok(Some(Placement { server, generator }))
 }
 
 /// A list of processors as the kernel writes it: `0,2-3`. The error says what is right.
@@ -142,12 +147,18 @@ mod tests {
 
     #[test]
     fn each_gets_a_core_of_its_own_where_there_are_two() {
-        assert_eq!(choose(&[0, 1], None, None, &alone), Ok(Some((vec![0], vec![1]))));
-        assert_eq!(choose(&[2, 3, 4], None, None, &paired), Ok(Some((vec![2], vec![4]))));
-        assert_eq!(choose(&[0, 1, 2], Some(vec![2]), None, &paired), Ok(Some((vec![2], vec![1]))));
+        assert_eq!(choose(&[0, 1], None, None, &alone), Ok(Some(Placement { server: vec![0], generator: vec![1] })));
+        assert_eq!(
+            choose(&[2, 3, 4], None, None, &paired),
+            Ok(Some(Placement { server: vec![2], generator: vec![4] }))
+        );
+        assert_eq!(
+            choose(&[0, 1, 2], Some(vec![2]), None, &paired),
+            Ok(Some(Placement { server: vec![2], generator: vec![1] }))
+        );
         assert_eq!(
             choose(&[0, 1], None, None, &paired),
-            Ok(Some((vec![0], vec![1]))),
+            Ok(Some(Placement { server: vec![0], generator: vec![1] })),
             "half a core is better than none"
         );
         assert_eq!(choose(&[5], None, None, &alone), Ok(None));
@@ -156,8 +167,14 @@ mod tests {
     #[test]
     fn lists_that_are_given_are_taken_where_they_can_be() {
         let allowed = [0, 1, 2, 3];
-        assert_eq!(choose(&allowed, Some(vec![0, 1]), None, &alone), Ok(Some((vec![0, 1], vec![3]))));
-        assert_eq!(choose(&allowed, None, Some(vec![0]), &alone), Ok(Some((vec![1], vec![0]))));
+        assert_eq!(
+            choose(&allowed, Some(vec![0, 1]), None, &alone),
+            Ok(Some(Placement { server: vec![0, 1], generator: vec![3] }))
+        );
+        assert_eq!(
+            choose(&allowed, None, Some(vec![0]), &alone),
+            Ok(Some(Placement { server: vec![1], generator: vec![0] }))
+        );
         assert!(choose(&allowed, Some(vec![4]), None, &alone).unwrap_err().contains("processor 4"));
         assert!(choose(&allowed, Some(vec![1]), Some(vec![1, 2]), &alone).unwrap_err().contains("both have"));
         assert!(choose(&allowed, Some(allowed.to_vec()), None, &alone).unwrap_err().contains("no processor is left"));
@@ -180,9 +197,9 @@ mod tests {
             let set = sched_getaffinity(SELF).unwrap();
             (0..CpuSet::count()).all(|other| set.is_set(other).unwrap() == (other == cpu))
         };
-        assert!(is_pinned_to(pinning.generator[0]));
-        assert!(pinning.start_server(|| Ok(is_pinned_to(pinning.server[0]))).unwrap());
-        assert!(is_pinned_to(pinning.generator[0]));
+        assert!(is_pinned_to(pinning.placement.generator[0]));
+        assert!(pinning.start_server(|| Ok(is_pinned_to(pinning.placement.server[0]))).unwrap());
+        assert!(is_pinned_to(pinning.placement.generator[0]));
         drop(pinning);
         assert_eq!(sched_getaffinity(SELF).unwrap(), before);
     }

@@ -43,7 +43,7 @@ impl Plan {
     /// How many processors a server may use.
     pub fn server_processors(&self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.pinning.as_ref().map_or_else(all, |pinning| pinning.server.len())
+        self.pinning.as_ref().map_or_else(all, |pinning| pinning.placement.server.len())
     }
 }
 

@@ -67,7 +67,7 @@ impl<'a> BusyMeter<'a> {
 
 fn read(pinning: Option<&Pinning>) -> Option<[BusyReading; 2]> {
     let pinning = pinning?;
-    Some([BusyReading::of(&pinning.server)?, BusyReading::of(&pinning.generator)?])
+    Some([BusyReading::of(&pinning.placement.server)?, BusyReading::of(&pinning.placement.generator)?])
 }
 
 /// The ticks for which processor number `cpu` was not idle (`proc_stat(5)`). Time that was stolen by other guests of

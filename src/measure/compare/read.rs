@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
-use crate::measure::compare::comparison::{Compared, Comparison, Failure, Repeat, Repeated};
-use crate::measure::compare::json::{Again, Document, KIND, Measured, Server, VERSION};
-use crate::measure::compare::round::Round;
+use serde::Deserialize;
+
+use crate::measure::compare::comparison::{Comparison, Repeat, Repeated};
+use crate::measure::compare::json::{KIND, VERSION};
+use crate::measure::compare::round::{Percentiles, Round};
 use crate::measure::report::conditions::Conditions;
 use crate::measure::report::visible::{shortened, visible};
 
@@ -30,131 +31,113 @@ const MEMORY: RangeInclusive<f64> = -1e18..=1e18;
 /// Reads what [`render`](crate::measure::compare::json::render) has written. The error says why it is no comparison; it
 /// may hold words of the file, so escape it. What the comparison holds is escaped already.
 pub fn read(bytes: &[u8]) -> Result<Comparison, String> {
-    let document: Document = serde_json::from_slice(bytes).map_err(|error| format!("is no comparison: {error}"))?;
-    if document.kind != KIND {
-        return Err(format!("is no comparison, but a {}", document.kind));
+    let no_comparison = |error: serde_json::Error| format!("is no comparison: {error}");
+    let header: Header = serde_json::from_slice(bytes).map_err(no_comparison)?;
+    if header.kind != KIND {
+        return Err(format!("is no comparison, but a {}", header.kind));
     }
-    if document.version != VERSION {
-        return Err(format!("is a comparison of version {}: this program knows version {VERSION}", document.version));
+    if header.version != VERSION {
+        return Err(format!("is a comparison of version {}: this program knows version {VERSION}", header.version));
     }
-    comparison(document).map_err(|reason| format!("is no comparison that can be true: {reason}"))
+    let mut comparison: Comparison = serde_json::from_slice(bytes).map_err(no_comparison)?;
+    check(&comparison).map_err(|reason| format!("is no comparison that can be true: {reason}"))?;
+    escape(&mut comparison);
+    comparison.servers.iter_mut().for_each(|server| complete(&mut server.repeats));
+    Ok(comparison)
 }
 
-fn comparison(document: Document) -> Result<Comparison, String> {
-    let rounds = document.rounds;
-    if rounds > LIST_MAX || !(1..=SERVERS_MAX).contains(&document.servers.len()) {
-        return Err(format!("it has {rounds} rounds of {} servers", document.servers.len()));
-    }
-    let pinning = document.pinning.map(|pinned| (pinned.server, pinned.generator));
-    check_list("pinning", pinning.as_ref().map_or(0, |(server, generator)| server.len().max(generator.len())))?;
-    Ok(Comparison {
-        conditions: conditions(document.conditions),
-        transport: visible(&document.transport),
-        pinning,
-        rounds,
-        idle_connections: document.idle_connections,
-        silent_connections: document.silent_connections,
-        is_interrupted: document.interrupted,
-        servers: document.servers.into_iter().map(|shown| server(shown, rounds)).collect::<Result<_, _>>()?,
-    })
+#[derive(Deserialize)]
+struct Header {
+    version: u64,
+    kind: String,
 }
 
-fn conditions(told: Conditions) -> Conditions {
-    let options = told.options.iter().map(|(flag, value)| (visible(flag), visible(value)));
-    Conditions {
-        command: visible(&told.command),
-        program: visible(&told.program),
-        host: visible(&told.host),
-        kernel: visible(&told.kernel),
-        cpu: told.cpu.as_deref().map(visible),
-        began: visible(&told.began),
-        options: options.collect(),
-        ..told
+/// Whether its figures can be true, and can all be shown.
+fn check(comparison: &Comparison) -> Result<(), String> {
+    let rounds = comparison.rounds;
+    if rounds > LIST_MAX || !(1..=SERVERS_MAX).contains(&comparison.servers.len()) {
+        return Err(format!("it has {rounds} rounds of {} servers", comparison.servers.len()));
     }
-}
-
-fn server(shown: Server, rounds: usize) -> Result<Compared, String> {
-    check_list("rounds", shown.rounds.len())?;
-    check_list("repeats", shown.repeats.len())?;
-    let failure = shown.failure.map(|failure| {
-        check_list("output", failure.output.len())?;
-        let output = failure.output.iter().map(|line| visible(line)).collect();
-        Ok::<_, String>(Failure { round: failure.round, reason: visible(&failure.reason), output })
-    });
-    let mut measured: Vec<Round> = Vec::new();
-    for told in shown.rounds {
-        let round = round(told)?;
-        let is_next = measured.last().is_none_or(|last| last.number < round.number);
-        if !is_next || !(1..=rounds).contains(&round.number) {
-            return Err(format!("there is a round {} of {rounds}, or it is not in order", round.number));
-        }
-        measured.push(round);
-    }
-    Ok(Compared {
-        name: shortened(&shown.name, NAME_MAX),
-        command: visible(&shown.command),
-        rounds: measured,
-        repeats: repeats(&shown.repeats)?,
-        failure: failure.transpose()?,
-    })
-}
-
-fn repeats(told: &[Again]) -> Result<Vec<Repeat>, String> {
-    let mut rounds: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut repeat = |again: &Again| {
-        let what = match again.what.as_str() {
-            "start" => Repeated::Start,
-            "round" => {
-                // Older files do not tell which attempt it was.
-                let before = rounds.entry(again.round).or_default();
-                *before += 1;
-                Repeated::Round { attempt: again.attempt.unwrap_or(*before) }
+    let processors = comparison.pinning.as_ref().map_or(0, |both| both.server.len().max(both.generator.len()));
+    check_list("pinning", processors)?;
+    for server in &comparison.servers {
+        check_list("rounds", server.rounds.len())?;
+        check_list("repeats", server.repeats.len())?;
+        check_list("output", server.failure.as_ref().map_or(0, |failure| failure.output.len()))?;
+        let mut last = 0;
+        for round in &server.rounds {
+            check_round(round)?;
+            if !(last + 1..=rounds).contains(&round.number) {
+                return Err(format!("there is a round {} of {rounds}, or it is not in order", round.number));
             }
-            other => return Err(format!("'{other}' was repeated")),
-        };
-        Ok(Repeat { round: again.round, what, reason: visible(&again.reason) })
-    };
-    told.iter().map(&mut repeat).collect()
-}
-
-fn round(told: Measured) -> Result<Round, String> {
-    check_list("doubts", told.doubts.len().max(told.errors.len()))?;
-    for count in [told.messages, told.due, told.lost].into_iter().chain(told.errors.values().copied()) {
-        if count > COUNT_MAX {
-            return Err(format!("it has counted up to {count}: nobody has"));
+            last = round.number;
         }
     }
-    let nanoseconds = |name, us: f64| within(name, us, &TIME_US).map(|us| (us * 1e3).round() as u64);
-    let optional = |name, value: Option<f64>, bounds| value.map(|value| within(name, value, bounds)).transpose();
-    let latency = told.latency_us;
-    let longest = optional("in_vain_longest_us", told.in_vain_longest_us, &TIME_US)?;
-    let others_on_server = optional("others_on_server_core", told.others_on_server_core, &CORES)?;
-    let others_on_generator = optional("others_on_generator_core", told.others_on_generator_core, &CORES)?;
-    Ok(Round {
-        number: told.round,
-        messages: told.messages,
-        due: told.due,
-        longest_in_vain: longest.map(|us| Duration::from_secs_f64(us / 1e6)),
-        messages_per_second: within("messages_per_s", told.messages_per_s, &RATE)?,
-        p50: nanoseconds("p50", latency.p50)?,
-        p95: nanoseconds("p95", latency.p95)?,
-        p99: nanoseconds("p99", latency.p99)?,
-        p999: nanoseconds("p999", latency.p999)?,
-        cpu_per_message: optional("cpu_us_per_message", told.cpu_us_per_message, &TIME_US)?.map(|us| us * 1e3),
-        server_share: optional("server_core", told.server_core, &CORES)?,
-        generator_share: within("generator_core", told.generator_core, &CORES)?,
-        idle_polling_share: optional("generator_idle_polling_core", told.generator_idle_polling_core, &CORES)?,
-        others: others_on_server.zip(others_on_generator),
-        idle_memory: optional("memory_per_idle_connection", told.memory_per_idle_connection, &MEMORY)?,
-        doubts: told.doubts.iter().map(|doubt| visible(doubt)).collect(),
-        errors: told.errors.iter().map(|(name, count)| (visible(name), *count)).collect(),
-        lost: told.lost,
-    })
+    Ok(())
 }
 
-fn within(name: &str, value: f64, bounds: &RangeInclusive<f64>) -> Result<f64, String> {
-    let is_minus_nothing = value == 0.0 && value.is_sign_negative();
-    if bounds.contains(&value) && !is_minus_nothing { Ok(value) } else { Err(format!("{name} is {value}")) }
+fn check_round(round: &Round) -> Result<(), String> {
+    check_list("doubts", round.doubts.len().max(round.errors.len()))?;
+    let counts = [round.messages, round.due, round.lost].into_iter().chain(round.errors.values().copied());
+    if let Some(count) = counts.into_iter().find(|count| *count > COUNT_MAX) {
+        return Err(format!("it has counted up to {count}: nobody has"));
+    }
+    let Percentiles { p50, p95, p99, p999 } = round.latency_us;
+    for (name, value, bounds) in [
+        ("in_vain_longest_us", round.in_vain_longest_us, TIME_US),
+        ("others_on_server_core", round.others_on_server_core, CORES),
+        ("others_on_generator_core", round.others_on_generator_core, CORES),
+        ("messages_per_s", Some(round.messages_per_s), RATE),
+        ("p50", Some(p50), TIME_US),
+        ("p95", Some(p95), TIME_US),
+        ("p99", Some(p99), TIME_US),
+        ("p999", Some(p999), TIME_US),
+        ("cpu_us_per_message", round.cpu_us_per_message, TIME_US),
+        ("server_core", round.server_core, CORES),
+        ("generator_core", Some(round.generator_core), CORES),
+        ("generator_idle_polling_core", round.generator_idle_polling_core, CORES),
+        ("memory_per_idle_connection", round.memory_per_idle_connection, MEMORY),
+    ] {
+        let is_wrong = |value: &f64| !bounds.contains(value) || (*value == 0.0 && value.is_sign_negative());
+        if let Some(value) = value.filter(is_wrong) {
+            return Err(format!("{name} is {value}"));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the power over a terminal from all words of others.
+fn escape(comparison: &mut Comparison) {
+    let conditions = &mut comparison.conditions;
+    let Conditions { command, program, host, kernel, began, .. } = conditions;
+    for text in [command, program, host, kernel, began].into_iter().chain(&mut conditions.cpu) {
+        *text = visible(text);
+    }
+    conditions.options = conditions.options.iter().map(|(flag, value)| (visible(flag), visible(value))).collect();
+    comparison.transport = visible(&comparison.transport);
+    for server in &mut comparison.servers {
+        server.name = shortened(&server.name, NAME_MAX);
+        let failed =
+            server.failure.iter_mut().flat_map(|failure| failure.output.iter_mut().chain([&mut failure.reason]));
+        let repeats = server.repeats.iter_mut().map(|repeat| &mut repeat.reason);
+        let doubts = server.rounds.iter_mut().flat_map(|round| &mut round.doubts);
+        for text in failed.chain(repeats).chain(doubts).chain([&mut server.command]) {
+            *text = visible(text);
+        }
+        for round in &mut server.rounds {
+            round.errors = round.errors.iter().map(|(name, count)| (visible(name), *count)).collect();
+        }
+    }
+}
+
+/// Older files do not tell which attempt it was.
+fn complete(repeats: &mut [Repeat]) {
+    let mut rounds: BTreeMap<usize, usize> = BTreeMap::new();
+    for repeat in repeats.iter_mut().filter(|repeat| repeat.what == Repeated::Round) {
+        let attempts = rounds.entry(repeat.round).or_default();
+        *attempts += 1;
+        repeat.attempt.get_or_insert(*attempts);
+    }
 }
 
 fn check_list(name: &str, length: usize) -> Result<(), String> {
@@ -166,6 +149,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::measure::compare::comparison::Failure;
     use crate::measure::compare::round::doubt_in_words;
     use crate::measure::compare::samples::{comparison, server};
     use crate::measure::compare::{html, json, table};
@@ -175,19 +159,16 @@ mod tests {
         let rates = [100.0, 110.3, 105.0, 102.0, 103.7];
         let mut doubtful = server("doubtful", &rates);
         doubtful.rounds[1].doubts.push(doubt_in_words(Doubt::Saturated(0.99)));
-        let repeat = |what| Repeat { round: 2, what, reason: "of that".to_owned() };
-        doubtful.repeats = vec![
-            repeat(Repeated::Round { attempt: 1 }),
-            repeat(Repeated::Start),
-            repeat(Repeated::Round { attempt: 3 }),
-        ];
+        let repeat = |what, attempt| Repeat { round: 2, what, attempt, reason: "of that".to_owned() };
+        doubtful.repeats =
+            vec![repeat(Repeated::Round, Some(1)), repeat(Repeated::Start, None), repeat(Repeated::Round, Some(3))];
         let mut troubled = server("troubled", &[231.0, 222.0, 213.0, 204.0]);
         troubled.rounds[0].errors = [("reset".to_owned(), 3), ("connect-timeout".to_owned(), 2)].into();
         troubled.rounds[1].lost = 4;
-        troubled.rounds[2].longest_in_vain = Some(Duration::from_millis(1_250));
+        troubled.rounds[2].in_vain_longest_us = Some(1_250_000.0);
         troubled.rounds[2].due += 7;
-        troubled.rounds[3].others = Some((0.5, 0.0));
-        troubled.rounds[3].idle_memory = None;
+        troubled.rounds[3].others_on_server_core = Some(0.5);
+        troubled.rounds[3].memory_per_idle_connection = None;
         let output = vec!["oh\\u{1b} no".to_owned()];
         troubled.failure = Some(Failure { round: 5, reason: "it ended".to_owned(), output });
         let mut comparison = comparison(vec![server("plain", &rates), doubtful, troubled]);
@@ -237,7 +218,7 @@ mod tests {
             ("/servers/0/rounds/1/latency_us/p99", json!(-1.0), "p99 is -1"),
             ("/servers/0/rounds/1/latency_us/p99", json!(-0.0), "p99 is -0"),
             ("/servers/0/rounds/1/memory_per_idle_connection", json!(1e300), "memory_per_idle_connection is"),
-            ("/servers/1/repeats/0/what", json!("nothing"), "'nothing' was repeated"),
+            ("/servers/1/repeats/0/what", json!("nothing"), "unknown variant `nothing`"),
             ("/conditions", json!(null), "is no comparison"),
         ] {
             let mut changed = written(&all());

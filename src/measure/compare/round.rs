@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::measure::load::outcome::{Doubt, ErrorKind, Outcome};
 use crate::measure::processes::usage::CpuUse;
 use crate::measure::report::advice;
@@ -22,45 +24,52 @@ pub struct Metered {
     pub busy: Option<(f64, f64)>,
 }
 
-/// What one round has shown of one server. Latencies and CPU times are in nanoseconds.
-#[derive(Clone, Debug, PartialEq)]
+/// What one round has shown of one server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     /// Which round it was, counted from 1.
+    #[serde(rename = "round")]
     pub number: usize,
     /// Messages that were measured.
     pub messages: u64,
     /// Messages that were due in the measured time: those that were not answered are in no latency.
     pub due: u64,
     /// How long the one of those waited that waited longest; none where all were answered, or it is not known.
-    pub longest_in_vain: Option<Duration>,
+    pub in_vain_longest_us: Option<f64>,
     /// Replies a second.
-    pub messages_per_second: f64,
-    /// The median latency.
-    pub p50: u64,
-    /// The 95th percentile.
-    pub p95: u64,
-    /// The 99th percentile.
-    pub p99: u64,
-    /// The 99.9th percentile.
-    pub p999: u64,
+    pub messages_per_s: f64,
+    /// Percentiles of the latencies.
+    pub latency_us: Percentiles,
     /// The server's CPU time a message; none where it is not known.
-    pub cpu_per_message: Option<f64>,
+    pub cpu_us_per_message: Option<f64>,
     /// How much of a core the server used, more than 1 where it used several.
-    pub server_share: Option<f64>,
+    pub server_core: Option<f64>,
     /// How much of a core this program used, 0 to 1.
-    pub generator_share: f64,
+    pub generator_core: f64,
     /// How much of a core this program polled for nothing, 0 to 1; none where it sleeps.
-    pub idle_polling_share: Option<f64>,
-    /// How much of the server's processors and of this program's others used, in cores; none where nothing was pinned.
-    pub others: Option<(f64, f64)>,
+    pub generator_idle_polling_core: Option<f64>,
+    /// How much of the server's processors others used, in cores; none where nothing was pinned.
+    pub others_on_server_core: Option<f64>,
+    /// How much of this program's processors others used, in cores; none where nothing was pinned.
+    pub others_on_generator_core: Option<f64>,
     /// The server's memory an idle connection in bytes; none where it was not measured.
-    pub idle_memory: Option<f64>,
+    pub memory_per_idle_connection: Option<f64>,
     /// Why the figures may tell of this program and not of the server, in words.
     pub doubts: Vec<String>,
     /// What went wrong, by the name of its kind; datagrams that were lost are told apart.
     pub errors: BTreeMap<String, u64>,
     /// Datagrams whose reply did not come in time.
     pub lost: u64,
+}
+
+/// Percentiles of latencies: 50, 95, 99 and 99.9, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "their names say it")]
+pub struct Percentiles {
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub p999: f64,
 }
 
 impl Round {
@@ -91,35 +100,36 @@ impl Round {
                 words => format!("no message was answered in the measured time: {words}"),
             });
         }
-        let server_share = metered.cpu.map(|used| used.share());
-        let is_busy = server_share.is_some_and(|share| share >= BUSY * processors.max(1) as f64);
+        let server_core = metered.cpu.map(|used| used.share());
+        let is_busy = server_core.is_some_and(|share| share >= BUSY * processors.max(1) as f64);
         let mut doubts = outcome.doubts();
         doubts.retain(|doubt| !(is_busy && matches!(doubt, Doubt::Saturated(_))));
-        let others = metered.busy.map(|(server, generator)| {
-            let others_of = |busy: f64, own: f64| (busy - own).max(0.0);
-            (others_of(server, server_share.unwrap_or(0.0)), others_of(generator, outcome.core_share()))
-        });
+        let others_of = |busy: f64, own: f64| (busy - own).max(0.0);
+        let at = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e3;
         Ok(Round {
             number,
             messages: outcome.messages,
             due: outcome.due,
-            longest_in_vain: outcome.longest_in_vain,
-            messages_per_second: rate,
-            p50: outcome.latency.value_at_quantile(0.5),
-            p95: outcome.latency.value_at_quantile(0.95),
-            p99: outcome.latency.value_at_quantile(0.99),
-            p999: outcome.latency.value_at_quantile(0.999),
+            in_vain_longest_us: outcome.longest_in_vain.map(|time| time.as_secs_f64() * 1e6),
+            messages_per_s: rate,
+            latency_us: Percentiles { p50: at(0.5), p95: at(0.95), p99: at(0.99), p999: at(0.999) },
             // Rates, not sums: the time between the readings is not quite the measured time (see `meter.rs`).
-            cpu_per_message: server_share.map(|share| share * 1e9 / rate),
-            server_share,
-            generator_share: outcome.core_share(),
-            idle_polling_share: outcome.idle_polling_share(),
-            others,
-            idle_memory: None,
+            cpu_us_per_message: server_core.map(|share| share * 1e6 / rate),
+            server_core,
+            generator_core: outcome.core_share(),
+            generator_idle_polling_core: outcome.idle_polling_share(),
+            others_on_server_core: metered.busy.map(|(server, _)| others_of(server, server_core.unwrap_or(0.0))),
+            others_on_generator_core: metered.busy.map(|(_, generator)| others_of(generator, outcome.core_share())),
+            memory_per_idle_connection: None,
             doubts: doubts.into_iter().map(doubt_in_words).collect(),
             errors: named(&outcome.errors),
             lost: outcome.lost.unwrap_or(0),
         })
+    }
+
+    /// How much others used of a processor, of the server's or of this program's: the larger share.
+    pub fn others(&self) -> Option<f64> {
+        Some(self.others_on_server_core?.max(self.others_on_generator_core?))
     }
 
     /// Messages that were due and never answered.
@@ -131,7 +141,8 @@ impl Round {
     pub fn remark(&self) -> Option<String> {
         let mut words = self.doubts.clone();
         if self.in_vain() > 0 {
-            let waited = self.longest_in_vain.map_or(String::new(), |longest| format!(", for up to {longest:.2?}"));
+            let waited = self.in_vain_longest_us.map(|us| Duration::from_secs_f64(us / 1e6));
+            let waited = waited.map_or(String::new(), |longest| format!(", for up to {longest:.2?}"));
             words.push(format!(
                 "latencies are of {} of {} messages: the others waited in vain{waited}",
                 self.messages, self.due
@@ -217,13 +228,13 @@ pub(super) mod tests {
     #[test]
     fn cpu_time_a_message_is_a_quotient_of_rates() {
         // 10,000 messages a second, and half a core.
-        let figure = |metered| Round::of(1, &outcome(20_000), &metered, 1).unwrap().cpu_per_message;
-        assert_eq!(figure(used(1000, 2000)), Some(50_000.0));
-        assert_eq!(figure(used(1050, 2100)), Some(50_000.0), "wherever the readings were made");
+        let figure = |metered| Round::of(1, &outcome(20_000), &metered, 1).unwrap().cpu_us_per_message;
+        assert_eq!(figure(used(1000, 2000)), Some(50.0));
+        assert_eq!(figure(used(1050, 2100)), Some(50.0), "wherever the readings were made");
         assert_eq!(figure(UNKNOWN), None);
         let round = Round::of(1, &outcome(20_000), &used(1000, 2000), 1).unwrap();
-        assert_eq!((round.messages_per_second, round.generator_share), (10_000.0, 0.25));
-        assert!(round.p50.abs_diff(50_000) < 100 && round.p999.abs_diff(50_000) < 100);
+        assert_eq!((round.messages_per_s, round.generator_core), (10_000.0, 0.25));
+        assert!((round.latency_us.p50 - 50.0).abs() < 0.1 && (round.latency_us.p999 - 50.0).abs() < 0.1);
         assert_eq!(round.remark(), None);
     }
 
@@ -242,7 +253,8 @@ pub(super) mod tests {
     fn what_is_neither_the_servers_nor_this_programs_is_others() {
         let others = |server, generator| {
             let metered = Metered { busy: Some((server, generator)), ..used(1000, 2000) };
-            Round::of(1, &outcome(20_000), &metered, 1).unwrap().others
+            let round = Round::of(1, &outcome(20_000), &metered, 1).unwrap();
+            round.others_on_server_core.zip(round.others_on_generator_core)
         };
         assert_eq!(others(0.75, 1.0), Some((0.25, 0.75)));
         assert_eq!(others(0.4, 0.2), Some((0.0, 0.0)), "ticks are coarse");
@@ -259,8 +271,12 @@ pub(super) mod tests {
         assert_eq!(doubts(UNKNOWN, 1), 1);
         let polling = Outcome { idle_polling: Some(Duration::from_secs(1)), ..saturated };
         let round = Round::of(1, &polling, &Metered { busy: Some((0.5, 1.0)), ..used(1000, 2000) }, 1).unwrap();
-        assert_eq!((round.doubts.len(), round.idle_polling_share), (0, Some(0.5)), "it waited half of the time");
-        assert!(round.others.unwrap().1 < 0.01, "what it polled for nothing is not others' work");
+        assert_eq!(
+            (round.doubts.len(), round.generator_idle_polling_core),
+            (0, Some(0.5)),
+            "it waited half of the time"
+        );
+        assert!(round.others_on_generator_core.unwrap() < 0.01, "what it polled for nothing is not others' work");
         let mut late = outcome(20_000);
         late.late = 1000;
         let round = Round::of(1, &late, &used(1990, 2000), 1).unwrap();

@@ -4,7 +4,8 @@
 use std::time::SystemTime;
 
 use cooee::measure::compare::comparison::{Compared, Comparison};
-use cooee::measure::compare::round::Round;
+use cooee::measure::compare::pinning::Placement;
+use cooee::measure::compare::round::{Percentiles, Round};
 use cooee::measure::load::options::{End, Options};
 use cooee::measure::report::conditions::Conditions;
 
@@ -16,23 +17,21 @@ pub(super) fn options() -> Options {
 
 /// A round at so many messages a second, whose other figures follow from that.
 pub(super) fn round(number: usize, messages_per_second: f64) -> Round {
-    let latency = (5e10 / messages_per_second) as u64;
+    let latency = (5e10 / messages_per_second).floor() / 1e3;
     Round {
         number,
         messages: messages_per_second as u64 * 50,
         due: messages_per_second as u64 * 50,
-        longest_in_vain: None,
-        messages_per_second,
-        p50: latency,
-        p95: latency + latency / 2,
-        p99: latency * 2,
-        p999: latency * 4,
-        cpu_per_message: Some(1e9 / messages_per_second),
-        server_share: Some(1.0),
-        generator_share: 0.5,
-        idle_polling_share: None,
-        others: Some((0.0, 0.01)),
-        idle_memory: Some(130.0),
+        in_vain_longest_us: None,
+        messages_per_s: messages_per_second,
+        latency_us: Percentiles { p50: latency, p95: latency * 1.5, p99: latency * 2.0, p999: latency * 4.0 },
+        cpu_us_per_message: Some(1e6 / messages_per_second),
+        server_core: Some(1.0),
+        generator_core: 0.5,
+        generator_idle_polling_core: None,
+        others_on_server_core: Some(0.0),
+        others_on_generator_core: Some(0.01),
+        memory_per_idle_connection: Some(130.0),
         doubts: Vec::new(),
         errors: Default::default(),
         lost: 0,
@@ -52,7 +51,7 @@ pub(super) fn comparison(servers: Vec<Compared>) -> Comparison {
     Comparison {
         conditions: Conditions::here(command, &options(), SystemTime::UNIX_EPOCH),
         transport: "tcp".to_owned(),
-        pinning: Some((vec![0], vec![1])),
+        pinning: Some(Placement { server: vec![0], generator: vec![1] }),
         rounds: 5,
         idle_connections: 1000,
         silent_connections: 0,

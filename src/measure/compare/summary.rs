@@ -1,7 +1,9 @@
 //! Several measurements of one thing: the middle and the range.
 
+use serde::Serialize;
+
 /// The median of some measurements, and their range.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// The one in the middle; of an even number, the mean of the two.
     pub median: f64,

@@ -287,8 +287,8 @@ mod tests {
     #[test]
     fn what_was_measured_again_is_told() {
         let mut one = server("one", &[5.0; 5]);
-        let what = Repeated::Round { attempt: 1 };
-        one.repeats = vec![Repeat { round: 3, what, reason: "9.0 % of the messages left late".to_owned() }];
+        let (what, attempt) = (Repeated::Round, Some(1));
+        one.repeats = vec![Repeat { round: 3, what, attempt, reason: "9.0 % of the messages left late".to_owned() }];
         let text = render(&comparison(vec![one, server("other", &[5.0; 5])]));
         assert!(text.contains("* a round was measured again once, each server in turn"), "{text}");
         assert!(text.contains("* one, round 3: measured again, because 9.0 % of the messages left late"), "{text}");
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn what_has_to_be_known_is_told_below_and_nothing_where_there_is_nothing() {
         let mut comparison = comparison(vec![server("one", &[5.0; 3]), server("other", &[6.0; 3])]);
-        comparison.servers[1].rounds[1].others = Some((0.0, 0.5));
+        comparison.servers[1].rounds[1].others_on_generator_core = Some(0.5);
         comparison.servers[1].rounds[2].lost = 7;
         let text = render(&comparison);
         for words in ["too few rounds: with", "the machine was not quiet", "other, round 3: 7 datagrams"] {

@@ -56,7 +56,7 @@ impl<'a, 'l> Trials<'a, 'l> {
     pub fn run(&mut self, server: &ServerCommand, number: usize) -> Result<Round, Halt> {
         let mut round = self.measure(server, number)?;
         if self.plan.idle_connections > 0 && !self.plan.options.datagrams {
-            round.idle_memory = self.idle_memory(server)?;
+            round.memory_per_idle_connection = self.idle_memory(server)?;
         }
         Ok(round)
     }

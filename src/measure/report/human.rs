@@ -16,6 +16,16 @@ pub fn latency_tick(nanoseconds: f64) -> String {
     trimmed(&latency(nanoseconds))
 }
 
+/// A time in microseconds: `1.23 ms`.
+pub fn micros(microseconds: f64) -> String {
+    latency(microseconds * 1e3)
+}
+
+/// A time in microseconds, as short as it can be told: `1 ms`.
+pub fn micros_tick(microseconds: f64) -> String {
+    latency_tick(microseconds * 1e3)
+}
+
 /// A time in seconds, as short as it can be told: `2.5 s`.
 pub fn seconds_tick(seconds: f64) -> String {
     trimmed(&format!("{} s", digits(seconds)))

@@ -1,7 +1,7 @@
 //! The course of a run, stretch by stretch.
 
 /// A stretch of the run, in the units of a report.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "cli", derive(serde::Serialize, serde::Deserialize))]
 pub struct Interval {
     /// When it began, in seconds from the beginning of the measured time.
@@ -38,8 +38,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_over_the_length_and_none_where_there_is_no_length() {
-        let (p50_us, p99_us, max_us) = (None, None, None);
-        let interval = Interval { start_s: 3.0, length_s: 0.5, replies: 4, errors: 1, p50_us, p99_us, max_us };
+        let interval = Interval { start_s: 3.0, length_s: 0.5, replies: 4, ..Interval::default() };
         assert_eq!((interval.middle(), interval.per_second(interval.replies)), (3.25, Some(8.0)));
         assert_eq!(Interval { length_s: 0.0, ..interval }.per_second(1), None);
     }

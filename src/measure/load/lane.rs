@@ -49,9 +49,10 @@ pub enum Arrival {
 }
 
 /// How far a lane's connection has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
     /// There is none.
+    #[default]
     Closed,
     /// It is ordered.
     Dialing,
@@ -66,7 +67,7 @@ pub enum State {
 }
 
 /// The place of one connection or datagram socket.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lane {
     /// How far its connection has come.
     pub state: State,
@@ -99,22 +100,8 @@ impl Lane {
     /// A lane without a connection, with room for so many messages in flight. A lane of datagrams remembers which were
     /// answered.
     pub fn new(pipeline: usize, datagrams: bool) -> Lane {
-        Lane {
-            state: State::Closed,
-            key: None,
-            received: 0,
-            has_answered: false,
-            setbacks: 0,
-            rested: Duration::ZERO,
-            claimed: 0,
-            was_refused: false,
-            reserved: None,
-            free_since: Moment::default(),
-            held_until: Moment::default(),
-            flight: VecDeque::with_capacity(pipeline),
-            next: 0,
-            history: datagrams.then(Box::default),
-        }
+        let (flight, history) = (VecDeque::with_capacity(pipeline), datagrams.then(Box::default));
+        Lane { flight, history, ..Lane::default() }
     }
 
     /// A connection is established.

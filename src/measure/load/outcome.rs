@@ -159,27 +159,33 @@ impl ErrorKind {
         matches!(self, ErrorKind::NoPort | ErrorKind::NoDescriptor | ErrorKind::NoMemory)
     }
 
+    /// The kinds that have a name of their own, in the order in which they are told, with that name.
+    pub const NAMES: [(ErrorKind, &'static str); 14] = [
+        (ErrorKind::Refused, "refused"),
+        (ErrorKind::ConnectTimeout, "connect-timeout"),
+        (ErrorKind::SelfConnect, "self-connect"),
+        (ErrorKind::NoPort, "no-port"),
+        (ErrorKind::NoDescriptor, "no-descriptor"),
+        (ErrorKind::NoMemory, "no-memory"),
+        (ErrorKind::Reset, "reset"),
+        (ErrorKind::Closed, "closed"),
+        (ErrorKind::TimedOut, "timed-out"),
+        (ErrorKind::TooLong, "too-long"),
+        (ErrorKind::WrongReply, "wrong-reply"),
+        (ErrorKind::ReplyTooLong, "reply-too-long"),
+        (ErrorKind::Unexpected, "unexpected"),
+        (ErrorKind::Unanswered, "unanswered"),
+    ];
+
     /// Its name in reports.
     pub fn name(self) -> String {
-        match self {
-            ErrorKind::Refused => "refused".to_owned(),
-            ErrorKind::ConnectTimeout => "connect-timeout".to_owned(),
-            ErrorKind::SelfConnect => "self-connect".to_owned(),
-            ErrorKind::NoPort => "no-port".to_owned(),
-            ErrorKind::NoDescriptor => "no-descriptor".to_owned(),
-            ErrorKind::NoMemory => "no-memory".to_owned(),
-            ErrorKind::Reset => "reset".to_owned(),
-            ErrorKind::Closed => "closed".to_owned(),
-            ErrorKind::TimedOut => "timed-out".to_owned(),
-            ErrorKind::TooLong => "too-long".to_owned(),
-            ErrorKind::Unanswered => "unanswered".to_owned(),
-            ErrorKind::WrongReply => "wrong-reply".to_owned(),
-            ErrorKind::ReplyTooLong => "reply-too-long".to_owned(),
-            ErrorKind::Unexpected => "unexpected".to_owned(),
+        let name = ErrorKind::NAMES.iter().find(|(kind, _)| *kind == self).map(|(_, name)| (*name).to_owned());
+        name.unwrap_or_else(|| match self {
             ErrorKind::Other(std::io::ErrorKind::NotFound) => "not-found".to_owned(),
             ErrorKind::Other(std::io::ErrorKind::InvalidInput) => "invalid-address".to_owned(),
             ErrorKind::Other(kind) => kind.to_string().replace(' ', "-"),
-        }
+            kind => format!("{kind:?}"),
+        })
     }
 }
 

@@ -78,9 +78,7 @@ impl Objective {
             Verdict::Kept
         }
     }
-}
 
-impl Objective {
     /// By how much a run at `rate` that ended with `verdict` missed the objective, so that two rates can be compared:
     /// of how much there is too much, as a part of what would be kept. 0 where there is no such figure.
     pub fn miss(&self, rate: f64, verdict: Verdict, outcome: &Outcome) -> f64 {
@@ -196,7 +194,7 @@ impl fmt::Display for Why {
 }
 
 /// The state of a search.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Search {
     /// The highest rate that was kept; 0 before there is one.
     kept: f64,
@@ -222,16 +220,7 @@ impl Search {
 
     /// A search below `capacity`, in messages a second.
     fn new(capacity: f64) -> Search {
-        Search {
-            kept: 0.0,
-            failed: capacity,
-            steps: 0,
-            doubts: 0,
-            confirmations: 0,
-            confirmed: None,
-            missed: None,
-            hopeless: None,
-        }
+        Search { failed: capacity, ..Search::default() }
     }
 
     /// What to run next.
@@ -293,9 +282,7 @@ impl Search {
         self.confirmed = Some(verdict == Verdict::Kept);
         self.kept = if verdict == Verdict::Kept { rate } else { rate * LOWER };
     }
-}
 
-impl Search {
     /// Whether a run is made again, because this program was too slow in it.
     fn tells_nothing(&mut self, verdict: Verdict) -> bool {
         let again = verdict == Verdict::Doubtful && self.doubts < DOUBTS_MAX;

@@ -5,98 +5,85 @@ use std::io;
 use crate::measure::load::outcome::{Doubt, ErrorKind, LATE, Outcome};
 use crate::measure::report::human;
 
-/// Every kind that has a name of its own, in the order in which they are told.
-const KINDS: [ErrorKind; 14] = [
-    ErrorKind::Refused,
-    ErrorKind::ConnectTimeout,
-    ErrorKind::SelfConnect,
-    ErrorKind::NoPort,
-    ErrorKind::NoDescriptor,
-    ErrorKind::NoMemory,
-    ErrorKind::Reset,
-    ErrorKind::Closed,
-    ErrorKind::TimedOut,
-    ErrorKind::TooLong,
-    ErrorKind::WrongReply,
-    ErrorKind::ReplyTooLong,
-    ErrorKind::Unexpected,
-    ErrorKind::Unanswered,
-];
-
 /// What an error of this name means, and what to do about it. Names are those of [`ErrorKind::name`].
 pub fn error(name: &str) -> &'static str {
-    let other = || OTHERS.iter().find(|(kind, _)| ErrorKind::Other(*kind).name() == name).map(|(_, meaning)| *meaning);
-    let known = KINDS.iter().find(|kind| kind.name() == name).map(|kind| meaning(*kind));
-    known.or_else(other).unwrap_or(OTHER)
+    MEANINGS.iter().find(|(kind, _)| kind.name() == name).map_or(OTHER, |(_, meaning)| meaning)
 }
 
 /// Where an error of this name stands among the others.
 pub fn rank(name: &str) -> usize {
-    KINDS.iter().position(|kind| kind.name() == name).unwrap_or(KINDS.len())
+    ErrorKind::NAMES.iter().position(|(_, known)| *known == name).unwrap_or(ErrorKind::NAMES.len())
 }
 
-/// Errors of the system that have no kind of their own, and that whoever runs load can do something about.
-const OTHERS: [(io::ErrorKind, &str); 6] = [
+/// What an error means that only the system knows, and nobody can do anything about.
+const OTHER: &str = "The system reported it.";
+
+/// What each kind means; of the system's own errors those that whoever runs load can do something about.
+const MEANINGS: [(ErrorKind, &str); 20] = [
+    (ErrorKind::Refused, "Nobody listens there. Is the server running, and on this port?"),
     (
-        io::ErrorKind::NotFound,
+        ErrorKind::ConnectTimeout,
+        "The server did not take connections in time: its queue is full, or packets are lost on the way. Open them more \
+         slowly (--connect-rate), or wait longer (--connect-timeout).",
+    ),
+    (
+        ErrorKind::SelfConnect,
+        "Nobody listens there: the kernel connected a socket to itself, as it can on an ephemeral port. Is the server \
+         running?",
+    ),
+    (
+        ErrorKind::NoPort,
+        "No local port is left towards this server: one address has about 28,000. Connect from several (--source ADDR,...).",
+    ),
+    (ErrorKind::NoDescriptor, "This process may open no more sockets. Raise the limit ('ulimit -n')."),
+    (ErrorKind::NoMemory, "The system has no memory for another socket. Open fewer connections (-c)."),
+    (
+        ErrorKind::Reset,
+        "The server dropped connections: it was overloaded, has a limit, or broke. Its log may say which.",
+    ),
+    (
+        ErrorKind::Closed,
+        "The server ended connections on which it owed an answer, or had never given one. A server that takes one message a \
+         connection wants --churn.",
+    ),
+    (ErrorKind::TimedOut, "A reply did not come in time, so its connection was closed (--timeout)."),
+    (ErrorKind::TooLong, "A message is longer than a datagram to this address can be (--length)."),
+    (
+        ErrorKind::WrongReply,
+        "The server did not answer what it had to. If that is as it should be, --expect, --ack-format and --framing tell \
+         what has to come back.",
+    ),
+    (
+        ErrorKind::ReplyTooLong,
+        "A reply was longer than --max-reply, so its connection was closed. Is --framing what the server sends? If it is, \
+         allow longer ones.",
+    ),
+    (
+        ErrorKind::Unexpected,
+        "Bytes came that answer nothing: the server says more than it was asked (--expect any checks nothing).",
+    ),
+    (
+        ErrorKind::Unanswered,
+        "Messages were never answered, because their connection or the run ended; or never sent, because there was no room \
+         for them (-c and --pipeline give more).",
+    ),
+    (
+        ErrorKind::Other(io::ErrorKind::NotFound),
         "There is no such socket: the file does not exist. Is the server running, and is this its path?",
     ),
     (
-        io::ErrorKind::PermissionDenied,
-        "This user may not connect: a Unix socket is for users who may write to its file and enter its folders (the server's file-mode, \
-         file-owner and file-group); a packet filter can refuse too.",
+        ErrorKind::Other(io::ErrorKind::PermissionDenied),
+        "This user may not connect: a Unix socket is for users who may write to its file and enter its folders (the server's \
+         file-mode, file-owner and file-group); a packet filter can refuse too.",
     ),
-    (io::ErrorKind::HostUnreachable, "The host cannot be reached: it is off, or a router or packet filter refuses."),
-    (io::ErrorKind::NetworkUnreachable, "No route leads to the server's network."),
-    (io::ErrorKind::NetworkDown, "The network interface is down."),
-    (io::ErrorKind::InvalidInput, "The system takes no such address: it cannot be that of a server."),
+    (
+        ErrorKind::Other(io::ErrorKind::HostUnreachable),
+        "The host cannot be reached: it is off, or a router or packet filter refuses.",
+    ),
+    (ErrorKind::Other(io::ErrorKind::NetworkUnreachable), "No route leads to the server's network."),
+    (ErrorKind::Other(io::ErrorKind::NetworkDown), "The network interface is down."),
+    (ErrorKind::Other(io::ErrorKind::InvalidInput), "The system takes no such address: it cannot be that of a server."),
 ];
-
-const OTHER: &str = "The system reported it.";
-
-fn meaning(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Refused => "Nobody listens there. Is the server running, and on this port?",
-        ErrorKind::ConnectTimeout => {
-            "The server did not take connections in time: its queue is full, or packets are lost on the way. Open them more \
-             slowly (--connect-rate), or wait longer (--connect-timeout)."
-        }
-        ErrorKind::SelfConnect => {
-            "Nobody listens there: the kernel connected a socket to itself, as it can on an ephemeral port. Is the server \
-             running?"
-        }
-        ErrorKind::NoPort => {
-            "No local port is left towards this server: one address has about 28,000. Connect from several (--source ADDR,...)."
-        }
-        ErrorKind::NoDescriptor => "This process may open no more sockets. Raise the limit ('ulimit -n').",
-        ErrorKind::NoMemory => "The system has no memory for another socket. Open fewer connections (-c).",
-        ErrorKind::Reset => {
-            "The server dropped connections: it was overloaded, has a limit, or broke. Its log may say which."
-        }
-        ErrorKind::Closed => {
-            "The server ended connections on which it owed an answer, or had never given one. A server that takes one message a connection \
-             wants --churn."
-        }
-        ErrorKind::TimedOut => "A reply did not come in time, so its connection was closed (--timeout).",
-        ErrorKind::TooLong => "A message is longer than a datagram to this address can be (--length).",
-        ErrorKind::Unanswered => {
-            "Messages were never answered, because their connection or the run ended; or never sent, because there was no room for \
-             them (-c and --pipeline give more)."
-        }
-        ErrorKind::WrongReply => {
-            "The server did not answer what it had to. If that is as it should be, --expect, --ack-format and --framing tell \
-             what has to come back."
-        }
-        ErrorKind::ReplyTooLong => {
-            "A reply was longer than --max-reply, so its connection was closed. Is --framing what the server sends? If it is, \
-             allow longer ones."
-        }
-        ErrorKind::Unexpected => {
-            "Bytes came that answer nothing: the server says more than it was asked (--expect any checks nothing)."
-        }
-        ErrorKind::Other(_) => OTHER,
-    }
-}
 
 /// Why figures are not to be trusted.
 pub fn doubt(doubt: Doubt) -> String {
@@ -147,11 +134,11 @@ mod tests {
 
     #[test]
     fn every_kind_is_told_by_its_name_and_in_order() {
-        let sentences: Vec<&str> = KINDS.iter().map(|kind| error(&kind.name())).collect();
-        assert!(sentences.iter().all(|sentence| *sentence != OTHER));
-        assert!(KINDS.is_sorted(), "they are told in the order of the kinds");
+        assert!(MEANINGS.iter().all(|(kind, meaning)| error(&kind.name()) == *meaning));
+        let kinds = ErrorKind::NAMES.map(|(kind, _)| kind);
+        assert!(kinds.is_sorted(), "they are told in the order of the kinds");
+        assert_eq!(MEANINGS.map(|(kind, _)| kind)[..kinds.len()], kinds);
         assert_eq!(error(&ErrorKind::Other(io::ErrorKind::Other).name()), OTHER);
-        assert!(OTHERS.iter().all(|(kind, meaning)| error(&ErrorKind::Other(*kind).name()) == *meaning));
         assert!(rank("refused") < rank("reset") && rank("reset") < rank("not-found"));
         assert!(error("no-descriptor").contains("ulimit -n") && error("no-port").contains("--source"));
     }

@@ -4,7 +4,7 @@
 //! off the added histogram.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::measure::load::chance;
 use crate::measure::load::interval::Interval;
@@ -73,16 +73,15 @@ fn refuse_different((one_name, one): (&str, &Report), (name, run): (&str, &Repor
 
 fn add(merged: &mut Report, run: &Report) -> Result<(), String> {
     let too_different = |error: hdrhistogram::errors::AdditionError| format!("histograms cannot be added: {error}");
-    merged.histogram.auto(true);
-    merged.histogram.add(&run.histogram).map_err(too_different)?;
-    merged.send_histogram.auto(true);
-    merged.send_histogram.add(&run.send_histogram).map_err(too_different)?;
+    for (sum, histogram) in [(&mut merged.histogram, &run.histogram), (&mut merged.send_histogram, &run.send_histogram)]
+    {
+        sum.auto(true);
+        sum.add(histogram).map_err(too_different)?;
+    }
     merged.duration_s = merged.duration_s.max(run.duration_s);
     merged.messages_per_s += run.messages_per_s;
     merged.bytes_per_s += run.bytes_per_s;
     merged.generator_cpu_s += run.generator_cpu_s;
-    merged.generator_idle_polling_s =
-        merged.generator_idle_polling_s.zip(run.generator_idle_polling_s).map(|(sum, time)| sum + time);
     for (sum, count) in [
         (&mut merged.connections, run.connections),
         (&mut merged.due, run.due),
@@ -95,7 +94,11 @@ fn add(merged: &mut Report, run: &Report) -> Result<(), String> {
         *sum = sum.saturating_add(count);
     }
     // What one of them does not know, their sum does not know either.
-    for (sum, time) in [(&mut merged.held_s, run.held_s), (&mut merged.rested_s, run.rested_s)] {
+    for (sum, time) in [
+        (&mut merged.generator_idle_polling_s, run.generator_idle_polling_s),
+        (&mut merged.held_s, run.held_s),
+        (&mut merged.rested_s, run.rested_s),
+    ] {
         *sum = sum.zip(time).map(|(sum, time)| sum + time);
     }
     for (sum, count) in [
@@ -110,7 +113,7 @@ fn add(merged: &mut Report, run: &Report) -> Result<(), String> {
     ] {
         *sum = sum.zip(count).map(|(sum, count)| sum.saturating_add(count));
     }
-    merged.in_vain_longest_us = highest(merged.in_vain_longest_us, run.in_vain_longest_us);
+    raise(&mut merged.in_vain_longest_us, run.in_vain_longest_us);
     for (kind, count) in &run.errors {
         let sum = merged.errors.entry(kind.clone()).or_default();
         *sum = sum.saturating_add(*count);
@@ -135,31 +138,21 @@ fn intervals(runs: &[(String, Report)]) -> Vec<Interval> {
     let mut sums: BTreeMap<u64, Interval> = BTreeMap::new();
     for interval in all() {
         let place = (interval.start_s / length).round() as u64;
-        let empty = Interval {
-            start_s: place as f64 * length,
-            length_s: interval.length_s,
-            replies: 0,
-            errors: 0,
-            p50_us: None,
-            p99_us: None,
-            max_us: None,
-        };
+        let empty = Interval { start_s: place as f64 * length, ..Interval::default() };
         let sum = sums.entry(place).or_insert(empty);
         sum.length_s = sum.length_s.max(interval.length_s);
         sum.replies = sum.replies.saturating_add(interval.replies);
         sum.errors = sum.errors.saturating_add(interval.errors);
-        sum.p50_us = highest(sum.p50_us, interval.p50_us);
-        sum.p99_us = highest(sum.p99_us, interval.p99_us);
-        sum.max_us = highest(sum.max_us, interval.max_us);
+        raise(&mut sum.p50_us, interval.p50_us);
+        raise(&mut sum.p99_us, interval.p99_us);
+        raise(&mut sum.max_us, interval.max_us);
     }
     sums.into_values().collect()
 }
 
-fn highest(one: Option<f64>, other: Option<f64>) -> Option<f64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.max(other)),
-        (one, other) => one.or(other),
-    }
+/// The larger one of both, as far as there are any.
+fn raise(highest: &mut Option<f64>, other: Option<f64>) {
+    *highest = highest.iter().copied().chain(other).reduce(f64::max);
 }
 
 /// The doubts about the sum of runs of which none was large enough to be doubted.
@@ -173,15 +166,16 @@ fn late_in_all(merged: &Report) -> impl Iterator<Item = String> + use<> {
 
 /// The doubt that rates were added of runs that did not run at the same time.
 fn not_together(runs: &[(String, Report)]) -> Option<String> {
-    let times =
-        || runs.iter().flat_map(|(_, run)| run.conditions.iter().map(|conditions| (conditions, run.duration_s)));
-    let since =
-        |began: SystemTime| began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
-    let starts = || times().map(|(conditions, _)| conditions.began().map_or(0.0, since));
-    let latest_start = starts().fold(f64::NEG_INFINITY, f64::max);
-    let earliest_end =
-        starts().zip(times()).map(|(start, (_, duration))| start + duration).fold(f64::INFINITY, f64::min);
-    let longest = times().map(|(_, duration)| duration).fold(0.0, f64::max);
+    let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    // From when until when each ran.
+    let times: Vec<(f64, f64)> = runs
+        .iter()
+        .flat_map(|(_, run)| run.conditions.iter().map(|conditions| (conditions.began(), run.duration_s)))
+        .map(|(began, duration)| (began.map_or(0.0, since_1970), duration))
+        .collect();
+    let latest_start = times.iter().map(|(start, _)| *start).fold(f64::NEG_INFINITY, f64::max);
+    let earliest_end = times.iter().map(|(start, duration)| start + duration).fold(f64::INFINITY, f64::min);
+    let longest = times.iter().map(|(_, duration)| *duration).fold(0.0, f64::max);
     let together = (earliest_end - latest_start).max(0.0);
     (together < longest * TOGETHER).then(|| {
         format!(

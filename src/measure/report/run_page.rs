@@ -48,28 +48,19 @@ fn title_of_page(report: &Report) -> String {
 /// The page of several reports. The names are those of their files.
 pub fn side_by_side(reports: &[(String, Report)]) -> String {
     let names: Vec<String> = reports.iter().map(|(name, _)| shortened(name, 40)).collect();
-    let head = |first: &str| [first.to_owned()].into_iter().chain(names.iter().cloned()).collect::<Vec<_>>();
-    let table = |first: &str, rows: Vec<side_by_side::Row>| {
+    let head: Vec<String> = [String::new()].into_iter().chain(names.iter().cloned()).collect();
+    let table = |rows: Vec<side_by_side::Row>| {
         let rows: Vec<Vec<String>> =
             rows.into_iter().map(|(name, cells)| [name].into_iter().chain(cells).collect()).collect();
-        page::table(&head(first), &rows)
+        page::table(&head, &rows)
     };
     let differences = side_by_side::differences(reports);
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for (index, (_, report)) in reports.iter().enumerate() {
-        for (row, (name, value)) in figures::rows(report).into_iter().enumerate() {
-            if index == 0 {
-                rows.push(vec![name]);
-            }
-            rows[row].push(value);
-        }
-    }
     let body = html! {
         @for (name, report) in reports { (warnings(Some(name), report)) }
         @if let [_, _, ..] = reports { (page::section("Ratios", &ratios(reports))) }
         (page::section("Pictures", &pictures_of(reports)))
-        @if !differences.is_empty() { (page::section("Conditions that differ", &table("", differences))) }
-        (page::section("Figures", &page::table(&head(""), &rows)))
+        @if !differences.is_empty() { (page::section("Conditions that differ", &table(differences))) }
+        (page::section("Figures", &table(side_by_side::figures(reports))))
         @for (name, report) in reports {
             (page::section(&shortened(name, 80), &html! {
                 p { (verdict::sentence(report)) }

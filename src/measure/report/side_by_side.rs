@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::measure::report::conditions::Conditions;
-use crate::measure::report::figures::UNKNOWN;
+use crate::measure::report::figures::{self, UNKNOWN};
 use crate::measure::report::visible::shortened;
 use crate::measure::report::{Report, human, verdict};
 
@@ -60,6 +60,13 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
         Some(more) if !more.is_empty() => format!("{} and {} more", names[..NAMES_MAX].join(", "), more.len()),
         _ => names.join(", "),
     }
+}
+
+/// All figures of the reports.
+pub(super) fn figures(reports: &[(String, Report)]) -> Vec<Row> {
+    let columns: Vec<_> = reports.iter().map(|(_, report)| figures::rows(report)).collect();
+    let names = columns.first().into_iter().flatten().map(|(name, _)| name.clone()).enumerate();
+    names.map(|(row, name)| (name, columns.iter().map(|column| column[row].1.clone()).collect())).collect()
 }
 
 /// The figures that matter most, each as a ratio to the first report's.

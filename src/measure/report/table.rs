@@ -2,18 +2,22 @@
 
 use std::io::{self, Write};
 
-use crate::measure::report::Report;
-use crate::measure::report::latencies::Latencies;
+use serde_json::Value;
 
-/// The names of the columns of [`Latencies`].
-const LATENCIES: [&str; 8] = ["p50", "p90", "p95", "p99", "p999", "p9999", "max", "mean"];
+use crate::measure::report::Report;
+use crate::measure::report::latencies::NAMES;
+
+/// The columns before those of the latencies: fields of the JSON, but for the first three.
+const COLUMNS: &str = "report began hosts endpoint loop valid interrupted duration_s connections due sent messages in_vain \
+    in_vain_longest_us replies messages_per_s bytes_per_s errors lost duplicated reordered corrupt surplus surplus_bytes \
+    late held held_s rested_s ended generator_cpu_s generator_idle_polling_s server_cpu_s latency_until percentiles_up_to";
 
 /// Writes the reports with their names. Figures are in the units of the JSON, and what is not known is empty; so are
 /// percentiles that so few messages cannot tell.
 pub fn write(reports: &[(String, Report)], sink: impl Write) -> io::Result<()> {
     let mut table = csv::Writer::from_writer(sink);
     for (index, (name, report)) in reports.iter().enumerate() {
-        let columns = columns(name, report);
+        let columns = columns(name, report)?;
         if index == 0 {
             table.write_record(columns.iter().map(|(name, _)| name))?;
         }
@@ -22,60 +26,34 @@ pub fn write(reports: &[(String, Report)], sink: impl Write) -> io::Result<()> {
     table.flush()
 }
 
-fn columns(name: &str, report: &Report) -> Vec<(String, String)> {
-    let hosts: Vec<&str> = report.conditions.iter().map(|conditions| conditions.host.as_str()).collect();
-    let began = report.conditions.first().map_or("", |conditions| &conditions.began);
-    let mut columns = vec![
-        ("report", text(name)),
-        ("began", text(began)),
-        ("hosts", text(&hosts.join(" "))),
-        ("endpoint", text(&report.endpoint)),
-        ("loop", report.pace.name().to_owned()),
-        ("valid", report.valid.to_string()),
-        ("interrupted", report.interrupted.to_string()),
-        ("duration_s", report.duration_s.to_string()),
-        ("connections", report.connections.to_string()),
-        ("due", report.due.to_string()),
-        ("sent", report.sent.to_string()),
-        ("messages", report.messages.to_string()),
-        ("in_vain", known(report.in_vain)),
-        ("in_vain_longest_us", known(report.in_vain_longest_us)),
-        ("replies", report.replies.to_string()),
-        ("messages_per_s", report.messages_per_s.to_string()),
-        ("bytes_per_s", report.bytes_per_s.to_string()),
-        ("errors", report.error_count().to_string()),
-        ("lost", known(report.lost)),
-        ("duplicated", known(report.duplicated)),
-        ("reordered", known(report.reordered)),
-        ("corrupt", known(report.corrupt)),
-        ("surplus", known(report.surplus)),
-        ("surplus_bytes", known(report.surplus_bytes)),
-        ("late", report.late.to_string()),
-        ("held", known(report.held)),
-        ("held_s", known(report.held_s)),
-        ("rested_s", known(report.rested_s)),
-        ("ended", known(report.ended)),
-        ("generator_cpu_s", report.generator_cpu_s.to_string()),
-        ("generator_idle_polling_s", known(report.generator_idle_polling_s)),
-        ("server_cpu_s", known(report.server_cpu_s)),
-        ("latency_until", report.latency_until.name().to_owned()),
-        ("percentiles_up_to", known(report.percentiles_up_to)),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect::<Vec<_>>();
-    let mut latencies = |name: &str, latencies: &Latencies| {
-        for (figure, value) in LATENCIES.into_iter().zip(latencies.told_by(report.messages)) {
-            columns.push((format!("{name}_{figure}"), known(value)));
-        }
+fn columns(name: &str, report: &Report) -> io::Result<Vec<(String, String)>> {
+    let fields = serde_json::to_value(report)?;
+    let value = |column: &str| match column {
+        "report" => text(name),
+        "began" => text(report.conditions.first().map_or("", |conditions| &conditions.began)),
+        "hosts" => text(&report.conditions.iter().map(|run| run.host.as_str()).collect::<Vec<_>>().join(" ")),
+        "endpoint" => text(&report.endpoint),
+        "errors" => report.error_count().to_string(),
+        field => cell(&fields[field]),
     };
-    latencies("latency_us", &report.latency_us);
-    latencies("send_latency_us", &report.send_latency_us);
-    columns
+    let mut columns: Vec<_> = COLUMNS.split_whitespace().map(|column| (column.to_owned(), value(column))).collect();
+    for (field, latencies) in [("latency_us", &report.latency_us), ("send_latency_us", &report.send_latency_us)] {
+        for (figure, value) in NAMES.into_iter().zip(latencies.told_by(report.messages)) {
+            let value = value.map_or_else(String::new, |value| value.to_string());
+            columns.push((format!("{field}_{}", figure.replace('.', "")), value));
+        }
+    }
+    Ok(columns)
 }
 
-fn known(value: Option<impl ToString>) -> String {
-    value.map_or_else(String::new, |value| value.to_string())
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        // Not as JSON writes it: a whole number has no point.
+        Value::Number(number) if number.is_f64() => number.as_f64().map_or_else(String::new, |value| value.to_string()),
+        other => other.to_string(),
+    }
 }
 
 /// Text that is nothing but text to a spreadsheet, which takes some first characters for the beginning of a formula.

@@ -21,15 +21,9 @@ const BAR: usize = 30;
 pub fn text(report: &Report) -> String {
     let mut lines = wrapped(&verdict::sentence(report), 0);
     lines.extend(wrapped(&words::headline(report), 0));
-    for (heading, sentences) in words::warnings(report) {
-        lines.push(String::new());
-        lines.push(heading.to_owned());
+    for (heading, sentences) in words::warnings(report).into_iter().chain(words::objective(report)) {
+        lines.extend([String::new(), heading.to_owned()]);
         lines.extend(sentences.iter().flat_map(|sentence| wrapped(sentence, 2)));
-    }
-    if let Some((heading, steps)) = words::objective(report) {
-        lines.push(String::new());
-        lines.push(heading.to_owned());
-        lines.extend(steps.iter().flat_map(|step| wrapped(step, 2)));
     }
     lines.push(String::new());
     lines.extend(traffic(report));
@@ -47,11 +41,7 @@ const BESIDE: usize = 3;
 /// Several reports, a column each, with a line break at the end. The names are those of their files.
 pub fn side_by_side(reports: &[(String, Report)]) -> String {
     let mut lines = wrapped(&side_by_side::sentence(reports), 0);
-    let figures: Vec<_> = reports.iter().map(|(_, report)| figures::rows(report)).collect();
-    let figure = |row: usize| figures.iter().map(|rows| rows[row].1.clone()).collect();
-    let names = figures.first().into_iter().flatten().enumerate();
-    let figures = names.map(|(row, (name, _))| (name.clone(), figure(row))).collect();
-    let mut parts = vec![(String::new(), figures)];
+    let mut parts = vec![(String::new(), side_by_side::figures(reports))];
     if let [(first, _), _, ..] = reports {
         let ratios = side_by_side::ratios(reports);
         parts.insert(0, (format!("ratio to {}:", shortened(first, WIDTH / 2)), ratios));
@@ -76,9 +66,7 @@ pub fn side_by_side(reports: &[(String, Report)]) -> String {
     }
     for (name, report) in reports {
         for (heading, sentences) in words::warnings(report) {
-            lines.push(String::new());
-            lines.push(format!("{}:", shortened(name, WIDTH / 2)));
-            lines.push(heading.to_owned());
+            lines.extend([String::new(), format!("{}:", shortened(name, WIDTH / 2)), heading.to_owned()]);
             lines.extend(sentences.iter().flat_map(|sentence| wrapped(sentence, 2)));
         }
     }

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cooee::measure::compare;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -28,20 +27,14 @@ impl Interrupt {
 
     /// Calls `run`, which may start servers and has stopped them when it returns. Where a signal came meanwhile, this
     /// program ends.
-    pub fn guard<T>(&mut self, run: impl FnOnce(&mut Interrupt) -> T) -> T {
+    pub fn guard<T>(&mut self, run: impl FnOnce(&mut dyn FnMut() -> bool) -> T) -> T {
         self.no_server_runs.store(false, Ordering::SeqCst);
-        let result = run(self);
+        let result = run(&mut || self.is_caught.load(Ordering::SeqCst));
         self.no_server_runs.store(true, Ordering::SeqCst);
-        if compare::Interrupt::is_caught(self) {
+        if self.is_caught.load(Ordering::SeqCst) {
             // As a shell tells of a program that SIGINT ended.
             std::process::exit(130);
         }
         result
-    }
-}
-
-impl compare::Interrupt for Interrupt {
-    fn is_caught(&mut self) -> bool {
-        self.is_caught.load(Ordering::SeqCst)
     }
 }

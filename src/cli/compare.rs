@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
     plan.pinning =
         Pinning::new(list(&arguments.server_cpus), list(&arguments.generator_cpus)).map_err(Failure::Usage)?;
 
-    let servers = compare::run(&plan, &mut run_load, &mut interrupt);
+    let servers = compare::run(&plan, &mut run_load, &mut || interrupt.caught().is_some());
     let servers = servers.map_err(|error| runtime("cannot compare", &error))?;
     let ended_by = interrupt.caught();
     interrupt.runs_are_over().map_err(|error| runtime("cannot catch signals", &error))?;
@@ -157,11 +157,5 @@ fn exit_code(comparison: &Comparison, ended_by: Option<i32>) -> ExitCode {
         ExitCode::from(DOUBTFUL)
     } else {
         ExitCode::SUCCESS
-    }
-}
-
-impl compare::Interrupt for Interrupt {
-    fn is_caught(&mut self) -> bool {
-        self.caught().is_some()
     }
 }

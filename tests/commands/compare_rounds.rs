@@ -11,25 +11,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use cooee::measure::compare;
 use cooee::measure::compare::command::ServerCommand;
 use cooee::measure::compare::comparison::{Compared, Repeated};
 use cooee::measure::compare::listen_address::Family;
 use cooee::measure::compare::plan::Plan;
-use cooee::measure::compare::{self, Interrupt};
 use cooee::measure::load;
 use cooee::measure::load::options::{End, Options};
 use cooee::measure::load::outcome::Outcome;
 use cooee::os::address::Address;
-
-/// Interrupts when it is told to.
-#[derive(Default)]
-struct Caught(Rc<Cell<bool>>);
-
-impl Interrupt for Caught {
-    fn is_caught(&mut self) -> bool {
-        self.0.get()
-    }
-}
 
 fn plan(names: &[&str], rounds: usize) -> Plan {
     let command = |name| format!("{name}='{}' -q serve tcp://127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_cooee"));
@@ -84,7 +74,7 @@ fn silent_connections_are_there_while_load_runs_and_gone_after() {
             seen.push((address, established_to(address)));
             Ok(outcome)
         },
-        &mut Caught::default(),
+        &mut || false,
     )
     .unwrap();
     assert_eq!(compared[0].rounds.len(), 2, "{:?}", compared[0].failure);
@@ -107,7 +97,7 @@ fn a_server_that_ends_silent_connections_has_failed() {
             crate::support::wait_until("the silent ones are ended", || established_to(address) == 0);
             Ok(outcome)
         },
-        &mut Caught::default(),
+        &mut || false,
     )
     .unwrap();
     let failure = compared[0].failure.as_ref().unwrap();
@@ -131,7 +121,7 @@ fn rounds_are_interleaved_and_one_server_runs_at_a_time() {
             outcome.replies_in_time = 1000;
             Ok(outcome)
         },
-        &mut Caught::default(),
+        &mut || false,
     )
     .unwrap();
     let runs = |index: usize| {
@@ -155,7 +145,7 @@ fn compare_with(plan: &Plan, change: impl Fn(usize, &mut Outcome)) -> Vec<Compar
         change(runs, &mut outcome);
         Ok(outcome)
     };
-    compare::run(plan, &mut load, &mut Caught::default()).unwrap()
+    compare::run(plan, &mut load, &mut || false).unwrap()
 }
 
 /// The numbers of a server's rounds, and of the runs that they come from.
@@ -199,8 +189,8 @@ fn doubts_that_do_not_end_end_the_repeats_and_are_told() {
 
 #[test]
 fn an_interrupt_ends_the_repeats() {
-    let mut caught = Caught::default();
-    let flag = caught.0.clone();
+    let caught = Rc::new(Cell::new(false));
+    let flag = caught.clone();
     let mut runs = 0;
     let mut load = |options: Options, stop, watch: &mut dyn FnMut(&_)| {
         runs += 1;
@@ -209,7 +199,7 @@ fn an_interrupt_ends_the_repeats() {
         flag.set(runs == 2);
         Ok(outcome)
     };
-    let compared = compare::run(&plan(&["a", "b"], 3), &mut load, &mut caught).unwrap();
+    let compared = compare::run(&plan(&["a", "b"], 3), &mut load, &mut || caught.get()).unwrap();
     assert_eq!(runs, 2);
     assert_eq!(compared.iter().map(|server| server.rounds.len()).collect::<Vec<_>>(), [1, 1]);
     assert!(compared.iter().all(|server| server.failure.is_none() && server.repeats.is_empty()));
@@ -248,7 +238,7 @@ fn an_error_or_a_panic_of_the_generator_stops_the_server() {
             addresses.push(tcp(&options));
             Err(io::Error::other("out of order"))
         },
-        &mut Caught::default(),
+        &mut || false,
     );
     assert_eq!(error.unwrap_err().to_string(), "out of order");
     let panicked = catch_unwind(AssertUnwindSafe(|| {
@@ -258,7 +248,7 @@ fn an_error_or_a_panic_of_the_generator_stops_the_server() {
                 addresses.push(tcp(&options));
                 panic!("on purpose")
             },
-            &mut Caught::default(),
+            &mut || false,
         )
     }));
     assert!(panicked.is_err());
@@ -269,8 +259,8 @@ fn an_error_or_a_panic_of_the_generator_stops_the_server() {
 #[test]
 fn after_an_interrupt_nothing_is_begun_and_whole_rounds_are_told() {
     let mut runs = 0;
-    let mut caught = Caught::default();
-    let flag = caught.0.clone();
+    let caught = Rc::new(Cell::new(false));
+    let flag = caught.clone();
     let compared = compare::run(
         &plan(&["a", "b"], 3),
         &mut |mut options, stop, watch| {
@@ -281,7 +271,7 @@ fn after_an_interrupt_nothing_is_begun_and_whole_rounds_are_told() {
             }
             load::run(options, stop, watch)
         },
-        &mut caught,
+        &mut || caught.get(),
     )
     .unwrap();
     assert_eq!(runs, 3);
@@ -302,7 +292,7 @@ fn a_server_with_a_wrong_reply_is_not_started_again() {
             }
             Ok(outcome)
         },
-        &mut Caught::default(),
+        &mut || false,
     )
     .unwrap();
     assert_eq!(runs, 5);

@@ -7,9 +7,7 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use crate::measure::compare::group::Group;
 use crate::measure::compare::question::{Question, Refusal};
-use crate::measure::processes::usage;
 use crate::os::address::Address;
 
 /// Connections that each have asked once, were answered, and stay open and silent until this is dropped.
@@ -30,10 +28,8 @@ impl IdleConnections {
     ) -> Result<IdleConnections, Refusal> {
         let mut connections: Vec<Socket> = Vec::new();
         for number in 1..=count {
-            let connection = question.ask(address, deadline, goes_on).map_err(|refusal| match refusal {
-                Refusal::NotYet(reason) => Refusal::NotYet(format!("connection {number} of {count}: {reason}")),
-                other => other,
-            })?;
+            let number = || format!("connection {number} of {count}");
+            let connection = question.ask(address, deadline, goes_on).map_err(|refusal| refusal.of(number))?;
             connections.push(connection);
         }
         Ok(IdleConnections(connections))
@@ -47,22 +43,4 @@ impl IdleConnections {
         };
         self.0.iter().filter(is_lost).count()
     }
-}
-
-/// The server's memory before and after `count` connections that each ask `question` once and then stay silent, by
-/// their number: bytes a connection. The server has answered before, so what it needs for the first message is there
-/// already.
-pub fn memory_per_connection(
-    group: &Group,
-    address: &Address,
-    question: &Question,
-    count: usize,
-    deadline: Instant,
-    goes_on: &mut dyn FnMut() -> bool,
-) -> Result<f64, Refusal> {
-    let untold = || Refusal::NotYet("the kernel does not tell the memory of its processes".to_owned());
-    let before = usage::memory(&group.members()).ok_or_else(untold)?;
-    let _connections = IdleConnections::open(count, address, question, deadline, goes_on)?;
-    let after = usage::memory(&group.members()).ok_or_else(untold)?;
-    Ok((after as f64 - before as f64) / count.max(1) as f64)
 }

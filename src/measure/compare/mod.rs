@@ -64,12 +64,6 @@ use crate::measure::report::human;
 use crate::measure::report::visible::visible;
 use crate::os::reason;
 
-/// What ends a comparison before its time.
-pub trait Interrupt {
-    /// Whether the comparison is to end. It is asked a few times a second.
-    fn is_caught(&mut self) -> bool;
-}
-
 /// What runs load: [`load::run`](crate::measure::load::run), but for tests.
 pub type Load<'a> = dyn FnMut(Options, Option<UnixStream>, &mut dyn FnMut(&Progress)) -> io::Result<Outcome> + 'a;
 
@@ -84,13 +78,8 @@ pub enum Halt {
         reason: String,
         /// The last lines of what it wrote.
         output: Vec<String>,
-    },
-    /// The server did not get so far as to answer: somebody else may have taken its port, or the machine was busy.
-    NotStarted {
-        /// Why, in words.
-        reason: String,
-        /// The last lines of what it wrote.
-        output: Vec<String>,
+        /// Whether it did not get so far as to answer: somebody else may have taken its port, or the machine was busy.
+        may_be_bad_luck: bool,
     },
     /// This program failed.
     Broken(io::Error),
@@ -103,26 +92,26 @@ impl From<io::Error> for Halt {
 }
 
 /// Compares as `plan` says, and tells what each server has shown. A server that fails is not started again, and the
-/// others go on; after an interrupt nothing is begun any more, and the round that it met does not count. No server runs
-/// when it returns.
+/// others go on; after an interrupt nothing is begun any more, and the round that it met does not count. Whether there
+/// was one is asked of `is_interrupted`, a few times a second. No server runs when it returns.
 ///
 /// Where this process is a subreaper (`PR_SET_CHILD_SUBREAPER(2const)`), daemons that a server has started are ended
 /// too. Then whatever becomes its child meanwhile is taken for one of them: so it runs one comparison at a time, and
 /// starts nothing else.
-pub fn run(plan: &Plan, load: &mut Load<'_>, interrupt: &mut dyn Interrupt) -> io::Result<Vec<Compared>> {
+pub fn run(plan: &Plan, load: &mut Load<'_>, is_interrupted: &mut dyn FnMut() -> bool) -> io::Result<Vec<Compared>> {
     let folder = match plan.servers.iter().any(|server| server.family == Family::Path) {
         true => Some(SocketFolder::new(&env::temp_dir()).map_err(|error| no_temporary("folder", &error))?),
         false => None,
     };
     let mut compared: Vec<Compared> = plan.servers.iter().map(Compared::new).collect();
-    let mut trials = Trials::new(plan, folder.as_ref().map(SocketFolder::path), load, interrupt);
+    let mut trials = Trials::new(plan, folder.as_ref().map(SocketFolder::path), load, is_interrupted);
     let mut repeats = Repeats::for_rounds(plan.rounds);
     for number in 1..=plan.rounds {
         for attempt in 1.. {
             measure(plan, &mut trials, &mut compared, number)?;
             let is_doubtful = |server: &Compared| server.round(number).is_some_and(|round| !round.doubts.is_empty());
             let doubtful: Vec<usize> = (0..compared.len()).filter(|index| is_doubtful(&compared[*index])).collect();
-            if trials.is_interrupted() || !repeats.again(attempt, &doubtful) {
+            if (trials.is_interrupted)() || !repeats.again(attempt, &doubtful) {
                 break;
             }
             log::warn!(
@@ -159,7 +148,7 @@ fn measure(plan: &Plan, trials: &mut Trials<'_, '_>, compared: &mut [Compared], 
                 log::info!("round {number} of {}: {}: {rate} messages/s", plan.rounds, visible(&server.name));
                 compared.rounds.push(round);
             }
-            Err(Halt::Failed { reason, output } | Halt::NotStarted { reason, output }) => {
+            Err(Halt::Failed { reason, output, .. }) => {
                 log::warn!("round {number} of {}: {} failed", plan.rounds, visible(&server.name));
                 compared.failure = Some(Failure { round: number, reason, output });
             }

@@ -43,6 +43,16 @@ pub enum Refusal {
     GivenUp,
 }
 
+impl Refusal {
+    /// The same, which says what was not answered, where there is a reason.
+    pub fn of(self, what: impl FnOnce() -> String) -> Refusal {
+        match self {
+            Refusal::NotYet(reason) => Refusal::NotYet(format!("{}: {reason}", what())),
+            other => other,
+        }
+    }
+}
+
 impl Question {
     /// A message as load with these options sends it.
     pub fn of(options: &Options) -> Question {

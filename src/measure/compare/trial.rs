@@ -5,14 +5,15 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use crate::measure::compare::command::ServerCommand;
-use crate::measure::compare::idle::{IdleConnections, memory_per_connection};
+use crate::measure::compare::idle::IdleConnections;
 use crate::measure::compare::plan::Plan;
 use crate::measure::compare::processors::BusyMeter;
 use crate::measure::compare::question::{Question, Refusal};
 use crate::measure::compare::round::{Metered, Round};
-use crate::measure::compare::start::{Started, start};
-use crate::measure::compare::{Halt, Interrupt, Load};
+use crate::measure::compare::start::Started;
+use crate::measure::compare::{Halt, Load};
 use crate::measure::processes::meter::Meter;
+use crate::measure::processes::usage;
 use crate::measure::report::visible::visible;
 
 /// How often a server is started that does not get so far as to answer. Once may be bad luck: the port was free when it
@@ -21,16 +22,17 @@ const STARTS: usize = 2;
 
 /// What all trials of a comparison share.
 pub struct Trials<'a, 'l> {
-    plan: &'a Plan,
-    question: Question,
+    pub(super) plan: &'a Plan,
+    pub(super) question: Question,
     /// Where Unix sockets go; none where there are none.
-    folder: Option<&'a Path>,
+    pub(super) folder: Option<&'a Path>,
     /// How many processes were started.
-    started: usize,
+    pub(super) started: usize,
     /// Why servers had to be started again, since somebody asked.
     restarts: Vec<String>,
     load: &'a mut Load<'l>,
-    interrupt: &'a mut dyn Interrupt,
+    /// Whether the comparison is to end.
+    pub(super) is_interrupted: &'a mut dyn FnMut() -> bool,
 }
 
 impl<'a, 'l> Trials<'a, 'l> {
@@ -39,17 +41,10 @@ impl<'a, 'l> Trials<'a, 'l> {
         plan: &'a Plan,
         folder: Option<&'a Path>,
         load: &'a mut Load<'l>,
-        interrupt: &'a mut dyn Interrupt,
+        is_interrupted: &'a mut dyn FnMut() -> bool,
     ) -> Trials<'a, 'l> {
-        Trials {
-            plan,
-            question: Question::of(&plan.options),
-            folder,
-            started: 0,
-            restarts: Vec::new(),
-            load,
-            interrupt,
-        }
+        let question = Question::of(&plan.options);
+        Trials { plan, question, folder, started: 0, restarts: Vec::new(), load, is_interrupted }
     }
 
     /// One trial of `server`, in the round of this number.
@@ -66,27 +61,20 @@ impl<'a, 'l> Trials<'a, 'l> {
         std::mem::take(&mut self.restarts)
     }
 
-    /// Whether the comparison is to end.
-    pub fn is_interrupted(&mut self) -> bool {
-        self.interrupt.is_caught()
-    }
-
     fn start(&mut self, server: &ServerCommand) -> Result<Started, Halt> {
-        let mut starts = 0;
-        loop {
-            if self.interrupt.is_caught() {
-                return Err(Halt::Interrupted);
+        for starts in 1.. {
+            if (self.is_interrupted)() {
+                break;
             }
-            self.started += 1;
-            starts += 1;
-            match start(self.plan, server, &self.question, self.folder, self.started, self.interrupt) {
-                Err(Halt::NotStarted { reason, .. }) if starts < STARTS => {
+            match self.start_once(server) {
+                Err(Halt::Failed { reason, may_be_bad_luck: true, .. }) if starts < STARTS => {
                     log::warn!("{} is started again: {}", visible(&server.name), visible(&reason));
                     self.restarts.push(reason);
                 }
                 ended => return ended,
             }
         }
+        Err(Halt::Interrupted)
     }
 
     /// What a process of `server` does under load.
@@ -94,7 +82,10 @@ impl<'a, 'l> Trials<'a, 'l> {
         let mut started = self.start(server)?;
         let mut options = self.plan.options.clone();
         options.addresses = vec![started.address.clone()];
-        let silent = self.open_silent(&started)?;
+        let silent = self.open(self.plan.silent_connections, &started);
+        // A server that does not take all of them is not measured: it would have less to hold than the others.
+        let refused = |refusal: Refusal| refusal.of(|| "it does not take silent connections".to_owned());
+        let silent = silent.map_err(|refusal| started.refused(refused(refusal)))?;
         let mut meter = Meter::new(started.process.group().family().clone());
         let mut busy = BusyMeter::new(self.plan.pinning.as_ref());
         // A run that has so many messages to send would never end by itself once its server has.
@@ -104,7 +95,7 @@ impl<'a, 'l> Trials<'a, 'l> {
             busy.watch(progress.stage);
             meter.watch(progress.stage);
             started.process.tend();
-            is_caught |= self.interrupt.is_caught();
+            is_caught |= (self.is_interrupted)();
             if is_caught || started.process.ending().is_some() {
                 // One byte is enough: that there is no room for another, or nobody who reads it any more, is no error.
                 let _ = stop.set_nonblocking(true).and_then(|()| stop.write_all(b"x"));
@@ -122,39 +113,31 @@ impl<'a, 'l> Trials<'a, 'l> {
         Round::of(number, &outcome, &metered, self.plan.server_processors()).map_err(|reason| started.failed(reason))
     }
 
-    /// The connections that stay silent while load runs. A server that does not take all of them is not measured: it
-    /// would have less to hold than the others.
-    fn open_silent(&mut self, started: &Started) -> Result<IdleConnections, Halt> {
-        let deadline = self.plan.deadline_for(self.plan.silent_connections);
-        let mut goes_on = || started.process.ending().is_none() && !self.interrupt.is_caught();
-        let count = self.plan.silent_connections;
-        IdleConnections::open(count, &started.address, &self.question, deadline, &mut goes_on).map_err(|refusal| {
-            match refusal {
-                Refusal::NotYet(reason) => started.failed(format!("it does not take silent connections: {reason}")),
-                Refusal::Wrong(reason) => started.failed(reason),
-                Refusal::GivenUp => started.ended_or_interrupted(),
-            }
-        })
+    /// So many connections that have asked once, and stay silent.
+    fn open(&mut self, count: usize, started: &Started) -> Result<IdleConnections, Refusal> {
+        let deadline = self.plan.deadline_for(count);
+        let mut goes_on = || started.process.ending().is_none() && !(self.is_interrupted)();
+        IdleConnections::open(count, &started.address, &self.question, deadline, &mut goes_on)
     }
 
     /// The memory that an idle connection costs a process of `server`; none where it does not take so many.
     fn idle_memory(&mut self, server: &ServerCommand) -> Result<Option<f64>, Halt> {
         let started = self.start(server)?;
-        let deadline = self.plan.deadline_for(self.plan.idle_connections);
-        let process = &started.process;
-        let interrupt = &mut *self.interrupt;
-        let mut goes_on = || process.ending().is_none() && !interrupt.is_caught();
         let count = self.plan.idle_connections;
-        let measured =
-            memory_per_connection(process.group(), &started.address, &self.question, count, deadline, &mut goes_on);
+        let untold = || Refusal::NotYet("the kernel does not tell the memory of its processes".to_owned());
+        let memory = || usage::memory(&started.process.group().members()).ok_or_else(untold);
+        // The server has answered before, so what it needs for the first message is there already.
+        let measured = memory().and_then(|before| {
+            let _connections = self.open(count, &started)?;
+            Ok((memory()? as f64 - before as f64) / count.max(1) as f64)
+        });
         match measured {
             Ok(memory) => Ok(Some(memory)),
             Err(Refusal::NotYet(reason)) => {
                 log::warn!("{}: its memory an idle connection is not known: {reason}", visible(&server.name));
                 Ok(None)
             }
-            Err(Refusal::Wrong(reason)) => Err(started.failed(reason)),
-            Err(Refusal::GivenUp) => Err(started.ended_or_interrupted()),
+            Err(refusal) => Err(started.refused(refusal)),
         }
     }
 }

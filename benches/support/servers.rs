@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cooee::measure::compare::command::ServerCommand;
-use cooee::measure::compare::listen_address::Family;
+use cooee::measure::compare::listen_address::ListenKind;
 
 use crate::support::programs;
 
@@ -70,5 +70,5 @@ pub fn cooee(name: &str, endpoint: &str) -> ServerCommand {
 
 fn server(name: &str, program: &Path, arguments: &str) -> ServerCommand {
     let program = program.to_str().and_then(|path| shlex::try_quote(path).ok()).expect("a path that is text");
-    ServerCommand::parse(&format!("{name}={program} {arguments}"), Family::Port).expect("a command with a port")
+    ServerCommand::parse(&format!("{name}={program} {arguments}"), ListenKind::Port).expect("a command with a port")
 }

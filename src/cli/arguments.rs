@@ -12,7 +12,7 @@ use crate::cli::load_arguments::{LOAD, LoadArguments};
 use crate::cli::report_arguments::{OutputArguments, ReportArguments};
 use crate::cli::settings::{self, Settings};
 use crate::cli::units;
-use crate::measure::load::slo::Objective;
+use crate::measure::load::objective::Objective;
 use crate::os::bind::SocketOptions;
 use crate::os::file_access::FileAccess;
 use crate::protocol::ack;

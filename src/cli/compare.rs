@@ -23,7 +23,7 @@ use crate::cli::target::Target;
 use crate::measure::compare;
 use crate::measure::compare::command::ServerCommand;
 use crate::measure::compare::comparison::Comparison;
-use crate::measure::compare::listen_address::Family;
+use crate::measure::compare::listen_address::ListenKind;
 use crate::measure::compare::pinning::Pinning;
 use crate::measure::compare::plan::Plan;
 use crate::measure::load;
@@ -91,8 +91,8 @@ fn run_load(
 /// Checks everything that can be checked before anything is started.
 fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     let (family, address) = match arguments.transport {
-        Transport::Tcp | Transport::Udp => (Family::Port, Address::Ip((Ipv4Addr::LOCALHOST, 0).into())),
-        Transport::Unix | Transport::UnixDatagram => (Family::Path, Address::Unix("/".into())),
+        Transport::Tcp | Transport::Udp => (ListenKind::Port, Address::Ip((Ipv4Addr::LOCALHOST, 0).into())),
+        Transport::Unix | Transport::UnixDatagram => (ListenKind::Path, Address::Unix("/".into())),
     };
     let mut servers: Vec<ServerCommand> = Vec::new();
     for text in &arguments.servers {

@@ -17,13 +17,14 @@ use crate::cli::server_meter::ServerMeter;
 use crate::cli::signals::Inherited;
 use crate::cli::target::Target;
 use crate::measure::load;
+use crate::measure::load::objective::Objective;
 use crate::measure::load::options::{End, Options, Pace};
 use crate::measure::load::outcome::Outcome;
 use crate::measure::load::schedule::Schedule;
-use crate::measure::load::slo::{Next, Objective, Search};
+use crate::measure::load::search::{NextRun, Search};
 use crate::measure::report::Report;
 use crate::measure::report::conditions::Conditions;
-use crate::measure::report::objective::{Found, Step};
+use crate::measure::report::objective::{Found, TriedRate};
 use crate::os::address::without_port;
 use crate::os::bind::is_to_many;
 
@@ -166,13 +167,13 @@ impl Runs {
         let mut last = self.report_of(&closed, &short, began);
         while last.messages > 0 && self.interrupt.caught().is_none() {
             let (rate, confirms) = match search.next() {
-                Next::Step(rate) => (rate, false),
-                Next::Confirm(rate) => (rate, true),
-                Next::Found(rate) => {
+                NextRun::Step(rate) => (rate, false),
+                NextRun::Confirm(rate) => (rate, true),
+                NextRun::Found(rate) => {
                     found.rate = Some(rate);
                     break;
                 }
-                Next::NotFound(why) => {
+                NextRun::NotFound(why) => {
                     found.reason = Some(why.to_string());
                     break;
                 }
@@ -189,7 +190,7 @@ impl Runs {
             } else {
                 search.step(rate, verdict, objective.miss(rate, verdict, &outcome))
             }
-            let step = Step::new(rate, confirms, verdict, objective, &outcome);
+            let step = TriedRate::new(rate, confirms, verdict, objective, &outcome);
             log::info!("{step}");
             found.steps.push(step);
             last = self.report_of(&outcome, &options, began);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::measure::load::objective::Objective;
 use crate::measure::load::schedule::Schedule;
-use crate::measure::load::slo::Objective;
 
 /// A duration such as `250ms`, `30s`, `5m` or `1h`; `0` is none at all.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {

@@ -24,7 +24,7 @@ use cooee::os::address::Address;
 fn start(program: &Path, place: &str, is_up: fn(SocketAddr) -> bool) -> (ServerProcess, SocketAddr) {
     // Another test may take the port that was free: then the peer ends, and gets another one.
     for _ in 0..3 {
-        let listen = ListenAddress::take(Family::Port, None, 0).expect("there is a free port");
+        let listen = ListenAddress::take(ListenKind::Port, None, 0).expect("there is a free port");
         let Address::Ip(address) = listen.address else { unreachable!("a port was asked for") };
         let words = [program.to_str().expect("a path that is text").to_owned(), listen.fill(place)];
         let process = ServerProcess::start(&words, None).expect("it can be started");

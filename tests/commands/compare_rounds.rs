@@ -14,7 +14,7 @@ use std::time::Duration;
 use cooee::measure::compare;
 use cooee::measure::compare::command::ServerCommand;
 use cooee::measure::compare::comparison::{Compared, Repeated};
-use cooee::measure::compare::listen_address::Family;
+use cooee::measure::compare::listen_address::ListenKind;
 use cooee::measure::compare::plan::Plan;
 use cooee::measure::load;
 use cooee::measure::load::options::{End, Options};
@@ -23,7 +23,7 @@ use cooee::os::address::Address;
 
 fn plan(names: &[&str], rounds: usize) -> Plan {
     let command = |name| format!("{name}='{}' -q serve tcp://127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_cooee"));
-    let servers = names.iter().map(|name| ServerCommand::parse(&command(name), Family::Port).unwrap()).collect();
+    let servers = names.iter().map(|name| ServerCommand::parse(&command(name), ListenKind::Port).unwrap()).collect();
     let options = Options {
         end: End::Messages(20),
         warmup: Duration::ZERO,
@@ -88,7 +88,7 @@ fn silent_connections_are_there_while_load_runs_and_gone_after() {
 fn a_server_that_ends_silent_connections_has_failed() {
     let mut plan = Plan { silent_connections: 20, ..plan(&["a"], 1) };
     let command = format!("a='{}' -q serve --idle-timeout=300ms tcp://127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_cooee"));
-    plan.servers = vec![ServerCommand::parse(&command, Family::Port).unwrap()];
+    plan.servers = vec![ServerCommand::parse(&command, ListenKind::Port).unwrap()];
     let compared = compare::run(
         &plan,
         &mut |options, _, watch| {
@@ -216,14 +216,14 @@ fn a_server_that_does_not_start_at_once_is_started_again_and_once() {
         started.display(),
         env!("CARGO_BIN_EXE_cooee")
     );
-    plan.servers = vec![ServerCommand::parse(&format!("a=sh -c '{script}'"), Family::Port).unwrap()];
+    plan.servers = vec![ServerCommand::parse(&format!("a=sh -c '{script}'"), ListenKind::Port).unwrap()];
     let compared = compare_with(&plan, |_, _| {});
     assert_eq!(rounds(&compared[0]), [(1, 1), (2, 2)], "{:?}", compared[0].failure);
     let [repeat] = &compared[0].repeats[..] else { panic!("{:?}", compared[0].repeats) };
     assert_eq!((repeat.round, repeat.what), (2, Repeated::Start));
     assert_eq!(repeat.reason, "it ended with exit code 3");
     // One that never starts is not tried for ever.
-    plan.servers = vec![ServerCommand::parse("a=false {port}", Family::Port).unwrap()];
+    plan.servers = vec![ServerCommand::parse("a=false {port}", ListenKind::Port).unwrap()];
     let compared = compare_with(&plan, |_, _| {});
     assert_eq!(compared[0].failure.as_ref().unwrap().round, 1);
     assert_eq!(compared[0].repeats.len(), 1);

@@ -6,13 +6,13 @@ use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cooee::measure::load::interval::Interval;
+use cooee::measure::load::objective::Objective;
 use cooee::measure::load::options::{Options, Pace};
 use cooee::measure::load::outcome::{ErrorKind, Mismatch, Outcome, Surplus};
 use cooee::measure::load::schedule::Schedule;
-use cooee::measure::load::slo::Objective;
 use cooee::measure::report::Report;
 use cooee::measure::report::conditions::Conditions;
-use cooee::measure::report::objective::{Found, Step};
+use cooee::measure::report::objective::{Found, TriedRate};
 use cooee::os::address::Address;
 use hdrhistogram::Histogram;
 
@@ -185,7 +185,7 @@ pub fn troubled() -> Report {
     let objective = Objective { quantile: 0.99, latency: Duration::from_millis(2) };
     let mut found = Found::after(&outcome, 50, objective);
     found.reason = Some("The lowest rate that was tried did not keep it either.".to_owned());
-    found.steps.push(Step::new(1_000.0, true, objective.judge(1_000.0, &outcome), objective, &outcome));
+    found.steps.push(TriedRate::new(1_000.0, true, objective.judge(1_000.0, &outcome), objective, &outcome));
     Report { objective: Some(found), ..report(&outcome) }
 }
 

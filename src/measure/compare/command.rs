@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::measure::compare::listen_address::{Family, ListenAddress};
+use crate::measure::compare::listen_address::{ListenAddress, ListenKind};
 use crate::measure::report::visible::{shortened, visible};
 
 /// The longest name, in characters: it heads a column.
@@ -17,7 +17,7 @@ pub struct ServerCommand {
     /// The command as it was given.
     pub text: String,
     /// What names the place where it listens.
-    pub family: Family,
+    pub family: ListenKind,
     words: Vec<String>,
 }
 
@@ -25,17 +25,18 @@ impl ServerCommand {
     /// Parses `NAME=COMMAND`, or `COMMAND` alone, which is called after its program. The command is split as a shell
     /// would split it, but no shell runs it: nothing is expanded. It holds `{port}` (or, for a Unix socket, `{path}` or
     /// `{name}`) where the server is told where to listen. The error says what is wrong.
-    pub fn parse(text: &str, family: Family) -> Result<ServerCommand, String> {
+    pub fn parse(text: &str, family: ListenKind) -> Result<ServerCommand, String> {
         let (name, command) = match text.split_once('=') {
             Some((name, command)) if is_name(name) => (Some(name), command),
             _ => (None, text),
         };
         let words = shlex::split(command).ok_or("a quote is not closed, or a backslash ends it")?;
         let program = words.first().filter(|program| !program.is_empty()).ok_or("there is no command: NAME=COMMAND")?;
-        let has = |family: Family| words.iter().any(|word| word.contains(family.placeholder()));
-        let family = if family == Family::Path && !has(family) && has(Family::Name) { Family::Name } else { family };
+        let has = |family: ListenKind| words.iter().any(|word| word.contains(family.placeholder()));
+        let family =
+            if family == ListenKind::Path && !has(family) && has(ListenKind::Name) { ListenKind::Name } else { family };
         if !has(family) {
-            let or = if family == Family::Path { ", or {name} for an abstract name" } else { "" };
+            let or = if family == ListenKind::Path { ", or {name} for an abstract name" } else { "" };
             let place = family.placeholder();
             return Err(format!("{place} is missing: it stands where the server is told where to listen{or}"));
         }
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<ServerCommand, String> {
-        ServerCommand::parse(text, Family::Port)
+        ServerCommand::parse(text, ListenKind::Port)
     }
 
     #[test]
@@ -129,7 +130,7 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
         }
-        assert!(ServerCommand::parse("a=server {port}", Family::Path).unwrap_err().contains("{path} is missing"));
+        assert!(ServerCommand::parse("a=server {port}", ListenKind::Path).unwrap_err().contains("{path} is missing"));
     }
 
     #[test]

@@ -22,17 +22,17 @@ pub fn adopts_orphans() -> bool {
 /// Where this process [adopts orphans](adopts_orphans), a daemon that has left the group belongs to them too: when its
 /// parent ends it becomes a child of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct ServerGroup {
     leader: Pid,
     family: Family,
 }
 
-impl Group {
+impl ServerGroup {
     /// The processes of the server that `leader` leads; `adopts` is whether this process [adopted
     /// orphans](adopts_orphans) before it was started.
-    pub fn new(leader: Pid, adopts: bool) -> Group {
+    pub fn new(leader: Pid, adopts: bool) -> ServerGroup {
         let family = if adopts { Family::Adopting(leader) } else { Family::Group(leader) };
-        Group { leader, family }
+        ServerGroup { leader, family }
     }
 
     /// Its leader.

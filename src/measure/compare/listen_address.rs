@@ -20,7 +20,7 @@ const TRIES: u32 = 256;
 
 /// What names the place where a server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub enum ListenKind {
     /// A port of 127.0.0.1.
     Port,
     /// The path of a Unix socket.
@@ -29,13 +29,13 @@ pub enum Family {
     Name,
 }
 
-impl Family {
+impl ListenKind {
     /// What stands for the place in a server's command.
     pub fn placeholder(self) -> &'static str {
         match self {
-            Family::Port => "{port}",
-            Family::Path => "{path}",
-            Family::Name => "{name}",
+            ListenKind::Port => "{port}",
+            ListenKind::Path => "{path}",
+            ListenKind::Name => "{name}",
         }
     }
 }
@@ -45,7 +45,7 @@ impl Family {
 pub struct ListenAddress {
     /// The address to connect to.
     pub address: Address,
-    family: Family,
+    family: ListenKind,
     text: String,
 }
 
@@ -54,10 +54,10 @@ impl ListenAddress {
     ///
     /// A port is taken from outside the range from which the system gives ports to clients: otherwise one of this
     /// program's own connections could have it when the server wants it, or be connected to itself.
-    pub fn take(family: Family, folder: Option<&Path>, number: usize) -> io::Result<ListenAddress> {
+    pub fn take(family: ListenKind, folder: Option<&Path>, number: usize) -> io::Result<ListenAddress> {
         match family {
-            Family::Port => free_port().map(ListenAddress::at_port),
-            Family::Path => {
+            ListenKind::Port => free_port().map(ListenAddress::at_port),
+            ListenKind::Path => {
                 let folder = folder.ok_or(io::ErrorKind::NotADirectory)?;
                 let path = folder.join(format!("{number}.sock"));
                 if path.as_os_str().len() > UnixName::MAX {
@@ -69,7 +69,7 @@ impl ListenAddress {
                 let text = path.to_str().ok_or_else(|| said(io::ErrorKind::InvalidFilename, words))?.to_owned();
                 Ok(ListenAddress { address: Address::Unix(path.into()), family, text })
             }
-            Family::Name => {
+            ListenKind::Name => {
                 // Nobody else can know it beforehand.
                 let text = format!("cooee-compare-{:x}-{number}", RandomState::new().hash_one(number));
                 let address = Address::Unix(UnixName::Abstract(text.clone().into_bytes()));
@@ -81,7 +81,7 @@ impl ListenAddress {
     pub(super) fn at_port(port: u16) -> ListenAddress {
         ListenAddress {
             address: Address::Ip((Ipv4Addr::LOCALHOST, port).into()),
-            family: Family::Port,
+            family: ListenKind::Port,
             text: port.to_string(),
         }
     }
@@ -143,13 +143,13 @@ mod tests {
 
     #[test]
     fn a_path_lies_in_the_private_folder() {
-        let place = ListenAddress::take(Family::Path, Some(Path::new("/run/private")), 3).unwrap();
+        let place = ListenAddress::take(ListenKind::Path, Some(Path::new("/run/private")), 3).unwrap();
         assert_eq!(place.address, Address::Unix("/run/private/3.sock".into()));
         assert_eq!(place.fill("unix://{path}?x={port}"), "unix:///run/private/3.sock?x={port}");
         let long = format!("/{}", "x".repeat(110));
-        let long = ListenAddress::take(Family::Path, Some(Path::new(&long)), 3).unwrap_err();
+        let long = ListenAddress::take(ListenKind::Path, Some(Path::new(&long)), 3).unwrap_err();
         assert!(crate::os::reason::of(&long).contains("TMPDIR"));
-        let names = [3, 3].map(|number| ListenAddress::take(Family::Name, None, number).unwrap());
+        let names = [3, 3].map(|number| ListenAddress::take(ListenKind::Name, None, number).unwrap());
         assert_ne!(names[0].address, names[1].address, "nobody can know it beforehand");
         let Address::Unix(UnixName::Abstract(name)) = &names[0].address else { panic!("{:?}", names[0].address) };
         assert_eq!(names[0].fill("unix://@{name}"), format!("unix://@{}", String::from_utf8_lossy(name)));

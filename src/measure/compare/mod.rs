@@ -53,7 +53,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use crate::measure::compare::comparison::{Compared, Failure, Repeat, Repeated};
-use crate::measure::compare::listen_address::Family;
+use crate::measure::compare::listen_address::ListenKind;
 use crate::measure::compare::plan::Plan;
 use crate::measure::compare::repeats::Repeats;
 use crate::measure::compare::socket_folder::SocketFolder;
@@ -99,7 +99,7 @@ impl From<io::Error> for Halt {
 /// too. Then whatever becomes its child meanwhile is taken for one of them: so it runs one comparison at a time, and
 /// starts nothing else.
 pub fn run(plan: &Plan, load: &mut Load<'_>, is_interrupted: &mut dyn FnMut() -> bool) -> io::Result<Vec<Compared>> {
-    let folder = match plan.servers.iter().any(|server| server.family == Family::Path) {
+    let folder = match plan.servers.iter().any(|server| server.family == ListenKind::Path) {
         true => Some(SocketFolder::new(&env::temp_dir()).map_err(|error| no_temporary("folder", &error))?),
         false => None,
     };

@@ -26,20 +26,20 @@ const LINE_MAX: usize = 200;
 
 /// What a server has written.
 #[derive(Debug)]
-pub struct Output {
+pub struct ServerOutput {
     file: File,
     /// The end of what was in the file when it was emptied.
     before: Vec<u8>,
 }
 
-impl Output {
+impl ServerOutput {
     /// An empty file that has no name from its beginning on (`O_TMPFILE`), so that nothing is left however this program
     /// ends.
-    pub fn new() -> io::Result<Output> {
+    pub fn new() -> io::Result<ServerOutput> {
         let file = tempfile::tempfile().map_err(|error| no_temporary("file", &error))?;
         // Appending: standard output and error share the file, and after it was emptied nobody writes behind a hole.
         fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
-        Ok(Output { file, before: Vec::new() })
+        Ok(ServerOutput { file, before: Vec::new() })
     }
 
     /// A handle that the server writes through.
@@ -81,8 +81,8 @@ mod tests {
 
     use super::*;
 
-    fn written(bytes: &[u8]) -> Output {
-        let output = Output::new().unwrap();
+    fn written(bytes: &[u8]) -> ServerOutput {
+        let output = ServerOutput::new().unwrap();
         (&output.file).write_all(bytes).unwrap();
         output
     }

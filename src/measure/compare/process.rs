@@ -11,8 +11,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use crate::measure::compare::group::{Group, adopts_orphans, send};
-use crate::measure::compare::output::Output;
+use crate::measure::compare::group::{ServerGroup, adopts_orphans, send};
+use crate::measure::compare::output::ServerOutput;
 use crate::measure::processes::bound;
 use crate::measure::processes::member::Member;
 
@@ -32,16 +32,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct ServerProcess {
     leader: Child,
-    group: Group,
+    group: ServerGroup,
     is_stopped: bool,
     /// What it has written.
-    pub output: Output,
+    pub output: ServerOutput,
 }
 
 impl ServerProcess {
     /// Starts `words`, the program first, [bound] to this process where there is a `binder`.
     pub fn start(words: &[String], binder: Option<&Path>) -> io::Result<ServerProcess> {
-        let output = Output::new()?;
+        let output = ServerOutput::new()?;
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (out, err) = (output.handle()?, output.handle()?);
         // Ctrl-C reaches the terminal's group alone: it ends this program, which then stops the server.
@@ -63,12 +63,12 @@ impl ServerProcess {
         };
         blocked.thread_set_mask()?;
         let leader = leader?;
-        let group = Group::new(Pid::from_raw(leader.id() as i32), adopts);
+        let group = ServerGroup::new(Pid::from_raw(leader.id() as i32), adopts);
         Ok(ServerProcess { leader, group, is_stopped: false, output })
     }
 
     /// Its processes.
-    pub fn group(&self) -> &Group {
+    pub fn group(&self) -> &ServerGroup {
         &self.group
     }
 

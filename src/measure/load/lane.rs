@@ -32,7 +32,7 @@ pub struct Flight {
 
 /// What a reply with a number answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub enum ReplyMatch {
     /// A message in flight; `reordered` where a later one was answered before.
     Answer {
         /// The message.
@@ -157,17 +157,17 @@ impl Lane {
     }
 
     /// A datagram answers message `number`, as it says.
-    pub fn arrive(&mut self, number: u64) -> Arrival {
+    pub fn arrive(&mut self, number: u64) -> ReplyMatch {
         if number >= self.next {
-            return Arrival::Unknown;
+            return ReplyMatch::Unknown;
         }
         let Ok(place) = self.flight.binary_search_by_key(&number, |flight| flight.number) else {
             let was_answered = self.history.as_ref().is_some_and(|history| history.knows(number, self.next));
-            return if was_answered { Arrival::Duplicate } else { Arrival::TooLate };
+            return if was_answered { ReplyMatch::Duplicate } else { ReplyMatch::TooLate };
         };
-        let Some(flight) = self.flight.remove(place) else { return Arrival::Unknown };
+        let Some(flight) = self.flight.remove(place) else { return ReplyMatch::Unknown };
         let reordered = self.history.as_mut().is_some_and(|history| history.answer(number));
-        Arrival::Answer { flight, reordered }
+        ReplyMatch::Answer { flight, reordered }
     }
 
     /// Takes the next message out that was sent before `moment`.
@@ -247,7 +247,7 @@ mod tests {
 
     fn answers(lane: &mut Lane, number: u64) -> Option<bool> {
         match lane.arrive(number) {
-            Arrival::Answer { flight, reordered } => {
+            ReplyMatch::Answer { flight, reordered } => {
                 assert_eq!(flight.number, number);
                 Some(reordered)
             }
@@ -261,8 +261,8 @@ mod tests {
         assert_eq!(answers(&mut lane, 1), Some(false));
         assert_eq!(answers(&mut lane, 0), Some(true), "it came after a later one's");
         assert_eq!(answers(&mut lane, 3), Some(false));
-        assert_eq!(lane.arrive(1), Arrival::Duplicate);
-        assert_eq!(lane.arrive(4), Arrival::Unknown);
+        assert_eq!(lane.arrive(1), ReplyMatch::Duplicate);
+        assert_eq!(lane.arrive(4), ReplyMatch::Unknown);
         assert_eq!(lane.in_flight(), 1);
     }
 
@@ -271,7 +271,7 @@ mod tests {
         let mut lane = lane(3);
         assert_eq!(lane.expire(Moment(1)).map(|flight| flight.number), Some(0));
         assert_eq!(lane.expire(Moment(1)), None);
-        assert_eq!(lane.arrive(0), Arrival::TooLate);
+        assert_eq!(lane.arrive(0), ReplyMatch::TooLate);
         assert_eq!(answers(&mut lane, 1), Some(false));
     }
 
@@ -280,11 +280,11 @@ mod tests {
         let mut lane = lane(1);
         assert_eq!(answers(&mut lane, 0), Some(false));
         for number in 1..=REMEMBERED {
-            assert_eq!(lane.arrive(0), Arrival::Duplicate, "{number}");
+            assert_eq!(lane.arrive(0), ReplyMatch::Duplicate, "{number}");
             lane.send(TICKET, Moment(number), false);
             assert_eq!(answers(&mut lane, number), Some(false));
         }
-        assert_eq!(lane.arrive(0), Arrival::TooLate);
+        assert_eq!(lane.arrive(0), ReplyMatch::TooLate);
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod tests {
         }
         while lane.expire(Moment(u64::MAX)).is_some() {}
         for number in 0..200 {
-            let expected = if number % 3 == 0 { Arrival::Duplicate } else { Arrival::TooLate };
+            let expected = if number % 3 == 0 { ReplyMatch::Duplicate } else { ReplyMatch::TooLate };
             assert_eq!(lane.arrive(number), expected, "{number}");
         }
     }
@@ -326,7 +326,7 @@ mod tests {
         // It is remembered in the place of number 0.
         lane.send(TICKET, Moment(REMEMBERED), false);
         assert_eq!(lane.expire(Moment::NEVER).map(|flight| flight.number), Some(REMEMBERED));
-        assert_eq!(lane.arrive(REMEMBERED), Arrival::TooLate);
+        assert_eq!(lane.arrive(REMEMBERED), ReplyMatch::TooLate);
     }
 
     #[test]
@@ -334,7 +334,7 @@ mod tests {
         let mut lane = lane(2);
         assert_eq!(lane.unsend().map(|flight| flight.ticket), Some(TICKET));
         assert_eq!(lane.next_number(), 1);
-        assert_eq!(lane.arrive(1), Arrival::Unknown);
+        assert_eq!(lane.arrive(1), ReplyMatch::Unknown);
     }
     #[test]
     fn the_oldest_is_answered_first() {

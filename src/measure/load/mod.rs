@@ -21,14 +21,14 @@ mod generator;
 pub mod interval;
 pub mod lane;
 pub mod lateness;
+pub mod objective;
 pub mod options;
 pub mod outcome;
 pub mod own_waits;
 pub mod pacer;
 pub mod recorder;
 pub mod schedule;
-pub mod slo;
-
+pub mod search;
 pub mod stopwatch;
 
 use std::io;

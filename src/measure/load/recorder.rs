@@ -28,12 +28,12 @@ pub struct Recorder {
     pub replies: u64,
     /// When the last reply came.
     pub last_reply: Moment,
-    course: Course,
+    current: CurrentInterval,
 }
 
 /// The course of the run: the intervals that are over are in the outcome, and this one goes on.
 #[derive(Debug)]
-struct Course {
+struct CurrentInterval {
     length: Duration,
     start: Moment,
     latency: Histogram<u64>,
@@ -58,14 +58,14 @@ impl Recorder {
             in_vain: 0,
             replies: 0,
             last_reply: Moment::default(),
-            course: Course { length: interval, start: Moment::NEVER, latency: histogram(2), errors: 0 },
+            current: CurrentInterval { length: interval, start: Moment::NEVER, latency: histogram(2), errors: 0 },
         }
     }
 
     /// The measured time: from one moment until another.
     pub fn measure(&mut self, from: Moment, until: Moment) {
         (self.from, self.until) = (from, until);
-        self.course.start = from;
+        self.current.start = from;
     }
 
     /// A reply of `bytes` bytes came at `now`.
@@ -82,7 +82,7 @@ impl Recorder {
         }
         // 0 cannot be recorded, and takes part as the shortest.
         let latency = now.nanos_since(flight.ticket.due).max(1);
-        self.course.latency.saturating_record(latency);
+        self.current.latency.saturating_record(latency);
         if flight.ticket.measured {
             self.outcome.latency.saturating_record(latency);
             if self.outcome.open_loop {
@@ -110,7 +110,7 @@ impl Recorder {
             *self.outcome.errors.entry(kind).or_default() += count;
             if now >= self.from {
                 self.rotate(now);
-                self.course.errors += count;
+                self.current.errors += count;
             }
         }
     }
@@ -141,33 +141,33 @@ impl Recorder {
 
     /// Begins the interval that holds `now`.
     fn rotate(&mut self, now: Moment) {
-        while now >= self.course.start.after(self.course.length) && self.course.start != Moment::NEVER {
-            self.end_interval(self.course.start.after(self.course.length));
+        while now >= self.current.start.after(self.current.length) && self.current.start != Moment::NEVER {
+            self.end_interval(self.current.start.after(self.current.length));
             if self.outcome.intervals.len().is_multiple_of(INTERVALS_MAX) {
-                self.course.length *= 2;
+                self.current.length *= 2;
             }
         }
     }
 
     fn end_interval(&mut self, end: Moment) {
-        let course = &mut self.course;
-        if end <= course.start {
+        let current = &mut self.current;
+        if end <= current.start {
             return;
         }
-        let replies = course.latency.len();
+        let replies = current.latency.len();
         let latency = |nanoseconds: u64| (replies > 0).then_some(nanoseconds as f64 / 1e3);
         self.outcome.intervals.push(Interval {
-            start_s: course.start.since(self.from).as_secs_f64(),
-            length_s: end.since(course.start).as_secs_f64(),
+            start_s: current.start.since(self.from).as_secs_f64(),
+            length_s: end.since(current.start).as_secs_f64(),
             replies,
-            errors: course.errors,
-            p50_us: latency(course.latency.value_at_quantile(0.5)),
-            p99_us: latency(course.latency.value_at_quantile(0.99)),
-            max_us: latency(course.latency.max()),
+            errors: current.errors,
+            p50_us: latency(current.latency.value_at_quantile(0.5)),
+            p99_us: latency(current.latency.value_at_quantile(0.99)),
+            max_us: latency(current.latency.max()),
         });
-        course.latency.reset();
-        course.errors = 0;
-        course.start = end;
+        current.latency.reset();
+        current.errors = 0;
+        current.start = end;
     }
 }
 

@@ -66,11 +66,11 @@ mod tests {
     use super::*;
 
     /// A process that holds a socket, and nothing else of it.
-    struct Holder(Child);
+    struct Held(Child);
 
-    impl Holder {
-        fn of(socket: impl Into<OwnedFd>) -> Holder {
-            Holder(Command::new("sleep").arg("60").stdin(socket.into()).spawn().unwrap())
+    impl Held {
+        fn of(socket: impl Into<OwnedFd>) -> Held {
+            Held(Command::new("sleep").arg("60").stdin(socket.into()).spawn().unwrap())
         }
 
         fn member(&self) -> Member {
@@ -78,7 +78,7 @@ mod tests {
         }
     }
 
-    impl Drop for Holder {
+    impl Drop for Held {
         fn drop(&mut self) {
             let _ = self.0.kill();
             let _ = self.0.wait();
@@ -97,7 +97,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let unix = UnixListener::bind(&path).unwrap();
-        let holders = [Holder::of(tcp), Holder::of(everywhere), Holder::of(udp), Holder::of(unix)];
+        let holders = [Held::of(tcp), Held::of(everywhere), Held::of(udp), Held::of(unix)];
         let [tcp, everywhere, udp, unix] = holders.each_ref().map(|holder| vec![holder.member()]);
 
         let at = |ip: [u8; 4], end: SocketAddr| Address::Ip(SocketAddr::new(ip.into(), end.port()));
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(owners(&at([192, 0, 2, 1], ends[1]), false), [], "another machine's");
         assert_eq!(owners(&Address::Ip(udp_end), true), udp);
         assert_eq!(owners(&Address::Ip(udp_end), false), []);
-        let _client = Holder::of(client);
+        let _client = Held::of(client);
         assert_eq!(owners(&Address::Ip(client_end), true), [], "a client's");
         assert_eq!(owners(&Address::Unix(path.into()), false), unix);
         assert_eq!(owners(&Address::Unix(folder.path().join("nothing").into()), false), []);

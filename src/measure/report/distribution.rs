@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 
 /// How many latencies lie in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Step {
+pub(super) struct Bin {
     /// Where it begins, in nanoseconds.
     pub(super) low: f64,
     /// Where the next one begins.
@@ -18,7 +18,7 @@ const STEPS_MAX: usize = 14;
 
 /// The steps from the first to the last that holds something, in nanoseconds: 1, 2, 5, 10, ... where these are few
 /// enough, else tenfolds.
-pub(super) fn steps(histogram: &Histogram<u64>) -> Vec<Step> {
+pub(super) fn steps(histogram: &Histogram<u64>) -> Vec<Bin> {
     [&[1.0, 2.0, 5.0][..], &[1.0]]
         .into_iter()
         .map(|factors| steps_between(&edges(factors), histogram))
@@ -31,7 +31,7 @@ fn edges(factors: &[f64]) -> Vec<f64> {
     (0..20).flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power))).collect()
 }
 
-fn steps_between(edges: &[f64], histogram: &Histogram<u64>) -> Vec<Step> {
+fn steps_between(edges: &[f64], histogram: &Histogram<u64>) -> Vec<Bin> {
     let mut counts = vec![0u64; edges.len()];
     for recorded in histogram.iter_recorded() {
         // A recorded value stands for all that are equivalent to it, and is the highest of them.
@@ -45,7 +45,7 @@ fn steps_between(edges: &[f64], histogram: &Histogram<u64>) -> Vec<Step> {
         return Vec::new();
     };
     let end = |step: usize| edges.get(step + 1).copied().unwrap_or(f64::INFINITY);
-    (first..=last).map(|step| Step { low: edges[step], high: end(step), count: counts[step] }).collect()
+    (first..=last).map(|step| Bin { low: edges[step], high: end(step), count: counts[step] }).collect()
 }
 
 #[cfg(test)]

@@ -257,8 +257,8 @@ mod tests {
 
     #[test]
     fn runs_that_measured_different_things_are_refused() {
-        type Change = fn(&mut Report);
-        let cases: [(Change, &str); 5] = [
+        type Edit = fn(&mut Report);
+        let cases: [(Edit, &str); 5] = [
             (|run| run.endpoint.push('1'), "endpoints differ"),
             (|run| run.pace = crate::measure::report::Loop::Open, "loops differ (closed, open)"),
             (

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::load::objective::{Judgement, Objective};
 use crate::measure::load::outcome::Outcome;
-use crate::measure::load::slo::{Objective, Verdict};
 use crate::measure::report::human;
 
 /// What a search has found.
@@ -23,7 +23,7 @@ pub struct Found {
     /// What came first: without a schedule, how much is answered. None in reports from before it was told.
     pub closed_loop: Option<ClosedLoop>,
     /// What was tried, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<TriedRate>,
 }
 
 /// The closed loop that a search begins with.
@@ -39,7 +39,7 @@ pub struct ClosedLoop {
 
 /// One rate that was tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct TriedRate {
     /// The rate, in messages a second.
     pub rate: f64,
     /// Whether it was a run of full length.
@@ -78,20 +78,20 @@ impl Found {
     /// The rate at which the search had to turn back because the generator was too slow for it, in messages a second;
     /// none where it was the server that was. Then the server may do more than what was found.
     pub fn generator_limit(&self) -> Option<f64> {
-        let above = |step: &&Step| !step.kept && self.rate.is_none_or(|rate| step.rate > rate);
+        let above = |step: &&TriedRate| !step.kept && self.rate.is_none_or(|rate| step.rate > rate);
         let lowest = self.steps.iter().filter(above).min_by(|one, other| one.rate.total_cmp(&other.rate))?;
-        (lowest.verdict == Verdict::Doubtful.to_string()).then_some(lowest.rate)
+        (lowest.verdict == Judgement::Doubtful.to_string()).then_some(lowest.rate)
     }
 }
 
-impl Step {
+impl TriedRate {
     /// How a run at `rate` ended.
-    pub fn new(rate: f64, confirms: bool, verdict: Verdict, objective: Objective, outcome: &Outcome) -> Step {
-        Step {
+    pub fn new(rate: f64, confirms: bool, verdict: Judgement, objective: Objective, outcome: &Outcome) -> TriedRate {
+        TriedRate {
             rate,
             confirms,
             latency_us: latency(objective, outcome),
-            kept: verdict == Verdict::Kept,
+            kept: verdict == Judgement::Kept,
             verdict: verdict.to_string(),
         }
     }
@@ -103,7 +103,7 @@ fn latency(objective: Objective, outcome: &Outcome) -> Option<f64> {
     Some(latency).filter(|_| !outcome.latency.is_empty())
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for TriedRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.confirms { "confirming " } else { "" };
         write!(f, "{what}{} messages/s: {}", human::rate(self.rate), self.verdict)?;
@@ -130,12 +130,12 @@ fn in_brackets(latency_us: Option<f64>, f: &mut fmt::Formatter<'_>) -> fmt::Resu
 mod tests {
     use super::*;
 
-    fn found(rate: Option<f64>, steps: &[(f64, Verdict)]) -> Found {
-        let step = |(rate, verdict): &(f64, Verdict)| Step {
+    fn found(rate: Option<f64>, steps: &[(f64, Judgement)]) -> Found {
+        let step = |(rate, verdict): &(f64, Judgement)| TriedRate {
             rate: *rate,
             confirms: false,
             latency_us: None,
-            kept: *verdict == Verdict::Kept,
+            kept: *verdict == Judgement::Kept,
             verdict: verdict.to_string(),
         };
         let (reason, closed_loop) = (None, None);
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn whose_limit_was_found_is_known() {
-        let (kept, slow, doubtful) = (Verdict::Kept, Verdict::TooSlow, Verdict::Doubtful);
+        let (kept, slow, doubtful) = (Judgement::Kept, Judgement::TooSlow, Judgement::Doubtful);
         assert_eq!(found(Some(2e4), &[(4e4, slow), (1e4, kept), (2e4, kept)]).generator_limit(), None);
         assert_eq!(found(Some(2e4), &[(4e4, slow), (2e4, kept), (3e4, doubtful)]).generator_limit(), Some(3e4));
         assert_eq!(found(Some(2e4), &[(4e4, doubtful), (2e4, kept), (3e4, slow)]).generator_limit(), None);

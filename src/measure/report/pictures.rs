@@ -150,10 +150,10 @@ fn latency_over_time(reports: &[(String, Report)]) -> LineChart {
 }
 
 /// Reads a figure off a stretch; none where the stretch has none.
-type Figure = fn(&Interval) -> Option<f64>;
+type OfInterval = fn(&Interval) -> Option<f64>;
 
 /// What is told of each stretch.
-const FIGURES: [(&str, Figure); 3] =
+const FIGURES: [(&str, OfInterval); 3] =
     [("p50", |interval| interval.p50_us), ("p99", |interval| interval.p99_us), ("max", |interval| interval.max_us)];
 
 fn errors(reports: &[(String, Report)]) -> LineChart {

@@ -10,7 +10,7 @@ use cooee::apps::server::service::Service;
 use cooee::cli::fuzzing::{Refused, Understood, understand};
 use cooee::cli::settings::{KEYS, Settings};
 use cooee::measure::compare::command::ServerCommand;
-use cooee::measure::compare::listen_address::Family;
+use cooee::measure::compare::listen_address::ListenKind;
 use cooee::measure::load::options::Options;
 use cooee::os::clock::Tick;
 use cooee::protocol::mode::Mode;
@@ -51,7 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     let text = String::from_utf8_lossy(bytes);
-    if let Ok(command) = ServerCommand::parse(&text, Family::Port) {
+    if let Ok(command) = ServerCommand::parse(&text, ListenKind::Port) {
         assert_one_harmless_line(&command.name);
         // Quotes may stand within the placeholder: they are gone when the words are filled.
         assert!(text.contains('{') && !command.name.is_empty());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::measure::load::exchange::Checked;
 use crate::measure::load::generator::{Generator, count};
-use crate::measure::load::lane::{Arrival, Flight, State};
+use crate::measure::load::lane::{Flight, ReplyMatch, State};
 use crate::measure::load::outcome::ErrorKind;
 use crate::measure::load::stopwatch::Moment;
 use crate::reactor::close_reason::CloseReason;
@@ -101,17 +101,17 @@ impl Generator {
             return None;
         };
         match self.lanes[lane].arrive(number) {
-            Arrival::Answer { flight, reordered } => {
+            ReplyMatch::Answer { flight, reordered } => {
                 count(&mut self.recorder.outcome.reordered, reordered && flight.ticket.measured);
                 Some(flight)
             }
-            Arrival::Duplicate => {
+            ReplyMatch::Duplicate => {
                 count(&mut self.recorder.outcome.duplicated, now >= self.pacer.measures_from());
                 None
             }
             // It was counted as lost when its time was up.
-            Arrival::TooLate => None,
-            Arrival::Unknown => {
+            ReplyMatch::TooLate => None,
+            ReplyMatch::Unknown => {
                 self.wrong_datagram(lane, oldest, bytes);
                 None
             }

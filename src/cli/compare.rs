@@ -28,7 +28,8 @@ use crate::measure::compare::pinning::Pinning;
 use crate::measure::compare::plan::Plan;
 use crate::measure::load;
 use crate::measure::load::options::Options;
-use crate::measure::load::outcome::{self, Outcome};
+use crate::measure::load::outcome::Outcome;
+use crate::measure::load::progress;
 use crate::measure::report::conditions::Conditions;
 use crate::measure::report::visible::visible;
 use crate::os::address::Address;
@@ -79,7 +80,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
 fn run_load(
     options: Options,
     interrupt: Option<UnixStream>,
-    watch: &mut dyn FnMut(&outcome::Progress),
+    watch: &mut dyn FnMut(&progress::Progress),
 ) -> io::Result<Outcome> {
     let line = Progress::start();
     load::run(options, interrupt, &mut |progress| {

@@ -6,7 +6,8 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::terminal;
-use crate::measure::load::outcome::{self, Stage};
+use crate::measure::load::progress;
+use crate::measure::load::progress::Stage;
 use crate::measure::report::human;
 use crate::os::standard_stream::stderr_is_ready;
 
@@ -25,7 +26,7 @@ impl Progress {
     }
 
     /// Draws how far the run has come, unless the terminal does not take it now.
-    pub(crate) fn show(&self, progress: &outcome::Progress) {
+    pub(crate) fn show(&self, progress: &progress::Progress) {
         let Some(bar) = &self.bar else { return };
         if !stderr_is_ready() {
             return;
@@ -59,11 +60,11 @@ fn bar(target: ProgressDrawTarget) -> Option<ProgressBar> {
 }
 
 /// How many of the steps are done.
-fn position(progress: &outcome::Progress) -> u64 {
+fn position(progress: &progress::Progress) -> u64 {
     (progress.done.clamp(0.0, 1.0) * STEPS as f64) as u64
 }
 
-fn line(progress: &outcome::Progress) -> String {
+fn line(progress: &progress::Progress) -> String {
     let stage = match progress.stage {
         Stage::Connecting => " connecting",
         Stage::WarmingUp => " warming up",
@@ -136,8 +137,8 @@ mod tests {
         }
     }
 
-    fn progress() -> outcome::Progress {
-        outcome::Progress {
+    fn progress() -> progress::Progress {
+        progress::Progress {
             stage: Stage::Measuring,
             elapsed: Duration::from_millis(4_250),
             done: 0.5,
@@ -152,16 +153,16 @@ mod tests {
     #[test]
     fn the_line_tells_what_happens() {
         assert_eq!(line(&progress()), "4.2 s, 50 connections, 98,123 messages/s, p99 1.23 ms, 3 errors");
-        let first = outcome::Progress { stage: Stage::Connecting, connections: 1, p99: None, errors: 0, ..progress() };
+        let first = progress::Progress { stage: Stage::Connecting, connections: 1, p99: None, errors: 0, ..progress() };
         assert_eq!(line(&first), "4.2 s connecting, 1 connection, 98,123 messages/s");
-        let lossy = outcome::Progress { in_vain: 12, errors: 0, ..progress() };
+        let lossy = progress::Progress { in_vain: 12, errors: 0, ..progress() };
         assert!(line(&lossy).ends_with(", p99 1.23 ms, 12 waited in vain"), "{}", line(&lossy));
     }
 
     #[test]
     fn a_share_that_is_none_draws_nothing_odd() {
         for (done, steps) in [(0.5, 500), (-1.0, 0), (7.0, STEPS), (f64::NAN, 0)] {
-            assert_eq!(position(&outcome::Progress { done, ..progress() }), steps);
+            assert_eq!(position(&progress::Progress { done, ..progress() }), steps);
         }
     }
 

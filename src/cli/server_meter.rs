@@ -4,7 +4,8 @@ pub(crate) use system::ServerMeter;
 
 #[cfg(target_os = "linux")]
 mod system {
-    use crate::measure::load::outcome::{Outcome, Stage};
+    use crate::measure::load::outcome::Outcome;
+    use crate::measure::load::progress::Stage;
     use crate::measure::processes::family::Family;
     use crate::measure::processes::meter::Meter;
     use crate::measure::processes::owner::owners;
@@ -45,7 +46,8 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use crate::measure::load::outcome::{Outcome, Stage};
+    use crate::measure::load::outcome::Outcome;
+    use crate::measure::load::progress::Stage;
     use crate::os::address::Address;
 
     /// Other systems tell of other processes in other ways: nothing is known of the server here.

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{PATIENCE, holds_within, noise, skip};
-use cooee::measure::compare::listen_address::{Family, ListenAddress};
+use cooee::measure::compare::listen_address::{ListenAddress, ListenKind};
 use cooee::measure::compare::process::ServerProcess;
 use cooee::os::address::Address;
 

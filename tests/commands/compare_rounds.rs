@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use cooee::measure::compare;
 use cooee::measure::compare::command::ServerCommand;
-use cooee::measure::compare::comparison::{Compared, Repeated};
+use cooee::measure::compare::comparison::Compared;
 use cooee::measure::compare::listen_address::ListenKind;
 use cooee::measure::compare::plan::Plan;
+use cooee::measure::compare::repeats::Repeated;
 use cooee::measure::load;
 use cooee::measure::load::options::{End, Options};
 use cooee::measure::load::outcome::Outcome;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
+use cooee::measure::load::error_kind::ErrorKind;
 use cooee::measure::load::interval::Interval;
 use cooee::measure::load::objective::Objective;
 use cooee::measure::load::options::{Options, Pace};
-use cooee::measure::load::outcome::{ErrorKind, Mismatch, Outcome, Surplus};
+use cooee::measure::load::outcome::{Mismatch, Outcome, Surplus};
 use cooee::measure::load::schedule::Schedule;
 use cooee::measure::report::Report;
 use cooee::measure::report::conditions::Conditions;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::measure::compare::command::ServerCommand;
 use crate::measure::compare::metric::Metric;
 use crate::measure::compare::pinning::Placement;
+use crate::measure::compare::repeats::{Repeat, Repeated};
 use crate::measure::compare::round::Round;
 use crate::measure::compare::summary::Summary;
 use crate::measure::compare::verdict::Verdict;
@@ -53,39 +54,6 @@ pub struct Compared {
     pub rounds: Vec<Round>,
     /// What was done again of its rounds, in order, and why.
     pub repeats: Vec<Repeat>,
-}
-
-/// Something that was done again, because what came of it the first time may have been bad luck.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Repeat {
-    /// The round, counted from 1.
-    pub round: usize,
-    /// What was repeated.
-    pub what: Repeated,
-    /// Of a round, which measurement of it does not count, from 1 on.
-    pub attempt: Option<usize>,
-    /// Why, in words.
-    pub reason: String,
-}
-
-/// What can be done again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Repeated {
-    /// The whole round, of every server.
-    Round,
-    /// The start of a process of this server.
-    Start,
-}
-
-impl Repeat {
-    /// What was done again and why, for a person.
-    fn in_words(&self) -> String {
-        match self.what {
-            Repeated::Round => format!("measured again, because {}", self.reason),
-            Repeated::Start => format!("started again, because {}", self.reason),
-        }
-    }
 }
 
 /// Why a server was not measured any more.
@@ -249,7 +217,7 @@ impl Comparison {
     }
 
     /// Where and how it was measured, as pairs of words.
-    pub fn facts(&self) -> Vec<(String, String)> {
+    pub fn facts(&self) -> Vec<(&str, String)> {
         let conditions = &self.conditions;
         let list = |cpus: &[usize]| cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         let options = conditions.options.iter().map(|(flag, value)| format!("{flag} {value}"));
@@ -275,7 +243,7 @@ impl Comparison {
         }
         facts.push(("command", conditions.command.clone()));
         facts.push(("began", format!("{}, {}", conditions.began, conditions.program)));
-        facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        facts
     }
 }
 
@@ -406,13 +374,14 @@ mod tests {
     #[test]
     fn the_facts_tell_what_was_beside_the_load_where_something_was() {
         let mut comparison = comparison(vec![server("one", &SLOW)]);
-        let names =
-            |comparison: &Comparison| -> Vec<String> { comparison.facts().into_iter().map(|(name, _)| name).collect() };
+        let names = |comparison: &Comparison| -> Vec<String> {
+            comparison.facts().into_iter().map(|(name, _)| name.to_owned()).collect()
+        };
         assert_eq!(names(&comparison), ["load", "machine", "pinned", "memory", "command", "began"]);
         (comparison.idle_connections, comparison.silent_connections) = (0, 7);
         assert_eq!(names(&comparison), ["load", "machine", "pinned", "beside", "command", "began"]);
         let facts = comparison.facts();
-        let fact = |name: &str| facts.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let fact = |name: &str| facts.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
         assert_eq!(fact("pinned"), Some("server on processor 0, generator on 1"));
         assert_eq!(fact("beside"), Some("7 connections that were open and silent while load ran"));
         assert_eq!(fact("command"), Some("cooee compare"));

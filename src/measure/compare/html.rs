@@ -28,7 +28,7 @@ pub fn render(comparison: &Comparison) -> String {
                 (table(comparison, metric))
             }
         }))
-        (page::section("Conditions", &html! { (page::facts(&facts(comparison))) }))
+        (page::section("Conditions", &html! { (page::list("facts", &facts(comparison))) }))
     };
     let names: Vec<&str> = comparison.servers.iter().map(|server| server.name.as_str()).collect();
     let names = names.join(", ");
@@ -115,8 +115,8 @@ fn table(comparison: &Comparison, metric: Metric) -> Markup {
     }
 }
 
-fn facts(comparison: &Comparison) -> Vec<(String, String)> {
-    let servers = comparison.servers.iter().map(|server| (server.name.clone(), server.command.clone()));
+fn facts(comparison: &Comparison) -> Vec<(&str, String)> {
+    let servers = comparison.servers.iter().map(|server| (server.name.as_str(), server.command.clone()));
     comparison.facts().into_iter().chain(servers).collect()
 }
 

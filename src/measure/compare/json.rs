@@ -113,7 +113,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::measure::compare::comparison::{Failure, Repeat, Repeated};
+    use crate::measure::compare::comparison::Failure;
+    use crate::measure::compare::repeats::{Repeat, Repeated};
     use crate::measure::compare::samples::{comparison, server};
 
     #[test]

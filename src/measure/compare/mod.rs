@@ -52,14 +52,15 @@ use std::env;
 use std::io;
 use std::os::unix::net::UnixStream;
 
-use crate::measure::compare::comparison::{Compared, Failure, Repeat, Repeated};
+use crate::measure::compare::comparison::{Compared, Failure};
 use crate::measure::compare::listen_address::ListenKind;
 use crate::measure::compare::plan::Plan;
-use crate::measure::compare::repeats::Repeats;
+use crate::measure::compare::repeats::{Repeat, Repeated, Repeats};
 use crate::measure::compare::socket_folder::SocketFolder;
 use crate::measure::compare::trial::Trials;
 use crate::measure::load::options::Options;
-use crate::measure::load::outcome::{Outcome, Progress};
+use crate::measure::load::outcome::Outcome;
+use crate::measure::load::progress::Progress;
 use crate::measure::report::human;
 use crate::measure::report::visible::visible;
 use crate::os::reason;

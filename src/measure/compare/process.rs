@@ -1,9 +1,9 @@
 //! One process of a server: started in a process group of its own, and stopped again whatever happens.
 
 use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -85,8 +85,9 @@ impl ServerProcess {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         match waitid(Id::Pid(self.group.leader()), flags) {
             Ok(WaitStatus::StillAlive) => None,
-            Ok(WaitStatus::Exited(_, code)) => Some(in_words(ExitStatus::from_raw(code << 8))),
-            Ok(WaitStatus::Signaled(_, signal, _)) => Some(in_words(ExitStatus::from_raw(signal as i32))),
+            Ok(WaitStatus::Exited(_, 0)) => Some("ended by itself (a server has to stay in the foreground)".to_owned()),
+            Ok(WaitStatus::Exited(_, code)) => Some(format!("ended with exit code {code}")),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Some(format!("was ended by signal {}", signal as i32)),
             _ => Some("ended".to_owned()),
         }
     }
@@ -136,15 +137,6 @@ impl ServerProcess {
 impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-fn in_words(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => "ended by itself (a server has to stay in the foreground)".to_owned(),
-        (Some(code), _) => format!("ended with exit code {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "ended".to_owned(),
     }
 }
 

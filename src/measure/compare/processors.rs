@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Instant;
 
 use crate::measure::compare::pinning::Pinning;
-use crate::measure::load::outcome::Stage;
+use crate::measure::load::progress::Stage;
 
 /// How long some processors had been busy at a moment.
 #[derive(Clone, Copy, Debug)]

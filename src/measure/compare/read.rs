@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 
-use crate::measure::compare::comparison::{Comparison, Repeat, Repeated};
+use crate::measure::compare::comparison::Comparison;
 use crate::measure::compare::json::{KIND, VERSION};
+use crate::measure::compare::repeats::{Repeat, Repeated};
 use crate::measure::compare::round::{Percentiles, Round};
 use crate::measure::report::conditions::Conditions;
 use crate::measure::report::visible::{shortened, visible};

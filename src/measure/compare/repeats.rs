@@ -7,6 +7,41 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
+/// Something that was done again, because what came of it the first time may have been bad luck.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// The round, counted from 1.
+    pub round: usize,
+    /// What was repeated.
+    pub what: Repeated,
+    /// Of a round, which measurement of it does not count, from 1 on.
+    pub attempt: Option<usize>,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What can be done again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Repeated {
+    /// The whole round, of every server.
+    Round,
+    /// The start of a process of this server.
+    Start,
+}
+
+impl Repeat {
+    /// What was done again and why, for a person.
+    pub fn in_words(&self) -> String {
+        match self.what {
+            Repeated::Round => format!("measured again, because {}", self.reason),
+            Repeated::Start => format!("started again, because {}", self.reason),
+        }
+    }
+}
+
 /// How often one round is measured at the most. If chance makes one in ten doubtful, three in a row are one in a
 /// thousand: a doubt that stays is no chance.
 const TRIES: usize = 3;

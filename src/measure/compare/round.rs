@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::load::outcome::{Doubt, ErrorKind, Outcome};
+use crate::measure::load::error_kind::ErrorKind;
+use crate::measure::load::outcome::{Doubt, Outcome};
 use crate::measure::processes::usage::CpuUse;
 use crate::measure::report::advice;
 use crate::protocol::escape::Escaped;

@@ -37,10 +37,10 @@ fn write_all(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
     }
     writeln!(text)?;
     let rounds = format!("{}, each with a fresh process of every server in turn", rounds(comparison));
-    let facts = comparison.facts().into_iter().chain([("rounds".to_owned(), rounds)]);
+    let facts = comparison.facts().into_iter().chain([("rounds", rounds)]);
     for (name, value) in facts {
         for (index, line) in wrapped(&visible(&value), WIDTH - FACT - 1).iter().enumerate() {
-            writeln!(text, "{:<FACT$} {line}", if index == 0 { name.as_str() } else { "" })?;
+            writeln!(text, "{:<FACT$} {line}", if index == 0 { name } else { "" })?;
         }
     }
     writeln!(text)?;
@@ -220,7 +220,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::compare::comparison::{Failure, Repeat, Repeated};
+    use crate::measure::compare::comparison::Failure;
+    use crate::measure::compare::repeats::{Repeat, Repeated};
     use crate::measure::compare::round::doubt_in_words;
     use crate::measure::compare::samples::{comparison, server};
     use crate::measure::load::outcome::Doubt;

@@ -65,24 +65,15 @@ impl Dialer {
         }
     }
 
-    /// The connection of `lane` is to be opened as soon as it may.
-    pub fn add(&mut self, lane: usize, now: Moment) {
-        self.put(lane, now, now);
+    /// The connection of `lane` is to be opened as soon as it may from `moment` on; until then nothing waits for it.
+    pub fn add(&mut self, lane: usize, moment: Moment) {
+        self.add_after(lane, moment, Duration::ZERO);
     }
 
-    /// The connection of `lane` is to be opened after a pause.
-    pub fn add_after(&mut self, lane: usize, now: Moment, pause: Duration) {
-        self.put(lane, now.after(pause), now);
-    }
-
-    /// The connection of `lane` is to be opened at a moment of the schedule: until then nothing waits for it.
-    pub fn add_due(&mut self, lane: usize, due: Moment) {
-        self.put(lane, due, due);
-    }
-
-    fn put(&mut self, lane: usize, moment: Moment, since: Moment) {
-        self.waiting.insert((moment, lane), since);
-        self.own_waits.begin(lane, since);
+    /// The same after a pause, for which messages wait.
+    pub fn add_after(&mut self, lane: usize, moment: Moment, pause: Duration) {
+        self.waiting.insert((moment.after(pause), lane), moment);
+        self.own_waits.begin(lane, moment);
     }
 
     /// The next lane whose turn it is now, and for how long it has waited for this program.
@@ -295,7 +286,7 @@ mod tests {
         assert_eq!(dialer.take(ms(1_050)), None, "the rate");
         assert_eq!(dialer.own_share(ms(1_010), ms(1_060)), Some(Duration::from_millis(50)));
         assert_eq!(dialer.take(ms(1_100)), Some((1, Duration::from_millis(100))));
-        dialer.add_due(2, ms(1_500));
+        dialer.add(2, ms(1_500));
         assert_eq!(dialer.own_share(ms(1_200), ms(1_400)), None);
         assert_eq!(dialer.take(ms(1_503)), Some((2, Duration::from_millis(3))));
     }

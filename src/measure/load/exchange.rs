@@ -4,6 +4,8 @@
 //! neighbours differ, so a lost, repeated, swapped or changed byte does not go unnoticed, and nothing has to be made
 //! for a message. There are no small letters in it, so no message is ever `bye`, and no line break.
 
+pub use crate::measure::load::noise::NUMBER_LENGTH;
+use crate::measure::load::noise::{Digits, noise};
 use crate::measure::load::options::{Body, Expect, Options};
 use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::len32;
@@ -16,9 +18,6 @@ const PLACES: usize = 8_191;
 /// A step for the next message of a connection, and one for the next connection.
 const MESSAGE_STEP: u64 = 31;
 const CONNECTION_STEP: u64 = 1_031;
-
-/// How many bytes the number of a datagram takes, in hexadecimal digits.
-pub const NUMBER_LENGTH: usize = 16;
 
 /// What is sent, and what has to come back.
 #[derive(Debug)]
@@ -109,16 +108,6 @@ impl Exchange {
     /// is known of replies.
     pub fn counts_surplus(&self) -> bool {
         !self.checked || (self.datagrams && !self.is_numbered())
-    }
-
-    /// How long a request is, with its frame.
-    pub fn request_length(&self) -> usize {
-        self.request.before.len() + self.length + self.request.after.len()
-    }
-
-    /// How long a reply has to be, with its frame and its words.
-    pub fn reply_length(&self) -> usize {
-        self.reply.before.len() + self.length + self.reply.after.len()
     }
 
     /// Sends message `number` of `connection`.
@@ -249,41 +238,6 @@ impl Around {
     }
 }
 
-/// The number that a message begins with, if it does.
-#[derive(Default)]
-struct Digits {
-    digits: [u8; NUMBER_LENGTH],
-    length: usize,
-}
-
-impl Digits {
-    fn of(number: u64) -> Digits {
-        let mut digits = [0; NUMBER_LENGTH];
-        for (place, digit) in digits.iter_mut().rev().enumerate() {
-            *digit = b"0123456789ABCDEF"[(number >> (4 * place) & 15) as usize];
-        }
-        Digits { digits, length: NUMBER_LENGTH }
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        &self.digits[..self.length]
-    }
-}
-
-/// Letters and digits without order (a xorshift generator, Marsaglia 2003): the same in every run, so that runs can be
-/// compared.
-fn noise(length: usize) -> Vec<u8> {
-    const ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        ALPHABET[(state % 36) as usize]
-    };
-    (0..length).map(|_| next()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,7 +262,7 @@ mod tests {
     fn an_echo_is_right_in_every_split_and_wrong_with_any_other_byte() {
         let exchange = exchange(|options| options.body = Body::Noise(20));
         let message = sent(&exchange, 3, 7);
-        assert_eq!((message.len(), exchange.reply_length()), (20, 20));
+        assert_eq!((message.len(), exchange.expected(3, 7, 0, 99).len()), (20, 20));
         for split in 0..20 {
             assert_eq!(exchange.check(3, 7, 0, &message[..split]), Checked::Part(split));
             assert_eq!(exchange.check(3, 7, split, &message[split..]), Checked::Whole(20 - split));
@@ -339,8 +293,6 @@ mod tests {
                 Framing::Len32 => (b"\0\0\0\x05hello".to_vec(), [len32::header(words.len()).to_vec(), words].concat()),
             };
             assert_eq!(sent(&exchange, 0, 9), request, "{framing}");
-            assert_eq!(exchange.request_length(), request.len());
-            assert_eq!(exchange.reply_length(), reply.len());
             assert_eq!(exchange.check(0, 9, 0, &reply), Checked::Whole(reply.len()), "{framing}");
             assert_eq!(exchange.expected(0, 9, 0, 1_000), reply);
             assert_eq!(exchange.expected(0, 9, 3, 4), reply[3..7]);
@@ -419,15 +371,10 @@ mod tests {
     }
 
     #[test]
-    fn noise_holds_nothing_that_a_server_takes_for_a_sign() {
-        assert!(noise(10_000).iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()));
-    }
-    #[test]
     fn an_acknowledgement_is_known_in_every_split() {
         let ack = Ack::new(DEFAULT_FORMAT, Charset::UTF_8).unwrap();
         let exchange = exchange(|options| (options.expect, options.body) = (Expect::Ack(ack), Body::Noise(20)));
         let reply = exchange.expected(3, 7, 0, 1_000);
-        assert_eq!(reply.len(), exchange.reply_length());
         for split in 0..reply.len() {
             assert_eq!(exchange.check(3, 7, split, &reply[split..]), Checked::Whole(reply.len() - split), "{split}");
         }

@@ -127,7 +127,7 @@ impl fmt::Display for Judgement {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::measure::load::outcome::ErrorKind;
+    use crate::measure::load::error_kind::ErrorKind;
 
     /// A run of a second in which so many messages took so many milliseconds each.
     pub(in crate::measure::load) fn outcome(messages: u64, millis: u64) -> Outcome {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::measure::load::chance;
+use crate::measure::load::error_kind::ErrorKind;
 use crate::measure::load::interval::Interval;
-use crate::reactor::close_reason::CloseReason;
 
 /// What a run of load has measured. Latencies are in nanoseconds.
 #[derive(Clone, Debug)]
@@ -96,97 +96,6 @@ pub struct Surplus {
     pub times: u64,
     /// How many bytes it was.
     pub bytes: u64,
-}
-
-/// What can go wrong. The order is the one in which they are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ErrorKind {
-    /// Nobody listens there.
-    Refused,
-    /// The connection was not established in time.
-    ConnectTimeout,
-    /// The kernel connected a socket to itself: nobody listens there.
-    SelfConnect,
-    /// No local port is left towards this server (`EADDRNOTAVAIL`; `EADDRINUSE` where a datagram socket asks for one).
-    NoPort,
-    /// No descriptor is left (`EMFILE`, `ENFILE`).
-    NoDescriptor,
-    /// The system has no memory for a socket (`ENOMEM`, `ENOBUFS`).
-    NoMemory,
-    /// The server dropped a connection.
-    Reset,
-    /// The server ended a connection on which it owed an answer, or had never given one.
-    Closed,
-    /// A reply on a stream did not come in time, and the connection was closed.
-    TimedOut,
-    /// A message was longer than a datagram can be.
-    TooLong,
-    /// A reply was not what it had to be, and the connection was closed.
-    WrongReply,
-    /// A reply of unknown text was longer than it may be, and the connection was closed.
-    ReplyTooLong,
-    /// Bytes came that answer nothing.
-    Unexpected,
-    /// A message was never answered, for its connection ended, or the run did: it follows from one of the others, or
-    /// from a server that is too slow.
-    Unanswered,
-    /// Another error of the system, of one of these kinds.
-    Other(std::io::ErrorKind),
-}
-
-impl ErrorKind {
-    /// What the end of a connection, or the failure of a connect, amounts to.
-    pub fn of(reason: CloseReason) -> ErrorKind {
-        match reason {
-            CloseReason::ConnectRefused => ErrorKind::Refused,
-            CloseReason::ConnectTimeout => ErrorKind::ConnectTimeout,
-            CloseReason::SelfConnect => ErrorKind::SelfConnect,
-            CloseReason::NoDescriptor => ErrorKind::NoDescriptor,
-            CloseReason::Reset => ErrorKind::Reset,
-            CloseReason::FrameTooLong => ErrorKind::TooLong,
-            CloseReason::Failed(std::io::ErrorKind::AddrNotAvailable) => ErrorKind::NoPort,
-            // So bind(2) tells that no port is left to choose from, which a datagram socket asks for (`ip(7)`).
-            CloseReason::Failed(std::io::ErrorKind::AddrInUse) => ErrorKind::NoPort,
-            CloseReason::Failed(std::io::ErrorKind::OutOfMemory) => ErrorKind::NoMemory,
-            CloseReason::Failed(kind) => ErrorKind::Other(kind),
-            CloseReason::System(_) => ErrorKind::Other(std::io::ErrorKind::Other),
-            _ => ErrorKind::Closed,
-        }
-    }
-
-    /// Whether it tells of this machine's limits or this process's, and of no server.
-    pub fn is_own_limit(self) -> bool {
-        matches!(self, ErrorKind::NoPort | ErrorKind::NoDescriptor | ErrorKind::NoMemory)
-    }
-
-    /// The kinds that have a name of their own, in the order in which they are told, with that name.
-    pub const NAMES: [(ErrorKind, &'static str); 14] = [
-        (ErrorKind::Refused, "refused"),
-        (ErrorKind::ConnectTimeout, "connect-timeout"),
-        (ErrorKind::SelfConnect, "self-connect"),
-        (ErrorKind::NoPort, "no-port"),
-        (ErrorKind::NoDescriptor, "no-descriptor"),
-        (ErrorKind::NoMemory, "no-memory"),
-        (ErrorKind::Reset, "reset"),
-        (ErrorKind::Closed, "closed"),
-        (ErrorKind::TimedOut, "timed-out"),
-        (ErrorKind::TooLong, "too-long"),
-        (ErrorKind::WrongReply, "wrong-reply"),
-        (ErrorKind::ReplyTooLong, "reply-too-long"),
-        (ErrorKind::Unexpected, "unexpected"),
-        (ErrorKind::Unanswered, "unanswered"),
-    ];
-
-    /// Its name in reports.
-    pub fn name(self) -> String {
-        let name = ErrorKind::NAMES.iter().find(|(kind, _)| *kind == self).map(|(_, name)| (*name).to_owned());
-        name.unwrap_or_else(|| match self {
-            ErrorKind::Other(std::io::ErrorKind::NotFound) => "not-found".to_owned(),
-            ErrorKind::Other(std::io::ErrorKind::InvalidInput) => "invalid-address".to_owned(),
-            ErrorKind::Other(kind) => kind.to_string().replace(' ', "-"),
-            kind => format!("{kind:?}"),
-        })
-    }
 }
 
 /// Where a reply was not what it had to be.
@@ -340,47 +249,6 @@ impl Outcome {
     pub fn bytes_per_second(&self) -> f64 {
         self.reply_bytes_in_time as f64 / self.duration.as_secs_f64().max(1e-9)
     }
-
-    /// Whether a reply was wrong.
-    pub fn has_wrong_reply(&self) -> bool {
-        self.mismatch.is_some()
-    }
-}
-
-/// How far a run has come, for whoever watches it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
-    /// What it does.
-    pub stage: Stage,
-    /// How long it has run, from the first connect on.
-    pub elapsed: Duration,
-    /// How much of the measured time or of the messages is done, 0 to 1.
-    pub done: f64,
-    /// Connections that are established.
-    pub connections: usize,
-    /// Replies a second since the last look.
-    pub messages_per_second: f64,
-    /// The 99th percentile of the measured latencies so far, in nanoseconds; none before there are enough to tell it.
-    pub p99: Option<u64>,
-    /// Measured messages that were given up so far.
-    pub in_vain: u64,
-    /// Things that went wrong so far.
-    pub errors: u64,
-}
-
-/// What a run does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Opening connections.
-    Connecting,
-    /// Sending without counting.
-    WarmingUp,
-    /// Measuring.
-    Measuring,
-    /// Waiting for what is outstanding.
-    Waiting,
-    /// All is answered. Looking whether more comes, which would show that something else was taken for replies.
-    Listening,
 }
 
 #[cfg(test)]
@@ -479,30 +347,8 @@ pub(super) mod tests {
         assert_eq!(shares(outcome()), (0.5, 0.5, None), "who sleeps is busy while awake");
     }
     #[test]
-    fn every_end_has_its_kind() {
-        use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, NotFound, OutOfMemory};
-        for (reason, name) in [
-            (CloseReason::ConnectRefused, "refused"),
-            (CloseReason::ConnectTimeout, "connect-timeout"),
-            (CloseReason::SelfConnect, "self-connect"),
-            (CloseReason::NoDescriptor, "no-descriptor"),
-            (CloseReason::Reset, "reset"),
-            (CloseReason::FrameTooLong, "too-long"),
-            (CloseReason::PeerClosed, "closed"),
-            (CloseReason::Failed(AddrNotAvailable), "no-port"),
-            (CloseReason::Failed(AddrInUse), "no-port"),
-            (CloseReason::Failed(OutOfMemory), "no-memory"),
-            (CloseReason::Failed(NotFound), "not-found"),
-        ] {
-            assert_eq!(ErrorKind::of(reason).name(), name);
-        }
-    }
-    #[test]
     fn rates_are_over_the_measured_time() {
         let run = Outcome { replies_in_time: 20, reply_bytes_in_time: 640, ..outcome() };
-        assert_eq!((run.messages_per_second(), run.bytes_per_second(), run.has_wrong_reply()), (2.0, 64.0, false));
-        let (expected, got) = (b"a".to_vec(), b"b".to_vec());
-        let mismatch = Some(Mismatch { connection: 0, message: 0, offset: 0, expected, got });
-        assert!(Outcome { mismatch, ..run }.has_wrong_reply());
+        assert_eq!((run.messages_per_second(), run.bytes_per_second()), (2.0, 64.0));
     }
 }

@@ -164,11 +164,6 @@ impl Pacer {
         let taken = if self.warming_up { 0 } else { self.number };
         due.saturating_sub(taken) + returned
     }
-
-    /// Measured tickets that were handed out.
-    pub fn measured(&self) -> u64 {
-        self.measured
-    }
 }
 
 #[cfg(test)]
@@ -273,7 +268,7 @@ mod tests {
     fn a_number_of_messages_is_over_when_the_last_one_is_due_and_not_when_it_is_promised() {
         let mut pacer = pacer(Pace::Open(Schedule::steady(1.0)), End::Messages(3), 0);
         assert_eq!(tickets(&mut pacer, Moment(SECOND)).len(), 3, "due after 0, 1 and 2 seconds");
-        assert_eq!((pacer.measured(), pacer.unsent()), (3, 0));
+        assert_eq!((pacer.measured, pacer.unsent()), (3, 0));
         assert!(!pacer.is_exhausted(Moment(3 * SECOND - 1)));
         assert!(pacer.is_exhausted(Moment(3 * SECOND)));
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::measure::load::error_kind::ErrorKind;
 use crate::measure::load::interval::Interval;
 use crate::measure::load::lane::Flight;
-use crate::measure::load::outcome::{ErrorKind, Outcome};
+use crate::measure::load::outcome::Outcome;
 use crate::measure::load::stopwatch::Moment;
 
 /// The longest latency that is told apart, in nanoseconds: an hour. Longer ones count as that.

@@ -9,7 +9,7 @@
 //! would wait for it. So they are looked for before the measured time and after it; in between, only those that are
 //! known are read.
 
-use crate::measure::load::outcome::Stage;
+use crate::measure::load::progress::Stage;
 use crate::measure::processes::family::Family;
 use crate::measure::processes::member::Member;
 use crate::measure::processes::usage::{CpuReading, CpuUse};

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::measure::load::outcome::{Doubt, ErrorKind, LATE, Outcome};
+use crate::measure::load::error_kind::ErrorKind;
+use crate::measure::load::outcome::{Doubt, LATE, Outcome};
 use crate::measure::report::human;
 
 /// What an error of this name means, and what to do about it. Names are those of [`ErrorKind::name`].

@@ -111,20 +111,18 @@ fn cpu_model() -> Option<String> {
 
 fn options_by_flag(options: &Options) -> BTreeMap<String, String> {
     let time = |duration| humantime::format_duration(duration).to_string();
+    let expect = match options.expect {
+        Expect::Echo => "echo",
+        Expect::Ack(_) => "ack",
+        Expect::Any => "any",
+    };
     let mut flags: Vec<(&str, String)> = vec![
         ("connections", options.connections.to_string()),
         ("pipeline", options.pipeline.to_string()),
         ("warmup", time(options.warmup)),
         ("timeout", time(options.timeout)),
         ("connect-timeout", time(options.connect_timeout)),
-        (
-            "expect",
-            match &options.expect {
-                Expect::Echo => "echo".to_owned(),
-                Expect::Ack(_) => "ack".to_owned(),
-                Expect::Any => "any".to_owned(),
-            },
-        ),
+        ("expect", expect.to_owned()),
     ];
     flags.push(match options.end {
         End::After(duration) => ("duration", time(duration)),
@@ -142,12 +140,7 @@ fn options_by_flag(options: &Options) -> BTreeMap<String, String> {
         }
     }
     if !options.datagrams {
-        let framing = match options.rules.framing {
-            Framing::Chunk => "chunk",
-            Framing::Line => "line",
-            Framing::Len32 => "len32",
-        };
-        flags.push(("framing", framing.to_owned()));
+        flags.push(("framing", options.rules.framing.to_string()));
         if options.expect == Expect::Any && options.rules.framing != Framing::Chunk {
             flags.push(("max-reply", options.rules.max_frame.to_string()));
         }

@@ -6,8 +6,24 @@ use crate::measure::report::{Loop, Report, human};
 /// What is told of a figure that is not there.
 pub const UNKNOWN: &str = "–";
 
+/// The names of latencies from the send, in the order of [`NAMES`].
+const FROM_SEND: [&str; 8] = [
+    "p50 from send",
+    "p90 from send",
+    "p95 from send",
+    "p99 from send",
+    "p99.9 from send",
+    "p99.99 from send",
+    "max from send",
+    "mean from send",
+];
+
 /// The figures of a report in their order. Reports of both loops have the same rows.
-pub fn rows(report: &Report) -> Vec<(String, String)> {
+pub fn rows(report: &Report) -> Vec<(&'static str, String)> {
+    let known = |count: Option<u64>| count.map_or(UNKNOWN.to_owned(), human::count);
+    let shown = |value: Option<f64>, show: fn(f64) -> String| value.map_or(UNKNOWN.to_owned(), show);
+    let is_open = report.pace == Loop::Open;
+    let send_latency = if is_open { report.send_latency_us } else { Latencies::default() };
     let mut rows = vec![
         ("valid", if report.valid { "yes" } else { "NO" }.to_owned()),
         ("loop", report.pace.name().to_owned()),
@@ -15,43 +31,30 @@ pub fn rows(report: &Report) -> Vec<(String, String)> {
         ("measured time", human::seconds(report.duration_s)),
         ("messages due", human::count(report.due)),
         ("answered", human::count(report.messages)),
-        ("in vain", report.in_vain.map_or(UNKNOWN.to_owned(), human::count)),
+        ("in vain", known(report.in_vain)),
         ("longest in vain", micros(report.in_vain_longest_us)),
         ("latency until", report.latency_until.name().to_owned()),
         ("messages/s", human::rate(report.messages_per_s)),
         ("bytes/s", human::bytes(report.bytes_per_s)),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect::<Vec<_>>();
-    for (name, latency) in NAMES.into_iter().zip(latencies(&report.latency_us, report.messages)) {
-        rows.push((name.to_owned(), latency));
-    }
-    let from_send = match report.pace {
-        Loop::Open => latencies(&report.send_latency_us, report.messages),
-        Loop::Closed => latencies(&Latencies::default(), 0),
-    };
-    for (name, latency) in NAMES.into_iter().zip(from_send) {
-        rows.push((format!("{name} from send"), latency));
-    }
-    let known = |count: Option<u64>| count.map_or(UNKNOWN.to_owned(), human::count);
-    let rest = [
+    ];
+    rows.extend(NAMES.into_iter().zip(latencies(&report.latency_us, report.messages)));
+    rows.extend(FROM_SEND.into_iter().zip(latencies(&send_latency, report.messages)));
+    rows.extend([
         ("errors", human::count(report.error_count())),
         ("lost", known(report.lost)),
         ("duplicated", known(report.duplicated)),
         ("reordered", known(report.reordered)),
         ("corrupt", known(report.corrupt)),
         ("surplus bytes", known(report.surplus_bytes)),
-        ("sent late", known(Some(report.late).filter(|_| report.pace == Loop::Open))),
-        ("held back", known(report.held.filter(|_| report.pace == Loop::Open))),
+        ("sent late", known(is_open.then_some(report.late))),
+        ("held back", known(report.held.filter(|_| is_open))),
         ("ended in order", known(report.ended)),
         ("generator CPU", human::seconds(report.generator_cpu_s)),
-        ("of it idle", report.generator_idle_polling_s.map_or(UNKNOWN.to_owned(), human::seconds)),
-        ("generator a msg", report.generator_cpu_per_message().map_or(UNKNOWN.to_owned(), human::latency)),
-        ("server CPU", report.server_cpu_s.map_or(UNKNOWN.to_owned(), human::seconds)),
-        ("server a msg", report.server_cpu_per_message().map_or(UNKNOWN.to_owned(), human::latency)),
-    ];
-    rows.extend(rest.map(|(name, value)| (name.to_owned(), value)));
+        ("of it idle", shown(report.generator_idle_polling_s, human::seconds)),
+        ("generator a msg", shown(report.generator_cpu_per_message(), human::latency)),
+        ("server CPU", shown(report.server_cpu_s, human::seconds)),
+        ("server a msg", shown(report.server_cpu_per_message(), human::latency)),
+    ]);
     rows
 }
 
@@ -62,7 +65,7 @@ pub(super) fn latencies(latencies: &Latencies, messages: u64) -> [String; 8] {
 
 /// A latency in microseconds.
 pub(super) fn micros(latency: Option<f64>) -> String {
-    latency.map_or(UNKNOWN.to_owned(), |micros| human::latency(micros * 1e3))
+    latency.map_or(UNKNOWN.to_owned(), human::micros)
 }
 
 #[cfg(test)]

@@ -84,17 +84,8 @@ pub fn share(share: f64) -> String {
     format!("{} %", digits(share * 100.0))
 }
 
-/// A percentile between 0 and 100 on an axis that says what it is: `99.9`.
+/// A percentile between 0 and 100 with as many nines as it has: `99.9`.
 pub fn percentile_tick(percentile: f64) -> String {
-    nines(percentile)
-}
-
-/// A percentile between 0 and 100, with as many nines as it has: `p99.9`.
-pub fn percentile(percentile: f64) -> String {
-    format!("p{}", nines(percentile))
-}
-
-fn nines(percentile: f64) -> String {
     let text = format!("{percentile:.8}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -169,8 +160,8 @@ mod tests {
         assert_eq!(rate_tick(250_000.0), "250k");
         assert_eq!(rate_tick(1_500_000.0), "1.5M");
         assert_eq!(share(0.015), "1.50 %");
-        assert_eq!(percentile(50.0), "p50");
-        assert_eq!(percentile(99.99), "p99.99");
+        assert_eq!(percentile_tick(50.0), "50");
+        assert_eq!(percentile_tick(99.99), "99.99");
         assert_eq!(percentile_tick(99.0), "99");
     }
 

@@ -123,7 +123,7 @@ pub struct Report {
     /// Whether the run was ended before its time.
     pub interrupted: bool,
     /// The first wrong reply.
-    pub mismatch: Option<Mismatch>,
+    pub mismatch: Option<WrongReply>,
     /// CPU time of this program in seconds, user and system.
     pub generator_cpu_s: f64,
     /// Time in seconds for which this program polled for nothing; none where it sleeps, and in reports from before it
@@ -188,7 +188,7 @@ impl Until {
 
 /// Where a reply was not what it had to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mismatch {
+pub struct WrongReply {
     /// Which connection, counted from 0.
     pub connection: u64,
     /// Which of its messages, counted from 0.
@@ -243,7 +243,7 @@ impl Report {
             valid: doubts.is_empty(),
             doubts,
             interrupted: outcome.interrupted,
-            mismatch: outcome.mismatch.as_ref().map(|mismatch| Mismatch {
+            mismatch: outcome.mismatch.as_ref().map(|mismatch| WrongReply {
                 connection: mismatch.connection as u64,
                 message: mismatch.message,
                 offset: mismatch.offset as u64,

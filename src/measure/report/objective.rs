@@ -121,7 +121,7 @@ impl fmt::Display for ClosedLoop {
 
 fn in_brackets(latency_us: Option<f64>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match latency_us {
-        Some(latency) => write!(f, " ({})", human::latency(latency * 1e3)),
+        Some(latency) => write!(f, " ({})", human::micros(latency)),
         None => Ok(()),
     }
 }

@@ -84,23 +84,12 @@ pub fn notice(tone: Tone, heading: &str, sentences: &[String]) -> Markup {
     }
 }
 
-/// The figures that matter most, large: what it is, and its value with its unit.
-pub fn figures(figures: &[(&str, String)]) -> Markup {
+/// Things and what they are: `figures`, which are large, or `facts`.
+pub fn list(class: &str, rows: &[(impl AsRef<str>, String)]) -> Markup {
     html! {
-        dl.figures {
-            @for (name, value) in figures {
-                div { dt { (visible(name)) } dd { (visible(value)) } }
-            }
-        }
-    }
-}
-
-/// Things and what they are: the conditions of a run.
-pub fn facts(facts: &[(String, String)]) -> Markup {
-    html! {
-        dl.facts {
-            @for (name, value) in facts {
-                div { dt { (visible(name)) } dd { (visible(value)) } }
+        dl.(class) {
+            @for (name, value) in rows {
+                div { dt { (visible(name.as_ref())) } dd { (visible(value)) } }
             }
         }
     }
@@ -144,8 +133,8 @@ mod tests {
         let hostile = || HOSTILE.to_owned();
         let body = html! {
             (section(HOSTILE, &html! { (notice(Tone::Alarm, HOSTILE, &[hostile()])) }))
-            (figures(&[(HOSTILE, hostile())]))
-            (facts(&[(hostile(), hostile())]))
+            (list("figures", &[(HOSTILE, hostile())]))
+            (list("facts", &[(hostile(), hostile())]))
             (table(&[hostile(), hostile()], &[vec![hostile(), hostile()]]))
         };
         let page = page(Head { title: HOSTILE, heading: HOSTILE, verdict: HOSTILE, lead: HOSTILE }, &body);

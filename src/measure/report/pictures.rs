@@ -87,14 +87,7 @@ fn latency_axis(series: &[Series]) -> Axis {
 
 fn throughput(reports: &[(String, Report)]) -> LineChart {
     let series = over_time(reports, |interval| interval.per_second(interval.replies));
-    LineChart {
-        title: "Throughput over time".to_owned(),
-        note: String::new(),
-        x: time_axis(),
-        y: Axis { label: "replies/s".to_owned(), scale: Scale::Linear, tick: human::rate_tick },
-        filled: series.len() == 1,
-        series,
-    }
+    count_over_time("Throughput over time", "", "replies/s", series)
 }
 
 /// How a picture over time is read.
@@ -161,11 +154,16 @@ fn errors(reports: &[(String, Report)]) -> LineChart {
     if let [only] = &mut series[..] {
         only.ink = Ink::Bad;
     }
+    count_over_time("Errors over time", "How many things went wrong in each stretch of the run.", "errors", series)
+}
+
+/// A picture of what was counted. The area below a line that stands alone is filled.
+fn count_over_time(title: &str, note: &str, label: &str, series: Vec<Series>) -> LineChart {
     LineChart {
-        title: "Errors over time".to_owned(),
-        note: "How many things went wrong in each stretch of the run.".to_owned(),
+        title: title.to_owned(),
+        note: note.to_owned(),
         x: time_axis(),
-        y: Axis { label: "errors".to_owned(), scale: Scale::Linear, tick: human::rate_tick },
+        y: Axis { label: label.to_owned(), scale: Scale::Linear, tick: human::rate_tick },
         filled: series.len() == 1,
         series,
     }

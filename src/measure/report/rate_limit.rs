@@ -15,8 +15,9 @@
 //! waited.
 
 use crate::measure::load::chance;
+use crate::measure::load::error_kind::ErrorKind;
 use crate::measure::load::interval::Interval;
-use crate::measure::load::outcome::{ErrorKind, Outcome};
+use crate::measure::load::outcome::Outcome;
 use crate::measure::report::{Loop, Report, words};
 
 /// In how many parts a course without silences is cut. The first is left out: where a limit saves up for a while, it

@@ -16,7 +16,7 @@ pub fn page(report: &Report) -> String {
     let body = html! {
         (warnings(None, report))
         @if let Some((heading, steps)) = words::objective(report) { (page::notice(Tone::Caution, heading, &steps)) }
-        (page::figures(&headline_figures(report)))
+        (page::list("figures", &headline_figures(report)))
         (page::section(title(report), &html! {
             @if report.messages == 0 { p { "No message was answered." } }
             @else {
@@ -190,14 +190,14 @@ fn replies(report: &Report) -> Markup {
 fn conditions(report: &Report) -> Markup {
     let runs = &report.conditions;
     html! {
-        (page::facts(&[("CPU of the generator".to_owned(), words::cpu(report))]))
-        @if let Some(words) = words::server_cpu(report) { (page::facts(&[("CPU of the server".to_owned(), words)])) }
-        @for run in runs.iter().take(CONDITIONS_MAX) { (page::facts(&facts(run))) }
+        (page::list("facts", &[("CPU of the generator", words::cpu(report))]))
+        @if let Some(words) = words::server_cpu(report) { (page::list("facts", &[("CPU of the server", words)])) }
+        @for run in runs.iter().take(CONDITIONS_MAX) { (page::list("facts", &facts(run))) }
         @if runs.len() > CONDITIONS_MAX { p { "And " (runs.len() - CONDITIONS_MAX) " more runs." } }
     }
 }
 
-fn facts(run: &Conditions) -> Vec<(String, String)> {
+fn facts(run: &Conditions) -> [(&str, String); 8] {
     let options: Vec<String> = run.options.iter().map(|(flag, value)| format!("{flag} {value}")).collect();
     let descriptors = run.descriptors.map_or("unlimited".to_owned(), human::count);
     let processor = run.cpu.clone().unwrap_or_else(|| "unknown".to_owned());
@@ -211,9 +211,6 @@ fn facts(run: &Conditions) -> Vec<(String, String)> {
         ("processor", format!("{processor}, {} cores for this process", run.cores)),
         ("descriptor limit", descriptors),
     ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
 }
 
 #[cfg(test)]

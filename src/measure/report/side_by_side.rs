@@ -65,7 +65,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 /// All figures of the reports.
 pub(super) fn figures(reports: &[(String, Report)]) -> Vec<Row> {
     let columns: Vec<_> = reports.iter().map(|(_, report)| figures::rows(report)).collect();
-    let names = columns.first().into_iter().flatten().map(|(name, _)| name.clone()).enumerate();
+    let names = columns.first().into_iter().flatten().map(|(name, _)| (*name).to_owned()).enumerate();
     names.map(|(row, name)| (name, columns.iter().map(|column| column[row].1.clone()).collect())).collect()
 }
 

@@ -58,7 +58,7 @@ fn done(report: &Report) -> String {
 
 /// What a search for the highest rate has come to.
 fn searched(report: &Report, found: &Found) -> String {
-    let limit = human::latency(found.limit_us * 1e3);
+    let limit = human::micros(found.limit_us);
     let of = if report.ends_with_first_bytes() { " of the time to first bytes" } else { "" };
     let percentile = format!("{}{of}", shortened(&found.percentile, 20));
     match found.rate {

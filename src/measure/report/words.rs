@@ -182,9 +182,9 @@ pub(super) fn of_how_many(report: &Report) -> String {
     match (report.in_vain, report.in_vain_longest_us) {
         (None | Some(0), _) => of,
         (Some(in_vain), None) => format!("{of}; {} waited in vain", human::count(in_vain)),
-        (Some(1), Some(longest)) => format!("{of}; 1 waited in vain, for {}", human::latency(longest * 1e3)),
+        (Some(1), Some(longest)) => format!("{of}; 1 waited in vain, for {}", human::micros(longest)),
         (Some(in_vain), Some(longest)) => {
-            format!("{of}; {} waited in vain, for up to {}", human::count(in_vain), human::latency(longest * 1e3))
+            format!("{of}; {} waited in vain, for up to {}", human::count(in_vain), human::micros(longest))
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::measure::load::effort::Effort;
+use crate::measure::load::error_kind::ErrorKind;
 use crate::measure::load::generator::Generator;
 use crate::measure::load::lane::State;
 use crate::measure::load::options::End;
-use crate::measure::load::outcome::{ErrorKind, Progress, Stage};
+use crate::measure::load::progress::{Progress, Stage};
 use crate::measure::load::stopwatch::Moment;
 use crate::reactor::handler::{Context, Orders};
 use crate::reactor::metrics::Metrics;

@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use crate::measure::load::error_kind::ErrorKind;
 use crate::measure::load::exchange::Checked;
 use crate::measure::load::generator::{Generator, count};
 use crate::measure::load::lane::{Flight, ReplyMatch, State};
-use crate::measure::load::outcome::ErrorKind;
 use crate::measure::load::stopwatch::Moment;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Orders};
@@ -84,22 +84,16 @@ impl Generator {
         if !self.exchange.is_checked() {
             return self.answer_oldest(lane, bytes.len());
         }
-        let is_right = |generator: &Generator, number| {
-            generator.exchange.check(lane, number, 0, bytes) == Checked::Whole(bytes.len())
-        };
-        if !self.exchange.is_numbered() {
-            let number = self.lanes[lane].oldest().map_or(0, |oldest| oldest.number);
-            if !is_right(self, number) {
-                self.wrong_datagram(lane, number, bytes);
-                return None;
-            }
-            return self.answer_oldest(lane, bytes.len());
-        }
         let oldest = self.lanes[lane].oldest().map_or(0, |oldest| oldest.number);
-        let Some(number) = self.exchange.number(bytes).filter(|number| is_right(self, *number)) else {
+        let number = if self.exchange.is_numbered() { self.exchange.number(bytes) } else { Some(oldest) };
+        let whole = Checked::Whole(bytes.len());
+        let Some(number) = number.filter(|number| self.exchange.check(lane, *number, 0, bytes) == whole) else {
             self.wrong_datagram(lane, oldest, bytes);
             return None;
         };
+        if !self.exchange.is_numbered() {
+            return self.answer_oldest(lane, bytes.len());
+        }
         match self.lanes[lane].arrive(number) {
             ReplyMatch::Answer { flight, reordered } => {
                 count(&mut self.recorder.outcome.reordered, reordered && flight.ticket.measured);

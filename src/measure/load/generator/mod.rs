@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use crate::measure::load::dialer::Dialer;
 use crate::measure::load::effort::Effort;
+use crate::measure::load::error_kind::ErrorKind;
 use crate::measure::load::exchange::Exchange;
 use crate::measure::load::lane::{Flight, Lane};
 use crate::measure::load::lateness::Lateness;
 use crate::measure::load::options::Options;
-use crate::measure::load::outcome::{ErrorKind, Mismatch, Outcome, Progress, Stage, Surplus};
+use crate::measure::load::outcome::{Mismatch, Outcome, Surplus};
 use crate::measure::load::pacer::{Pacer, Ticket};
+use crate::measure::load::progress::{Progress, Stage};
 use crate::measure::load::recorder::Recorder;
 use crate::measure::load::stopwatch::{Moment, Stopwatch};
 use crate::os::key::Key;

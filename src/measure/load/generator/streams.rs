@@ -1,19 +1,22 @@
 //! Streams: opening connections, sending messages, checking replies.
 
 use std::io;
+use std::time::Duration;
 
 use crate::measure::load::LINGER;
+use crate::measure::load::error_kind::ErrorKind;
 use crate::measure::load::exchange::Checked;
 use crate::measure::load::generator::Generator;
 use crate::measure::load::lane::State;
-use crate::measure::load::outcome::{ErrorKind, LATE, Stage};
+use crate::measure::load::outcome::LATE;
+use crate::measure::load::progress::Stage;
 use crate::measure::load::stopwatch::Moment;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Orders};
 
 /// How long to wait before a Unix server with a full backlog is asked again: it answers `EAGAIN` and no edge will tell.
 /// What is waited for is the server, and this program adds no more to it than makes a message late.
-const AGAIN_AFTER: std::time::Duration = LATE;
+const AGAIN_AFTER: Duration = LATE;
 
 /// So many connections that took too long, one after the other, show that the server has no room for more: waiting for
 /// the rest, a few at a time, could take all day.
@@ -28,7 +31,7 @@ const OWN_LIMITS_MAX: usize = 64;
 /// far apart: thousands of lanes that all knock ten times a second would take all of this process's time, and its
 /// figures with it.
 const DOWN: u32 = 64;
-const TRY_AFTER: std::time::Duration = std::time::Duration::from_millis(1);
+const TRY_AFTER: Duration = Duration::from_millis(1);
 
 /// Checking a reply of more bytes than this takes so long that the next message's time is asked for anew.
 const LONG: usize = 4 * 1024;
@@ -66,7 +69,7 @@ impl Generator {
         match self.lanes[lane].reserved {
             None => false,
             Some(ticket) if ticket.due > now => {
-                self.dialer.add_due(lane, ticket.due);
+                self.dialer.add(lane, ticket.due);
                 false
             }
             Some(_) => true,
@@ -275,12 +278,8 @@ impl Generator {
     /// undone. So each connection that is opened without a pause is paid for with an answer, and no server is hammered
     /// at that gives none.
     fn reopen(&mut self, lane: usize, went_well: bool, now: Moment) {
-        if went_well {
-            self.dialer.add(lane, now);
-        } else {
-            let pause = self.lanes[lane].pause();
-            self.dialer.add_after(lane, now, pause);
-        }
+        let pause = if went_well { Duration::ZERO } else { self.lanes[lane].pause() };
+        self.dialer.add_after(lane, now, pause);
     }
 
     /// The connection of `lane` could not be opened.
@@ -294,7 +293,7 @@ impl Generator {
         self.dialer.ended();
         orders.wake(self.control);
         if is_full_queue(reason) && self.dialer.queue_full(now) < self.options.connect_timeout {
-            self.dialer.add_due(lane, now.after(AGAIN_AFTER));
+            self.dialer.add(lane, now.after(AGAIN_AFTER));
             // Whoever else asks now is told the same.
             self.dialer.hold(now.after(AGAIN_AFTER));
         } else if self.dialer.failed(now) {

@@ -27,7 +27,7 @@ pub struct Comparison {
     pub rounds: usize,
     /// What carried the messages: tcp, udp, unix or unixgram.
     pub transport: String,
-    /// The processors of the server and of this program; none where they were not pinned.
+    /// The processors of the server and of this program; `None` if they were not pinned.
     pub pinning: Option<Placement>,
     /// Connections with which the memory of an idle one was measured; 0 where it was not.
     pub idle_connections: usize,
@@ -70,7 +70,7 @@ pub struct Failure {
 /// One figure of one server beside the first one's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Standing {
-    /// Over all its rounds; none where it was not measured.
+    /// Over all its rounds; `None` if it was not measured.
     #[serde(flatten)]
     pub summary: Option<Summary>,
     /// Its value by the first server's, within each round that both have; none for the first server itself, and where
@@ -201,7 +201,7 @@ impl Comparison {
         ))
     }
 
-    /// What whoever reads the figures has to know of single rounds: the server's name, and the words.
+    /// Remarks on single rounds: the server's name, and the words.
     pub fn remarks(&self) -> Vec<(&str, String)> {
         let of_server = |server: &'_ Compared| {
             let repeats = server.repeats.iter().map(|repeat| (repeat.round, repeat.in_words()));

@@ -12,7 +12,7 @@ use crate::measure::processes::member::Member;
 
 /// Whether whatever becomes a child of this process from now on, besides the server that it starts, is a process of
 /// that server that has lost its parent: where it is a subreaper ([`prctl::set_child_subreaper`]) and has no child yet.
-/// (Whoever ran the shell's `exec` may have left it some, and their descendants would come to it too.)
+/// (A shell's `exec` may have left it some, and their descendants would come to it too.)
 pub fn adopts_orphans() -> bool {
     prctl::get_child_subreaper() == Ok(true) && Family::children(std::process::id() as i32).is_empty()
 }
@@ -58,7 +58,7 @@ impl ServerGroup {
         send(signal, members.iter().filter(has_left));
     }
 
-    /// Reaps those that have come to this process and have ended: nobody else can. The leader is left.
+    /// Reaps those that have come to this process and have ended: no other process can. The leader is left.
     pub fn reap(&self) {
         let Family::Adopting(leader) = self.family else { return };
         // Looking at all that have ended takes milliseconds. The kernel names one, and while it names none there is

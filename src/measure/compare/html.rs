@@ -46,7 +46,7 @@ pub fn render(comparison: &Comparison) -> String {
     page::page(head, &body)
 }
 
-/// What whoever reads the figures has to know first.
+/// What a reader of the figures has to know first.
 fn notices(comparison: &Comparison) -> Markup {
     let remarks: Vec<String> = comparison.remarks().iter().map(|(name, remark)| format!("{name}, {remark}")).collect();
     html! {

@@ -15,8 +15,8 @@ use crate::os::address::Address;
 pub struct IdleConnections(Vec<Socket>);
 
 impl IdleConnections {
-    /// Opens so many to `address`, one after the other, until `deadline`, as long as `goes_on` says so; each asks
-    /// `question` once.
+    /// Opens `count` connections to `address`, one after the other, until `deadline`, as long as `goes_on` says so;
+    /// each asks `question` once.
     ///
     /// The refusal of a connection is the error, with its number.
     pub fn open(

@@ -50,7 +50,7 @@ pub struct ListenAddress {
 }
 
 impl ListenAddress {
-    /// A place that nobody listens at: a port, or a path in `folder` for the process of this `number`.
+    /// A free place: a port, or a path in `folder` for the process of this `number`.
     ///
     /// A port is taken from outside the range from which the system gives ports to clients: otherwise one of this
     /// program's own connections could have it when the server wants it, or be connected to itself.
@@ -70,7 +70,7 @@ impl ListenAddress {
                 Ok(ListenAddress { address: Address::Unix(path.into()), family, text })
             }
             ListenKind::Name => {
-                // Nobody else can know it beforehand.
+                // No other process can know it beforehand.
                 let text = format!("cooee-compare-{:x}-{number}", RandomState::new().hash_one(number));
                 let address = Address::Unix(UnixName::Abstract(text.clone().into_bytes()));
                 Ok(ListenAddress { address, family, text })

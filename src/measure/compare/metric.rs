@@ -78,7 +78,7 @@ impl Metric {
         self != Metric::IdleMemory
     }
 
-    /// Its value in a round; none where it was not measured, or is a percentile that so few messages cannot tell.
+    /// Its value in a round; `None` if it was not measured, or is a percentile that so few messages cannot tell.
     pub fn of(self, round: &Round) -> Option<f64> {
         match self {
             Metric::MessagesPerSecond => Some(round.messages_per_s),

@@ -79,7 +79,7 @@ pub enum Halt {
         reason: String,
         /// The last lines of what it wrote.
         output: Vec<String>,
-        /// Whether it did not get so far as to answer: somebody else may have taken its port, or the machine was busy.
+        /// Whether it failed before it answered: another process may have taken its port, or the machine was busy.
         may_be_bad_luck: bool,
     },
     /// This program failed.

@@ -37,7 +37,7 @@ impl ServerOutput {
     /// ends.
     pub fn new() -> io::Result<ServerOutput> {
         let file = tempfile::tempfile().map_err(|error| no_temporary("file", &error))?;
-        // Appending: standard output and error share the file, and after it was emptied nobody writes behind a hole.
+        // Appending: standard output and error share the file, and after it was emptied no write leaves a hole.
         fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
         Ok(ServerOutput { file, before: Vec::new() })
     }

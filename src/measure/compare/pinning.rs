@@ -35,7 +35,7 @@ pub struct Placement {
 }
 
 impl Pinning {
-    /// Pins this thread and chooses for servers; none where it may run on one processor alone. Lists that are given are
+    /// Pins this thread and chooses for servers; `None` if it may run on one processor alone. Lists that are given are
     /// taken, and the error says what is wrong with them.
     pub fn new(server: Option<Vec<usize>>, generator: Option<Vec<usize>>) -> Result<Option<Pinning>, String> {
         let before = sched_getaffinity(SELF)
@@ -66,7 +66,7 @@ impl Pinning {
 
 impl Drop for Pinning {
     fn drop(&mut self) {
-        // Were it refused, this thread would stay where it is, which harms nobody.
+        // If it is refused, this thread stays on its processors, which does no harm.
         let _ = sched_setaffinity(SELF, &self.before);
     }
 }

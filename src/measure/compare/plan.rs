@@ -29,12 +29,12 @@ pub struct Plan {
     /// The file of the `cooee` program, which binds each server to this process: the kernel ends the server when this
     /// process ends. With none, a server runs on when this process is killed.
     pub binder: Option<PathBuf>,
-    /// Who runs where; none where there is one processor alone.
+    /// Who runs where; `None` if there is one processor alone.
     pub pinning: Option<Pinning>,
 }
 
 impl Plan {
-    /// By when a server has to have taken so many connections that are opened one after the other from now on.
+    /// By when a server has to have taken this number of connections, opened one after the other from now on.
     pub fn deadline_for(&self, connections: usize) -> Instant {
         let thousands = u32::try_from(connections.div_ceil(1_000)).unwrap_or(u32::MAX);
         Instant::now() + self.start_timeout.saturating_mul(thousands.max(1)).min(LONGEST)

@@ -97,7 +97,7 @@ impl ServerProcess {
         if self.is_stopped {
             return;
         }
-        // Whoever loses its parent in the following is known by then.
+        // A process that loses its parent in the following is known by then.
         let mut known = self.group.members();
         if !self.end(Signal::SIGTERM, &mut known, GRACE) && !self.end(Signal::SIGKILL, &mut known, KILLED_WAIT) {
             log::warn!("process group {} could not be ended", self.group.leader());
@@ -110,13 +110,13 @@ impl ServerProcess {
     }
 
     /// Sends a signal to all, and waits until the leader has ended and none of the others lives, those of `known` and
-    /// new ones; false where that takes longer than `patience`. A new one is sent the signal too: it may be a daemon,
-    /// which has come to this process because its parent has ended.
-    fn end(&self, signal: Signal, known: &mut Vec<Member>, patience: Duration) -> bool {
+    /// new ones; false if that takes longer than `timeout`. A new one is sent the signal too: it may be a daemon, which
+    /// has come to this process because its parent has ended.
+    fn end(&self, signal: Signal, known: &mut Vec<Member>, timeout: Duration) -> bool {
         self.group.signal(signal, known);
         let start = Instant::now();
         loop {
-            // Whoever has ended has started all that it ever will, so these are looked for after that: or one that was
+            // A process that has ended starts no other. So new ones are looked for after that check, or one that was
             // started just before the end would be missed.
             let has_ended = self.ending().is_some();
             known.retain(|member| member.stat().is_some_and(|stat| !matches!(stat.state, 'Z' | 'X')));
@@ -126,7 +126,7 @@ impl ServerProcess {
             if known.is_empty() && has_ended {
                 return true;
             }
-            if start.elapsed() > patience {
+            if start.elapsed() > timeout {
                 return false;
             }
             thread::sleep(LOOK_EVERY);

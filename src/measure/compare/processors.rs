@@ -1,5 +1,5 @@
-//! How busy some processors are, whoever makes them so: what is neither the server's nor this program's is others'
-//! work, and disturbs the measurement.
+//! How busy some processors are, with any process: what is neither the server's nor this program's work disturbs the
+//! measurement.
 
 use std::fs;
 use std::time::Instant;
@@ -15,7 +15,7 @@ pub struct BusyReading {
 }
 
 impl BusyReading {
-    /// Reads it for these processors; none where the kernel does not tell.
+    /// Reads it for these processors; `None` if the kernel does not tell.
     pub fn of(processors: &[usize]) -> Option<BusyReading> {
         let text = fs::read_to_string("/proc/stat").ok()?;
         let ticks = processors.iter().map(|cpu| busy_ticks(&text, *cpu)).sum::<Option<u64>>()?;
@@ -57,7 +57,7 @@ impl<'a> BusyMeter<'a> {
         }
     }
 
-    /// How many of the server's processors and of this program's were busy; none where nothing is pinned. To be called
+    /// How many of the server's processors and of this program's were busy; `None` if nothing is pinned. To be called
     /// when the run has ended.
     pub fn finish(self) -> Option<(f64, f64)> {
         let ([server, generator], after) = (self.before?, self.after.or_else(|| read(self.pinning))?);

@@ -39,7 +39,7 @@ pub enum Refusal {
     NotYet(String),
     /// The reply was wrong.
     Wrong(String),
-    /// Whoever asks has given up.
+    /// The caller has given up.
     GivenUp,
 }
 
@@ -165,7 +165,7 @@ fn compose(offered: &[u8], write: impl FnOnce(&mut Reply<'_>)) -> Vec<u8> {
     composed
 }
 
-/// An error where the connection was not established, or leads from the socket to itself: then nobody listens there.
+/// An error where the connection was not established, or leads from the socket to itself: then there is no listener.
 fn check_connected(socket: &Socket) -> io::Result<()> {
     if let Some(error) = socket.take_error()? {
         return Err(error);
@@ -177,7 +177,7 @@ fn check_connected(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// The result of a read or a write; none where it has to wait.
+/// The result of a read or a write; `None` if it has to wait.
 fn some(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(count) => Ok(Some(count)),

@@ -60,7 +60,7 @@ impl Repeats {
         Repeats { left: rounds, given_up: BTreeSet::new() }
     }
 
-    /// Whether a round is measured again that was measured so many times, the last time with these `doubtful` servers,
+    /// Whether a round is measured again that was measured `tries` times, the last time with these `doubtful` servers,
     /// by their number.
     pub fn again(&mut self, tries: usize, doubtful: &[usize]) -> bool {
         if tries >= TRIES {

@@ -18,9 +18,9 @@ const BUSY: f64 = Outcome::SERVER_CORE;
 /// What was metered while load ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Metered {
-    /// What the server used while load was measured; none where nothing is known of it.
+    /// What the server used while load was measured; `None` if nothing is known of it.
     pub cpu: Option<CpuUse>,
-    /// How many of the server's processors and of this program's were busy, whoever made them so; none where nothing is
+    /// How many of the server's processors and of this program's were busy, with any process; `None` if nothing is
     /// pinned.
     pub busy: Option<(f64, f64)>,
 }
@@ -35,25 +35,25 @@ pub struct Round {
     pub messages: u64,
     /// Messages that were due in the measured time: those that were not answered are in no latency.
     pub due: u64,
-    /// How long the one of those waited that waited longest; none where all were answered, or it is not known.
+    /// How long the one of those waited that waited longest; `None` if all were answered, or it is not known.
     pub in_vain_longest_us: Option<f64>,
     /// Replies a second.
     pub messages_per_s: f64,
     /// Percentiles of the latencies.
     pub latency_us: Percentiles,
-    /// The server's CPU time a message; none where it is not known.
+    /// The server's CPU time a message; `None` if it is not known.
     pub cpu_us_per_message: Option<f64>,
     /// How much of a core the server used, more than 1 where it used several.
     pub server_core: Option<f64>,
     /// How much of a core this program used, 0 to 1.
     pub generator_core: f64,
-    /// How much of a core this program polled for nothing, 0 to 1; none where it sleeps.
+    /// How much of a core this program polled for nothing, 0 to 1; `None` if it sleeps.
     pub generator_idle_polling_core: Option<f64>,
-    /// How much of the server's processors others used, in cores; none where nothing was pinned.
+    /// How much of the server's processors others used, in cores; `None` if nothing was pinned.
     pub others_on_server_core: Option<f64>,
-    /// How much of this program's processors others used, in cores; none where nothing was pinned.
+    /// How much of this program's processors others used, in cores; `None` if nothing was pinned.
     pub others_on_generator_core: Option<f64>,
-    /// The server's memory an idle connection in bytes; none where it was not measured.
+    /// The server's memory an idle connection in bytes; `None` if it was not measured.
     pub memory_per_idle_connection: Option<f64>,
     /// Why the figures may tell of this program and not of the server, in words.
     pub doubts: Vec<String>,
@@ -74,8 +74,8 @@ pub struct Percentiles {
 }
 
 impl Round {
-    /// The figures of a run against a server that could use so many processors, and what was metered meanwhile. An
-    /// error says why they count for nothing: a reply was wrong, or there was none.
+    /// The figures of a run against a server that could use this number of `processors`, and what was metered
+    /// meanwhile. An error says why they count for nothing: a reply was wrong, or there was none.
     pub fn of(number: usize, outcome: &Outcome, metered: &Metered, processors: usize) -> Result<Round, String> {
         if let Some(mismatch) = &outcome.mismatch {
             let shown = |bytes: &[u8]| Escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(40)])).to_string();
@@ -138,7 +138,7 @@ impl Round {
         self.due.saturating_sub(self.messages)
     }
 
-    /// What speaks against the figures, and what went wrong, in words; none where nothing does.
+    /// What speaks against the figures, and what went wrong, in words; `None` if nothing does.
     pub fn remark(&self) -> Option<String> {
         let mut words = self.doubts.clone();
         if self.in_vain() > 0 {

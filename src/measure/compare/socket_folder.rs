@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// What its name begins with.
 const PREFIX: &str = "cooee-compare-";
 
-/// A folder that is younger may be somebody's who has not locked it yet.
+/// A younger folder may have an owner that has not locked it yet.
 const OLD: Duration = Duration::from_secs(60);
 
 /// A folder that only this user can enter. Dropping it removes it; a process that is killed leaves it, and the next one
@@ -43,8 +43,8 @@ impl SocketFolder {
     }
 }
 
-/// Removes what was left in `parent` by processes of this user that were killed. What cannot be removed stays: it harms
-/// nobody.
+/// Removes what was left in `parent` by processes of this user that were killed. What cannot be removed stays, which
+/// does no harm.
 fn sweep(parent: &Path, user: u32) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) {
@@ -53,7 +53,8 @@ fn sweep(parent: &Path, user: u32) {
     }
 }
 
-/// Removes a folder whose owner is gone, with the sockets in it. One that holds anything else is somebody's, and stays.
+/// Removes a folder whose owner is gone, with the sockets in it. A folder that holds anything else was not left by this
+/// program, and stays.
 fn remove_left(folder: &Path, user: u32) -> io::Result<()> {
     let metadata = folder.symlink_metadata()?;
     let is_old = metadata.modified()?.elapsed().is_ok_and(|age| age >= OLD);

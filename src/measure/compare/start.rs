@@ -80,7 +80,7 @@ impl Trials<'_, '_> {
 }
 
 impl Started {
-    /// Why somebody gave up who waited for this server.
+    /// Why the wait for this server was given up.
     pub fn ended_or_interrupted(&self) -> Halt {
         match self.process.ending() {
             Some(ending) => self.failed(format!("it {ending}")),

@@ -14,7 +14,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Sums `values` up; none where there are none, or where one is no number.
+    /// Sums `values` up; `None` if there are none, or where one is no number.
     pub fn of(values: &[f64]) -> Option<Summary> {
         if values.is_empty() || values.iter().any(|value| !value.is_finite()) {
             return None;

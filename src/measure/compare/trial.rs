@@ -17,18 +17,19 @@ use crate::measure::processes::usage;
 use crate::measure::report::visible::visible;
 
 /// How often a server is started that does not get so far as to answer. Once may be bad luck: the port was free when it
-/// was looked for, and somebody else has taken it since; or the machine stood still for as long as the server may take.
+/// was looked for, and another process has taken it since; or the machine stood still for as long as the server may
+/// take.
 const STARTS: usize = 2;
 
 /// What all trials of a comparison share.
 pub struct Trials<'a, 'l> {
     pub(super) plan: &'a Plan,
     pub(super) question: Question,
-    /// Where Unix sockets go; none where there are none.
+    /// Where Unix sockets go; `None` if there are none.
     pub(super) folder: Option<&'a Path>,
     /// How many processes were started.
     pub(super) started: usize,
-    /// Why servers had to be started again, since somebody asked.
+    /// Why servers had to be started again, since the last call of `take_restarts`.
     restarts: Vec<String>,
     load: &'a mut Load<'l>,
     /// Whether the comparison is to end.
@@ -88,7 +89,7 @@ impl<'a, 'l> Trials<'a, 'l> {
         let silent = silent.map_err(|refusal| started.refused(refused(refusal)))?;
         let mut meter = Meter::new(started.process.group().family().clone());
         let mut busy = BusyMeter::new(self.plan.pinning.as_ref());
-        // A run that has so many messages to send would never end by itself once its server has.
+        // A run of a number of messages would never end by itself once its server has.
         let (reader, mut stop) = UnixStream::pair()?;
         let mut is_caught = false;
         let outcome = (self.load)(options, Some(reader), &mut |progress| {
@@ -97,7 +98,7 @@ impl<'a, 'l> Trials<'a, 'l> {
             started.process.tend();
             is_caught |= (self.is_interrupted)();
             if is_caught || started.process.ending().is_some() {
-                // One byte is enough: that there is no room for another, or nobody who reads it any more, is no error.
+                // One byte is enough: a full pipe, or one without a reader, is no error.
                 let _ = stop.set_nonblocking(true).and_then(|()| stop.write_all(b"x"));
             }
         })?;
@@ -120,7 +121,7 @@ impl<'a, 'l> Trials<'a, 'l> {
         IdleConnections::open(count, &started.address, &self.question, deadline, &mut goes_on)
     }
 
-    /// The memory that an idle connection costs a process of `server`; none where it does not take so many.
+    /// The memory that an idle connection costs a process of `server`; `None` if it does not take so many.
     fn idle_memory(&mut self, server: &ServerCommand) -> Result<Option<f64>, Halt> {
         let started = self.start(server)?;
         let count = self.plan.idle_connections;

@@ -25,13 +25,13 @@ pub struct Dialer {
     source: usize,
     under_way_max: usize,
     spacing: Duration,
-    /// Not before this moment, for the sake of the rate.
+    /// The connect rate allows the next connection at this moment.
     next: Moment,
     /// When each lane is to be opened, and since when that is waited for by this program's own will.
     waiting: BTreeMap<(Moment, usize), Moment>,
     own_waits: OwnWaits,
     under_way: usize,
-    /// Nobody has ever answered, and there is no other address: nothing is dialled any more.
+    /// No address has ever answered, and there is no other one: nothing is dialled any more.
     has_given_up: bool,
     /// Since when the server's queue of newcomers has been full.
     full_since: Option<Moment>,
@@ -107,7 +107,7 @@ impl Dialer {
         Some(self.sources[place])
     }
 
-    /// A connection is established, or a datagram socket is there and nobody is searched for.
+    /// A connection is established, or a datagram socket is there and no address is searched for.
     pub fn connected(&mut self) {
         self.under_way -= 1;
         self.candidates.answered();
@@ -119,7 +119,8 @@ impl Dialer {
         self.under_way -= 1;
     }
 
-    /// The server's queue of newcomers is full, again. Tells for how long it has been: since then nobody was connected.
+    /// The server's queue of newcomers is full, again. Tells for how long it has been: since then no connection was
+    /// established.
     pub fn queue_full(&mut self, now: Moment) -> Duration {
         self.own_waits.failed(now);
         now.since(*self.full_since.get_or_insert(now))
@@ -130,8 +131,8 @@ impl Dialer {
         self.next = self.next.max(moment);
     }
 
-    /// A connection was not established. True where nobody has ever answered and the server may live at another of its
-    /// addresses, which is tried from now on.
+    /// A connection was not established. True if no address has ever answered and there is another one, which is tried
+    /// from now on.
     pub fn failed(&mut self, now: Moment) -> bool {
         self.full_since = None;
         self.own_waits.failed(now);
@@ -148,7 +149,7 @@ impl Dialer {
         self.candidates.is_searching()
     }
 
-    /// Whether nobody is there.
+    /// Whether no address has answered, and none is tried any more.
     pub fn has_given_up(&self) -> bool {
         self.has_given_up && !self.has_connected() && self.under_way == 0
     }

@@ -44,11 +44,11 @@ struct Around {
 /// What a stream's bytes amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
-    /// So many bytes belong to the reply, which is not complete.
+    /// This number of bytes belong to the reply, which is not complete.
     Part(usize),
-    /// With so many bytes the reply is complete.
+    /// The reply is complete with this number of bytes.
     Whole(usize),
-    /// It differs from what had to come, so many bytes into these.
+    /// It differs from what had to come, after this number of bytes.
     Wrong(usize),
     /// It is longer than a reply of unknown text may be.
     TooLong,

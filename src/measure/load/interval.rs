@@ -12,16 +12,16 @@ pub struct Interval {
     pub replies: u64,
     /// Things that went wrong in it.
     pub errors: u64,
-    /// Latency percentile of its replies in microseconds, from the due time; none where no reply came.
+    /// Latency percentile of its replies in microseconds, from the due time; `None` if no reply came.
     pub p50_us: Option<f64>,
     /// See `p50_us`.
     pub p99_us: Option<f64>,
-    /// The longest of its latencies in microseconds; none where no reply came.
+    /// The longest of its latencies in microseconds; `None` if no reply came.
     pub max_us: Option<f64>,
 }
 
 impl Interval {
-    /// What of `count` things in it came in a second; none where it took no time.
+    /// What of `count` things in it came in a second; `None` if it took no time.
     pub fn per_second(&self, count: u64) -> Option<f64> {
         (self.length_s > 0.0).then(|| count as f64 / self.length_s)
     }

@@ -12,8 +12,8 @@ use crate::measure::load::stopwatch::Moment;
 use crate::os::key::Key;
 
 /// How long a lane whose connection broke waits before it opens the next: at first for so short a time that no message
-/// is late for it, and twice as long after each connection that was of no use. A server that is down is not hammered
-/// at.
+/// is late for it, and twice as long after each connection that was of no use. So a server that is down is not dialled
+/// in a loop.
 const PAUSE_MIN: Duration = Duration::from_micros(LATE.as_micros() as u64 / 2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
@@ -97,8 +97,8 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane without a connection, with room for so many messages in flight. A lane of datagrams remembers which were
-    /// answered.
+    /// A lane without a connection, with room for `pipeline` messages in flight. A lane of datagrams remembers which
+    /// were answered.
     pub fn new(pipeline: usize, datagrams: bool) -> Lane {
         let (flight, history) = (VecDeque::with_capacity(pipeline), datagrams.then(Box::default));
         Lane { flight, history, ..Lane::default() }

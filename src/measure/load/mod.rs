@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A [`Lane`](lane::Lane) that has room for a message takes the next [`Ticket`](pacer::Ticket). In a closed loop that
-//! is due at once, in an open loop its schedule says when, and the lane's own deadline in the reactor wakes it. Whoever
-//! is late is found out by [`Lateness`](lateness::Lateness).
+//! is due at once, in an open loop its schedule says when, and the lane's own deadline in the reactor wakes it.
+//! [`Lateness`](lateness::Lateness) tells late sends from those that waited for the server.
 
 pub mod chance;
 pub mod dialer;
@@ -61,7 +61,7 @@ pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMu
     }
     let began = Instant::now();
     let mut reactor: Reactor<Generator> = Reactor::with_kernel(Mio::with_fine_timer(began)?, limits(&options));
-    // The run's own deadlines need a source; a pipe that nobody writes to is one.
+    // The run's own deadlines need a source; a pipe without a writer is one.
     let (quiet, _held) = UnixStream::pair()?;
     let control = reactor.attach(attachable(quiet)?, LaneSession::Control)?;
     if let Some(interrupt) = interrupt {

@@ -13,7 +13,7 @@ const ON_ITS_WAY: u64 = 1;
 /// With fewer messages than this a run says nothing of any percentile.
 const MESSAGES_MIN: u64 = 10;
 
-/// What is promised: so many of the messages are answered within this time.
+/// What is promised: this share of the messages is answered within this time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
     /// The share of the messages, 0 to 1.

@@ -39,8 +39,8 @@ pub struct Options {
     pub timeout: Duration,
     /// How long a connection may take to be established.
     pub connect_timeout: Duration,
-    /// For how long after each event it polls without sleeping, so that latencies do not hold its own wake-up; none
-    /// where it sleeps whenever it can.
+    /// For how long after each event it polls without sleeping, so that latencies do not hold its own wake-up; `None`
+    /// if it sleeps whenever it can.
     pub busy_poll: Option<Duration>,
     /// What a message says.
     pub body: Body,
@@ -74,7 +74,7 @@ impl Pace {
 pub enum End {
     /// After this time, not counting the warm-up.
     After(Duration),
-    /// After so many messages, not counting those of the warm-up.
+    /// After this number of messages, not counting those of the warm-up.
     Messages(u64),
 }
 
@@ -143,8 +143,8 @@ impl Options {
     /// what a socket does not take of them.
     pub const LENGTH_MAX: usize = 256 * 1024 * 1024;
 
-    /// The longest reply of unknown text in bytes, where nobody says another: more than most answers have, and soon
-    /// there. Nothing of it is kept, so it bounds how long a server may go on with one reply, and not memory.
+    /// The default for the longest reply of unknown text, in bytes: more than most answers have, and soon reached.
+    /// Nothing of it is kept, so it bounds how long a server may go on with one reply, and not memory.
     pub const REPLY_MAX: usize = 1024 * 1024;
 
     /// Whether everything fits together; an error says what does not, by the flags' names.

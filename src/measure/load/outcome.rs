@@ -37,29 +37,29 @@ pub struct Outcome {
     /// What went wrong, counted by kind: see [`ErrorKind::name`].
     pub errors: BTreeMap<ErrorKind, u64>,
     /// How long the message waited that waited longest of those that were due and never answered: from when it was due
-    /// until it was given up, or the run ended. None where all were answered, or it is not known.
+    /// until it was given up, or the run ended. `None` if all were answered, or it is not known.
     pub longest_in_vain: Option<Duration>,
-    /// Datagrams whose reply did not come within the time-out; 0 on a stream. None where it is not known: in reports
+    /// Datagrams whose reply did not come within the time-out; 0 on a stream. `None` if it is not known: in reports
     /// that were merged.
     pub lost: Option<u64>,
-    /// Replies that came twice. None where that cannot be known.
+    /// Replies that came twice. `None` if that cannot be known.
     pub duplicated: Option<u64>,
-    /// Replies that came after the reply to a later message. None where that cannot be known.
+    /// Replies that came after the reply to a later message. `None` if that cannot be known.
     pub reordered: Option<u64>,
-    /// Replies that were not what they had to be, those of the warm-up included: a wrong byte is never overlooked. None
-    /// where nothing is checked.
+    /// Replies that were not what they had to be, those of the warm-up included: a wrong byte is never overlooked.
+    /// `None` if nothing is checked.
     pub corrupt: Option<u64>,
-    /// What came although no message waited for it, the warm-up and the moment after the last reply included. None
-    /// where every reply is told apart by what is in it: there such bytes are errors, or duplicates.
+    /// What came although no message waited for it, the warm-up and the moment after the last reply included. `None` if
+    /// every reply is told apart by what is in it: there such bytes are errors, or duplicates.
     pub surplus: Option<Surplus>,
     /// Whether a latency ends with the first bytes of a reply, because nothing says when it is whole.
     pub first_bytes: bool,
     /// Messages that left more than [`LATE`] after they were due although there was room for them: this program's own
     /// fault.
     pub late: u64,
-    /// Messages that were sent late because this program let a connection wait before it opened it: after a pause, or
-    /// for the sake of a rate. What they waited for it is a part of their latency, and not the server's. None are
-    /// counted in a closed loop, where a message is due when there is a connection for it.
+    /// Messages that were sent late because this program let a connection wait before it opened it: for a pause, or for
+    /// the connect rate. What they waited for it is a part of their latency, and not the server's. None are counted in
+    /// a closed loop, where a message is due when there is a connection for it.
     pub held: u64,
     /// How long those messages waited for this program, together.
     pub held_for: Duration,
@@ -74,11 +74,11 @@ pub struct Outcome {
     pub sent: u64,
     /// CPU time that this process used in the measured time, user and system.
     pub generator_cpu: Duration,
-    /// How much of the measured time this process polled for nothing because it was to stay awake; none where it sleeps
+    /// How much of the measured time this process polled for nothing because it was to stay awake; `None` if it sleeps
     /// ([`Options::busy_poll`](crate::measure::load::options::Options::busy_poll)).
     pub idle_polling: Option<Duration>,
-    /// CPU time that the server used in the measured time, where somebody looked: [`run`](crate::measure::load::run)
-    /// does not.
+    /// CPU time that the server used in the measured time, where the caller metered it:
+    /// [`run`](crate::measure::load::run) does not.
     pub server_cpu: Option<Duration>,
     /// Whether it was ended before its time.
     pub interrupted: bool,
@@ -123,15 +123,15 @@ pub enum Doubt {
     /// This process was busy for this share of a core's time (0 to 1), and the server for none to the full, as far as
     /// is known: this process was the bottleneck.
     Saturated(f64),
-    /// So many of the connections that were asked for were not there: the load was less than it was to be.
+    /// Connections that were asked for were not there: the load was less than it was to be.
     Unopened {
         /// Those that were not there.
         missing: usize,
         /// Those that were asked for.
         asked: usize,
     },
-    /// All were there at first, but so many sockets could not be opened later because of a limit of this machine or
-    /// process.
+    /// All were there at first, but this number of sockets could not be opened later because of a limit of this machine
+    /// or process.
     OwnLimit(u64),
     /// This came although no message waited for it: so something was taken for a reply that was none, or not all of it.
     Surplus(Surplus),
@@ -226,7 +226,7 @@ impl Outcome {
         self.share(self.generator_cpu.saturating_sub(self.idle_polling.unwrap_or_default()))
     }
 
-    /// How much of a core this process polled for nothing, 0 to 1; none where it sleeps.
+    /// How much of a core this process polled for nothing, 0 to 1; `None` if it sleeps.
     pub fn idle_polling_share(&self) -> Option<f64> {
         self.idle_polling.map(|time| self.share(time))
     }

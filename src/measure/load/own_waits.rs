@@ -48,13 +48,13 @@ impl OwnWaits {
         now.since(since)
     }
 
-    /// A connection could not be opened: who had tried before would have found the same.
+    /// A connection could not be opened: an earlier attempt would have failed too.
     pub fn failed(&mut self, now: Moment) {
         self.failed_at = now;
         self.periods.clear();
     }
 
-    /// How much of its wait a message that was `due` and leaves at `now` has waited for this program; none where that
+    /// How much of its wait a message that was `due` and leaves at `now` has waited for this program; `None` if that
     /// hardly changes its latency.
     pub fn share(&self, due: Moment, now: Moment) -> Option<Duration> {
         let waited = now.since(due);

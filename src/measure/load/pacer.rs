@@ -152,7 +152,7 @@ impl Pacer {
         }
     }
 
-    /// Messages that were due in the measured time and for which nobody has taken a ticket.
+    /// Messages that were due in the measured time and whose tickets were not taken.
     pub fn unsent(&self) -> u64 {
         let returned =
             self.returned.iter().filter(|Reverse(ticket)| ticket.measured && ticket.due < self.stops_at).count() as u64;

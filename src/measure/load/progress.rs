@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How far a run has come, for whoever watches it.
+/// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
     /// What it does.

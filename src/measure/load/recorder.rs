@@ -13,7 +13,7 @@ use crate::measure::load::stopwatch::Moment;
 /// The longest latency that is told apart, in nanoseconds: an hour. Longer ones count as that.
 const LONGEST: u64 = 3_600_000_000_000;
 
-/// After so many intervals they become twice as long, so that a run of days stays a list that a page can show.
+/// After this number of intervals they become twice as long, so that a run of days stays a list that a page can show.
 const INTERVALS_MAX: usize = 600;
 
 /// Everything that a run measures.
@@ -105,7 +105,7 @@ impl Recorder {
         self.outcome.longest_in_vain = self.outcome.longest_in_vain.max(Some(now.since(due)));
     }
 
-    /// Something went wrong, so many times.
+    /// Something went wrong, `count` times.
     pub fn error(&mut self, kind: ErrorKind, count: u64, now: Moment) {
         if count > 0 {
             *self.outcome.errors.entry(kind).or_default() += count;

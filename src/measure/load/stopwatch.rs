@@ -1,7 +1,7 @@
 //! The generator's clock.
 //!
-//! The reactor's own moment is read once a turn, which is what its deadlines want. Whoever measures wants the time of
-//! each send and of each reply, so this handler alone asks for it itself. Both clocks begin at the same instant.
+//! The reactor's own moment is read once a turn, which is what its deadlines want. The generator needs the time of each
+//! send and of each reply, so it reads the clock itself. Both clocks begin at the same instant.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ impl Moment {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Time from `earlier` to this moment; none where `earlier` is later.
+    /// Time from `earlier` to this moment; `None` if `earlier` is later.
     pub fn since(self, earlier: Moment) -> Duration {
         Duration::from_nanos(self.nanos_since(earlier))
     }

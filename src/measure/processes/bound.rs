@@ -48,8 +48,8 @@ pub fn start(binder: &Path, words: &[String], set: impl FnOnce(&mut Command)) ->
 /// Why the binder could not become the program; none once it has.
 fn failure(mut told: PipeReader) -> Option<io::Error> {
     let mut number = [0; size_of::<i32>()];
-    // The pipe ends when it is closed on exec. It also ends where somebody has killed the binder: that is an end like a
-    // server's own.
+    // The pipe ends when it is closed on exec. It also ends if the binder was killed, which is an end like a server's
+    // own.
     told.read_exact(&mut number).ok().map(|()| io::Error::from_raw_os_error(i32::from_ne_bytes(number)))
 }
 

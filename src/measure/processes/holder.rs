@@ -11,7 +11,7 @@ pub enum Holder {
     /// A socket that listens or receives; with its process in words, such as ` (nginx, process 42)`, or nothing where
     /// that is hidden.
     Server(String),
-    /// A socket that is connected to somebody; with its process.
+    /// A socket that is connected to a peer; with its process.
     Client(String),
     /// A connection that has ended: the kernel keeps its port for a minute (TIME_WAIT, RFC 9293, 3.6.1).
     Ended,

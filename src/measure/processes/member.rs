@@ -17,7 +17,7 @@ impl Member {
         Member { id: stat.pid, start: stat.starttime }
     }
 
-    /// What the kernel tells of it; none where it has ended.
+    /// What the kernel tells of it; `None` if it has ended.
     pub fn stat(self) -> Option<Stat> {
         let stat = Process::new(self.id).ok()?.stat().ok()?;
         (stat.starttime == self.start).then_some(stat)

@@ -44,11 +44,11 @@ impl Meter {
         }
     }
 
-    /// What was used while load was measured; none where nothing is known of it. To be called when the run has ended.
+    /// What was used while load was measured; `None` if nothing is known of it. To be called when the run has ended.
     pub fn finish(self) -> Option<CpuUse> {
         let begin = self.begin?;
         let members = self.family.members();
-        // Whoever began within the measured time is known only now: then this reading counts them too.
+        // Processes that began within the measured time are known only now: then this reading counts them too.
         let is_new = members.iter().any(|member| !self.members.contains(member));
         let end = self.end.filter(|_| !is_new).unwrap_or_else(|| {
             let mut all = self.members.clone();

@@ -86,7 +86,7 @@ fn growth<K: Eq + std::hash::Hash>(before: &HashMap<K, u64>, after: &HashMap<K, 
 
 /// The memory that `members` have, in bytes: their proportional set size, in which a page that several of them share
 /// counts once, without the pages of files: of those a process has more or less as other programs with the same
-/// libraries come and go. Where the kernel does not tell it (`proc_pid_smaps(5)`), their resident set size. None where
+/// libraries come and go. Where the kernel does not tell it (`proc_pid_smaps(5)`), their resident set size. `None` if
 /// it tells neither. The kernel's own memory, for sockets, is in none of them.
 pub fn memory(members: &[Member]) -> Option<u64> {
     let sizes: Vec<u64> = members.iter().filter_map(|member| size(*member)).collect();

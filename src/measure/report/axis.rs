@@ -38,7 +38,7 @@ pub(super) struct Coordinate {
     ticks: Vec<f64>,
 }
 
-/// A percentile has at most so many nines here: of more messages than that nobody asks.
+/// The most nines that a percentile has on the axis: no run has more messages than they tell apart.
 const NINES_MAX: f64 = 12.0;
 
 /// A tick so little behind the last value, as a ratio, is where an axis may end all the same.

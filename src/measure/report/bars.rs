@@ -18,7 +18,7 @@ pub struct Bar {
     pub ink: Ink,
     /// How long it is: of several rounds, the median.
     pub value: f64,
-    /// The smallest and the largest value of the rounds, drawn as a whisker; none where there is one value alone.
+    /// The smallest and the largest value of the rounds, drawn as a whisker; `None` if there is one value alone.
     pub range: Option<(f64, f64)>,
 }
 

@@ -4,14 +4,13 @@ use crate::measure::report::latencies::Latencies;
 use crate::measure::report::objective::Found;
 use crate::measure::report::{Report, VERSION};
 
-/// Counts above it are not exact in the JSON of most programs, and nobody has counted so far.
+/// Counts above it are not exact in the JSON of most programs, and no run comes near.
 const COUNT_MAX: u64 = 1 << 53;
 
 /// The longest run, in seconds: 31 years.
 const DURATION_MAX: f64 = 1e9;
 
-/// Whether somebody can have measured so much of anything: zero, or more. Zero has no minus, which would begin a
-/// formula in a table.
+/// Whether a value can be an amount: zero, or more. Zero has no minus, which would begin a formula in a table.
 pub(crate) fn is_amount(value: f64) -> bool {
     value.is_finite() && value.is_sign_positive()
 }

@@ -23,11 +23,11 @@ pub struct Conditions {
     pub host: String,
     /// Its kernel: name, release and architecture.
     pub kernel: String,
-    /// The model of its processors; none where the system does not tell.
+    /// The model of its processors; `None` if the system does not tell.
     pub cpu: Option<String>,
     /// How many cores this process may use.
     pub cores: u64,
-    /// How many descriptors this process may hold; none where there is no limit.
+    /// How many descriptors this process may hold; `None` if there is no limit.
     pub descriptors: Option<u64>,
     /// The number of the process: with the host and the time it tells two runs apart.
     pub process: u32,
@@ -89,13 +89,13 @@ impl Conditions {
         text.replace('T', " ").replace('Z', " UTC")
     }
 
-    /// When the run began; none where `began` is no time.
+    /// When the run began; `None` if `began` is no time.
     pub(super) fn began(&self) -> Option<SystemTime> {
         humantime::parse_rfc3339_weak(&self.began).ok()
     }
 }
 
-/// The model of the processors; none where the system does not tell.
+/// The model of the processors; `None` if the system does not tell.
 #[cfg(target_os = "linux")]
 fn cpu_model() -> Option<String> {
     use procfs::{CpuInfo, Current};

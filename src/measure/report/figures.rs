@@ -58,7 +58,7 @@ pub fn rows(report: &Report) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// Latencies in the order of [`NAMES`]. What so many messages cannot tell is not there.
+/// Latencies in the order of [`NAMES`]. Percentiles that `messages` cannot tell are dashes.
 pub(super) fn latencies(latencies: &Latencies, messages: u64) -> [String; 8] {
     latencies.told_by(messages).map(micros)
 }

@@ -27,7 +27,7 @@ pub(super) const BAD: RGBColor = RGBColor(4, 4, 4);
 /// Which colour something is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
-    /// That of series number so-and-so: the same number looks the same in every picture of a page.
+    /// That of the series of this number: the same number looks the same in every picture of a page.
     Series(usize),
     /// That of whatever went wrong.
     Bad,

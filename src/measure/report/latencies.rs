@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// Latencies in microseconds. Each is none where no message was answered.
+/// Latencies in microseconds. Each is `None` if no message was answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latencies {
     /// Half of the messages took no longer.
@@ -36,19 +36,19 @@ pub(super) const PERCENTILES: usize = 6;
 /// Each of the percentiles as one in how many messages takes longer.
 const RARITIES: [u64; PERCENTILES] = [2, 10, 20, 100, 1_000, 10_000];
 
-/// How many of the figures, from the first on, so many messages can tell that are percentiles: of one in a thousand,
-/// fewer than a thousand messages tell nothing but their slowest.
+/// How many of the percentiles, from the first on, this number of messages can tell: of one in a thousand, fewer than a
+/// thousand messages tell nothing but their slowest.
 fn told(messages: u64) -> usize {
     RARITIES.iter().filter(|rarity| **rarity <= messages).count()
 }
 
-/// The highest of the percentiles that so many messages can tell: 99, say. None where they can tell none.
+/// The highest percentile that this number of messages can tell: 99, say. `None` if they can tell none.
 pub fn highest_told(messages: u64) -> Option<f64> {
     let rarity = *RARITIES[..told(messages)].last()?;
     Some((100 * rarity - 100) as f64 / rarity as f64)
 }
 
-/// The lowest of the percentiles that so many messages cannot tell, and how many it takes; none where they tell all.
+/// The lowest percentile that this number of messages cannot tell, and how many it takes; `None` if they tell all.
 pub(super) fn first_untold(messages: u64) -> Option<(&'static str, u64)> {
     let told = told(messages);
     Some((NAMES[told], *RARITIES.get(told)?))
@@ -78,7 +78,7 @@ impl Latencies {
         [self.p50, self.p90, self.p95, self.p99, self.p999, self.p9999, self.max, self.mean]
     }
 
-    /// The same without the percentiles that so many messages cannot tell.
+    /// The same without the percentiles that this number of messages cannot tell.
     pub fn told_by(&self, messages: u64) -> [Option<f64>; 8] {
         let mut values = self.values();
         values[told(messages)..PERCENTILES].fill(None);

@@ -70,7 +70,7 @@ pub struct Report {
     pub messages: u64,
     /// Those that became due and were never answered; none in older reports until they are read.
     pub in_vain: Option<u64>,
-    /// How long the one of them waited that waited longest, from when it was due; none where none did, or it is not
+    /// How long the one of them waited that waited longest, from when it was due; `None` if none did, or it is not
     /// known.
     pub in_vain_longest_us: Option<f64>,
     /// Replies that came within the measured time.
@@ -84,7 +84,7 @@ pub struct Report {
     /// What a latency ends with; a whole reply in older reports until they are read.
     #[serde(default)]
     pub latency_until: Until,
-    /// The highest of the percentiles below that so many messages can tell, in percent; none where they can tell none.
+    /// The highest of the percentiles below that so many messages can tell, in percent; `None` if they can tell none.
     pub percentiles_up_to: Option<f64>,
     /// From when a message was due (in a closed loop: sent) until its reply was there.
     pub latency_us: Latencies,
@@ -92,22 +92,22 @@ pub struct Report {
     pub send_latency_us: Latencies,
     /// What went wrong, and how often.
     pub errors: BTreeMap<String, u64>,
-    /// Datagrams without a reply; none where it is not known.
+    /// Datagrams without a reply; `None` if it is not known.
     pub lost: Option<u64>,
-    /// Replies that came twice; none where it is not known.
+    /// Replies that came twice; `None` if it is not known.
     pub duplicated: Option<u64>,
-    /// Replies that came after a later one; none where it is not known.
+    /// Replies that came after a later one; `None` if it is not known.
     pub reordered: Option<u64>,
-    /// Wrong replies; none where nothing is checked.
+    /// Wrong replies; `None` if nothing is checked.
     pub corrupt: Option<u64>,
-    /// How often something came that no message waited for; none where every reply is told apart.
+    /// How often something came that no message waited for; `None` if every reply is told apart.
     pub surplus: Option<u64>,
     /// How many bytes that was.
     pub surplus_bytes: Option<u64>,
     /// Messages that left too late through this program's own fault.
     pub late: u64,
-    /// Messages that were sent late because this program let a connection wait before it opened it; none where it is
-    /// not known: in older reports.
+    /// Messages that were sent late because this program let a connection wait before it opened it; `None` if it is not
+    /// known: in older reports.
     pub held: Option<u64>,
     /// How long those waited for it, together, in seconds.
     pub held_s: Option<f64>,
@@ -126,7 +126,7 @@ pub struct Report {
     pub mismatch: Option<WrongReply>,
     /// CPU time of this program in seconds, user and system.
     pub generator_cpu_s: f64,
-    /// Time in seconds for which this program polled for nothing; none where it sleeps, and in reports from before it
+    /// Time in seconds for which this program polled for nothing; `None` if it sleeps, and in reports from before it
     /// could poll.
     pub generator_idle_polling_s: Option<f64>,
     /// CPU time of the server's processes, where they ran on the same machine and could be seen.
@@ -278,7 +278,7 @@ impl Report {
         self.valid = false;
     }
 
-    /// Why nothing was measured; none where something was.
+    /// Why nothing was measured; `None` if something was.
     pub fn nothing_because(&self) -> Option<String> {
         match (self.messages, self.interrupted, self.causes()) {
             (1.., ..) => None,
@@ -318,14 +318,14 @@ impl Report {
         Some(format!("{}. {}", kinds.join(", "), advice::error(first)))
     }
 
-    /// CPU time of this program a message in nanoseconds, without what it polled for nothing; none where there was no
+    /// CPU time of this program a message in nanoseconds, without what it polled for nothing; `None` if there was no
     /// message.
     pub fn generator_cpu_per_message(&self) -> Option<f64> {
         let busy = (self.generator_cpu_s - self.generator_idle_polling_s.unwrap_or(0.0)).max(0.0);
         (self.replies > 0).then(|| busy * 1e9 / self.replies as f64)
     }
 
-    /// CPU time of the server a message in nanoseconds; none where it is not known, or there was no message.
+    /// CPU time of the server a message in nanoseconds; `None` if it is not known, or there was no message.
     pub fn server_cpu_per_message(&self) -> Option<f64> {
         self.server_cpu_s.filter(|_| self.replies > 0).map(|cpu| cpu * 1e9 / self.replies as f64)
     }

@@ -15,9 +15,9 @@ pub struct Found {
     pub percentile: String,
     /// The longest latency that it may have, from the due time, in microseconds.
     pub limit_us: f64,
-    /// The highest rate that was kept and confirmed, in messages a second; none where none was.
+    /// The highest rate that was kept and confirmed, in messages a second; `None` if none was.
     pub rate: Option<f64>,
-    /// Why there is none, in words; none where one was found, or the search was interrupted, and in reports from before
+    /// Why there is none, in words; `None` if one was found, or the search was interrupted, and in reports from before
     /// it was told.
     pub reason: Option<String>,
     /// What came first: without a schedule, how much is answered. None in reports from before it was told.
@@ -33,7 +33,7 @@ pub struct ClosedLoop {
     pub in_flight: u64,
     /// Replies a second.
     pub messages_per_s: f64,
-    /// The percentile's latency, in microseconds; none where nothing was answered.
+    /// The percentile's latency, in microseconds; `None` if nothing was answered.
     pub latency_us: Option<f64>,
 }
 
@@ -44,7 +44,7 @@ pub struct TriedRate {
     pub rate: f64,
     /// Whether it was a run of full length.
     pub confirms: bool,
-    /// The percentile's latency, in microseconds; none where nothing was answered.
+    /// The percentile's latency, in microseconds; `None` if nothing was answered.
     pub latency_us: Option<f64>,
     /// Whether the objective was kept.
     pub kept: bool,
@@ -76,7 +76,7 @@ impl Found {
     }
 
     /// The rate at which the search had to turn back because the generator was too slow for it, in messages a second;
-    /// none where it was the server that was. Then the server may do more than what was found.
+    /// `None` if it was the server that was. Then the server may do more than what was found.
     pub fn generator_limit(&self) -> Option<f64> {
         let above = |step: &&TriedRate| !step.kept && self.rate.is_none_or(|rate| step.rate > rate);
         let lowest = self.steps.iter().filter(above).min_by(|one, other| one.rate.total_cmp(&other.rate))?;
@@ -97,7 +97,7 @@ impl TriedRate {
     }
 }
 
-/// The percentile's latency in microseconds; none where nothing was answered.
+/// The percentile's latency in microseconds; `None` if nothing was answered.
 fn latency(objective: Objective, outcome: &Outcome) -> Option<f64> {
     let latency = outcome.latency.value_at_quantile(objective.quantile) as f64 / 1e3;
     Some(latency).filter(|_| !outcome.latency.is_empty())

@@ -1,4 +1,4 @@
-//! The shell of a page: one file with its style in it, that asks nobody for anything.
+//! The shell of a page: one file with its style in it, that loads nothing.
 //!
 //! Whatever is put into it is escaped by `maud`; nothing runs in it, and its policy forbids it to load anything.
 
@@ -70,7 +70,7 @@ pub fn section(title: &str, body: &Markup) -> Markup {
 pub enum Tone {
     /// The figures are not to be trusted, or something was wrong.
     Alarm,
-    /// Something that whoever reads the figures has to know.
+    /// A condition that a reader of the figures has to know.
     Caution,
 }
 

@@ -142,7 +142,7 @@ fn latency_over_time(reports: &[(String, Report)]) -> LineChart {
     }
 }
 
-/// Reads a figure off a stretch; none where the stretch has none.
+/// Reads a figure off a stretch; `None` if the stretch has none.
 type OfInterval = fn(&Interval) -> Option<f64>;
 
 /// What is told of each stretch.

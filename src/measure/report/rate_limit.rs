@@ -1,10 +1,10 @@
 //! Whether the course of a run looks as if the server answered so many datagrams a second and no more, because it was
 //! told to.
 //!
-//! Somebody who counts lets the same number through in each stretch of time. A network that loses, or a server that
+//! A limiter that counts lets the same number through in each stretch of time. A network that loses, or a server that
 //! falls behind, does not: where chance decides which datagrams are answered, their numbers scatter, and it is known
 //! how much. So a limit is told by counts that lie closer together than that ([`chance::shows_closeness`]), and not by
-//! a rate that somebody has heard of.
+//! a known rate.
 //!
 //! What scatters depends on why a stretch of time ends. With room for whatever is lost, so many are sent in it, and
 //! each is answered or not (binomial). Without, the run stops and goes: messages are answered until losses hold all
@@ -24,7 +24,7 @@ use crate::measure::report::{Loop, Report, words};
 /// begins with a burst.
 const PARTS: usize = 20;
 
-/// Where a run stops and goes, a part has to be longer than so many time-outs: else it is not whole bursts that are
+/// Where a run stops and goes, a part has to be longer than this number of time-outs, so that whole bursts are
 /// compared.
 const HOLDS: f64 = 2.0;
 
@@ -44,7 +44,7 @@ pub(super) struct RateLimit {
 }
 
 impl RateLimit {
-    /// What looks like a limit in this run; none where nothing does, or where something else went wrong too.
+    /// What looks like a limit in this run; `None` if nothing does, or where something else went wrong too.
     pub fn of(report: &Report) -> Option<RateLimit> {
         let lost = report.lost.filter(|lost| *lost > 0)?;
         let is_only_loss =
@@ -114,7 +114,7 @@ fn bursts(replies: &[u64]) -> Vec<u64> {
     bursts.filter(|count| *count > 0).collect()
 }
 
-/// Replies of parts of so many stretches, without the first one.
+/// Replies of parts of `length` stretches each, without the first part.
 fn parts(replies: &[u64], length: usize) -> Vec<u64> {
     replies.chunks_exact(length).skip(1).map(sum).collect()
 }
@@ -126,7 +126,7 @@ fn median(counts: &[u64]) -> f64 {
     sorted.get(counts.len() / 2).map_or(0.0, |count| *count as f64)
 }
 
-/// Whoever wrote the report may have written any counts.
+/// The sum of counts from a file, which may be any.
 fn sum(counts: &[u64]) -> u64 {
     counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
 }

@@ -107,7 +107,7 @@ fn warnings(name: Option<&str>, report: &Report) -> Markup {
     }
 }
 
-/// What whoever opens the page wants to know first.
+/// The figures at the top of the page.
 fn headline_figures(report: &Report) -> Vec<(&'static str, String)> {
     let [p50, _, p95, p99, p999, _, max, _] = figures::latencies(&report.latency_us, report.messages);
     let names = match report.ends_with_first_bytes() {

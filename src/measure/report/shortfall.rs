@@ -1,8 +1,8 @@
 //! Why messages were not answered in time, in words: as far as the figures tell, and no further.
 //!
-//! A server that is too slow is one reason among several. Others are a limit that somebody has set, and this program's
-//! own: fewer connections than it was asked for, places that lost datagrams hold, too few places for the way to the
-//! server and back. So the server is named only where its own CPU time tells.
+//! A server that is too slow is one reason among several. Others are a rate limit, and this program's own limits: fewer
+//! connections than it was asked for, places that lost datagrams hold, too few places for the way to the server and
+//! back. So the server is named only where its own CPU time tells.
 
 use crate::measure::load::outcome::Outcome;
 use crate::measure::report::rate_limit::{RateLimit, losses_held_places};
@@ -12,7 +12,7 @@ use crate::measure::report::{Loop, Report, human, words};
 /// way at the end.
 const KEPT_UP: f64 = 0.98;
 
-/// A heading in capitals, and sentences; none where messages were answered as they were due.
+/// A heading in capitals, and sentences; `None` if messages were answered as they were due.
 pub(super) fn warning(report: &Report) -> Option<(&'static str, Vec<String>)> {
     // That nothing was measured is said by itself.
     if report.messages == 0 {

@@ -12,7 +12,7 @@ use crate::measure::load::stopwatch::Moment;
 use crate::reactor::handler::{Context, Orders};
 use crate::reactor::metrics::Metrics;
 
-/// How often whoever watches is told how far the run has come.
+/// Time between two reports of progress.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// How many times within the time-out of a reply the lanes are looked at: so exact a time-out is.
@@ -55,8 +55,8 @@ impl Generator {
             Stage::Measuring => Some(self.pacer.stops_at()),
             Stage::Waiting | Stage::Listening => Some(self.waits_until),
         };
-        let patience_ends = self.patience_ends().filter(|_| self.stage == Stage::Measuring);
-        let moments = [stage_ends, patience_ends, self.dialer.due(), Some(self.next_scan), Some(self.next_progress)];
+        let gives_up_at = self.gives_up_at().filter(|_| self.stage == Stage::Measuring);
+        let moments = [stage_ends, gives_up_at, self.dialer.due(), Some(self.next_scan), Some(self.next_progress)];
         moments.into_iter().flatten().min()
     }
 
@@ -109,14 +109,12 @@ impl Generator {
     fn has_measured(&self, now: Moment) -> bool {
         match self.options.end {
             End::After(_) => now >= self.pacer.stops_at(),
-            End::Messages(_) => {
-                self.pacer.is_exhausted(now) || self.patience_ends().is_some_and(|moment| now >= moment)
-            }
+            End::Messages(_) => self.pacer.is_exhausted(now) || self.gives_up_at().is_some_and(|moment| now >= moment),
         }
     }
 
-    /// A number of messages cannot be waited for for ever, where nobody is left to answer them.
-    fn patience_ends(&self) -> Option<Moment> {
+    /// The end of the wait for a number of messages when no server is left to answer them.
+    fn gives_up_at(&self) -> Option<Moment> {
         let may_be_endless = matches!(self.options.end, End::Messages(_)) && self.failures >= FAILURES;
         may_be_endless.then(|| self.failing_since.after(self.options.connect_timeout).after(self.options.timeout))
     }
@@ -170,7 +168,7 @@ impl Generator {
         }
     }
 
-    /// Somebody ends the run: what was measured until now is the outcome.
+    /// The run is interrupted: what was measured until now is the outcome.
     pub(super) fn interrupt(&mut self, cx: &mut Context<'_>) {
         let now = self.now();
         if self.stage == Stage::Listening {

@@ -23,7 +23,7 @@ impl Generator {
         self.note_sent(lane, question, now);
     }
 
-    /// The address is taken: a datagram came from it, or nothing did and nobody has refused. That is loss, and tells
+    /// The address is taken: a datagram came from it, or nothing came and nothing was refused. That is loss, and tells
     /// nothing of an address.
     fn address_is_found(&mut self, now: Moment, orders: &mut Orders) {
         self.dialer.connected();

@@ -1,7 +1,7 @@
 //! The generator: the handler that wires lanes, pacer, dialer and recorder.
 //!
 //! Three kinds of sources call it: the connections of its lanes, a control source whose deadlines are the run's own
-//! (its stages, the time-outs, the next connection), and a stream on which somebody may end the run.
+//! (its stages, the time-outs, the next connection), and a stream on which a byte interrupts the run.
 
 mod control;
 mod datagrams;
@@ -316,7 +316,7 @@ impl Handler for Generator {
 
     fn end_of_stream(&mut self, session: &mut LaneSession, rest: &[u8], cx: &mut Context<'_>) {
         let _ = rest;
-        // Nobody is left who could end the run; that is no reason to.
+        // The interrupt pipe closed; the run goes on.
         if *session != LaneSession::Interrupt {
             cx.finish(CloseReason::PeerClosed);
         }

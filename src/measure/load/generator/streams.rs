@@ -275,8 +275,8 @@ impl Generator {
     }
 
     /// The connection of `lane` is to be opened anew: at once where the last one was of use and has left nothing
-    /// undone. So each connection that is opened without a pause is paid for with an answer, and no server is hammered
-    /// at that gives none.
+    /// undone. So each connection that is opened without a pause is paid for with an answer, and a server that gives
+    /// none is not dialled in a loop.
     fn reopen(&mut self, lane: usize, went_well: bool, now: Moment) {
         let pause = if went_well { Duration::ZERO } else { self.lanes[lane].pause() };
         self.dialer.add_after(lane, now, pause);
@@ -294,7 +294,7 @@ impl Generator {
         orders.wake(self.control);
         if is_full_queue(reason) && self.dialer.queue_full(now) < self.options.connect_timeout {
             self.dialer.add(lane, now.after(AGAIN_AFTER));
-            // Whoever else asks now is told the same.
+            // The other lanes would be refused in the same way.
             self.dialer.hold(now.after(AGAIN_AFTER));
         } else if self.dialer.failed(now) {
             self.dialer.add(lane, now);
@@ -309,7 +309,7 @@ impl Generator {
             self.own_limits += usize::from(kind.is_own_limit());
             let is_full = self.connect_timeouts >= CONNECT_TIMEOUTS_MAX || self.own_limits >= OWN_LIMITS_MAX;
             if !self.dialer.has_connected() || (!ran_before && is_full) {
-                // Nobody is there, or has room: the others need not try.
+                // The server is not there, or has no room: the other lanes do not try.
                 for waiting in self.dialer.give_up() {
                     self.lanes[waiting].state = State::Failed;
                 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{Client, Server, attempt, in_full, measured};
-use cooee::measure::processes::member::Member;
+use cooee::measure::processes::process_id::ProcessId;
 use cooee::measure::processes::usage::{CpuReading, memory};
 use procfs::process::Process;
 
@@ -27,7 +27,7 @@ fn stay_idle() -> Result<String, String> {
     let (connections, seconds) = in_full((1_000, 1), (19_000, 60));
     let server = Server::start(&[]);
     let process = Process::new(server.id() as i32).and_then(|process| process.stat()).expect("the server lives");
-    let server_process = [Member::of(&process)];
+    let server_process = [ProcessId::of(&process)];
     // What the first few make it take, no later one does.
     drop((0..100).map(|_| answered(&server)).collect::<Vec<_>>());
     server.wait_summary("the first have gone", |summary| summary.get("active") == 0);

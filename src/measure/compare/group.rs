@@ -8,7 +8,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use crate::measure::processes::family::Family;
-use crate::measure::processes::member::Member;
+use crate::measure::processes::process_id::ProcessId;
 
 /// Whether whatever becomes a child of this process from now on, besides the server that it starts, is a process of
 /// that server that has lost its parent: where it is a subreaper ([`prctl::set_child_subreaper`]) and has no child yet.
@@ -46,15 +46,15 @@ impl ServerGroup {
     }
 
     /// Those of its family that live.
-    pub fn members(&self) -> Vec<Member> {
+    pub fn members(&self) -> Vec<ProcessId> {
         self.family.members()
     }
 
     /// Sends a signal to the group, and to those of `members` who have left it.
-    pub fn signal(&self, signal: Signal, members: &[Member]) {
+    pub fn signal(&self, signal: Signal, members: &[ProcessId]) {
         // The group may be empty by now: that is what the signal is for.
         let _: Result<(), Errno> = signal::killpg(self.leader, signal);
-        let has_left = |member: &&Member| member.stat().is_some_and(|stat| stat.pgrp != self.leader.as_raw());
+        let has_left = |member: &&ProcessId| member.stat().is_some_and(|stat| stat.pgrp != self.leader.as_raw());
         send(signal, members.iter().filter(has_left));
     }
 
@@ -74,7 +74,7 @@ impl ServerGroup {
 }
 
 /// Sends a signal to those of `members` that live.
-pub fn send<'a>(signal: Signal, members: impl IntoIterator<Item = &'a Member>) {
+pub fn send<'a>(signal: Signal, members: impl IntoIterator<Item = &'a ProcessId>) {
     for member in members.into_iter().filter(|member| member.stat().is_some()) {
         let _: Result<(), Errno> = signal::kill(Pid::from_raw(member.id), signal);
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use crate::measure::compare::question::{Question, Refusal};
+use crate::measure::compare::probe::{Probe, Refusal};
 use crate::os::address::Address;
 
 /// Connections that each have asked once, were answered, and stay open and silent until this is dropped.
@@ -16,20 +16,20 @@ pub struct IdleConnections(Vec<Socket>);
 
 impl IdleConnections {
     /// Opens `count` connections to `address`, one after the other, until `deadline`, as long as `goes_on` says so;
-    /// each asks `question` once.
+    /// each sends the `probe` once.
     ///
     /// The refusal of a connection is the error, with its number.
     pub fn open(
         count: usize,
         address: &Address,
-        question: &Question,
+        probe: &Probe,
         deadline: Instant,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<IdleConnections, Refusal> {
         let mut connections: Vec<Socket> = Vec::new();
         for number in 1..=count {
             let number = || format!("connection {number} of {count}");
-            let connection = question.ask(address, deadline, goes_on).map_err(|refusal| refusal.of(number))?;
+            let connection = probe.ask(address, deadline, goes_on).map_err(|refusal| refusal.of(number))?;
             connections.push(connection);
         }
         Ok(IdleConnections(connections))

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use crate::measure::compare::group::{ServerGroup, adopts_orphans, send};
 use crate::measure::compare::output::ServerOutput;
 use crate::measure::processes::bound;
-use crate::measure::processes::member::Member;
+use crate::measure::processes::process_id::ProcessId;
 
 /// How long a server has between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -112,7 +112,7 @@ impl ServerProcess {
     /// Sends a signal to all, and waits until the leader has ended and none of the others lives, those of `known` and
     /// new ones; false if that takes longer than `timeout`. A new one is sent the signal too: it may be a daemon, which
     /// has come to this process because its parent has ended.
-    fn end(&self, signal: Signal, known: &mut Vec<Member>, timeout: Duration) -> bool {
+    fn end(&self, signal: Signal, known: &mut Vec<ProcessId>, timeout: Duration) -> bool {
         self.group.signal(signal, known);
         let start = Instant::now();
         loop {
@@ -120,7 +120,8 @@ impl ServerProcess {
             // started just before the end would be missed.
             let has_ended = self.ending().is_some();
             known.retain(|member| member.stat().is_some_and(|stat| !matches!(stat.state, 'Z' | 'X')));
-            let new: Vec<Member> = self.group.members().into_iter().filter(|member| !known.contains(member)).collect();
+            let new: Vec<ProcessId> =
+                self.group.members().into_iter().filter(|member| !known.contains(member)).collect();
             send(signal, &new);
             known.extend(new);
             if known.is_empty() && has_ended {

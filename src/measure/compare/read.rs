@@ -33,7 +33,7 @@ const MEMORY: RangeInclusive<f64> = -1e18..=1e18;
 /// may hold words of the file, so escape it. What the comparison holds is escaped already.
 pub fn read(bytes: &[u8]) -> Result<Comparison, String> {
     let no_comparison = |error: serde_json::Error| format!("is no comparison: {error}");
-    let header: Header = serde_json::from_slice(bytes).map_err(no_comparison)?;
+    let header: Kind = serde_json::from_slice(bytes).map_err(no_comparison)?;
     if header.kind != KIND {
         return Err(format!("is no comparison, but a {}", header.kind));
     }
@@ -48,7 +48,7 @@ pub fn read(bytes: &[u8]) -> Result<Comparison, String> {
 }
 
 #[derive(Deserialize)]
-struct Header {
+struct Kind {
     version: u64,
     kind: String,
 }

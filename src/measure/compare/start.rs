@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::measure::compare::Halt;
 use crate::measure::compare::command::ServerCommand;
 use crate::measure::compare::listen_address::ListenAddress;
+use crate::measure::compare::probe::Refusal;
 use crate::measure::compare::process::ServerProcess;
-use crate::measure::compare::question::Refusal;
 use crate::measure::compare::trial::Trials;
 use crate::measure::report::visible::visible;
 use crate::os::address::Address;
@@ -31,7 +31,7 @@ pub struct Started {
 
 impl Trials<'_, '_> {
     /// Starts a process of `server`, with its socket in the folder where that is a file, and waits until it has
-    /// answered the question.
+    /// answered the probe.
     pub(super) fn start_once(&mut self, server: &ServerCommand) -> Result<Started, Halt> {
         let plan = self.plan;
         self.started += 1;
@@ -65,7 +65,7 @@ impl Trials<'_, '_> {
             let is_lossy = self.plan.options.datagrams;
             let until = if is_lossy { deadline.min(Instant::now() + DATAGRAM_WAIT) } else { deadline };
             let mut goes_on = || started.process.ending().is_none() && !(self.is_interrupted)();
-            match self.question.ask(&started.address, until, &mut goes_on) {
+            match self.probe.ask(&started.address, until, &mut goes_on) {
                 Ok(_) => return Ok(()),
                 Err(Refusal::Wrong(reason)) => return Err(started.failed(reason)),
                 Err(Refusal::GivenUp) => return Err(bad_luck(started.ended_or_interrupted())),
@@ -93,7 +93,7 @@ impl Started {
         Halt::Failed { reason, output: self.process.output.last_lines(), may_be_bad_luck: false }
     }
 
-    /// The server has refused a question that it has to answer.
+    /// The server has refused a probe that it has to answer.
     pub fn refused(&self, refusal: Refusal) -> Halt {
         match refusal {
             Refusal::NotYet(reason) | Refusal::Wrong(reason) => self.failed(reason),

@@ -1,7 +1,5 @@
 //! The comparison as a table that a person reads in a terminal of 80 columns.
 
-use std::fmt::Write;
-
 use crate::measure::compare::comparison::{Comparison, Standing};
 use crate::measure::compare::metric::Metric;
 use crate::measure::compare::sentence;
@@ -23,69 +21,60 @@ const FIRST: usize = 7;
 
 /// The comparison as text, with a line break at its end.
 pub fn render(comparison: &Comparison) -> String {
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _ = write_all(comparison, &mut text);
-    text
+    let mut text = Vec::new();
+    for sentence in sentence::sentences(comparison).into_iter().chain(sentence::others(comparison)) {
+        text.extend(wrapped(&visible(&sentence), WIDTH));
+    }
+    text.push(String::new());
+    let rounds = format!("{}, each with a fresh process of every server in turn", rounds(comparison));
+    for (name, value) in comparison.facts().into_iter().chain([("rounds", rounds)]) {
+        text.extend(headed(&format!("{name:<FACT$}"), &visible(&value)));
+    }
+    text.push(String::new());
+    text.extend(figures(comparison));
+    let notes = notes(comparison);
+    text.extend(notes.first().map(|_| String::new()));
+    text.extend(notes.iter().flat_map(|note| headed("*", &visible(note))));
+    text.join("\n") + "\n"
 }
 
-fn write_all(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
-    for sentence in sentence::sentences(comparison).into_iter().chain(sentence::others(comparison)) {
-        for line in wrapped(&visible(&sentence), WIDTH) {
-            writeln!(text, "{line}")?;
-        }
-    }
-    writeln!(text)?;
-    let rounds = format!("{}, each with a fresh process of every server in turn", rounds(comparison));
-    let facts = comparison.facts().into_iter().chain([("rounds", rounds)]);
-    for (name, value) in facts {
-        for (index, line) in wrapped(&visible(&value), WIDTH - FACT - 1).iter().enumerate() {
-            writeln!(text, "{:<FACT$} {line}", if index == 0 { name } else { "" })?;
-        }
-    }
-    writeln!(text)?;
-    figures(comparison, text)?;
-    notes(comparison, text)
+/// Lines of a text behind a head, which the first of them has.
+fn headed(head: &str, text: &str) -> Vec<String> {
+    let indent = head.chars().count();
+    let lines = wrapped(text, WIDTH - indent - 1).into_iter().enumerate();
+    lines.map(|(index, line)| format!("{:<indent$} {line}", if index == 0 { head } else { "" })).collect()
 }
 
 /// A block of rows for each figure. All blocks have the same columns, which are as wide as what stands in them.
-fn figures(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
+fn figures(comparison: &Comparison) -> Vec<String> {
     let ratio = match &comparison.servers[..] {
         [first, _, ..] if first.name.chars().count() <= FIRST => format!("ratio to {}", visible(&first.name)),
         [_, _, ..] => "ratio to first".to_owned(),
         _ => String::new(),
     };
-    let head = [String::new(), "median".to_owned(), "min–max".to_owned(), ratio, String::new()];
-    let metrics = || Metric::ALL.into_iter().filter(|metric| comparison.has(*metric));
-    let rows = |metric| {
-        let standings = comparison.servers.iter().zip(comparison.standings(metric));
-        standings.map(|(server, standing)| cells(metric, &server.name, &standing)).collect::<Vec<_>>()
-    };
+    let mut rows = vec![[String::new(), "median".to_owned(), "min–max".to_owned(), ratio, String::new()]];
     let mut widths = [0; CELLS];
-    for row in [head.clone()].into_iter().chain(metrics().flat_map(rows)) {
-        for (width, cell) in widths.iter_mut().zip(&row) {
+    for metric in Metric::ALL.into_iter().filter(|metric| comparison.has(*metric)) {
+        let better = if metric.higher_is_better() { "more" } else { "less" };
+        let title = format!("{} ({better} is better)", comparison.title(metric));
+        rows.push([title, String::new(), String::new(), String::new(), String::new()]);
+        let standings = comparison.servers.iter().zip(comparison.standings(metric));
+        rows.extend(standings.map(|(server, standing)| cells(metric, &server.name, &standing)));
+    }
+    // A title, which stands alone, widens no column.
+    for row in rows.iter().filter(|row| has_figures(row)) {
+        for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     // What is left for names beside the other columns, each of which is set off by two spaces.
     let others: usize = widths[1..].iter().map(|width| width + 2).sum();
     widths[0] = widths[0].min(NAME).min(WIDTH.saturating_sub(others));
-    let mut line = |cells: &[String; CELLS]| {
-        for line in lines(cells, &widths) {
-            writeln!(text, "{line}")?;
-        }
-        Ok(())
-    };
-    line(&head)?;
-    for metric in metrics() {
-        let better = if metric.higher_is_better() { "more" } else { "less" };
-        let title = format!("{} ({better} is better)", comparison.title(metric));
-        line(&[title, String::new(), String::new(), String::new(), String::new()])?;
-        for row in rows(metric) {
-            line(&row)?;
-        }
-    }
-    Ok(())
+    rows.iter().flat_map(|row| lines(row, &widths)).collect()
+}
+
+fn has_figures(row: &[String; CELLS]) -> bool {
+    row[1..].iter().any(|cell| !cell.is_empty())
 }
 
 /// The cells of a row: a name, a median, a range, a ratio, a verdict. A title has the name alone.
@@ -122,8 +111,7 @@ fn cells(metric: Metric, name: &str, standing: &Standing) -> [String; CELLS] {
 /// A row in columns of these widths. A name that is too long for its own has a line of its own above.
 fn lines(cells: &[String; CELLS], widths: &[usize; CELLS]) -> Vec<String> {
     let [name, figures @ ..] = cells;
-    let has_figures = figures.iter().any(|cell| !cell.is_empty());
-    let is_apart = name.chars().count() > widths[0] && has_figures;
+    let is_apart = name.chars().count() > widths[0] && has_figures(cells);
     let [median, rest @ ..] = figures;
     let mut line = format!("{:<1$}", if is_apart { "" } else { name }, widths[0]);
     line.push_str(&format!("  {median:>0$}", widths[1]));
@@ -141,7 +129,7 @@ fn lines(cells: &[String; CELLS], widths: &[usize; CELLS]) -> Vec<String> {
 }
 
 /// What has to be known beside the figures.
-fn notes(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
+fn notes(comparison: &Comparison) -> Vec<String> {
     let verdicts: Vec<Verdict> = Metric::ALL
         .into_iter()
         .flat_map(|metric| comparison.standings(metric))
@@ -180,15 +168,7 @@ fn notes(comparison: &Comparison, text: &mut String) -> std::fmt::Result {
     if comparison.is_interrupted {
         notes.push("it was interrupted: the round that was under way is not counted".to_owned());
     }
-    if !notes.is_empty() {
-        writeln!(text)?;
-    }
-    for note in notes {
-        for (index, line) in wrapped(&visible(&note), WIDTH - 2).iter().enumerate() {
-            writeln!(text, "{} {line}", if index == 0 { "*" } else { " " })?;
-        }
-    }
-    Ok(())
+    notes
 }
 
 /// Text in lines of at most `width` characters, broken at spaces where there are any.

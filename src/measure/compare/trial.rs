@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::measure::compare::command::ServerCommand;
 use crate::measure::compare::idle::IdleConnections;
 use crate::measure::compare::plan::Plan;
+use crate::measure::compare::probe::{Probe, Refusal};
 use crate::measure::compare::processors::BusyMeter;
-use crate::measure::compare::question::{Question, Refusal};
 use crate::measure::compare::round::{Metered, Round};
 use crate::measure::compare::start::Started;
 use crate::measure::compare::{Halt, Load};
@@ -24,7 +24,7 @@ const STARTS: usize = 2;
 /// What all trials of a comparison share.
 pub struct Trials<'a, 'l> {
     pub(super) plan: &'a Plan,
-    pub(super) question: Question,
+    pub(super) probe: Probe,
     /// Where Unix sockets go; `None` if there are none.
     pub(super) folder: Option<&'a Path>,
     /// How many processes were started.
@@ -44,8 +44,8 @@ impl<'a, 'l> Trials<'a, 'l> {
         load: &'a mut Load<'l>,
         is_interrupted: &'a mut dyn FnMut() -> bool,
     ) -> Trials<'a, 'l> {
-        let question = Question::of(&plan.options);
-        Trials { plan, question, folder, started: 0, restarts: Vec::new(), load, is_interrupted }
+        let probe = Probe::of(&plan.options);
+        Trials { plan, probe, folder, started: 0, restarts: Vec::new(), load, is_interrupted }
     }
 
     /// One trial of `server`, in the round of this number.
@@ -118,7 +118,7 @@ impl<'a, 'l> Trials<'a, 'l> {
     fn open(&mut self, count: usize, started: &Started) -> Result<IdleConnections, Refusal> {
         let deadline = self.plan.deadline_for(count);
         let mut goes_on = || started.process.ending().is_none() && !(self.is_interrupted)();
-        IdleConnections::open(count, &started.address, &self.question, deadline, &mut goes_on)
+        IdleConnections::open(count, &started.address, &self.probe, deadline, &mut goes_on)
     }
 
     /// The memory that an idle connection costs a process of `server`; `None` if it does not take so many.

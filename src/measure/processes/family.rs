@@ -3,7 +3,7 @@
 use nix::unistd::Pid;
 use procfs::process::{Stat, all_processes};
 
-use crate::measure::processes::member::Member;
+use crate::measure::processes::process_id::ProcessId;
 
 /// Processes that belong together, with their descendants wherever they went. One whose parent has ended and who has
 /// left (a daemon) cannot be told from a stranger, unless it has come to this process ([`Family::Adopting`]).
@@ -15,12 +15,12 @@ pub enum Family {
     /// its descendants whose parents end become its children.
     Adopting(Pid),
     /// These.
-    Of(Vec<Member>),
+    Of(Vec<ProcessId>),
 }
 
 impl Family {
     /// Those that live now. This process is never among them.
-    pub fn members(&self) -> Vec<Member> {
+    pub fn members(&self) -> Vec<ProcessId> {
         let Ok(processes) = all_processes() else { return Vec::new() };
         let own = std::process::id() as i32;
         let stats = processes.flatten().filter(|process| process.pid != own).filter_map(|process| process.stat().ok());
@@ -33,20 +33,20 @@ impl Family {
             let new: Vec<&Stat> = children.filter(|child| !found.iter().any(|known| known.pid == child.pid)).collect();
             found.extend(new);
         }
-        found.into_iter().filter(|stat| !matches!(stat.state, 'Z' | 'X')).map(Member::of).collect()
+        found.into_iter().filter(|stat| !matches!(stat.state, 'Z' | 'X')).map(ProcessId::of).collect()
     }
 
     /// The children of a process, those that have ended and are not reaped included.
-    pub fn children(parent: i32) -> Vec<Member> {
+    pub fn children(parent: i32) -> Vec<ProcessId> {
         let stats = all_processes().into_iter().flatten().flatten().filter_map(|process| process.stat().ok());
-        stats.filter(|stat| stat.ppid == parent).map(|stat| Member::of(&stat)).collect()
+        stats.filter(|stat| stat.ppid == parent).map(|stat| ProcessId::of(&stat)).collect()
     }
 
     fn begins_with(&self, stat: &Stat) -> bool {
         match self {
             Family::Group(leader) => stat.pgrp == leader.as_raw(),
             Family::Adopting(leader) => stat.pgrp == leader.as_raw() || stat.ppid == std::process::id() as i32,
-            Family::Of(members) => members.contains(&Member::of(stat)),
+            Family::Of(members) => members.contains(&ProcessId::of(stat)),
         }
     }
 }
@@ -68,7 +68,7 @@ mod tests {
         let mut shell = Command::new("sh");
         shell.args(["-c", "exec 3<&0; setsid sh -c 'read line' <&3 & sh -c 'read line' <&3 & wait"]);
         let mut shell = shell.stdin(Stdio::piped()).process_group(0).spawn().unwrap();
-        let leader = Member::of(&Process::new(shell.id() as i32).unwrap().stat().unwrap());
+        let leader = ProcessId::of(&Process::new(shell.id() as i32).unwrap().stat().unwrap());
         let own = std::process::id() as i32;
         for family in [Family::Of(vec![leader]), Family::Group(Pid::from_raw(leader.id))] {
             let start = Instant::now();

@@ -11,14 +11,14 @@
 
 use crate::measure::load::progress::Stage;
 use crate::measure::processes::family::Family;
-use crate::measure::processes::member::Member;
+use crate::measure::processes::process_id::ProcessId;
 use crate::measure::processes::usage::{CpuReading, CpuUse};
 
 /// The readings of one run.
 #[derive(Debug)]
 pub struct Meter {
     family: Family,
-    members: Vec<Member>,
+    members: Vec<ProcessId>,
     begin: Option<CpuReading>,
     end: Option<CpuReading>,
 }

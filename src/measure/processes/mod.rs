@@ -4,8 +4,8 @@
 pub mod bound;
 pub mod family;
 pub mod holder;
-pub mod member;
 pub mod meter;
 pub mod owner;
+pub mod process_id;
 mod socket_table;
 pub mod usage;

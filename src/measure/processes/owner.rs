@@ -5,14 +5,14 @@ use std::path::Path;
 
 use procfs::process::{FDTarget, Process, all_processes};
 
-use crate::measure::processes::member::Member;
+use crate::measure::processes::process_id::ProcessId;
 use crate::measure::processes::socket_table::{Kind, sockets};
 use crate::os::address::Address;
 use crate::os::unix_name::UnixName;
 
 /// The processes that hold the socket on which `address` is served, with those that share it. Empty where the address
 /// is another machine's, or where this process may not look.
-pub fn owners(address: &Address, datagrams: bool) -> Vec<Member> {
+pub fn owners(address: &Address, datagrams: bool) -> Vec<ProcessId> {
     let inodes = match address {
         Address::Ip(address) if is_local(*address) => inodes_at(*address, datagrams),
         Address::Ip(_) => Vec::new(),
@@ -21,7 +21,7 @@ pub fn owners(address: &Address, datagrams: bool) -> Vec<Member> {
     if inodes.is_empty() {
         return Vec::new();
     }
-    holders(&inodes).into_iter().filter_map(|process| Some(Member::of(&process.stat().ok()?))).collect()
+    holders(&inodes).into_iter().filter_map(|process| Some(ProcessId::of(&process.stat().ok()?))).collect()
 }
 
 /// The other processes that hold one of these sockets, as far as this one may look.
@@ -73,8 +73,8 @@ mod tests {
             Held(Command::new("sleep").arg("60").stdin(socket.into()).spawn().unwrap())
         }
 
-        fn member(&self) -> Member {
-            Member::of(&Process::new(self.0.id() as i32).unwrap().stat().unwrap())
+        fn member(&self) -> ProcessId {
+            ProcessId::of(&Process::new(self.0.id() as i32).unwrap().stat().unwrap())
         }
     }
 

@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 
 use procfs::process::{Process, Stat};
 
-use crate::measure::processes::member::Member;
+use crate::measure::processes::process_id::ProcessId;
 
 /// How much CPU time some processes had used at a moment.
 #[derive(Clone, Debug)]
 pub struct CpuReading {
     at: Instant,
     /// User and system time with reaped children, by process.
-    ticks: HashMap<Member, u64>,
+    ticks: HashMap<ProcessId, u64>,
     /// Nanoseconds, by process and thread.
-    threads: HashMap<(Member, i32), u64>,
+    threads: HashMap<(ProcessId, i32), u64>,
 }
 
 /// CPU time that was used within a time.
@@ -33,7 +33,7 @@ pub struct CpuUse {
 
 impl CpuReading {
     /// Reads what `members` have used. It costs about as much as three messages a thread: it is made while load runs.
-    pub fn of(members: &[Member]) -> CpuReading {
+    pub fn of(members: &[ProcessId]) -> CpuReading {
         let mut reading = CpuReading { at: Instant::now(), ticks: HashMap::new(), threads: HashMap::new() };
         for member in members {
             let Ok(process) = Process::new(member.id) else { continue };
@@ -88,12 +88,12 @@ fn growth<K: Eq + std::hash::Hash>(before: &HashMap<K, u64>, after: &HashMap<K, 
 /// counts once, without the pages of files: of those a process has more or less as other programs with the same
 /// libraries come and go. Where the kernel does not tell it (`proc_pid_smaps(5)`), their resident set size. `None` if
 /// it tells neither. The kernel's own memory, for sockets, is in none of them.
-pub fn memory(members: &[Member]) -> Option<u64> {
+pub fn memory(members: &[ProcessId]) -> Option<u64> {
     let sizes: Vec<u64> = members.iter().filter_map(|member| size(*member)).collect();
     if sizes.is_empty() { None } else { Some(sizes.into_iter().sum()) }
 }
 
-fn size(member: Member) -> Option<u64> {
+fn size(member: ProcessId) -> Option<u64> {
     let process = Process::new(member.id).ok()?;
     let resident = || process.statm().ok().map(|sizes| sizes.resident * procfs::page_size());
     let rollup = process.smaps_rollup().ok();
@@ -112,8 +112,8 @@ mod tests {
 
     const TICK: u64 = 10_000_000;
 
-    fn member(id: i32) -> Member {
-        Member { id, start: 1 }
+    fn member(id: i32) -> ProcessId {
+        ProcessId { id, start: 1 }
     }
 
     /// A reading of one process that has used so many ticks, with these threads.
@@ -181,7 +181,7 @@ mod tests {
         let Ok(mut python) = python else { return crate::skips::skip("python3 is missing") };
         std::io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut [0]).unwrap();
         let stat = Process::new(python.id() as i32).unwrap().stat().unwrap();
-        let held = memory(&[Member::of(&stat)]).unwrap() >> 20;
+        let held = memory(&[ProcessId::of(&stat)]).unwrap() >> 20;
         assert!((24..64).contains(&held), "{held} MiB");
         drop(python.stdin.take());
         python.wait().unwrap();
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn nothing_is_read_of_whoever_has_ended() {
-        let gone = Member { id: std::process::id() as i32, start: 1 };
+        let gone = ProcessId { id: std::process::id() as i32, start: 1 };
         assert!(CpuReading::of(&[gone]).ticks.is_empty());
         assert_eq!(memory(&[]), None);
     }
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn what_this_process_burns_is_counted() {
         let stat = Process::myself().unwrap().stat().unwrap();
-        let this = Member { id: stat.pid, start: stat.starttime };
+        let this = ProcessId { id: stat.pid, start: stat.starttime };
         let before = CpuReading::of(&[this]);
         let start = Instant::now();
         while before.threads.values().sum::<u64>() + 50_000_000 > CpuReading::of(&[this]).threads.values().sum() {

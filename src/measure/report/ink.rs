@@ -16,14 +16,6 @@ pub(super) const AXIS: RGBColor = RGBColor(2, 2, 2);
 /// The grid.
 pub(super) const GRID: RGBColor = RGBColor(3, 3, 3);
 
-/// The role of series number `index`.
-pub(super) fn series(index: usize) -> RGBColor {
-    RGBColor(16, 0, (index % SERIES) as u8 + 1)
-}
-
-/// The role of whatever went wrong.
-pub(super) const BAD: RGBColor = RGBColor(4, 4, 4);
-
 /// Which colour something is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
@@ -36,8 +28,8 @@ pub enum Ink {
 impl Ink {
     pub(super) fn color(self) -> RGBColor {
         match self {
-            Ink::Series(index) => series(index),
-            Ink::Bad => BAD,
+            Ink::Series(index) => RGBColor(16, 0, (index % SERIES) as u8 + 1),
+            Ink::Bad => RGBColor(4, 4, 4),
         }
     }
 

@@ -25,14 +25,14 @@ const SHOWN: usize = 60;
 
 /// A message and what has to come back.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct Probe {
     is_datagram: bool,
     message: Vec<u8>,
     /// None: anything, but not nothing.
     reply: Option<Vec<u8>>,
 }
 
-/// Why a server has not answered a question.
+/// Why a server has not answered a probe.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It may yet: it does not listen, or it did not reply.
@@ -53,9 +53,9 @@ impl Refusal {
     }
 }
 
-impl Question {
+impl Probe {
     /// A message as load with these options sends it.
-    pub fn of(options: &Options) -> Question {
+    pub fn of(options: &Options) -> Probe {
         let body = match &options.body {
             Body::Noise(length) => (b'a'..=b'z').cycle().take(*length).collect(),
             Body::Text(text) => text.clone(),
@@ -70,7 +70,7 @@ impl Question {
                 Some(compose(&acknowledged, |reply| framing.whole(&acknowledged, reply)))
             }
         };
-        Question { is_datagram: options.datagrams, message, reply }
+        Probe { is_datagram: options.datagrams, message, reply }
     }
 
     /// Connects to `address`, asks, and waits for the reply until `deadline`, as long as `goes_on` says so. Returns the
@@ -197,19 +197,19 @@ mod tests {
     use super::*;
     use crate::measure::compare::samples::options;
 
-    fn question(message: &str, is_datagram: bool) -> Question {
+    fn probe(message: &str, is_datagram: bool) -> Probe {
         let options = Options { body: Body::Text(message.into()), datagrams: is_datagram, ..options() };
-        Question::of(&options)
+        Probe::of(&options)
     }
 
     #[test]
     fn a_reply_may_come_in_pieces_and_a_datagrams_may_not() {
-        let stream = question("hello", false);
+        let stream = probe("hello", false);
         assert_eq!((stream.judge(b""), stream.judge(b"hel"), stream.judge(b"hello")), (Ok(false), Ok(false), Ok(true)));
-        let datagram = question("hello", true);
+        let datagram = probe("hello", true);
         assert_eq!(datagram.judge(b"hello"), Ok(true));
-        for (question, wrong) in [(&stream, "help"), (&stream, "hello?"), (&datagram, "hel"), (&datagram, "")] {
-            let Err(Refusal::Wrong(reason)) = question.judge(wrong.as_bytes()) else { panic!("{wrong} is taken") };
+        for (probe, wrong) in [(&stream, "help"), (&stream, "hello?"), (&datagram, "hel"), (&datagram, "")] {
+            let Err(Refusal::Wrong(reason)) = probe.judge(wrong.as_bytes()) else { panic!("{wrong} is taken") };
             assert_eq!(reason, format!("it answers wrong: '{wrong}' came, and not 'hello'"));
         }
     }

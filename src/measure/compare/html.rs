@@ -11,7 +11,7 @@ use crate::measure::report::bars::{Bar, BarChart};
 use crate::measure::report::human;
 use crate::measure::report::ink::Ink;
 use crate::measure::report::page::{self, Head, Tone};
-use crate::measure::report::visible::{shortened, visible};
+use crate::measure::report::visible::shortened;
 
 /// The comparison as one HTML file.
 pub fn render(comparison: &Comparison) -> String {
@@ -90,7 +90,7 @@ fn chart(comparison: &Comparison, metric: Metric) -> Markup {
 
 /// Four columns, whose ranges stand below their medians: so all of them are in sight on a telephone.
 fn table(comparison: &Comparison, metric: Metric) -> Markup {
-    let ranged = |summary: Option<Summary>, show: &dyn Fn(f64) -> String| {
+    let ranged = |summary: Option<Summary>, show: fn(f64) -> String| {
         html! {
             @match summary {
                 Some(summary) => { (show(summary.median)) small { (show(summary.min)) " – " (show(summary.max)) } },
@@ -98,21 +98,12 @@ fn table(comparison: &Comparison, metric: Metric) -> Markup {
             }
         }
     };
-    html! {
-        table.compared {
-            thead { tr { @for head in ["server", "verdict", "ratio", "figure"] { th scope="col" { (head) } } } }
-            tbody {
-                @for (server, standing) in comparison.servers.iter().zip(comparison.standings(metric)) {
-                    tr {
-                        th scope="row" { (visible(&server.name)) }
-                        td { (standing.verdict.map_or("–", |verdict| verdict.name())) }
-                        td { (ranged(standing.ratio, &human::ratio)) }
-                        td { (ranged(standing.summary, &|value| metric.show(value))) }
-                    }
-                }
-            }
-        }
-    }
+    let rows = comparison.servers.iter().zip(comparison.standings(metric)).map(|(server, standing)| {
+        let verdict = html! { (standing.verdict.map_or("–", |verdict| verdict.name())) };
+        let (ratio, figure) = (ranged(standing.ratio, human::ratio), ranged(standing.summary, metric.unit().show));
+        (server.name.as_str(), vec![verdict, ratio, figure])
+    });
+    page::compared("compared", &["server", "verdict", "ratio", "figure"], rows)
 }
 
 fn facts(comparison: &Comparison) -> Vec<(&str, String)> {

@@ -9,12 +9,12 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::measure::load::options::{Body, Expect, Options};
+use crate::measure::load::exchange::Exchange;
+use crate::measure::load::options::{Body, Options};
 use crate::os::address::Address;
 use crate::os::reason;
 use crate::os::unix_socket::unix_socket;
 use crate::protocol::escape::Escaped;
-use crate::protocol::framing::Framing;
 use crate::reactor::reply::{Outgoing, Reply};
 
 /// How long is waited at a time: then it is asked whether that still makes sense.
@@ -54,22 +54,16 @@ impl Refusal {
 }
 
 impl Probe {
-    /// A message as load with these options sends it.
+    /// A message as load with these options sends it, but that it always says the same.
     pub fn of(options: &Options) -> Probe {
         let body = match &options.body {
             Body::Noise(length) => (b'a'..=b'z').cycle().take(*length).collect(),
             Body::Text(text) => text.clone(),
         };
-        let framing = if options.datagrams { Framing::Chunk } else { options.rules.framing };
-        let message = compose(&body, |reply| framing.whole(&body, reply));
-        let reply = match &options.expect {
-            Expect::Any => None,
-            Expect::Echo => Some(message.clone()),
-            Expect::Ack(ack) => {
-                let acknowledged = compose(&body, |reply| ack.answer_datagram(body.len(), reply));
-                Some(compose(&acknowledged, |reply| framing.whole(&acknowledged, reply)))
-            }
-        };
+        let exchange = Exchange::new(&Options { body: Body::Text(body), ..options.clone() });
+        let (mut message, mut outgoing) = (Vec::new(), Outgoing::default());
+        exchange.send(0, 0, &mut Reply::new(b"", None, &mut message, &mut outgoing, 0, usize::MAX));
+        let reply = exchange.is_checked().then(|| exchange.expected(0, 0, 0, usize::MAX));
         Probe { is_datagram: options.datagrams, message, reply }
     }
 
@@ -156,13 +150,6 @@ impl Probe {
             Ok(()) => Ok(socket),
         }
     }
-}
-
-/// The bytes that `write` writes in answer to `offered`.
-fn compose(offered: &[u8], write: impl FnOnce(&mut Reply<'_>)) -> Vec<u8> {
-    let mut composed = Vec::new();
-    write(&mut Reply::new(offered, None, &mut composed, &mut Outgoing::default(), 0, usize::MAX));
-    composed
 }
 
 /// An error where the connection was not established, or leads from the socket to itself: then there is no listener.

@@ -4,7 +4,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::measure::report::visible::visible;
+use crate::measure::report::visible::{shortened, visible};
 
 /// The style sheet. It says what the roles of [`ink`](crate::measure::report::ink) look like in a light and in a dark
 /// theme.
@@ -109,6 +109,23 @@ pub fn table(head: &[String], rows: &[Vec<String>]) -> Markup {
                                 @if index == 0 { th scope="row" { (visible(cell)) } } @else { td { (visible(cell)) } }
                             }
                         }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A table that fits a telephone: a row for each thing that is compared, with its name and a few cells.
+pub fn compared<'a>(class: &str, head: &[&str], rows: impl Iterator<Item = (&'a str, Vec<Markup>)>) -> Markup {
+    html! {
+        table class=(class) {
+            thead { tr { @for cell in head { th scope="col" { (cell) } } } }
+            tbody {
+                @for (name, cells) in rows {
+                    tr {
+                        th scope="row" { (shortened(name, 40)) }
+                        @for cell in cells { td { (cell) } }
                     }
                 }
             }

@@ -80,21 +80,11 @@ pub fn side_by_side(reports: &[(String, Report)]) -> String {
 /// A row for each report, so that all columns are in sight on a telephone however many reports there are.
 fn ratios(reports: &[(String, Report)]) -> Markup {
     let ratios = side_by_side::ratios(reports);
+    let cells = |report: usize| ratios.iter().map(|(_, cells)| html! { (cells[report]) }).collect();
+    let rows = reports.iter().enumerate().map(|(index, (name, _))| (name.as_str(), cells(index)));
     html! {
         p { "Each by that of the first report: messages a second, latencies, and the server's CPU time a message." }
-        table.compared.ratios {
-            thead { tr {
-                @for head in ["", "rate", "p50", "p99", "p99.9", "CPU"] { th scope="col" { (head) } }
-            } }
-            tbody {
-                @for (index, (name, _)) in reports.iter().enumerate() {
-                    tr {
-                        th scope="row" { (shortened(name, 40)) }
-                        @for (_, cells) in &ratios { td { (cells[index]) } }
-                    }
-                }
-            }
-        }
+        (page::compared("compared ratios", &["", "rate", "p50", "p99", "p99.9", "CPU"], rows))
     }
 }
 

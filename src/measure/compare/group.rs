@@ -23,8 +23,10 @@ pub fn adopts_orphans() -> bool {
 /// parent ends it becomes a child of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerGroup {
-    leader: Pid,
-    family: Family,
+    /// Its leader.
+    pub leader: Pid,
+    /// The processes of the group and their descendants.
+    pub family: Family,
 }
 
 impl ServerGroup {
@@ -33,16 +35,6 @@ impl ServerGroup {
     pub fn new(leader: Pid, adopts: bool) -> ServerGroup {
         let family = if adopts { Family::Adopting(leader) } else { Family::Group(leader) };
         ServerGroup { leader, family }
-    }
-
-    /// Its leader.
-    pub fn leader(&self) -> Pid {
-        self.leader
-    }
-
-    /// The processes of the group and their descendants.
-    pub fn family(&self) -> &Family {
-        &self.family
     }
 
     /// Those of its family that live.

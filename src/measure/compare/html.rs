@@ -88,7 +88,7 @@ fn chart(comparison: &Comparison, metric: Metric) -> Markup {
     .figure()
 }
 
-/// Four columns, whose ranges stand below their medians: so all of them are in sight on a telephone.
+/// Four columns, with ranges below their medians, so that all columns are in sight on a telephone.
 fn table(comparison: &Comparison, metric: Metric) -> Markup {
     let ranged = |summary: Option<Summary>, show: fn(f64) -> String| {
         html! {

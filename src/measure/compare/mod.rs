@@ -50,6 +50,7 @@ pub mod verdict;
 
 use std::env;
 use std::io;
+use std::mem;
 use std::os::unix::net::UnixStream;
 
 use crate::measure::compare::comparison::{Compared, Failure};
@@ -136,7 +137,7 @@ fn no_temporary(what: &str, error: &io::Error) -> io::Error {
 fn measure(plan: &Plan, trials: &mut Trials<'_, '_>, compared: &mut [Compared], number: usize) -> io::Result<()> {
     for (server, compared) in plan.servers.iter().zip(compared).filter(|(_, compared)| compared.is_fit()) {
         let trial = trials.run(server, number);
-        let restarts = trials.take_restarts().into_iter();
+        let restarts = mem::take(&mut trials.restarts).into_iter();
         compared.repeats.extend(restarts.map(|reason| Repeat {
             round: number,
             what: Repeated::Start,

@@ -16,8 +16,8 @@ use crate::os::reason;
 /// This thread.
 const SELF: Pid = Pid::from_raw(0);
 
-/// Who runs where. As long as it lives, this thread runs on the generator's processors; then it may run where it could
-/// before.
+/// The pinning of this thread to the generator's processors, and those of the servers. Dropping it gives the thread its
+/// affinity back.
 #[derive(Debug)]
 pub struct Pinning {
     /// The processors of each.

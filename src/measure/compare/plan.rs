@@ -29,7 +29,7 @@ pub struct Plan {
     /// The file of the `cooee` program, which binds each server to this process: the kernel ends the server when this
     /// process ends. With none, a server runs on when this process is killed.
     pub binder: Option<PathBuf>,
-    /// Who runs where; `None` if there is one processor alone.
+    /// The processors of the server and of this program; `None` if there is one processor alone.
     pub pinning: Option<Pinning>,
 }
 

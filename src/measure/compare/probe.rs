@@ -63,7 +63,7 @@ impl Probe {
         let exchange = Exchange::new(&Options { body: Body::Text(body), ..options.clone() });
         let (mut message, mut outgoing) = (Vec::new(), Outgoing::default());
         exchange.send(0, 0, &mut Reply::new(b"", None, &mut message, &mut outgoing, 0, usize::MAX));
-        let reply = exchange.is_checked().then(|| exchange.expected(0, 0, 0, usize::MAX));
+        let reply = exchange.is_checked.then(|| exchange.expected(0, 0, 0, usize::MAX));
         Probe { is_datagram: options.datagrams, message, reply }
     }
 

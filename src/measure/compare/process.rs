@@ -32,7 +32,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct ServerProcess {
     leader: Child,
-    group: ServerGroup,
+    /// Its processes.
+    pub group: ServerGroup,
     is_stopped: bool,
     /// What it has written.
     pub output: ServerOutput,
@@ -67,13 +68,7 @@ impl ServerProcess {
         Ok(ServerProcess { leader, group, is_stopped: false, output })
     }
 
-    /// Its processes.
-    pub fn group(&self) -> &ServerGroup {
-        &self.group
-    }
-
-    /// Keeps what it leaves small, while it runs: what it has written, and processes that have ended. To be called now
-    /// and then.
+    /// Trims its output and reaps those of its processes that have ended. To be called now and then while it runs.
     pub fn tend(&mut self) {
         self.output.trim();
         self.group.reap();
@@ -83,7 +78,7 @@ impl ServerProcess {
     pub fn ending(&self) -> Option<String> {
         // WNOWAIT leaves it to be reaped by `stop`.
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        match waitid(Id::Pid(self.group.leader()), flags) {
+        match waitid(Id::Pid(self.group.leader), flags) {
             Ok(WaitStatus::StillAlive) => None,
             Ok(WaitStatus::Exited(_, 0)) => Some("ended by itself (a server has to stay in the foreground)".to_owned()),
             Ok(WaitStatus::Exited(_, code)) => Some(format!("ended with exit code {code}")),
@@ -100,7 +95,7 @@ impl ServerProcess {
         // A process that loses its parent in the following is known by then.
         let mut known = self.group.members();
         if !self.end(Signal::SIGTERM, &mut known, GRACE) && !self.end(Signal::SIGKILL, &mut known, KILLED_WAIT) {
-            log::warn!("process group {} could not be ended", self.group.leader());
+            log::warn!("process group {} could not be ended", self.group.leader);
         }
         self.is_stopped = true;
         if self.ending().is_some() {
@@ -181,13 +176,13 @@ mod tests {
         let began = Instant::now();
         process.stop();
         assert!(began.elapsed() < GRACE, "it was not killed");
-        assert_eq!(process.group().members(), []);
+        assert_eq!(process.group.members(), []);
     }
 
     #[test]
     fn one_that_ignores_sigterm_is_killed_with_its_children() {
         let mut process = start("trap '' TERM; sleep 1000 & sleep 1000 & echo ready; wait; sleep 1000");
-        let members = process.group().members();
+        let members = process.group.members();
         assert_eq!(members.len(), 3, "{members:?}");
         let began = Instant::now();
         process.stop();
@@ -199,7 +194,7 @@ mod tests {
     fn children_of_a_leader_that_has_ended_are_stopped_too() {
         let mut process = start("sleep 1000 & echo ready; exit 1");
         until("the leader ends", || process.ending().is_some());
-        let members = process.group().members();
+        let members = process.group.members();
         assert_eq!(members.len(), 1, "{members:?}");
         process.stop();
         assert!(members[0].stat().is_none_or(|stat| stat.state == 'Z'));
@@ -209,9 +204,9 @@ mod tests {
     fn a_child_in_a_group_of_its_own_is_stopped_too() {
         let mut process = start("setsid sh -c 'echo ready; exec sleep 1000' & wait");
         until("it has left the group", || {
-            process.group().members().iter().any(|member| member.stat().is_some_and(|stat| stat.pgrp == member.id))
+            process.group.members().iter().any(|member| member.stat().is_some_and(|stat| stat.pgrp == member.id))
         });
-        let members = process.group().members();
+        let members = process.group.members();
         assert!(members.len() >= 2, "{members:?}");
         process.stop();
         assert!(members.iter().all(|member| member.stat().is_none_or(|stat| stat.state == 'Z')));
@@ -220,7 +215,7 @@ mod tests {
     #[test]
     fn dropping_it_stops_it() {
         let process = start("echo ready; exec sleep 1000");
-        let members = process.group().members();
+        let members = process.group.members();
         drop(process);
         assert!(members[0].stat().is_none());
     }
@@ -234,7 +229,7 @@ mod tests {
     #[test]
     fn one_that_was_started_meanwhile_is_waited_for_too() {
         let mut process = start("trap 'sleep 0.3 & exit' TERM; echo ready; while :; do sleep 0.01; done");
-        let group = process.group().clone();
+        let group = process.group.clone();
         process.stop();
         assert_eq!(group.members(), []);
     }

@@ -15,8 +15,7 @@ use crate::measure::report::visible::{shortened, visible};
 /// The longest name, in characters: it heads a column.
 const NAME_MAX: usize = 20;
 
-/// Tables and pictures are made for people: a comparison with more servers, or more of anything of one of them, is
-/// none.
+/// Tables and pictures are made for people: a comparison with more servers, or longer lists, is refused.
 const SERVERS_MAX: usize = 100;
 const LIST_MAX: usize = 100_000;
 

@@ -1,4 +1,4 @@
-//! Starting a server: it runs when it answers.
+//! Starting a server: it counts as started when it answers.
 
 use std::io::ErrorKind;
 use std::thread;

@@ -29,8 +29,8 @@ pub struct Trials<'a, 'l> {
     pub(super) folder: Option<&'a Path>,
     /// How many processes were started.
     pub(super) started: usize,
-    /// Why servers had to be started again, since the last call of `take_restarts`.
-    restarts: Vec<String>,
+    /// Why servers had to be started again, since this was taken.
+    pub(super) restarts: Vec<String>,
     load: &'a mut Load<'l>,
     /// Whether the comparison is to end.
     pub(super) is_interrupted: &'a mut dyn FnMut() -> bool,
@@ -55,11 +55,6 @@ impl<'a, 'l> Trials<'a, 'l> {
             round.memory_per_idle_connection = self.idle_memory(server)?;
         }
         Ok(round)
-    }
-
-    /// Why servers had to be started again since the last call.
-    pub fn take_restarts(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.restarts)
     }
 
     fn start(&mut self, server: &ServerCommand) -> Result<Started, Halt> {
@@ -87,7 +82,7 @@ impl<'a, 'l> Trials<'a, 'l> {
         // A server that does not take all of them is not measured: it would have less to hold than the others.
         let refused = |refusal: Refusal| refusal.of(|| "it does not take silent connections".to_owned());
         let silent = silent.map_err(|refusal| started.refused(refused(refusal)))?;
-        let mut meter = Meter::new(started.process.group().family().clone());
+        let mut meter = Meter::new(started.process.group.family.clone());
         let mut busy = BusyMeter::new(self.plan.pinning.as_ref());
         // A run of a number of messages would never end by itself once its server has.
         let (reader, mut stop) = UnixStream::pair()?;
@@ -126,7 +121,7 @@ impl<'a, 'l> Trials<'a, 'l> {
         let started = self.start(server)?;
         let count = self.plan.idle_connections;
         let untold = || Refusal::NotYet("the kernel does not tell the memory of its processes".to_owned());
-        let memory = || usage::memory(&started.process.group().members()).ok_or_else(untold);
+        let memory = || usage::memory(&started.process.group.members()).ok_or_else(untold);
         // The server has answered before, so what it needs for the first message is there already.
         let measured = memory().and_then(|before| {
             let _connections = self.open(count, &started)?;

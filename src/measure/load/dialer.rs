@@ -44,7 +44,7 @@ fn spacing(rate: f64) -> Duration {
 }
 
 impl Dialer {
-    /// A dialer with nothing to do. Addresses to which none of the sources can connect are left out.
+    /// A dialer with no lane to open. Addresses to which none of the sources can connect are left out.
     pub fn new(options: &Options) -> Dialer {
         let can_reach = |address: &Address| {
             options.sources.is_empty() || options.sources.iter().any(|source| address.is_of_family(source))
@@ -159,7 +159,7 @@ impl Dialer {
         self.waiting.is_empty() && self.under_way == 0
     }
 
-    /// When it has something to do, if no connection under way is in the way of it.
+    /// When the next lane is to be opened; `None` if there is none, or connections under way have to end first.
     pub fn due(&self) -> Option<Moment> {
         let ((moment, _), _) = self.waiting.first_key_value()?;
         self.has_room().then_some((*moment).max(self.next))
@@ -175,7 +175,7 @@ impl Dialer {
         self.own_waits.share(due, now)
     }
 
-    /// Forgets whatever was still to be opened: the lanes that this is.
+    /// Forgets the lanes that were still to be opened, and returns them.
     pub fn give_up(&mut self) -> impl Iterator<Item = usize> + use<> {
         self.has_given_up = true;
         self.own_waits = OwnWaits::default();

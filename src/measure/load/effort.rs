@@ -7,7 +7,7 @@ use nix::sys::time::TimeValLike;
 
 use crate::reactor::metrics::Metrics;
 
-/// What this process has used, and how much of it for nothing.
+/// The CPU time of this process, and how much of it was polling for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Effort {
     /// CPU time, user and system.
@@ -17,7 +17,7 @@ pub(super) struct Effort {
 }
 
 impl Effort {
-    /// What it was until now (`getrusage(2)`, and the reactor's counters).
+    /// The effort until now (`getrusage(2)`, and the reactor's counters).
     pub fn so_far(metrics: &Metrics) -> Effort {
         let cpu = getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| {
             let micros = (usage.user_time() + usage.system_time()).num_microseconds();
@@ -26,7 +26,7 @@ impl Effort {
         Effort { cpu, idle_polling: metrics.idle_polling }
     }
 
-    /// What it was since `earlier`.
+    /// The effort since `earlier`.
     pub fn since(self, earlier: Effort) -> Effort {
         Effort {
             cpu: self.cpu.saturating_sub(earlier.cpu),

@@ -29,7 +29,8 @@ pub struct Exchange {
     numbered: bool,
     request: Around,
     reply: Around,
-    checked: bool,
+    /// Replies are compared with what had to come.
+    pub is_checked: bool,
     rules: Rules,
     datagrams: bool,
 }
@@ -77,37 +78,32 @@ impl Exchange {
             numbered: options.datagrams && varies && length >= NUMBER_LENGTH,
             request,
             reply,
-            checked: options.expect != Expect::Any,
+            is_checked: options.expect != Expect::Any,
             rules: options.rules,
             datagrams: options.datagrams,
         }
     }
 
-    /// Whether replies are compared with what had to come.
-    pub fn is_checked(&self) -> bool {
-        self.checked
-    }
-
     /// Whether a datagram tells by itself which message it answers.
     pub fn is_numbered(&self) -> bool {
-        self.numbered && self.checked
+        self.numbered && self.is_checked
     }
 
     /// Whether a message ends its wait with whatever comes first, because nothing says when a reply is whole.
     pub fn ends_with_first_bytes(&self) -> bool {
-        !self.checked && !self.datagrams && self.rules.framing == Framing::Chunk
+        !self.is_checked && !self.datagrams && self.rules.framing == Framing::Chunk
     }
 
     /// Whether each reply shows which message it answers: by its own bytes, or by its number. Where it does not, one
     /// reply too many is taken for the next one, and only what is left over at the end tells.
     pub fn tells_apart(&self) -> bool {
-        self.checked && self.varies && (self.numbered || !self.datagrams)
+        self.is_checked && self.varies && (self.numbered || !self.datagrams)
     }
 
     /// Whether bytes that no message waits for are no error of their own: where they come as whole replies, or nothing
     /// is known of replies.
     pub fn counts_surplus(&self) -> bool {
-        !self.checked || (self.datagrams && !self.is_numbered())
+        !self.is_checked || (self.datagrams && !self.is_numbered())
     }
 
     /// Sends message `number` of `connection`.
@@ -389,12 +385,12 @@ mod tests {
     #[test]
     fn a_text_has_no_number_and_an_empty_datagram_is_sent() {
         let of = |text: &str| exchange(|options| (options.datagrams, options.body) = (true, Body::Text(text.into())));
-        assert!(!of("twenty letters of it").is_numbered() && of("a").is_checked());
+        assert!(!of("twenty letters of it").is_numbered() && of("a").is_checked);
         assert_eq!(sent(&of("twenty letters of it"), 1, 5), b"twenty letters of it");
         let (mut composed, mut outgoing) = (Vec::new(), Outgoing::default());
         of("").send(0, 0, &mut Reply::new(b"", None, &mut composed, &mut outgoing, 0, usize::MAX));
         assert!(outgoing.answered && composed.is_empty());
         assert!(exchange(|options| options.datagrams = true).is_numbered(), "64 bytes of noise do");
-        assert!(!exchange(|options| options.expect = Expect::Any).is_checked());
+        assert!(!exchange(|options| options.expect = Expect::Any).is_checked);
     }
 }

@@ -1,4 +1,4 @@
-//! Lateness: which sends left too late by this program's own fault.
+//! Lateness: which sends left too late through this program's own fault.
 
 use crate::measure::load::outcome::LATE;
 use crate::measure::load::stopwatch::Moment;

@@ -70,7 +70,7 @@ pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMu
     let mut generator = Generator::new(options, began, control);
     reactor.orders().wake(control);
     while reactor.turn(&mut generator)? == Turn::Running {
-        if let Some(progress) = generator.take_progress() {
+        if let Some(progress) = generator.progress.take() {
             watch(&progress);
         }
     }

@@ -138,7 +138,7 @@ pub enum Doubt {
 }
 
 impl Outcome {
-    /// What a run has measured that was never made.
+    /// The outcome of a run that was not made, with every count at zero.
     pub fn nothing(open_loop: bool) -> Outcome {
         let empty = || Histogram::new_with_bounds(1, 2, 3).expect("the bounds are constants");
         Outcome {

@@ -41,8 +41,8 @@ pub struct Pacer {
     last_due: Moment,
     /// Tickets that came back unused: when a server dies, as many as there are idle connections.
     returned: BinaryHeap<Reverse<Ticket>>,
-    /// Nothing is due any more from here on.
-    stops_at: Moment,
+    /// When nothing more becomes due, as far as time decides.
+    pub stops_at: Moment,
 }
 
 impl Pacer {
@@ -73,11 +73,6 @@ impl Pacer {
     /// When the warm-up is over.
     pub fn measures_from(&self) -> Moment {
         self.began.after(self.warmup)
-    }
-
-    /// When nothing more becomes due, as far as time decides.
-    pub fn stops_at(&self) -> Moment {
-        self.stops_at
     }
 
     /// Lets nothing more become due.
@@ -113,7 +108,7 @@ impl Pacer {
         };
         if self.warming_up {
             let due = self.began.after(Schedule::steady(schedule.from).due(self.number));
-            // What the warm-up did not get rid of is no load of the measured time.
+            // What the warm-up did not send is no load of the measured time.
             if due < measures_from && now < measures_from {
                 return Ticket { due, measured: false };
             }
@@ -191,7 +186,7 @@ mod tests {
         let asked = |pacer: &mut Pacer, seconds| pacer.take(Moment(seconds * SECOND));
         assert_eq!(asked(&mut pacer, 1), Some(Ticket { due: Moment(SECOND), measured: false }));
         assert_eq!(asked(&mut pacer, 2), Some(Ticket { due: Moment(2 * SECOND), measured: true }));
-        assert_eq!(pacer.stops_at(), Moment(4 * SECOND));
+        assert_eq!(pacer.stops_at, Moment(4 * SECOND));
         assert!(!pacer.is_exhausted(Moment(4 * SECOND - 1)));
         let last = asked(&mut pacer, 3).unwrap();
         pacer.give_back(last);

@@ -1,4 +1,4 @@
-//! The recorder: everything that a run measures. Recording takes no memory.
+//! The recorder: everything that a run measures. Recording takes no memory, but for the list of intervals.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::os::clock::Tick;
 
-/// A moment, in nanoseconds since the run was made.
+/// A moment, in nanoseconds since the run began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub u64);
 

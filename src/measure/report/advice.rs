@@ -16,10 +16,10 @@ pub fn rank(name: &str) -> usize {
     ErrorKind::NAMES.iter().position(|(_, known)| *known == name).unwrap_or(ErrorKind::NAMES.len())
 }
 
-/// What an error means that only the system knows, and nobody can do anything about.
+/// The meaning of an error of the system for which there is no advice.
 const OTHER: &str = "The system reported it.";
 
-/// What each kind means; of the system's own errors those that whoever runs load can do something about.
+/// What each kind means, and of the system's own errors those for which there is advice.
 const MEANINGS: [(ErrorKind, &str); 20] = [
     (ErrorKind::Refused, "Nobody listens there. Is the server running, and on this port?"),
     (

@@ -8,7 +8,7 @@ use crate::measure::report::axis::{Axis, Coordinate};
 use crate::measure::report::ink::{self, Ink};
 use crate::measure::report::visible::visible;
 
-/// Points of one series that are drawn at the most; of more, every so-manieth. A picture has no more columns.
+/// The most points of one series that are drawn; a longer series is thinned. A picture has no more columns.
 const POINTS_MAX: usize = 1500;
 
 /// One line of a chart.

@@ -15,7 +15,7 @@ pub(crate) fn is_amount(value: f64) -> bool {
     value.is_finite() && value.is_sign_positive()
 }
 
-/// Pictures and tables are made for people: a report with more of these is none.
+/// Pictures and tables are made for people: a report with more than this is refused.
 const KINDS_MAX: usize = 1_000;
 const CONDITIONS_MAX: usize = 10_000;
 const INTERVALS_MAX: usize = 1_000_000;

@@ -11,7 +11,7 @@ pub fn latency(nanoseconds: f64) -> String {
     scaled(nanoseconds, &TIMES)
 }
 
-/// A time in nanoseconds, as short as it can be told: `1 ms`, where [`latency`] says `1.00 ms`.
+/// A time in nanoseconds in its shortest form: `1 ms`, where [`latency`] says `1.00 ms`.
 pub fn latency_tick(nanoseconds: f64) -> String {
     trimmed(&latency(nanoseconds))
 }
@@ -21,12 +21,12 @@ pub fn micros(microseconds: f64) -> String {
     latency(microseconds * 1e3)
 }
 
-/// A time in microseconds, as short as it can be told: `1 ms`.
+/// A time in microseconds in its shortest form: `1 ms`.
 pub fn micros_tick(microseconds: f64) -> String {
     latency_tick(microseconds * 1e3)
 }
 
-/// A time in seconds, as short as it can be told: `2.5 s`.
+/// A time in seconds in its shortest form: `2.5 s`.
 pub fn seconds_tick(seconds: f64) -> String {
     trimmed(&format!("{} s", digits(seconds)))
 }
@@ -41,7 +41,7 @@ pub fn bytes(bytes: f64) -> String {
     scaled(bytes, &SIZES)
 }
 
-/// A number of bytes, as short as it can be told: `2 MB`.
+/// A number of bytes in its shortest form: `2 MB`.
 pub fn bytes_tick(bytes: f64) -> String {
     trimmed(&self::bytes(bytes))
 }
@@ -64,12 +64,12 @@ pub fn rate(rate: f64) -> String {
     if rate.abs() < 100.0 { digits(rate) } else { count(rate.round().max(0.0) as u64) }
 }
 
-/// One number by another: `1.23`, `1,234`, and `12.3k` where the two have little to do with each other.
+/// One number by another: `1.23`, `1,234`, and `12.3k` for very large ratios.
 pub fn ratio(ratio: f64) -> String {
     if ratio.abs() < 1e4 { rate(ratio) } else { rate_tick(ratio) }
 }
 
-/// A rate or a number, as short as it can be told: `250k`, `1.5M`.
+/// A rate or a number in its shortest form: `250k`, `1.5M`.
 pub fn rate_tick(rate: f64) -> String {
     match rate.abs() {
         size if size >= 1e6 => trimmed(&format!("{}M", digits(rate / 1e6))),

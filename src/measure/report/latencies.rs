@@ -85,8 +85,8 @@ impl Latencies {
         values
     }
 
-    /// Whether these are the figures of the same histogram, but for what writing and reading decimal numbers takes
-    /// away. Older reports do not tell p95.
+    /// Whether these are the figures of the same histogram, but for the rounding of decimal numbers. Older reports do
+    /// not tell p95.
     pub(super) fn agrees_with(&self, other: &Latencies) -> bool {
         let told = Latencies { p95: self.p95.or(other.p95), ..*self };
         told.values().into_iter().zip(other.values()).all(|pair| match pair {

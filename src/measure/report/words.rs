@@ -62,8 +62,8 @@ pub(super) fn headline(report: &Report) -> String {
     )
 }
 
-/// What has to be known before any figure is read: a heading in capitals, and sentences. What others wrote is in them
-/// as it is.
+/// What has to be known before any figure is read: a heading in capitals, and sentences. Words of others are in them
+/// unescaped.
 pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
     let mut warnings = Vec::new();
     if report.messages == 0 {

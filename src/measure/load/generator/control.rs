@@ -52,7 +52,7 @@ impl Generator {
         let stage_ends = match self.stage {
             Stage::Connecting => None,
             Stage::WarmingUp => Some(self.pacer.measures_from()),
-            Stage::Measuring => Some(self.pacer.stops_at()),
+            Stage::Measuring => Some(self.pacer.stops_at),
             Stage::Waiting | Stage::Listening => Some(self.waits_until),
         };
         let gives_up_at = self.gives_up_at().filter(|_| self.stage == Stage::Measuring);
@@ -86,11 +86,11 @@ impl Generator {
         }
     }
 
-    /// Every connection is there, or was and has ended again, or cannot be had: the warm-up begins.
+    /// Every connection is open, has ended again, or cannot be opened: the warm-up begins.
     fn begin(&mut self, now: Moment, orders: &mut Orders) {
         self.stage = Stage::WarmingUp;
         self.pacer.begin(now);
-        self.recorder.measure(self.pacer.measures_from(), self.pacer.stops_at());
+        self.recorder.measure(self.pacer.measures_from(), self.pacer.stops_at);
         let opened = if self.options.churn { self.lanes.len() } else { self.open };
         self.recorder.outcome.connections = opened;
         self.recorder.outcome.unopened = self.lanes.len() - opened;
@@ -108,7 +108,7 @@ impl Generator {
 
     fn has_measured(&self, now: Moment) -> bool {
         match self.options.end {
-            End::After(_) => now >= self.pacer.stops_at(),
+            End::After(_) => now >= self.pacer.stops_at,
             End::Messages(_) => self.pacer.is_exhausted(now) || self.gives_up_at().is_some_and(|moment| now >= moment),
         }
     }
@@ -124,7 +124,7 @@ impl Generator {
         self.waits_until = now.after(self.options.timeout);
         if let End::After(_) = self.options.end {
             self.note_effort(metrics);
-            self.ended_at = Some(self.pacer.stops_at());
+            self.ended_at = Some(self.pacer.stops_at);
         }
     }
 

@@ -81,7 +81,7 @@ impl Generator {
 
     /// The message that a datagram answers, if it answers one.
     fn match_datagram(&mut self, lane: usize, bytes: &[u8], now: Moment) -> Option<Flight> {
-        if !self.exchange.is_checked() {
+        if !self.exchange.is_checked {
             return self.answer_oldest(lane, bytes.len());
         }
         let oldest = self.lanes[lane].oldest().map_or(0, |oldest| oldest.number);

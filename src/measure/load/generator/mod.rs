@@ -66,7 +66,8 @@ pub(super) struct Generator {
     waits_until: Moment,
     next_scan: Moment,
     next_progress: Moment,
-    progress: Option<Progress>,
+    /// How far it has come, where that is worth telling.
+    pub(super) progress: Option<Progress>,
     replies_before: (u64, Moment),
     /// What this process had done when measuring began.
     effort_before: Effort,
@@ -128,18 +129,13 @@ impl Generator {
         generator
     }
 
-    /// How far it has come, where that is worth telling.
-    pub(super) fn take_progress(&mut self) -> Option<Progress> {
-        self.progress.take()
-    }
-
     /// What nothing can tell stays none.
     fn note_what_can_be_known(&mut self) {
         let (exchange, outcome) = (&self.exchange, &mut self.recorder.outcome);
-        let tells_numbers = if self.options.datagrams { exchange.is_numbered() } else { exchange.is_checked() };
+        let tells_numbers = if self.options.datagrams { exchange.is_numbered() } else { exchange.is_checked };
         outcome.duplicated = tells_numbers.then_some(0);
         outcome.reordered = tells_numbers.then_some(0);
-        outcome.corrupt = exchange.is_checked().then_some(0);
+        outcome.corrupt = exchange.is_checked.then_some(0);
         outcome.surplus = exchange.counts_surplus().then(Surplus::default);
         outcome.first_bytes = exchange.ends_with_first_bytes();
         outcome.idle_polling = self.options.busy_poll.map(|_| Duration::ZERO);
@@ -160,8 +156,8 @@ impl Generator {
         for lane in &mut self.lanes {
             lane.abandon().for_each(|flight| self.recorder.gave_up(&flight, now));
         }
-        // Tickets come in the order in which they are due, so the first has waited longest. It is due in any case, if
-        // not to be had.
+        // Tickets come in the order in which they are due, so the first has waited longest. It is due in any case, even
+        // if it was never handed out.
         let unsent = self.pacer.unsent();
         if unsent > 0
             && let Some(first) = self.pacer.take(now)

@@ -85,7 +85,7 @@ impl Generator {
         if !self.options.churn {
             place.free_since = now;
         }
-        if (self.pacer.measures_from()..self.pacer.stops_at()).contains(&now) {
+        if (self.pacer.measures_from()..self.pacer.stops_at).contains(&now) {
             self.recorder.outcome.rested += place.rested;
         }
         if self.options.datagrams && self.dialer.is_searching() {
@@ -156,7 +156,7 @@ impl Generator {
             };
             let number = oldest.number;
             let place = &mut self.lanes[lane];
-            let checked = match self.exchange.is_checked() {
+            let checked = match self.exchange.is_checked {
                 true => self.exchange.check(lane, number, place.received, rest),
                 false => self.exchange.skip(rest, place.received, &mut place.claimed),
             };
@@ -205,7 +205,7 @@ impl Generator {
     /// and goes on receiving: a server that answers only now had sent something else before. One that is done ends its
     /// side too, as without that.
     fn end_churned(&mut self, lane: usize, cx: &mut Context<'_>) {
-        if self.exchange.is_checked() {
+        if self.exchange.is_checked {
             self.lanes[lane].state = State::Ending;
             cx.finish(CloseReason::Ended);
         } else {

@@ -32,7 +32,7 @@ const MEMORY: RangeInclusive<f64> = -1e18..=1e18;
 /// may hold words of the file, so escape it. What the comparison holds is escaped already.
 pub fn read(bytes: &[u8]) -> Result<Comparison, String> {
     let no_comparison = |error: serde_json::Error| format!("is no comparison: {error}");
-    let header: Kind = serde_json::from_slice(bytes).map_err(no_comparison)?;
+    let header: Preamble = serde_json::from_slice(bytes).map_err(no_comparison)?;
     if header.kind != KIND {
         return Err(format!("is no comparison, but a {}", header.kind));
     }
@@ -47,7 +47,7 @@ pub fn read(bytes: &[u8]) -> Result<Comparison, String> {
 }
 
 #[derive(Deserialize)]
-struct Kind {
+struct Preamble {
     version: u64,
     kind: String,
 }

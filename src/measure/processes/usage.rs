@@ -5,7 +5,6 @@
 //! read: where they agree within the resolution of the ticks, no thread or child with anything to its name is missing,
 //! and the fine one is taken; else the ticks are.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use procfs::process::{Process, Stat};
@@ -13,13 +12,14 @@ use procfs::process::{Process, Stat};
 use crate::measure::processes::process_id::ProcessId;
 
 /// How much CPU time some processes had used at a moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct CpuReading {
     at: Instant,
-    /// User and system time with reaped children, by process.
-    ticks: HashMap<ProcessId, u64>,
-    /// Nanoseconds, by process and thread.
-    threads: HashMap<(ProcessId, i32), u64>,
+    processes: u64,
+    /// User and system time in ticks, with reaped children.
+    ticks: u64,
+    /// Nanoseconds of the threads that live.
+    threads: u64,
 }
 
 /// CPU time that was used within a time.
@@ -34,16 +34,14 @@ pub struct CpuUse {
 impl CpuReading {
     /// Reads what `members` have used. It costs about as much as three messages a thread: it is made while load runs.
     pub fn of(members: &[ProcessId]) -> CpuReading {
-        let mut reading = CpuReading { at: Instant::now(), ticks: HashMap::new(), threads: HashMap::new() };
+        let mut reading = CpuReading { at: Instant::now(), processes: 0, ticks: 0, threads: 0 };
         for member in members {
             let Ok(process) = Process::new(member.id) else { continue };
             let Some(stat) = process.stat().ok().filter(|stat| stat.starttime == member.start) else { continue };
-            for task in process.tasks().into_iter().flatten().flatten() {
-                if let Ok(sched) = task.schedstat() {
-                    reading.threads.insert((*member, task.tid), sched.sum_exec_runtime);
-                }
-            }
-            reading.ticks.insert(*member, used(&stat));
+            let threads = process.tasks().into_iter().flatten().flatten().filter_map(|task| task.schedstat().ok());
+            reading.threads += threads.map(|sched| sched.sum_exec_runtime).sum::<u64>();
+            reading.ticks += used(&stat);
+            reading.processes += 1;
         }
         reading
     }
@@ -51,16 +49,17 @@ impl CpuReading {
     /// Whether none of the processes could be read: they have ended, or this process has no descriptor left to look
     /// with.
     pub fn is_empty(&self) -> bool {
-        self.ticks.is_empty()
+        self.processes == 0
     }
 
-    /// What was used between an `earlier` reading and this one. A process that is new here began in between.
+    /// What was used between an `earlier` reading and this one. A process that is new here began in between. What has
+    /// vanished took its part with it (a reaped child's is then in its parent's).
     pub fn since(&self, earlier: &CpuReading) -> CpuUse {
         let tick = 1_000_000_000 / procfs::ticks_per_second().max(1);
-        let ticks = growth(&earlier.ticks, &self.ticks).saturating_mul(tick);
-        let fine = growth(&earlier.threads, &self.threads);
+        let ticks = self.ticks.saturating_sub(earlier.ticks).saturating_mul(tick);
+        let fine = self.threads.saturating_sub(earlier.threads);
         // User time and system time are each rounded down, at both ends.
-        let resolution = 2 * tick * self.ticks.len().max(1) as u64;
+        let resolution = 2 * tick * self.processes.max(1);
         let nanoseconds = if ticks.abs_diff(fine) <= resolution { fine } else { ticks };
         CpuUse { cpu: Duration::from_nanos(nanoseconds), wall: self.at.duration_since(earlier.at) }
     }
@@ -76,12 +75,6 @@ impl CpuUse {
 fn used(stat: &Stat) -> u64 {
     let children = stat.cutime.max(0) as u64 + stat.cstime.max(0) as u64;
     stat.utime + stat.stime + children
-}
-
-/// By how much the sum has grown. What has vanished took its part with it (a reaped child's is then in its parent's).
-fn growth<K: Eq + std::hash::Hash>(before: &HashMap<K, u64>, after: &HashMap<K, u64>) -> u64 {
-    let sum = |counts: &HashMap<K, u64>| counts.values().sum::<u64>();
-    sum(after).saturating_sub(sum(before))
 }
 
 /// The memory that `members` have, in bytes: their proportional set size, in which a page that several of them share
@@ -112,30 +105,24 @@ mod tests {
 
     const TICK: u64 = 10_000_000;
 
-    fn member(id: i32) -> ProcessId {
-        ProcessId { id, start: 1 }
-    }
-
     /// A reading of one process that has used so many ticks, with these threads.
-    fn reading(at: Instant, ticks: u64, threads: &[(i32, u64)]) -> CpuReading {
-        let threads = threads.iter().map(|(thread, used)| ((member(1), *thread), *used)).collect();
-        CpuReading { at, ticks: HashMap::from([(member(1), ticks)]), threads }
+    fn reading(at: Instant, ticks: u64, threads: &[u64]) -> CpuReading {
+        CpuReading { at, processes: 1, ticks, threads: threads.iter().sum() }
     }
 
     #[test]
     fn the_fine_count_is_taken_where_nothing_is_missing() {
         let start = Instant::now();
         let end = start + Duration::from_secs(1);
-        let use_of =
-            |ticks, threads: &[(i32, u64)]| reading(end, ticks, threads).since(&reading(start, 100, &[(1, 5), (2, 0)]));
-        let used = use_of(150, &[(1, 400_000_005), (2, 103_000_000)]);
+        let use_of = |ticks, threads: &[u64]| reading(end, ticks, threads).since(&reading(start, 100, &[5, 0]));
+        let used = use_of(150, &[400_000_005, 103_000_000]);
         assert_eq!(used, CpuUse { cpu: Duration::from_nanos(503_000_000), wall: Duration::from_secs(1) });
         assert!((used.share() - 0.503).abs() < 1e-9);
         // A new thread began in between.
-        assert_eq!(use_of(150, &[(1, 5), (2, 0), (3, 500_000_000)]).cpu, Duration::from_millis(500));
+        assert_eq!(use_of(150, &[5, 0, 500_000_000]).cpu, Duration::from_millis(500));
         // Threads, or children, came and went: half a second is missing.
-        assert_eq!(use_of(200, &[(1, 500_000_005), (2, 0)]).cpu, Duration::from_secs(1));
-        assert_eq!(use_of(102, &[(1, 2 * TICK)]).cpu.as_millis(), 19);
+        assert_eq!(use_of(200, &[500_000_005, 0]).cpu, Duration::from_secs(1));
+        assert_eq!(use_of(102, &[2 * TICK]).cpu.as_millis(), 19);
     }
 
     #[test]
@@ -150,10 +137,9 @@ mod tests {
     #[test]
     fn two_ticks_a_process_are_the_resolution() {
         let start = Instant::now();
-        let of = |processes: i32, ticks: u64, threads: u64| {
+        let of = |processes, ticks: u64, threads| {
             let at = start + Duration::from_secs(ticks.min(1));
-            let ticks = (0..processes).map(|id| (member(id), if id == 0 { ticks } else { 0 })).collect();
-            CpuReading { at, ticks, threads: HashMap::from([((member(0), 1), threads)]) }
+            CpuReading { at, processes, ticks, threads }
         };
         let used = |processes, ticks| {
             let used = of(processes, ticks, TICK).since(&of(processes, 0, 0)).cpu;
@@ -190,7 +176,7 @@ mod tests {
     #[test]
     fn nothing_is_read_of_whoever_has_ended() {
         let gone = ProcessId { id: std::process::id() as i32, start: 1 };
-        assert!(CpuReading::of(&[gone]).ticks.is_empty());
+        assert!(CpuReading::of(&[gone]).is_empty());
         assert_eq!(memory(&[]), None);
     }
 
@@ -200,7 +186,7 @@ mod tests {
         let this = ProcessId { id: stat.pid, start: stat.starttime };
         let before = CpuReading::of(&[this]);
         let start = Instant::now();
-        while before.threads.values().sum::<u64>() + 50_000_000 > CpuReading::of(&[this]).threads.values().sum() {
+        while before.threads + 50_000_000 > CpuReading::of(&[this]).threads {
             assert!(start.elapsed() < Duration::from_secs(20), "50 ms of work are not counted");
         }
         let used = CpuReading::of(&[this]).since(&before);

@@ -129,7 +129,7 @@ impl Generator {
         generator
     }
 
-    /// What nothing can tell stays none.
+    /// A count that nothing can tell stays `None`.
     fn note_what_can_be_known(&mut self) {
         let (exchange, outcome) = (&self.exchange, &mut self.recorder.outcome);
         let tells_numbers = if self.options.datagrams { exchange.is_numbered() } else { exchange.is_checked };

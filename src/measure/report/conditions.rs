@@ -95,17 +95,11 @@ impl Conditions {
     }
 }
 
-/// The model of the processors; `None` if the system does not tell.
-#[cfg(target_os = "linux")]
+/// The model of the processors; `None` if the system does not tell, or is not asked.
 fn cpu_model() -> Option<String> {
-    use procfs::{CpuInfo, Current};
-
-    CpuInfo::current().ok()?.model_name(0).map(str::to_owned)
-}
-
-/// The model of the processors: this system is not asked.
-#[cfg(not(target_os = "linux"))]
-fn cpu_model() -> Option<String> {
+    #[cfg(target_os = "linux")]
+    return <procfs::CpuInfo as procfs::Current>::current().ok()?.model_name(0).map(str::to_owned);
+    #[cfg(not(target_os = "linux"))]
     None
 }
 
@@ -128,32 +122,24 @@ fn options_by_flag(options: &Options) -> BTreeMap<String, String> {
         End::After(duration) => ("duration", time(duration)),
         End::Messages(messages) => ("messages", messages.to_string()),
     });
-    match &options.body {
-        Body::Noise(length) => flags.push(("length", length.to_string())),
-        Body::Text(text) => flags.push(("message", String::from_utf8_lossy(text).into_owned())),
-    }
-    match &options.pace {
-        Pace::Closed => {}
-        Pace::Open(schedule) if schedule.ramp.is_zero() => flags.push(("rate", schedule.to.to_string())),
-        Pace::Open(schedule) => {
-            flags.push(("ramp", format!("{}:{}/{}", schedule.from, schedule.to, time(schedule.ramp))));
-        }
-    }
+    flags.push(match &options.body {
+        Body::Noise(length) => ("length", length.to_string()),
+        Body::Text(text) => ("message", String::from_utf8_lossy(text).into_owned()),
+    });
+    flags.extend(match &options.pace {
+        Pace::Closed => None,
+        Pace::Open(schedule) if schedule.ramp.is_zero() => Some(("rate", schedule.to.to_string())),
+        Pace::Open(schedule) => Some(("ramp", format!("{}:{}/{}", schedule.from, schedule.to, time(schedule.ramp)))),
+    });
     if !options.datagrams {
         flags.push(("framing", options.rules.framing.to_string()));
         if options.expect == Expect::Any && options.rules.framing != Framing::Chunk {
             flags.push(("max-reply", options.rules.max_frame.to_string()));
         }
     }
-    if options.churn {
-        flags.push(("churn", "true".to_owned()));
-    }
-    if let Some(rate) = options.connect_rate {
-        flags.push(("connect-rate", rate.to_string()));
-    }
-    if let Some(awake) = options.busy_poll {
-        flags.push(("busy-poll", time(awake)));
-    }
+    flags.extend(options.churn.then(|| ("churn", "true".to_owned())));
+    flags.extend(options.connect_rate.map(|rate| ("connect-rate", rate.to_string())));
+    flags.extend(options.busy_poll.map(|awake| ("busy-poll", time(awake))));
     if !options.sources.is_empty() {
         let sources: Vec<String> = options.sources.iter().map(without_port).collect();
         flags.push(("source", sources.join(",")));

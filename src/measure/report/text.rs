@@ -78,12 +78,11 @@ fn named(name: &str, value: &str) -> String {
 }
 
 fn traffic(report: &Report) -> Vec<String> {
+    let (rate, bytes) = (human::rate(report.messages_per_s), human::bytes(report.bytes_per_s));
+    let throughput = format!("{rate} messages/s, {bytes}/s");
     let mut lines = vec![
         named("messages", &words::messages(report)),
-        named(
-            "throughput",
-            &format!("{} messages/s, {}/s", human::rate(report.messages_per_s), human::bytes(report.bytes_per_s)),
-        ),
+        named("throughput", &throughput),
         named("generator CPU", &words::cpu(report)),
     ];
     lines.extend(words::server_cpu(report).map(|words| named("server CPU", &words)));
@@ -133,31 +132,18 @@ fn errors(report: &Report) -> Vec<String> {
     if report.pace == Loop::Open {
         lines.push(named("late sends", &format!("{} of {}", human::count(report.late), human::count(report.sent))));
     }
-    if let Some(words) = words::held(report) {
-        lines.push(named("held back", &words));
-    }
-    if let Some(words) = words::ended(report) {
-        lines.push(named("connections", &words));
-    }
-    lines.push(named(
-        "replies",
-        &format!(
-            "{} lost, {} duplicated, {} reordered, {} corrupt",
-            known(report.lost),
-            known(report.duplicated),
-            known(report.reordered),
-            known(report.corrupt)
-        ),
-    ));
+    lines.extend(words::held(report).map(|words| named("held back", &words)));
+    lines.extend(words::ended(report).map(|words| named("connections", &words)));
+    let [lost, duplicated, reordered, corrupt] =
+        [report.lost, report.duplicated, report.reordered, report.corrupt].map(known);
+    let replies = format!("{lost} lost, {duplicated} duplicated, {reordered} reordered, {corrupt} corrupt");
+    lines.push(named("replies", &replies));
     if let Some(bytes) = report.surplus_bytes.filter(|_| report.surplus.is_some_and(|times| times > 0)) {
         lines.push(named("surplus", &format!("{} bytes that no message waited for", human::count(bytes))));
     }
     let errors = words::errors(report);
-    if errors.is_empty() {
-        lines.push(named("errors", "none"));
-    } else {
-        lines.push(named("errors", &human::count(report.error_count())));
-    }
+    let count = if errors.is_empty() { "none".to_owned() } else { human::count(report.error_count()) };
+    lines.push(named("errors", &count));
     for (kind, count) in errors {
         lines.push(format!("  {} {}", human::count(count), shortened(kind, WIDTH / 2)));
         lines.extend(wrapped(advice::error(kind), 4));

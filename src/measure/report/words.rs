@@ -104,8 +104,8 @@ pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
     }
     warnings.extend(shortfall::warning(report));
     if report.interrupted {
-        let sentence =
-            format!("It ended after {}, and these are the figures until then.", human::seconds(report.duration_s));
+        let time = human::seconds(report.duration_s);
+        let sentence = format!("It ended after {time}, and these are the figures until then.");
         warnings.push(("INTERRUPTED: the run was ended before its time.", vec![sentence]));
     }
     warnings
@@ -115,11 +115,8 @@ pub(super) fn warnings(report: &Report) -> Vec<(&'static str, Vec<String>)> {
 pub(super) fn held(report: &Report) -> Option<String> {
     let held = report.held.filter(|held| *held > 0)?;
     let time = human::seconds(report.held_s.unwrap_or(0.0));
-    Some(format!(
-        "{} of {} waited {time} for this program's connections",
-        human::count(held),
-        human::count(report.sent)
-    ))
+    let (held, sent) = (human::count(held), human::count(report.sent));
+    Some(format!("{held} of {sent} waited {time} for this program's connections"))
 }
 
 /// How many connections the server ended in order, where it did.
@@ -138,10 +135,9 @@ pub(super) fn objective(report: &Report) -> Option<(&'static str, Vec<String>)> 
     }
     sentences.extend(found.steps.iter().map(|step| shortened(&step.to_string(), 200)));
     sentences.extend(found.reason.as_ref().map(|reason| shortened(reason, 200)));
-    sentences.extend(found.generator_limit().map(|rate| {
+    sentences.extend(found.generator_limit().map(human::rate).map(|rate| {
         format!(
-            "At {} messages/s this program was too slow for its schedule, or its machine too busy: the server may do more.",
-            human::rate(rate)
+            "At {rate} messages/s this program was too slow for its schedule, or its machine too busy: the server may do more."
         )
     }));
     Some(("What the search tried:", sentences))
@@ -207,14 +203,9 @@ pub(super) fn latency_notes(report: &Report) -> Vec<String> {
         );
     }
     if let Some((name, needed)) = latencies::first_untold(report.messages) {
-        let which = match name == NAMES[PERCENTILES - 1] {
-            true => name.to_owned(),
-            false => format!("{name} or a higher percentile"),
-        };
-        notes.push(format!(
-            "Fewer than {} messages cannot tell {which}: max is the slowest of them.",
-            human::count(needed)
-        ));
+        let or_higher = if name == NAMES[PERCENTILES - 1] { "" } else { " or a higher percentile" };
+        let needed = human::count(needed);
+        notes.push(format!("Fewer than {needed} messages cannot tell {name}{or_higher}: max is the slowest of them."));
     }
     notes
 }
@@ -225,18 +216,16 @@ pub(super) fn untold(report: &Report) -> Vec<String> {
     let is_shown = chance::shows_more(report.late, report.sent, Outcome::LATE_MAX);
     let allowed = report.sent as f64 * Outcome::LATE_MAX;
     if report.pace == Loop::Open && report.sent > 0 && !is_shown && (allowed < 1.0 || report.late as f64 > allowed) {
+        let (sent, may) = (human::count(report.sent), human::share(Outcome::LATE_MAX));
         untold.push(format!(
-            "{} messages are too few to tell whether this program kept its schedule (at most {} may leave late): a longer run \
-             does.",
-            human::count(report.sent),
-            human::share(Outcome::LATE_MAX)
+            "{sent} messages are too few to tell whether this program kept its schedule (at most {may} may leave late): a longer \
+             run does."
         ));
     }
     if report.sent > 0 && report.duration_s < Outcome::CORE_TELLS_FROM.as_secs_f64() {
-        untold.push(format!(
-            "{} are too short to tell whether this program was the bottleneck: a longer run does.",
-            human::seconds(report.duration_s)
-        ));
+        let time = human::seconds(report.duration_s);
+        untold
+            .push(format!("{time} are too short to tell whether this program was the bottleneck: a longer run does."));
     }
     untold
 }

@@ -190,14 +190,11 @@ impl Comparison {
         let taken = rounds.filter_map(|(server, round)| Some((round.others()?, server, round)));
         let taken: Vec<_> = taken.filter(|(share, ..)| *share > OTHERS_MAX).collect();
         let (share, server, round) = taken.iter().max_by(|one, other| one.0.total_cmp(&other.0))?;
+        let (count, most, much) = (taken.len(), human::share(*share), human::share(OTHERS_MAX));
         Some(format!(
-            "the machine was not quiet: in {} of the rounds others used more than {} of a processor, up to {} ({}, round {}); \
-             that makes ranges wide and figures bad",
-            taken.len(),
-            human::share(OTHERS_MAX),
-            human::share(*share),
-            server.name,
-            round.number
+            "the machine was not quiet: in {count} of the rounds others used more than {much} of a processor, up to {most} ({}, \
+             round {}); that makes ranges wide and figures bad",
+            server.name, round.number
         ))
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::load::error_kind::ErrorKind;
-use crate::measure::load::outcome::{Doubt, Outcome};
+use crate::measure::load::outcome::{Doubt, Mismatch, Outcome};
 use crate::measure::processes::usage::CpuUse;
 use crate::measure::report::advice;
 use crate::protocol::escape::Escaped;
@@ -79,14 +79,10 @@ impl Round {
     pub fn of(number: usize, outcome: &Outcome, metered: &Metered, processors: usize) -> Result<Round, String> {
         if let Some(mismatch) = &outcome.mismatch {
             let shown = |bytes: &[u8]| Escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(40)])).to_string();
-            return Err(format!(
-                "a reply was wrong: message {} on connection {}, from byte {} on: '{}' came, and not '{}'",
-                mismatch.message,
-                mismatch.connection,
-                mismatch.offset,
-                shown(&mismatch.got),
-                shown(&mismatch.expected)
-            ));
+            let Mismatch { connection, message, offset, .. } = mismatch;
+            let (got, expected) = (shown(&mismatch.got), shown(&mismatch.expected));
+            let place = format!("message {message} on connection {connection}, from byte {offset} on");
+            return Err(format!("a reply was wrong: {place}: '{got}' came, and not '{expected}'"));
         }
         if outcome.corrupt.is_some_and(|count| count > 0) {
             return Err("replies were wrong".to_owned());
@@ -164,10 +160,8 @@ pub fn doubt_in_words(doubt: Doubt) -> String {
     match doubt {
         Doubt::LateSends(share) => format!("{:.1} % of the messages left late", share * 100.0),
         Doubt::HeldBack(share) => {
-            format!(
-                "{:.1} % of the messages waited for connections that the generator opens after a pause",
-                share * 100.0
-            )
+            let percent = share * 100.0;
+            format!("{percent:.1} % of the messages waited for connections that the generator opens after a pause")
         }
         Doubt::Saturated(share) => {
             format!("the generator used {:.0} % of its core and the server was not seen to be busy", share * 100.0)
@@ -196,7 +190,6 @@ pub(super) mod tests {
     use hdrhistogram::Histogram;
 
     use super::*;
-    use crate::measure::load::outcome::Mismatch;
 
     /// A run of two seconds in which every message took 50 µs.
     pub(in crate::measure::compare) fn outcome(messages: u64) -> Outcome {

@@ -43,13 +43,10 @@ fn alone(comparison: &Comparison, server: &Compared) -> String {
     let metric = main_metric(comparison);
     match server.standing(metric, None).summary {
         None => format!("Nothing was measured of {name}."),
-        Some(found) => format!(
-            "{name} alone: {} {} ({}–{}).",
-            comparison.title(metric),
-            metric.show(found.median),
-            metric.show(found.min),
-            metric.show(found.max)
-        ),
+        Some(found) => {
+            let [median, min, max] = [found.median, found.min, found.max].map(|value| metric.show(value));
+            format!("{name} alone: {} {median} ({min}–{max}).", comparison.title(metric))
+        }
     }
 }
 

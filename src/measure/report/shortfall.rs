@@ -24,11 +24,8 @@ pub(super) fn warning(report: &Report) -> Option<(&'static str, Vec<String>)> {
         return Some(("RATE LIMIT: replies came at a constant rate, whatever was sent.", limited(report, &limit, due)));
     }
     let due = behind?;
-    let figures = format!(
-        "{} messages/s were due and {} were answered in time.",
-        human::rate(due),
-        human::rate(report.messages_per_s)
-    );
+    let (due_rate, rate) = (human::rate(due), human::rate(report.messages_per_s));
+    let figures = format!("{due_rate} messages/s were due and {rate} were answered in time.");
     let waited = "The others waited, so the latencies say for how long this went on and not how fast the server is.";
     let is_saturated = report.server_cpu_s.is_some_and(|cpu| cpu > Outcome::SERVER_CORE * report.duration_s);
     Some(match is_saturated {

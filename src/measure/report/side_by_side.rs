@@ -40,13 +40,11 @@ pub(super) fn sentence(reports: &[(String, Report)]) -> String {
     };
     let by_how_much = match reports {
         [(first, _), (second, _)] => match &ratios(reports)[..] {
-            [(_, rates), _, (_, latencies), ..] if rates[1] != UNKNOWN && latencies[1] != UNKNOWN => format!(
-                "; {} has {} times the messages/s and {} times the p99 of {}",
-                shortened(second, NAME_MAX),
-                rates[1],
-                latencies[1],
-                shortened(first, NAME_MAX)
-            ),
+            [(_, rates), _, (_, latencies), ..] if rates[1] != UNKNOWN && latencies[1] != UNKNOWN => {
+                let [first, second] = [first, second].map(|name| shortened(name, NAME_MAX));
+                let (rate, latency) = (&rates[1], &latencies[1]);
+                format!("; {second} has {rate} times the messages/s and {latency} times the p99 of {first}")
+            }
             _ => String::new(),
         },
         _ => String::new(),

@@ -55,11 +55,8 @@ pub(super) fn headline(report: &Report) -> String {
         option(report, "busy-poll").map_or(String::new(), |time| format!(", busy poll {}", shortened(time, 20)));
     let until = if report.ends_with_first_bytes() { ", time to first bytes" } else { "" };
     let duration = human::seconds(report.duration_s);
-    format!(
-        "{}: {} loop, {connections}{renewed}{awake}{until}, {duration}{runs}",
-        shortened(&report.endpoint, 200),
-        report.pace.name()
-    )
+    let (endpoint, pace) = (shortened(&report.endpoint, 200), report.pace.name());
+    format!("{endpoint}: {pace} loop, {connections}{renewed}{awake}{until}, {duration}{runs}")
 }
 
 /// What has to be known before any figure is read: a heading in capitals, and sentences. Words of others are in them

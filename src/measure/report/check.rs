@@ -44,16 +44,8 @@ impl Report {
     }
 
     fn check_counts(&self) -> Result<(), String> {
-        let optional = [
-            self.held,
-            self.ended,
-            self.lost,
-            self.duplicated,
-            self.reordered,
-            self.corrupt,
-            self.surplus,
-            self.surplus_bytes,
-        ];
+        let Report { held, ended, lost, duplicated, reordered, corrupt, surplus, surplus_bytes, .. } = *self;
+        let optional = [held, ended, lost, duplicated, reordered, corrupt, surplus, surplus_bytes];
         let counts = [self.connections, self.due, self.sent, self.messages, self.replies, self.reply_bytes, self.late];
         let counts = counts.into_iter().chain(optional.into_iter().flatten()).chain(self.errors.values().copied());
         if let Some(count) = counts.chain([self.error_count()]).find(|count| *count > COUNT_MAX) {

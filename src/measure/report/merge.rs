@@ -82,16 +82,11 @@ fn add(merged: &mut Report, run: &Report) -> Result<(), String> {
     merged.messages_per_s += run.messages_per_s;
     merged.bytes_per_s += run.bytes_per_s;
     merged.generator_cpu_s += run.generator_cpu_s;
-    for (sum, count) in [
-        (&mut merged.connections, run.connections),
-        (&mut merged.due, run.due),
-        (&mut merged.sent, run.sent),
-        (&mut merged.messages, run.messages),
-        (&mut merged.replies, run.replies),
-        (&mut merged.reply_bytes, run.reply_bytes),
-        (&mut merged.late, run.late),
-    ] {
-        *sum = sum.saturating_add(count);
+    let Report { connections, due, sent, messages, replies, reply_bytes, late, .. } = run;
+    let counts = [connections, due, sent, messages, replies, reply_bytes, late];
+    let Report { connections, due, sent, messages, replies, reply_bytes, late, .. } = &mut *merged;
+    for (sum, count) in [connections, due, sent, messages, replies, reply_bytes, late].into_iter().zip(counts) {
+        *sum = sum.saturating_add(*count);
     }
     // What one of them does not know, their sum does not know either.
     for (sum, time) in [
@@ -101,17 +96,12 @@ fn add(merged: &mut Report, run: &Report) -> Result<(), String> {
     ] {
         *sum = sum.zip(time).map(|(sum, time)| sum + time);
     }
-    for (sum, count) in [
-        (&mut merged.held, run.held),
-        (&mut merged.ended, run.ended),
-        (&mut merged.lost, run.lost),
-        (&mut merged.duplicated, run.duplicated),
-        (&mut merged.reordered, run.reordered),
-        (&mut merged.corrupt, run.corrupt),
-        (&mut merged.surplus, run.surplus),
-        (&mut merged.surplus_bytes, run.surplus_bytes),
-    ] {
-        *sum = sum.zip(count).map(|(sum, count)| sum.saturating_add(count));
+    let Report { held, ended, lost, duplicated, reordered, corrupt, surplus, surplus_bytes, .. } = run;
+    let counts = [held, ended, lost, duplicated, reordered, corrupt, surplus, surplus_bytes];
+    let Report { held, ended, lost, duplicated, reordered, corrupt, surplus, surplus_bytes, .. } = &mut *merged;
+    let sums = [held, ended, lost, duplicated, reordered, corrupt, surplus, surplus_bytes];
+    for (sum, count) in sums.into_iter().zip(counts) {
+        *sum = sum.zip(*count).map(|(sum, count)| sum.saturating_add(count));
     }
     raise(&mut merged.in_vain_longest_us, run.in_vain_longest_us);
     for (kind, count) in &run.errors {

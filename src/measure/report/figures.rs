@@ -63,6 +63,14 @@ pub(super) fn latencies(latencies: &Latencies, messages: u64) -> [String; 8] {
     latencies.told_by(messages).map(micros)
 }
 
+/// A row for each latency: its name, its value from the due time, and in an open loop that from the send.
+pub(super) fn latency_rows(report: &Report) -> Vec<Vec<String>> {
+    let [due, send] = [&report.latency_us, &report.send_latency_us].map(|of| latencies(of, report.messages));
+    let columns = if report.pace == Loop::Open { 3 } else { 2 };
+    let rows = NAMES.map(str::to_owned).into_iter().zip(due).zip(send);
+    rows.map(|((name, due), send)| [name, due, send].into_iter().take(columns).collect()).collect()
+}
+
 /// A latency in microseconds.
 pub(super) fn micros(latency: Option<f64>) -> String {
     latency.map_or(UNKNOWN.to_owned(), human::micros)

@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use crate::measure::report::conditions::Conditions;
-use crate::measure::report::latencies::NAMES;
 use crate::measure::report::page::{self, Head, Tone};
 use crate::measure::report::visible::shortened;
 use crate::measure::report::{Loop, Report, advice, figures, human, pictures, side_by_side, verdict, words};
@@ -125,17 +124,11 @@ fn title(report: &Report) -> &'static str {
 }
 
 fn latency_table(report: &Report) -> Markup {
-    let due = figures::latencies(&report.latency_us, report.messages);
-    let send = figures::latencies(&report.send_latency_us, report.messages);
-    let rows = NAMES.into_iter().zip(due).zip(send).map(|((name, due), send)| match report.pace {
-        Loop::Open => vec![name.to_owned(), due, send],
-        Loop::Closed => vec![name.to_owned(), due],
-    });
     let head = match report.pace {
         Loop::Open => vec!["", "from due time", "from the send"],
         Loop::Closed => vec!["", words::latency_title(report)],
     };
-    page::table(&head.into_iter().map(str::to_owned).collect::<Vec<_>>(), &rows.collect::<Vec<_>>())
+    page::table(&head.into_iter().map(str::to_owned).collect::<Vec<_>>(), &figures::latency_rows(report))
 }
 
 fn pictures_of(reports: &[(String, Report)]) -> Markup {

@@ -1,7 +1,6 @@
 //! Reports for a person at a terminal: in 80 columns, without colours, and with nothing in them that has power over a
 //! terminal.
 
-use crate::measure::report::latencies::NAMES;
 use crate::measure::report::visible::{shortened, visible};
 use crate::measure::report::{Loop, Report, advice, distribution, figures, human, side_by_side, verdict, words};
 
@@ -93,18 +92,15 @@ fn latencies(report: &Report) -> Vec<String> {
     if report.messages == 0 {
         return vec![named("latency", "none: no message was answered")];
     }
-    let from_due = figures::latencies(&report.latency_us, report.messages);
-    let from_send = figures::latencies(&report.send_latency_us, report.messages);
-    let open = report.pace == Loop::Open;
     let title = words::latency_title(report);
-    let mut lines = vec![match open {
-        true => format!("{title:<NAME$}{:>COLUMN$}{:>COLUMN$}", "from due time", "from the send"),
-        false => title.to_owned(),
+    let mut lines = vec![match report.pace {
+        Loop::Open => format!("{title:<NAME$}{:>COLUMN$}{:>COLUMN$}", "from due time", "from the send"),
+        Loop::Closed => title.to_owned(),
     }];
     lines.extend(wrapped(&words::of_how_many(report), 2));
-    for ((name, due), send) in NAMES.into_iter().zip(from_due).zip(from_send) {
-        let send = if open { format!("{send:>COLUMN$}") } else { String::new() };
-        lines.push(format!("  {name:<12}{due:>COLUMN$}{send}"));
+    for row in figures::latency_rows(report) {
+        let cells: String = row[1..].iter().map(|cell| format!("{cell:>COLUMN$}")).collect();
+        lines.push(format!("  {:<12}{cells}", row[0]));
     }
     lines.extend(words::latency_notes(report).iter().flat_map(|note| wrapped(note, 2)));
     lines

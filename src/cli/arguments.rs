@@ -13,12 +13,8 @@ use crate::cli::report_arguments::{OutputArguments, ReportArguments};
 use crate::cli::settings::{self, Settings};
 use crate::cli::units;
 use crate::measure::load::objective::Objective;
-use crate::os::bind::SocketOptions;
-use crate::os::file_access::FileAccess;
-use crate::protocol::ack;
 use crate::protocol::bye::Bye;
 use crate::protocol::framing::Framing;
-use crate::protocol::mode::ModeName;
 use crate::reactor::limits::{DatagramRate, Limits};
 
 /// Echoes, acknowledges or discards what TCP, UDP and Unix-socket clients send, from one single-threaded event loop
@@ -51,8 +47,8 @@ pub(crate) enum Command {
     Report(ReportArguments),
 }
 
-/// The flags that say what is logged; those of single commands stand beside them.
-const LOG: &str = "See what happens";
+/// The heading of the flags that say what is logged; those of single commands stand beside them.
+pub(crate) const LOG: &str = "See what happens";
 
 #[derive(Debug, Args)]
 pub(crate) struct LogArguments {
@@ -106,14 +102,15 @@ Exit codes:
   2        wrong usage
   128 + n  ended at once by signal n";
 
-// What can be said for one endpoint alone.
-const ANSWERS: &str = "Say what is answered (or in an endpoint's query)";
-const SOCKETS: &str = "Set options of sockets (or in an endpoint's query)";
-// What is one for the whole server.
 const LIMITS: &str = "Set limits";
 
 #[derive(Debug, Args)]
-#[command(after_help = SERVE_EXAMPLES, after_long_help = SERVE_NOTES)]
+#[command(
+    after_help = SERVE_EXAMPLES,
+    after_long_help = SERVE_NOTES,
+    // Among the flags of the log, whose heading is the last: an argument that is changed moves behind all others.
+    mut_arg("log_messages", |flag| flag.display_order(usize::MAX))
+)]
 pub(crate) struct ServeArguments {
     /// HOST:PORT, tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH or unixgram:///PATH
     ///
@@ -122,68 +119,8 @@ pub(crate) struct ServeArguments {
     #[arg(value_name = "ENDPOINT", default_value = "127.0.0.1:9000")]
     pub(crate) endpoints: Vec<String>,
 
-    /// echo, ack or discard
-    ///
-    /// echo is RFC 862, discard RFC 863; ack sends --ack-format.
-    #[arg(long, default_value = "echo", value_parser = settings::mode, help_heading = ANSWERS)]
-    mode: ModeName,
-    /// chunk, line or len32, in a stream
-    ///
-    /// Where messages end. chunk: what one read brings, at most 1,024 bytes, is a message. line: a line feed ends it.
-    /// len32: its length stands before it, in four bytes.
-    #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = ANSWERS)]
-    framing: Framing,
-    /// The longest message in line and len32 framing
-    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = settings::max_frame, help_heading = ANSWERS, hide_short_help = true)]
-    max_frame: usize,
-    /// utf-8, gbk, big5, shift_jis, ...
-    ///
-    /// The encoding of acknowledgements and of logged messages: a label of the WHATWG standard.
-    #[arg(long, value_name = "LABEL", default_value = "utf-8", help_heading = ANSWERS)]
-    encoding: String,
-    /// The words of an ack; {} is the message
-    #[arg(long, value_name = "TEXT", default_value = ack::DEFAULT_FORMAT, help_heading = ANSWERS)]
-    ack_format: String,
-    /// ignore, close or stop at 'bye' [default: the mode's]
-    ///
-    /// What a message does that is exactly bye. close ends the conversation, stop the server. The default is close in
-    /// ack mode, else ignore.
-    #[arg(long, value_parser = settings::bye, help_heading = ANSWERS)]
-    bye: Option<Bye>,
-    /// Connections that may wait to be accepted
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = settings::backlog, help_heading = SOCKETS, hide_short_help = true)]
-    backlog: i32,
-    /// The receive buffer of a socket (SO_RCVBUF) [default: the system's]
-    #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = SOCKETS, hide_short_help = true)]
-    rcvbuf: Option<usize>,
-    /// The send buffer of a socket (SO_SNDBUF) [default: the system's]
-    #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = SOCKETS, hide_short_help = true)]
-    sndbuf: Option<usize>,
-    /// Bytes that the kernel takes for a TCP peer whose window is full (TCP_NOTSENT_LOWAT, Linux); 0 leaves it to the
-    /// system
-    #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = units::small_size, help_heading = SOCKETS, hide_short_help = true)]
-    notsent_lowat: u32,
-    /// Probe TCP peers that are silent so long [default: off]
-    ///
-    /// A peer that is gone is found after twice the time.
-    #[arg(long, value_name = "TIME", value_parser = settings::keepalive, help_heading = SOCKETS)]
-    keepalive: Option<Duration>,
-    /// Accept a TCP connection when its first bytes have come, or after about this time, and not before (Linux)
-    /// [default: at once]
-    #[arg(long, value_name = "TIME", value_parser = settings::seconds, help_heading = SOCKETS, hide_short_help = true)]
-    defer_accept: Option<Duration>,
-    /// Let several processes serve one port (SO_REUSEPORT)
-    #[arg(long, help_heading = SOCKETS)]
-    reuse_port: bool,
-    /// The permissions of a Unix socket's file: who may write to it may connect [default: 0777, less the umask]
-    #[arg(long, value_name = "OCTAL", value_parser = settings::file_mode, help_heading = SOCKETS, hide_short_help = true)]
-    file_mode: Option<u32>,
-    /// The user who owns a Unix socket's file, by name or number [default: who runs the server]
-    #[arg(long, value_name = "USER", value_parser = settings::user, help_heading = SOCKETS, hide_short_help = true)]
-    file_owner: Option<u32>,
-    /// The group of a Unix socket's file, by name or number [default: that of the server]
-    #[arg(long, value_name = "GROUP", value_parser = settings::group, help_heading = SOCKETS, hide_short_help = true)]
-    file_group: Option<u32>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
 
     /// Connections at once [default: as many as fit]
     ///
@@ -229,37 +166,9 @@ pub(crate) struct ServeArguments {
     /// Stay awake for so long after each event, which takes a core and answers sooner; 0 is off [default: off]
     #[arg(long, value_name = "TIME", value_parser = units::busy_poll, help_heading = LIMITS, hide_short_help = true)]
     busy_poll: Option<Duration>,
-
-    /// Log each message with its peer
-    #[arg(long, help_heading = LOG)]
-    log_messages: bool,
 }
 
 impl ServeArguments {
-    /// The settings that hold for every endpoint whose query says nothing else.
-    pub(crate) fn settings(&self) -> Settings {
-        Settings {
-            mode: self.mode,
-            framing: self.framing,
-            max_frame: self.max_frame,
-            encoding: self.encoding.clone(),
-            ack_format: self.ack_format.clone(),
-            bye: self.bye,
-            log_messages: self.log_messages,
-            socket: SocketOptions {
-                backlog: self.backlog,
-                receive_buffer: self.rcvbuf,
-                send_buffer: self.sndbuf,
-                notsent_lowat: self.notsent_lowat,
-                keepalive: self.keepalive,
-                defer_accept: self.defer_accept,
-                reuse_port: self.reuse_port,
-                only_v6: false,
-                file: FileAccess { mode: self.file_mode, owner: self.file_owner, group: self.file_group },
-            },
-        }
-    }
-
     /// The limits, but for that of the connections, which the descriptors decide, and that of the queues, which memory
     /// does.
     pub(crate) fn limits(&self, max_connections: usize, queue_limit: usize) -> Limits {

@@ -62,10 +62,9 @@ pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Understoo
 }
 
 fn services(arguments: &ServeArguments) -> Result<Understood, Failure> {
-    let defaults = arguments.settings();
     let queue_limit = arguments.queue_limit.unwrap_or(Limits::default().queue_limit);
     let limits = Box::new(arguments.limits(arguments.max_connections.unwrap_or(1), queue_limit));
-    let plans = arguments.endpoints.iter().map(|text| Plan::parse(text, &defaults));
+    let plans = arguments.endpoints.iter().map(|text| Plan::parse(text, &arguments.settings));
     let services = plans.map(|plan| {
         let plan = plan?;
         plan.fits(&limits)?;

@@ -84,7 +84,7 @@ fn open_addresses(plan: &Plan) -> Result<(Vec<Opening>, Vec<Refused>), Refused> 
     let mut port = None;
     for transport in plan.transports.iter().copied() {
         let only_v6 = plan.only_v6.contains(&transport);
-        let options = SocketOptions { only_v6, ..plan.settings.socket.clone() };
+        let options = SocketOptions { only_v6, ..plan.settings.socket() };
         for mut address in plan.addresses.iter().copied() {
             // Port 0 took a free one for the first socket; the others get the same.
             address.set_port(port.unwrap_or(address.port()));
@@ -187,9 +187,9 @@ fn open_unix(plan: &Plan, name: &UnixName) -> Result<Opening, Failure> {
     let tell = |error: io::Error| plan.failed(&explain_unix(&error, name));
     let is_datagram = plan.transports == [Transport::UnixDatagram];
     let bound = if is_datagram {
-        Bound::Datagram(bind::bind_unix_datagram(name, &plan.settings.socket).map_err(tell)?)
+        Bound::Datagram(bind::bind_unix_datagram(name, &plan.settings.socket()).map_err(tell)?)
     } else {
-        Bound::Listener(bind::listen_unix(name, &plan.settings.socket).map_err(tell)?)
+        Bound::Listener(bind::listen_unix(name, &plan.settings.socket()).map_err(tell)?)
     };
     let scheme = if is_datagram { Transport::UnixDatagram } else { Transport::Unix };
     let service = plan.settings.service(url_of_unix(scheme, name)).map_err(|reason| plan.failed(&reason))?;

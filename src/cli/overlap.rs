@@ -29,7 +29,7 @@ fn share(known: &mut Plan, plan: &mut Plan) -> Result<(), Failure> {
         return if one == other { refuse(plan, known, "has this name") } else { Ok(()) };
     }
     // The kernel shares such a port out itself.
-    if known.settings.socket.reuse_port && plan.settings.socket.reuse_port {
+    if known.settings.reuse_port && plan.settings.reuse_port {
         return Ok(());
     }
     let pairs = known.addresses.iter().flat_map(|one| plan.addresses.iter().map(move |other| (*one, *other)));
@@ -64,10 +64,10 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::settings::Settings;
+    use crate::cli::settings::tests::defaults;
 
     fn resolved(texts: &[&str]) -> Result<Vec<Vec<Transport>>, String> {
-        let defaults = Settings::default();
+        let defaults = defaults();
         let mut plans: Vec<Plan> = texts.iter().map(|text| Plan::parse(text, &defaults).unwrap()).collect();
         plans.iter_mut().for_each(|plan| plan.look_up().unwrap());
         resolve(&mut plans).map_err(|failure| failure.message().to_owned())?;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::cli::endpoint::{Endpoint, Place, Transport};
 use crate::cli::failure::Failure;
 use crate::cli::host;
-use crate::cli::settings::{self, Settings};
+use crate::cli::settings::Settings;
 use crate::os::unix_name::UnixName;
 use crate::protocol::framing::Framing;
 use crate::reactor::limits::Limits;
@@ -34,12 +34,12 @@ impl Plan {
         let mut settings = defaults.clone();
         let has_file = matches!(endpoint.place, Place::Unix(UnixName::Path(_)));
         for (key, value) in &endpoint.settings {
-            if key.starts_with("file-") && settings::KEYS.contains(&key.as_str()) && !has_file {
+            settings.set(key, value).map_err(wrong)?;
+            if key.starts_with("file-") && !has_file {
                 return Err(wrong(format!(
                     "{key} is for the file of a Unix socket, and this endpoint has none: unix:///PATH"
                 )));
             }
-            settings.set(key, value).map_err(wrong)?;
         }
         // The name is not known before the port is, but whatever else could be wrong is found now.
         settings.service(String::new()).map_err(wrong)?;

@@ -24,10 +24,10 @@ use crate::reactor::Reactor;
 
 /// Serves until a signal, or a message that stops the server.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
-    let defaults = arguments.settings();
+    let defaults = &arguments.settings;
     let mut plans: Vec<Plan> =
-        arguments.endpoints.iter().map(|text| Plan::parse(text, &defaults)).collect::<Result<_, Failure>>()?;
-    if !defaults.socket.file.is_default() && !plans.iter().any(Plan::has_file) {
+        arguments.endpoints.iter().map(|text| Plan::parse(text, defaults)).collect::<Result<_, Failure>>()?;
+    if !defaults.socket().file.is_default() && !plans.iter().any(Plan::has_file) {
         return Err(Failure::Usage(
             "--file-mode, --file-owner and --file-group are for the file of a Unix socket, and no endpoint has one: unix:///PATH".to_owned(),
         ));

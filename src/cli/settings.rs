@@ -1,108 +1,130 @@
 //! The settings of one endpoint: the flags give the default for all, its query overrides them.
 
+use std::error::Error;
 use std::time::Duration;
 
+use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
 use nix::unistd::{Group, User};
 
 use crate::apps::server::service::Service;
+use crate::cli::arguments::LOG;
 use crate::cli::suggestion::{did_you_mean, word};
 use crate::cli::units;
 use crate::os::bind::SocketOptions;
+use crate::os::file_access::FileAccess;
 use crate::protocol::ack::{self, Ack};
 use crate::protocol::bye::Bye;
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::mode::{Mode, ModeName};
 
-/// What can be set for one endpoint. Not everything is valid together: [`Settings::service`] tells.
-#[derive(Clone, Debug)]
+const ANSWERS: &str = "Say what is answered (or in an endpoint's query)";
+const SOCKETS: &str = "Set options of sockets (or in an endpoint's query)";
+
+/// What can be set for one endpoint: each field is a flag of `serve`, with its default and its help, and a key of an
+/// endpoint's query. Not everything is valid together: [`Settings::service`] tells.
+#[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// What is answered.
+    /// echo, ack or discard
+    ///
+    /// echo is RFC 862, discard RFC 863; ack sends --ack-format.
+    #[arg(long, default_value = "echo", value_parser = mode, help_heading = ANSWERS)]
     pub mode: ModeName,
-    /// How messages lie in a stream.
+    /// chunk, line or len32, in a stream
+    ///
+    /// Where messages end. chunk: what one read brings, at most 1,024 bytes, is a message. line: a line feed ends it.
+    /// len32: its length stands before it, in four bytes.
+    #[arg(long, default_value = "chunk", value_parser = framing, help_heading = ANSWERS)]
     pub framing: Framing,
-    /// The longest message, in bytes.
+    /// The longest message in line and len32 framing
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = max_frame, help_heading = ANSWERS, hide_short_help = true)]
     pub max_frame: usize,
-    /// The WHATWG label of the encoding.
+    /// utf-8, gbk, big5, shift_jis, ...
+    ///
+    /// The encoding of acknowledgements and of logged messages: a label of the WHATWG standard.
+    #[arg(long, value_name = "LABEL", default_value = "utf-8", help_heading = ANSWERS)]
     pub encoding: String,
-    /// The words of an acknowledgement.
+    /// The words of an ack; {} is the message
+    #[arg(long, value_name = "TEXT", default_value = ack::DEFAULT_FORMAT, help_heading = ANSWERS)]
     pub ack_format: String,
-    /// What `bye` does; none takes the mode's own default.
+    /// ignore, close or stop at 'bye' [default: the mode's]
+    ///
+    /// What a message does that is exactly bye. close ends the conversation, stop the server. The default is close in
+    /// ack mode, else ignore.
+    #[arg(long, value_parser = bye, help_heading = ANSWERS)]
     pub bye: Option<Bye>,
-    /// Whether messages are logged.
+    /// Log each message with its peer
+    #[arg(long, help_heading = LOG)]
     pub log_messages: bool,
-    /// The socket's options.
-    pub socket: SocketOptions,
+    /// Connections that may wait to be accepted
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = backlog, help_heading = SOCKETS, hide_short_help = true)]
+    pub backlog: i32,
+    /// The receive buffer of a socket (SO_RCVBUF) [default: the system's]
+    #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = SOCKETS, hide_short_help = true)]
+    pub rcvbuf: Option<usize>,
+    /// The send buffer of a socket (SO_SNDBUF) [default: the system's]
+    #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = SOCKETS, hide_short_help = true)]
+    pub sndbuf: Option<usize>,
+    /// Bytes that the kernel takes for a TCP peer whose window is full (TCP_NOTSENT_LOWAT, Linux); 0 leaves it to the
+    /// system
+    #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = units::small_size, help_heading = SOCKETS, hide_short_help = true)]
+    pub notsent_lowat: u32,
+    /// Probe TCP peers that are silent so long [default: off]
+    ///
+    /// A peer that is gone is found after twice the time.
+    #[arg(long, value_name = "TIME", value_parser = keepalive, help_heading = SOCKETS)]
+    pub keepalive: Option<Duration>,
+    /// Accept a TCP connection when its first bytes have come, or after about this time, and not before (Linux)
+    /// [default: at once]
+    #[arg(long, value_name = "TIME", value_parser = seconds, help_heading = SOCKETS, hide_short_help = true)]
+    pub defer_accept: Option<Duration>,
+    /// Let several processes serve one port (SO_REUSEPORT)
+    #[arg(long, help_heading = SOCKETS)]
+    pub reuse_port: bool,
+    /// The permissions of a Unix socket's file: who may write to it may connect [default: 0777, less the umask]
+    #[arg(long, value_name = "OCTAL", value_parser = file_mode, help_heading = SOCKETS, hide_short_help = true)]
+    pub file_mode: Option<u32>,
+    /// The user who owns a Unix socket's file, by name or number [default: who runs the server]
+    #[arg(long, value_name = "USER", value_parser = user, help_heading = SOCKETS, hide_short_help = true)]
+    pub file_owner: Option<u32>,
+    /// The group of a Unix socket's file, by name or number [default: that of the server]
+    #[arg(long, value_name = "GROUP", value_parser = group, help_heading = SOCKETS, hide_short_help = true)]
+    pub file_group: Option<u32>,
 }
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            mode: ModeName::Echo,
-            framing: Framing::Chunk,
-            max_frame: 64 * 1024,
-            encoding: "utf-8".to_owned(),
-            ack_format: ack::DEFAULT_FORMAT.to_owned(),
-            bye: None,
-            log_messages: false,
-            socket: SocketOptions::default(),
-        }
-    }
-}
-
-/// Every key of a query, in the order in which an error lists them. Each is a flag too.
-pub const KEYS: [&str; 17] = [
-    "mode",
-    "framing",
-    "max-frame",
-    "encoding",
-    "ack-format",
-    "bye",
-    "log-messages",
-    "backlog",
-    "rcvbuf",
-    "sndbuf",
-    "notsent-lowat",
-    "keepalive",
-    "defer-accept",
-    "reuse-port",
-    "file-mode",
-    "file-owner",
-    "file-group",
-];
 
 impl Settings {
-    /// Overrides one setting, as the query of an endpoint does.
+    /// Overrides one setting, as the query of an endpoint does. `clap` parses the value as that of the flag; a flag that
+    /// takes no value takes a boolean here.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let wrong = |reason: String| format!("{key}={}: {reason}", value.escape_debug());
-        match key {
-            "mode" => self.mode = mode(value).map_err(wrong)?,
-            "framing" => self.framing = framing(value).map_err(wrong)?,
-            "max-frame" => self.max_frame = max_frame(value).map_err(wrong)?,
-            "encoding" => self.encoding = value.to_owned(),
-            "ack-format" => self.ack_format = value.to_owned(),
-            "bye" => self.bye = Some(bye(value).map_err(wrong)?),
-            "log-messages" => self.log_messages = boolean(value).map_err(wrong)?,
-            "backlog" => self.socket.backlog = backlog(value).map_err(wrong)?,
-            "rcvbuf" => self.socket.receive_buffer = Some(units::buffer_size(value).map_err(wrong)?),
-            "sndbuf" => self.socket.send_buffer = Some(units::buffer_size(value).map_err(wrong)?),
-            "notsent-lowat" => self.socket.notsent_lowat = units::small_size(value).map_err(wrong)?,
-            "keepalive" => self.socket.keepalive = Some(keepalive(value).map_err(wrong)?),
-            "defer-accept" => self.socket.defer_accept = Some(seconds(value).map_err(wrong)?),
-            "reuse-port" => self.socket.reuse_port = boolean(value).map_err(wrong)?,
-            "file-mode" => self.socket.file.mode = Some(file_mode(value).map_err(wrong)?),
-            "file-owner" => self.socket.file.owner = Some(user(value).map_err(wrong)?),
-            "file-group" => self.socket.file.group = Some(group(value).map_err(wrong)?),
-            _ => {
-                return Err(format!(
-                    "unknown setting '{}': valid ones are {}{}",
-                    key.escape_debug(),
-                    KEYS.join(", "),
-                    did_you_mean(key, KEYS)
-                ));
-            }
+        let query = Settings::augment_args(Command::new("query")).no_binary_name(true).mut_args(|flag| {
+            let flag = flag.default_value(None);
+            if flag.get_action().takes_values() { flag } else { flag.action(ArgAction::Set).value_parser(boolean) }
+        });
+        let keys: Vec<&str> = query.get_arguments().filter_map(Arg::get_long).collect();
+        if !keys.contains(&key) {
+            let (unknown, known) = (key.escape_debug(), keys.join(", "));
+            return Err(format!("unknown setting '{unknown}': valid ones are {known}{}", did_you_mean(key, keys)));
         }
-        Ok(())
+        let matches = query.try_get_matches_from([format!("--{key}={value}")]);
+        matches.and_then(|mut matches| self.update_from_arg_matches_mut(&mut matches)).map_err(|error| {
+            let reason = error.source().map_or_else(|| error.to_string(), |reason| reason.to_string());
+            format!("{key}={}: {reason}", value.escape_debug())
+        })
+    }
+
+    /// The options of the endpoint's sockets.
+    pub fn socket(&self) -> SocketOptions {
+        SocketOptions {
+            backlog: self.backlog,
+            receive_buffer: self.rcvbuf,
+            send_buffer: self.sndbuf,
+            notsent_lowat: self.notsent_lowat,
+            keepalive: self.keepalive,
+            defer_accept: self.defer_accept,
+            reuse_port: self.reuse_port,
+            only_v6: false,
+            file: FileAccess { mode: self.file_mode, owner: self.file_owner, group: self.file_group },
+        }
     }
 
     /// The service of the endpoint `name`; an error names the setting that does not fit.
@@ -214,11 +236,17 @@ fn boolean(text: &str) -> Result<bool, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
+    /// What the flags say where none is given.
+    pub(crate) fn defaults() -> Settings {
+        let matches = Settings::augment_args(Command::new("defaults")).get_matches_from([""]);
+        Settings::from_arg_matches(&matches).unwrap()
+    }
+
     fn with(pairs: &[(&str, &str)]) -> Result<Service, String> {
-        let mut settings = Settings::default();
+        let mut settings = defaults();
         for (key, value) in pairs {
             settings.set(key, value)?;
         }
@@ -264,11 +292,18 @@ mod tests {
     }
 
     #[test]
-    fn every_listed_key_can_be_set() {
-        for key in KEYS {
-            let error = Settings::default().set(key, "\u{0}").err().unwrap_or_default();
-            assert!(!error.contains("unknown setting"), "{key}");
+    fn the_defaults_of_the_flags_are_those_of_the_sockets() {
+        assert_eq!(defaults().socket(), SocketOptions::default());
+    }
+
+    #[test]
+    fn a_query_changes_what_it_names_and_nothing_else() {
+        let mut settings = Settings { mode: ModeName::Discard, reuse_port: true, ..defaults() };
+        for (key, value) in [("ack-format", "-{}=,?"), ("log-messages", "yes"), ("rcvbuf", "1k"), ("reuse-port", "0")] {
+            settings.set(key, value).unwrap();
         }
+        assert_eq!((settings.mode, settings.ack_format.as_str()), (ModeName::Discard, "-{}=,?"));
+        assert_eq!((settings.log_messages, settings.rcvbuf, settings.reuse_port), (true, Some(1000), false));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::cli::compare_arguments::CompareArguments;
 use crate::cli::load_arguments::{LOAD, LoadArguments};
 use crate::cli::report_arguments::{OutputArguments, ReportArguments};
 use crate::cli::settings::{self, Settings};
+use crate::cli::suggestion::word;
 use crate::cli::units;
 use crate::measure::load::objective::Objective;
 use crate::protocol::bye::Bye;
@@ -234,7 +235,7 @@ pub(crate) struct SendArguments {
     ///
     /// Where messages end. chunk: nothing stands around a message. line: a line feed ends it. len32: its length stands
     /// before it, in four bytes.
-    #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = MESSAGES)]
+    #[arg(long, default_value = "chunk", value_parser = word::<Framing>, help_heading = MESSAGES)]
     pub(crate) framing: Framing,
     /// The longest line and reply
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = settings::max_frame, help_heading = MESSAGES)]
@@ -242,7 +243,7 @@ pub(crate) struct SendArguments {
     /// close or ignore, at 'bye'
     ///
     /// What sending exactly bye does. close: it is the last message, and so it is with stop.
-    #[arg(long, default_value = "close", value_parser = settings::bye, help_heading = MESSAGES)]
+    #[arg(long, default_value = "close", value_parser = word::<Bye>, help_heading = MESSAGES)]
     pub(crate) bye: Bye,
     /// any, all or so many replies [default: any]
     ///

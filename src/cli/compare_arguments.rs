@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::endpoint::Transport;
 use crate::cli::load_arguments::LoadArguments;
 use crate::cli::report_arguments::{OUTPUT, OutputArguments};
-use crate::cli::suggestion::did_you_mean;
+use crate::cli::suggestion::word;
 use crate::cli::units;
 use crate::measure::compare::pinning;
 
@@ -64,7 +64,7 @@ pub(crate) struct CompareArguments {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = units::positive_count, help_heading = SERVERS)]
     pub(crate) rounds: usize,
     /// tcp, udp, unix or unixgram
-    #[arg(long, value_name = "NAME", default_value = "tcp", value_parser = transport, help_heading = SERVERS)]
+    #[arg(long, value_name = "NAME", default_value = "tcp", value_parser = word::<Transport>, help_heading = SERVERS)]
     pub(crate) transport: Transport,
     /// How long a server may take until it answers
     ///
@@ -112,10 +112,4 @@ pub(crate) struct Processors(pub(crate) Vec<usize>);
 
 fn processors(text: &str) -> Result<Processors, String> {
     pinning::parse_list(text).map(Processors)
-}
-
-fn transport(text: &str) -> Result<Transport, String> {
-    const NAMES: [&str; 4] = ["tcp", "udp", "unix", "unixgram"];
-    let meant = || format!("valid ones are tcp, udp, unix and unixgram{}", did_you_mean(text, NAMES));
-    Transport::named(text).ok_or_else(meant)
 }

@@ -1,7 +1,6 @@
 //! Endpoint URLs: `tcp://HOST:PORT`, `udp://HOST:PORT`, `unix:///PATH`, `unixgram:///PATH`, or `HOST:PORT` alone, each
 //! with settings as a query; and the shorter spellings of them that people try.
 
-use std::fmt;
 use std::net::Ipv6Addr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -10,38 +9,20 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use crate::cli::suggestion::did_you_mean;
 use crate::os::unix_name::UnixName;
+use crate::reactor::named::{UnknownName, named};
 
-/// What carries the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// A Unix stream socket.
-    Unix,
-    /// A Unix datagram socket.
-    UnixDatagram,
-}
-
-impl Transport {
-    const ALL: [(&'static str, Transport); 4] = [
-        ("tcp", Transport::Tcp),
-        ("udp", Transport::Udp),
-        ("unix", Transport::Unix),
-        ("unixgram", Transport::UnixDatagram),
-    ];
-
-    /// The one with this name, in small letters.
-    pub(crate) fn named(name: &str) -> Option<Transport> {
-        Transport::ALL.iter().find(|(known, _)| *known == name).map(|(_, transport)| *transport)
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Transport::ALL.iter().find(|(_, transport)| transport == self).map_or("", |(name, _)| name);
-        f.write_str(name)
+named! {
+    /// What carries the bytes.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Transport: "ones" {
+        /// TCP.
+        Tcp = "tcp",
+        /// UDP.
+        Udp = "udp",
+        /// A Unix stream socket.
+        Unix = "unix",
+        /// A Unix datagram socket.
+        UnixDatagram = "unixgram",
     }
 }
 
@@ -101,18 +82,14 @@ fn scheme(address: &str) -> Result<(Option<Transport>, &str), String> {
         return Ok((Some(Transport::Unix), address));
     }
     if let Some((scheme, rest)) = address.split_once("://") {
-        let Some(transport) = Transport::named(&scheme.to_ascii_lowercase()) else {
-            let known = Transport::ALL.map(|(name, _)| name);
-            return Err(format!(
-                "unknown scheme '{}': valid ones are tcp, udp, unix and unixgram, as in tcp://127.0.0.1:9000{}",
-                scheme.escape_debug(),
-                did_you_mean(scheme, known)
-            ));
-        };
+        let transport = scheme.to_ascii_lowercase().parse().map_err(|error: UnknownName| {
+            let (scheme, meant) = (scheme.escape_debug(), did_you_mean(scheme, error.known.iter().copied()));
+            format!("unknown scheme '{scheme}': {error}, as in tcp://127.0.0.1:9000{meant}")
+        })?;
         return Ok((Some(transport), rest));
     }
     let short = address.split_once(':').and_then(|(scheme, rest)| {
-        let transport = Transport::named(&scheme.to_ascii_lowercase())?;
+        let transport = scheme.to_ascii_lowercase().parse().ok()?;
         Some((Some(transport), rest))
     });
     Ok(short.unwrap_or((None, address)))

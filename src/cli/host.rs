@@ -2,6 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
+use crate::cli::endpoint::Transport;
 use crate::cli::failure::Failure;
 use crate::cli::suggestion::did_you_mean;
 use crate::cli::zone;
@@ -44,7 +45,7 @@ fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         return Err(Failure::Runtime(format!(
             "no such host: {} (neither /etc/hosts nor the name servers know its address){}",
             host.escape_debug(),
-            did_you_mean(host, ["tcp", "udp", "unix", "unixgram"])
+            did_you_mean(host, Transport::NAMES)
         )));
     }
     Ok(found)

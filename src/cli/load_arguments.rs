@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::failure::Failure;
-use crate::cli::settings;
+use crate::cli::suggestion::word;
 use crate::cli::target::Target;
 use crate::cli::units;
 use crate::cli::zone;
@@ -102,7 +102,7 @@ pub(crate) struct LoadArguments {
     ///
     /// Where messages end. chunk: nothing stands around a message. line: a line feed ends it. len32: its length stands
     /// before it, in four bytes.
-    #[arg(long, default_value = "chunk", value_parser = settings::framing, help_heading = MESSAGES)]
+    #[arg(long, default_value = "chunk", value_parser = word::<Framing>, help_heading = MESSAGES)]
     pub(crate) framing: Framing,
 }
 

@@ -28,13 +28,13 @@ pub struct Settings {
     /// echo, ack or discard
     ///
     /// echo is RFC 862, discard RFC 863; ack sends --ack-format.
-    #[arg(long, default_value = "echo", value_parser = mode, help_heading = ANSWERS)]
+    #[arg(long, default_value = "echo", value_parser = word::<ModeName>, help_heading = ANSWERS)]
     pub mode: ModeName,
     /// chunk, line or len32, in a stream
     ///
     /// Where messages end. chunk: what one read brings, at most 1,024 bytes, is a message. line: a line feed ends it.
     /// len32: its length stands before it, in four bytes.
-    #[arg(long, default_value = "chunk", value_parser = framing, help_heading = ANSWERS)]
+    #[arg(long, default_value = "chunk", value_parser = word::<Framing>, help_heading = ANSWERS)]
     pub framing: Framing,
     /// The longest message in line and len32 framing
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = max_frame, help_heading = ANSWERS, hide_short_help = true)]
@@ -51,7 +51,7 @@ pub struct Settings {
     ///
     /// What a message does that is exactly bye. close ends the conversation, stop the server. The default is close in
     /// ack mode, else ignore.
-    #[arg(long, value_parser = bye, help_heading = ANSWERS)]
+    #[arg(long, value_parser = word::<Bye>, help_heading = ANSWERS)]
     pub bye: Option<Bye>,
     /// Log each message with its peer
     #[arg(long, help_heading = LOG)]
@@ -93,8 +93,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Overrides one setting, as the query of an endpoint does. `clap` parses the value as that of the flag; a flag that
-    /// takes no value takes a boolean here.
+    /// Overrides one setting, as the query of an endpoint does. `clap` parses the value as that of the flag. A flag
+    /// without a value takes a boolean here.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let query = Settings::augment_args(Command::new("query")).no_binary_name(true).mut_args(|flag| {
             let flag = flag.default_value(None);
@@ -144,21 +144,6 @@ impl Settings {
         let rules = Rules { framing: self.framing, max_frame: self.max_frame, charset };
         Ok(Service { name, mode, rules, bye, log_messages: self.log_messages })
     }
-}
-
-/// The name of a mode.
-pub(crate) fn mode(text: &str) -> Result<ModeName, String> {
-    word(text, &["echo", "ack", "discard"])
-}
-
-/// The name of a framing.
-pub(crate) fn framing(text: &str) -> Result<Framing, String> {
-    word(text, &["chunk", "line", "len32"])
-}
-
-/// What `bye` does.
-pub(crate) fn bye(text: &str) -> Result<Bye, String> {
-    word(text, &["ignore", "close", "stop"])
 }
 
 /// A level of the log.

@@ -1,5 +1,9 @@
 //! What somebody meant who typed something that is not known: the known word that is most like it.
 
+use std::str::FromStr;
+
+use crate::reactor::named::UnknownName;
+
 /// The known word that `typed` was meant to be; none where none is like it. Measured as clap does for flags; and one
 /// slip is forgiven in short words too, where that measure sees little likeness.
 fn meant<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -18,9 +22,9 @@ pub(crate) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a 
     meant(typed, known).map_or_else(String::new, |word| format!(" (did you mean '{word}'?)"))
 }
 
-/// Reads one of the `known` words; the error asks whether another was meant.
-pub(crate) fn word<T: std::str::FromStr<Err = String>>(typed: &str, known: &[&str]) -> Result<T, String> {
-    typed.parse().map_err(|reason| format!("{reason}{}", did_you_mean(typed, known.iter().copied())))
+/// Reads one of the words that a `T` is known by; the error asks whether another was meant.
+pub(crate) fn word<T: FromStr<Err = UnknownName>>(typed: &str) -> Result<T, String> {
+    typed.parse().map_err(|error: UnknownName| format!("{error}{}", did_you_mean(typed, error.known.iter().copied())))
 }
 
 #[cfg(test)]

@@ -1,23 +1,23 @@
 //! Framing: where one message ends and the next begins, and how an answer is framed in turn.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::protocol::charset::Charset;
 use crate::protocol::frame::{Frame, Step};
 use crate::protocol::{chunk, len32, line};
+use crate::reactor::named::named;
 use crate::reactor::reply::Reply;
 
-/// How messages lie in a stream of bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Framing {
-    /// A message is what one read brings, at most [`chunk::MAX`] bytes.
-    #[default]
-    Chunk,
-    /// LF or CRLF ends a message.
-    Line,
-    /// A 32-bit big-endian length stands before a message.
-    Len32,
+named! {
+    /// How messages lie in a stream of bytes.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum Framing: "framings" {
+        /// A message is what one read brings, at most [`chunk::MAX`] bytes.
+        #[default]
+        Chunk = "chunk",
+        /// LF or CRLF ends a message.
+        Line = "line",
+        /// A 32-bit big-endian length stands before a message.
+        Len32 = "len32",
+    }
 }
 
 /// What framing needs to know beyond the bytes.
@@ -77,42 +77,10 @@ impl Framing {
     }
 }
 
-impl FromStr for Framing {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Framing, String> {
-        match name {
-            "chunk" => Ok(Framing::Chunk),
-            "line" => Ok(Framing::Line),
-            "len32" => Ok(Framing::Len32),
-            _ => Err("valid framings are chunk, line and len32".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for Framing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Framing::Chunk => "chunk",
-            Framing::Line => "line",
-            Framing::Len32 => "len32",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::reactor::reply::Outgoing;
-
-    #[test]
-    fn names_read_back() {
-        for (name, framing) in [("chunk", Framing::Chunk), ("line", Framing::Line), ("len32", Framing::Len32)] {
-            assert_eq!(name.parse(), Ok(framing));
-            assert_eq!(framing.to_string(), name);
-        }
-        assert!("json".parse::<Framing>().unwrap_err().contains("chunk, line and len32"));
-    }
 
     #[test]
     fn a_message_that_answers_none_is_framed_like_any_other() {

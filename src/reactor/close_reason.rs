@@ -6,6 +6,7 @@ use std::io;
 use nix::errno::Errno;
 
 use crate::os::reason;
+use crate::reactor::named::named;
 
 /// What becomes of the bytes that a peer has not taken when its connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,56 +17,56 @@ pub enum Parting {
     AtOnce,
 }
 
-/// Why a connection ended. Every connection has exactly one reason; the summary counts them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CloseReason {
-    /// The peer ended its side, got what it was owed, and that was that.
-    PeerClosed,
-    /// This side ended the conversation: `bye`, or a client that is done.
-    Ended,
-    /// The server drained: it answered what had arrived, and closed.
-    Drained,
-    /// The drain's time was up before the connection was done.
-    DrainTimeout,
-    /// The peer reset the connection (`ECONNRESET`, `EPIPE`).
-    Reset,
-    /// No byte came in and none went out for the idle timeout, or the peer took nothing of what it is owed, whatever it
-    /// sent.
-    IdleTimeout,
-    /// A message was begun and not finished within the idle timeout.
-    IncompleteTimeout,
-    /// After a half-close, nothing moved for the half-closed timeout.
-    HalfClosedTimeout,
-    /// A message was longer than the limit allows.
-    FrameTooLong,
-    /// A message was still incomplete while the queues of all connections together were full.
-    QueueLimit,
-    /// The peer's side ended in the middle of a message that announced its length.
-    FrameTruncated,
-    /// The connection limit was reached: the newcomer was told so and closed.
-    Refused,
-    /// The newcomer's source had as many connections as one source may have: it was told so and closed.
-    RefusedSource,
-    /// Nobody listens there (`ECONNREFUSED`).
-    ConnectRefused,
-    /// The connection was not established in time.
-    ConnectTimeout,
-    /// The kernel connected the socket to itself, over an ephemeral port on which nobody listens.
-    SelfConnect,
-    /// The reactor was stopped at once.
-    Aborted,
-    /// No descriptor was left for a connection (`EMFILE`, `ENFILE`).
-    NoDescriptor,
-    /// Another error of the system, by its kind.
-    Failed(io::ErrorKind),
-    /// Another error of the system that has no kind, by its number (`errno(3)`). A connection keeps it, so it is small.
-    System(u8),
+named! {
+    /// Why a connection ended. Every connection has exactly one reason; the summary counts them.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum CloseReason {
+        /// The peer ended its side, got what it was owed, and that was that.
+        PeerClosed = "peer-closed",
+        /// This side ended the conversation: `bye`, or a client that is done.
+        Ended = "ended",
+        /// The server drained: it answered what had arrived, and closed.
+        Drained = "drained",
+        /// The drain's time was up before the connection was done.
+        DrainTimeout = "drain-timeout",
+        /// The peer reset the connection (`ECONNRESET`, `EPIPE`).
+        Reset = "reset",
+        /// No byte came in and none went out for the idle timeout, or the peer took nothing of what it is owed,
+        /// whatever it sent.
+        IdleTimeout = "idle-timeout",
+        /// A message was begun and not finished within the idle timeout.
+        IncompleteTimeout = "incomplete-timeout",
+        /// After a half-close, nothing moved for the half-closed timeout.
+        HalfClosedTimeout = "half-closed-timeout",
+        /// A message was longer than the limit allows.
+        FrameTooLong = "frame-too-long",
+        /// The peer's side ended in the middle of a message that announced its length.
+        FrameTruncated = "frame-truncated",
+        /// The connection limit was reached: the newcomer was told so and closed.
+        Refused = "refused-at-limit",
+        /// Nobody listens there (`ECONNREFUSED`).
+        ConnectRefused = "connect-refused",
+        /// The connection was not established in time.
+        ConnectTimeout = "connect-timeout",
+        /// The kernel connected the socket to itself, over an ephemeral port on which nobody listens.
+        SelfConnect = "self-connect",
+        /// The reactor was stopped at once.
+        Aborted = "aborted",
+        /// Another error of the system, by its kind.
+        Failed(io::ErrorKind) |
+        /// Another error of the system that has no kind, by its number (`errno(3)`). A connection keeps it, so it is
+        /// small.
+        System(u8) = "failed",
+        /// A message was still incomplete while the queues of all connections together were full.
+        QueueLimit = "queue-limit",
+        /// No descriptor was left for a connection (`EMFILE`, `ENFILE`).
+        NoDescriptor = "no-descriptor",
+        /// The newcomer's source had as many connections as one source may have: it was told so and closed.
+        RefusedSource = "refused-at-source-limit",
+    }
 }
 
 impl CloseReason {
-    /// How many reasons the summary tells apart.
-    pub const COUNT: usize = 19;
-
     /// The reason that an I/O error amounts to.
     pub fn of_error(error: &io::Error) -> CloseReason {
         use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, OutOfMemory};
@@ -122,62 +123,11 @@ impl CloseReason {
             | CloseReason::System(_) => Parting::Polite,
         }
     }
-
-    /// The reason's place in a table of [`CloseReason::COUNT`] counters.
-    pub fn index(self) -> usize {
-        match self {
-            CloseReason::PeerClosed => 0,
-            CloseReason::Ended => 1,
-            CloseReason::Drained => 2,
-            CloseReason::DrainTimeout => 3,
-            CloseReason::Reset => 4,
-            CloseReason::IdleTimeout => 5,
-            CloseReason::IncompleteTimeout => 6,
-            CloseReason::HalfClosedTimeout => 7,
-            CloseReason::FrameTooLong => 8,
-            CloseReason::FrameTruncated => 9,
-            CloseReason::Refused => 10,
-            CloseReason::ConnectRefused => 11,
-            CloseReason::ConnectTimeout => 12,
-            CloseReason::SelfConnect => 13,
-            CloseReason::Aborted => 14,
-            CloseReason::Failed(_) | CloseReason::System(_) => 15,
-            CloseReason::QueueLimit => 16,
-            CloseReason::NoDescriptor => 17,
-            CloseReason::RefusedSource => 18,
-        }
-    }
-
-    /// The word for the reason at `index`, as the summary prints it.
-    pub fn name(index: usize) -> &'static str {
-        const NAMES: [&str; CloseReason::COUNT] = [
-            "peer-closed",
-            "ended",
-            "drained",
-            "drain-timeout",
-            "reset",
-            "idle-timeout",
-            "incomplete-timeout",
-            "half-closed-timeout",
-            "frame-too-long",
-            "frame-truncated",
-            "refused-at-limit",
-            "connect-refused",
-            "connect-timeout",
-            "self-connect",
-            "aborted",
-            "failed",
-            "queue-limit",
-            "no-descriptor",
-            "refused-at-source-limit",
-        ];
-        NAMES[index]
-    }
 }
 
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(CloseReason::name(self.index()))?;
+        f.write_str(self.name())?;
         match self {
             CloseReason::Failed(kind) => write!(f, " ({})", reason::of_kind(*kind)),
             CloseReason::System(errno) => {

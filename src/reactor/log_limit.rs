@@ -9,49 +9,30 @@ use std::time::Duration;
 use log::Level;
 
 use crate::os::clock::Tick;
+use crate::reactor::named::named;
 
-/// The kinds of lines that can repeat without end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogKind {
-    /// `accept` failed for lack of descriptors or memory.
-    AcceptFailed,
-    /// A newcomer was refused at the connection limit.
-    Refused,
-    /// A newcomer was refused because its source has so many connections.
-    RefusedSource,
-    /// A peer broke the framing: too long a message, or a truncated one.
-    BadFrame,
-    /// A datagram could not be received or answered.
-    Datagram,
-    /// All owed bytes together reached their bound.
-    QueueLimit,
-    /// A peer's message is to stop the server. While it drains, others may say the same.
-    Bye,
+named! {
+    /// The kinds of lines that can repeat without end.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum LogKind {
+        /// `accept` failed for lack of descriptors or memory.
+        AcceptFailed = "accept failed",
+        /// A newcomer was refused at the connection limit.
+        Refused = "refused at the connection limit",
+        /// A newcomer was refused because its source has so many connections.
+        RefusedSource = "refused at the limit of one source",
+        /// A peer broke the framing: too long a message, or a truncated one.
+        BadFrame = "bad frame",
+        /// A datagram could not be received or answered.
+        Datagram = "datagram dropped",
+        /// All owed bytes together reached their bound.
+        QueueLimit = "queue limit reached",
+        /// A peer's message is to stop the server. While it drains, others may say the same.
+        Bye = "said bye",
+    }
 }
 
 impl LogKind {
-    const ALL: [LogKind; 7] = [
-        LogKind::AcceptFailed,
-        LogKind::Refused,
-        LogKind::RefusedSource,
-        LogKind::BadFrame,
-        LogKind::Datagram,
-        LogKind::QueueLimit,
-        LogKind::Bye,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            LogKind::AcceptFailed => "accept failed",
-            LogKind::Refused => "refused at the connection limit",
-            LogKind::RefusedSource => "refused at the limit of one source",
-            LogKind::BadFrame => "bad frame",
-            LogKind::Datagram => "datagram dropped",
-            LogKind::QueueLimit => "queue limit reached",
-            LogKind::Bye => "said bye",
-        }
-    }
-
     /// How many lines a window shows. A state of the whole server is told once; what peers do differs, so a few are
     /// shown.
     fn burst(self) -> u32 {
@@ -76,7 +57,7 @@ struct Window {
 /// Which lines may still be shown.
 #[derive(Default)]
 pub struct LogLimit {
-    windows: [Window; LogKind::ALL.len()],
+    windows: [Window; LogKind::COUNT],
 }
 
 impl LogLimit {
@@ -89,7 +70,7 @@ impl LogLimit {
     }
 
     fn admit(&mut self, kind: LogKind, level: Level, now: Tick) -> bool {
-        let window = &mut self.windows[kind as usize];
+        let window = &mut self.windows[kind.index()];
         window.level = Some(level);
         window.ends.get_or_insert(now.after(WINDOW));
         if window.shown < kind.burst() {
@@ -108,10 +89,10 @@ impl LogLimit {
     /// Tells what was suppressed in the windows that have ended by `now`.
     pub fn report(&mut self, now: Tick) {
         for kind in LogKind::ALL {
-            let window = &mut self.windows[kind as usize];
+            let window = &mut self.windows[kind.index()];
             if window.ends.is_some_and(|ends| ends <= now) {
                 if window.suppressed > 0 {
-                    log::log!(target: "cooee", window.level.unwrap_or(Level::Warn), "suppressed {} more: {}", window.suppressed, kind.name());
+                    log::log!(target: "cooee", window.level.unwrap_or(Level::Warn), "suppressed {} more: {}", window.suppressed, kind);
                 }
                 *window = Window::default();
             }
@@ -135,7 +116,7 @@ mod tests {
         let mut limit = LogLimit::default();
         let shown = (0..100_000).filter(|_| limit.admit(LogKind::BadFrame, Level::Warn, Tick::START)).count();
         assert_eq!(shown, 5);
-        assert_eq!(limit.windows[LogKind::BadFrame as usize].suppressed, 99_995);
+        assert_eq!(limit.windows[LogKind::BadFrame.index()].suppressed, 99_995);
         assert!(limit.admit(LogKind::Refused, Level::Warn, Tick::START), "kinds do not share a window");
 
         let end = limit.due().expect("something was suppressed");

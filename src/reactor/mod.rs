@@ -22,6 +22,7 @@ pub mod limits;
 pub mod log_limit;
 mod make_room;
 pub mod metrics;
+pub mod named;
 pub mod next;
 pub mod ready_list;
 pub mod rehearsal;

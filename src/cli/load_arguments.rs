@@ -12,9 +12,9 @@ use crate::cli::units;
 use crate::cli::zone;
 use crate::measure::load::options::{Body, End, Expect, Options, Pace};
 use crate::measure::load::schedule::Schedule;
-use crate::protocol::ack::{self, Ack};
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::{Framing, Rules};
+use crate::protocol::mode::ack::{self, Ack};
 
 /// The longest text that a datagram carries over IPv4: 65,535 bytes less the headers of IP and UDP.
 const DATAGRAM_MAX: usize = 65_507;

@@ -12,11 +12,10 @@ use crate::cli::suggestion::{did_you_mean, word};
 use crate::cli::units;
 use crate::os::bind::SocketOptions;
 use crate::os::file_access::FileAccess;
-use crate::protocol::ack::{self, Ack};
 use crate::protocol::bye::Bye;
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::{Framing, Rules};
-use crate::protocol::mode::{Mode, ModeName};
+use crate::protocol::mode::{Mode, ModeName, ack};
 
 const ANSWERS: &str = "Say what is answered (or in an endpoint's query)";
 const SOCKETS: &str = "Set options of sockets (or in an endpoint's query)";
@@ -132,11 +131,7 @@ impl Settings {
         let charset = Charset::for_label(&self.encoding)
             .map_err(|reason| format!("encoding={}: {reason}", self.encoding.escape_debug()))?;
         let wrong_format = |reason: String| format!("ack-format={}: {reason}", self.ack_format.escape_debug());
-        let mode = match self.mode {
-            ModeName::Echo => Mode::Echo,
-            ModeName::Discard => Mode::Discard,
-            ModeName::Ack => Mode::Ack(Ack::new(&self.ack_format, charset).map_err(wrong_format)?),
-        };
+        let mode = Mode::new(self.mode, &self.ack_format, charset).map_err(wrong_format)?;
         if self.mode == ModeName::Ack && self.framing == Framing::Line && self.ack_format.contains('\n') {
             return Err(wrong_format("in line framing it cannot hold a line break".to_owned()));
         }

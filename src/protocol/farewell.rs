@@ -1,7 +1,7 @@
 //! What a newcomer over a limit is told in ack mode, before it is closed: the server says it, and the client knows it
 //! for what it is.
 
-use crate::protocol::len32;
+use crate::protocol::framing::Framing;
 
 /// What a newcomer over the connection limit is told.
 pub const AT_LIMIT: &[u8] = b"too many connections, try again later";
@@ -12,10 +12,8 @@ pub const AT_SOURCE_LIMIT: &[u8] = b"too many connections from your address, clo
 /// Whether `reply` is one of them, however the server frames it: a client may take another framing, or none.
 pub fn is_farewell(reply: &[u8]) -> bool {
     let words = reply.trim_ascii_end();
-    [AT_LIMIT, AT_SOURCE_LIMIT].iter().any(|farewell| {
-        let framed = |length: &[u8]| *length == len32::header(farewell.len());
-        words.strip_suffix(*farewell).is_some_and(|before| before.is_empty() || framed(before))
-    })
+    let is_one = |text: &[u8]| Framing::ALL.iter().any(|framing| words == framing.framed(text).trim_ascii_end());
+    [AT_LIMIT, AT_SOURCE_LIMIT].into_iter().any(|text| words.ends_with(text) && is_one(text))
 }
 
 /// Whether one of them is within `message`, so that a server that echoes may have said it.
@@ -26,6 +24,7 @@ pub fn holds_farewell(message: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::framing::len32;
 
     #[test]
     fn it_is_known_in_every_framing_and_nothing_else_is() {

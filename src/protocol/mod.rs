@@ -3,15 +3,11 @@
 //! Nothing here names a socket, a reactor or a moment. A protocol is offered bytes and answers into a
 //! [`Reply`](crate::reactor::reply::Reply).
 
-pub mod ack;
 pub mod bye;
 pub mod charset;
-pub mod chunk;
 pub mod escape;
 pub mod farewell;
 pub mod frame;
 pub mod framing;
-pub mod len32;
-pub mod line;
 pub mod mode;
 pub mod text_form;

@@ -6,11 +6,11 @@
 
 use cooee::apps::server::Server;
 use cooee::apps::server::service::Service;
-use cooee::protocol::ack::Ack;
 use cooee::protocol::bye::Bye;
 use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
+use cooee::protocol::mode::ack::Ack;
 use cooee::reactor::close_reason::CloseReason;
 use cooee::reactor::handler::Stop;
 use cooee::reactor::rehearsal::Rehearsal;

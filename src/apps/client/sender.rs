@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use crate::apps::client::outcome::Outcome;
 use crate::os::clock::Tick;
-use crate::protocol::ack;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::{Framing, Rules};
+use crate::protocol::mode::ack;
 use crate::protocol::text_form::TextForm;
-use crate::reactor::reply::{Outgoing, Reply};
 
 /// How long the next message waits for a reply, where another [`Manner::pace`] is not asked for.
 pub const PACE: Duration = Duration::from_millis(200);
@@ -215,14 +214,8 @@ impl Sender {
         if body.is_empty() && !self.manner.datagrams && self.manner.rules.framing == Framing::Chunk {
             return;
         }
-        let mut message = Vec::with_capacity(body.len() + 4);
-        if self.manner.datagrams {
-            message.extend_from_slice(body);
-        } else {
-            let (mut outgoing, framing) = (Outgoing::default(), self.manner.rules.framing);
-            framing.whole(body, &mut Reply::new(&[], None, &mut message, &mut outgoing, 0, usize::MAX));
-        }
-        self.queue.push_back(message);
+        let framing = self.manner.rules.framing;
+        self.queue.push_back(if self.manner.datagrams { body.to_vec() } else { framing.framed(body) });
         self.ended |= *body == *BYE && self.manner.bye != Bye::Ignore;
     }
 

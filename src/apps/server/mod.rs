@@ -188,7 +188,7 @@ impl Handler for Server {
     fn refuse(&mut self, tag: usize, reason: CloseReason, cx: &mut Context<'_>) {
         if let Some(Service { mode: Mode::Ack(_), rules, .. }) = self.services.get(tag) {
             let text = if reason == CloseReason::RefusedSource { AT_SOURCE_LIMIT } else { AT_LIMIT };
-            rules.framing.whole(text, &mut cx.reply);
+            cx.reply.send(&rules.framing.framed(text));
         }
     }
 }

@@ -8,7 +8,6 @@ pub use crate::measure::load::noise::NUMBER_LENGTH;
 use crate::measure::load::noise::{Digits, noise};
 use crate::measure::load::options::{Body, Expect, Options};
 use crate::protocol::framing::{Framing, Rules};
-use crate::protocol::len32;
 use crate::reactor::reply::Reply;
 
 /// How many places there are to cut messages from: a prime, so that no step through the table repeats early; small, so
@@ -154,29 +153,10 @@ impl Exchange {
     /// on any lane. It may have `max_frame` bytes without its frame; in line framing one more, which may be the CR of
     /// its ending.
     pub fn skip(&self, bytes: &[u8], received: usize, claimed: &mut usize) -> Checked {
-        let max = self.rules.max_frame;
-        match self.rules.framing {
-            Framing::Chunk => Checked::Whole(bytes.len()),
-            Framing::Line => {
-                let end = memchr::memchr(b'\n', bytes);
-                let body = received + end.unwrap_or(bytes.len());
-                match end {
-                    _ if body > max.saturating_add(1) => Checked::TooLong,
-                    Some(end) => Checked::Whole(end + 1),
-                    None => Checked::Part(bytes.len()),
-                }
-            }
-            Framing::Len32 => {
-                if *claimed == 0 {
-                    match len32::claimed(bytes) {
-                        None => return Checked::Part(0),
-                        Some(length) if length > max => return Checked::TooLong,
-                        Some(length) => *claimed = len32::HEADER + length,
-                    }
-                }
-                let rest = *claimed - received;
-                if bytes.len() < rest { Checked::Part(bytes.len()) } else { Checked::Whole(rest) }
-            }
+        match self.rules.skip(bytes, received, claimed) {
+            Some((taken, true)) => Checked::Whole(taken),
+            Some((taken, false)) => Checked::Part(taken),
+            None => Checked::TooLong,
         }
     }
 
@@ -226,11 +206,8 @@ impl Exchange {
 impl Around {
     /// Puts the frame of a message of `length` bytes around.
     fn frame(&mut self, framing: Framing, length: usize) {
-        match framing {
-            Framing::Chunk => {}
-            Framing::Line => self.after.push(b'\n'),
-            Framing::Len32 => drop(self.before.splice(0..0, len32::header(length))),
-        }
+        framing.open(length, |header| drop(self.before.splice(0..0, header.iter().copied())));
+        self.after.extend_from_slice(framing.ending());
     }
 }
 
@@ -238,8 +215,9 @@ impl Around {
 mod tests {
     use super::*;
     use crate::measure::load::options::tests::options;
-    use crate::protocol::ack::{Ack, DEFAULT_FORMAT};
     use crate::protocol::charset::Charset;
+    use crate::protocol::framing::len32;
+    use crate::protocol::mode::ack::{Ack, DEFAULT_FORMAT};
     use crate::reactor::reply::Outgoing;
 
     fn sent(exchange: &Exchange, connection: usize, number: u64) -> Vec<u8> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::measure::load::schedule::Schedule;
 use crate::os::address::Address;
-use crate::protocol::ack::Ack;
 use crate::protocol::charset::Charset;
-use crate::protocol::chunk;
+use crate::protocol::framing::chunk;
 use crate::protocol::framing::{Framing, Rules};
+use crate::protocol::mode::ack::Ack;
 
 /// What a run of load is asked to do. [`Options::check`] tells what does not fit together.
 #[derive(Clone, Debug)]

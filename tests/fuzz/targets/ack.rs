@@ -8,7 +8,7 @@ use cooee::apps::server::Server;
 use cooee::apps::server::service::Service;
 use cooee::measure::load::exchange::{Checked, Exchange};
 use cooee::measure::load::options::{Body, Expect, Options};
-use cooee::protocol::ack::{Ack, FORMAT_MAX};
+use cooee::protocol::mode::ack::{Ack, FORMAT_MAX};
 use cooee::protocol::bye::Bye;
 use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::{Framing, Rules};

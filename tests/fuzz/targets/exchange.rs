@@ -5,7 +5,7 @@
 use arbitrary::Arbitrary;
 use cooee::measure::load::exchange::{Checked, Exchange, NUMBER_LENGTH};
 use cooee::measure::load::options::{Body, Expect, Options};
-use cooee::protocol::ack::Ack;
+use cooee::protocol::mode::ack::Ack;
 use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::reactor::reply::{Outgoing, Reply};

@@ -5,10 +5,10 @@
 use arbitrary::Arbitrary;
 use cooee::apps::server::Server;
 use cooee::apps::server::service::Service;
-use cooee::protocol::ack::Ack;
+use cooee::protocol::mode::ack::Ack;
 use cooee::protocol::bye::Bye;
 use cooee::protocol::charset::Charset;
-use cooee::protocol::chunk;
+use cooee::protocol::framing::chunk;
 use cooee::protocol::frame::Step;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;

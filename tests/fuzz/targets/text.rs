@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use cooee::protocol::charset::Charset;
-use cooee::protocol::chunk;
+use cooee::protocol::framing::chunk;
 use cooee::protocol::frame::Step;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee_fuzz::cuts::Cuts;

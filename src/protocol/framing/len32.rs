@@ -10,7 +10,7 @@ pub const HEADER: usize = 4;
 /// The first message of `bytes`, at most `max` bytes long.
 pub fn next(bytes: &[u8], max: usize, end: bool) -> Step {
     let incomplete = if end { Step::Truncated } else { Step::Incomplete };
-    let Some(length) = claimed(bytes) else { return incomplete };
+    let Some(length) = length(bytes) else { return incomplete };
     if length > max {
         return Step::TooLong;
     }
@@ -18,8 +18,22 @@ pub fn next(bytes: &[u8], max: usize, end: bool) -> Step {
     if bytes.len() < frame_end { incomplete } else { Step::Frame(Frame::new(HEADER..frame_end, frame_end)) }
 }
 
+/// How many of `bytes` belong to a message of which `received` bytes came before them, and whether it ends with them;
+/// none where it claims more than `max`. What is `claimed` with the header is remembered. An incomplete header is left.
+pub fn skip(bytes: &[u8], max: usize, received: usize, claimed: &mut usize) -> Option<(usize, bool)> {
+    if *claimed == 0 {
+        match length(bytes) {
+            None => return Some((0, false)),
+            Some(length) if length > max => return None,
+            Some(length) => *claimed = HEADER + length,
+        }
+    }
+    let rest = *claimed - received;
+    Some((rest.min(bytes.len()), rest <= bytes.len()))
+}
+
 /// The length that stands at the beginning of `bytes`; none while it is incomplete.
-pub fn claimed(bytes: &[u8]) -> Option<usize> {
+fn length(bytes: &[u8]) -> Option<usize> {
     bytes.first_chunk::<HEADER>().map(|header| u32::from_be_bytes(*header) as usize)
 }
 

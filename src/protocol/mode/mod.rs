@@ -1,8 +1,11 @@
 //! The modes of a server: what it answers to a message.
 
-use crate::protocol::ack::Ack;
+pub mod ack;
+
+use crate::protocol::charset::Charset;
 use crate::protocol::frame::Frame;
 use crate::protocol::framing::Framing;
+use crate::protocol::mode::ack::Ack;
 use crate::reactor::named::named;
 use crate::reactor::reply::Reply;
 
@@ -18,6 +21,16 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// The mode of this name. An acknowledgement has the words of `ack_format` in this encoding; what is wrong with them
+    /// is the error.
+    pub fn new(name: ModeName, ack_format: &str, charset: Charset) -> Result<Mode, String> {
+        Ok(match name {
+            ModeName::Echo => Mode::Echo,
+            ModeName::Ack => Mode::Ack(Ack::new(ack_format, charset)?),
+            ModeName::Discard => Mode::Discard,
+        })
+    }
+
     /// Answers the message of `frame` in the framing that it came in.
     pub fn answer(&self, frame: &Frame, framing: Framing, reply: &mut Reply<'_>) {
         match self {
@@ -64,13 +77,11 @@ named! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::charset::Charset;
 
     #[test]
     fn names_read_back() {
-        let ack = Mode::Ack(Ack::new("{}", Charset::UTF_8).unwrap());
-        for (name, mode) in [("echo", Mode::Echo), ("ack", ack), ("discard", Mode::Discard)] {
-            assert_eq!(name.parse(), Ok(mode.name()));
+        for name in ModeName::ALL {
+            assert_eq!(Mode::new(name, "{}", Charset::UTF_8).unwrap().name(), name);
         }
     }
 }

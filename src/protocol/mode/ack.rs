@@ -49,9 +49,12 @@ impl Ack {
 
     /// Acknowledges the message of `frame` in the framing that it came in.
     pub fn answer(&self, frame: &Frame, framing: Framing, reply: &mut Reply<'_>) {
-        framing.open(self.before.len() + frame.body.len() + self.after.len(), reply);
+        framing.open(self.before.len() + frame.body.len() + self.after.len(), |header| reply.send(header));
         self.surround(frame.body.clone(), reply);
-        framing.close(frame, reply);
+        if frame.body.end < frame.end {
+            // A line gets the ending that it came with.
+            reply.echo(frame.body.end..frame.end);
+        }
     }
 
     /// Acknowledges a whole datagram of `length` bytes.

@@ -24,6 +24,14 @@ pub fn next(bytes: &[u8], max: usize, scanned: &mut u32, end: bool) -> Step {
     }
 }
 
+/// How many of `bytes` belong to a line of which `received` bytes came before them, and whether it ends with them; none
+/// where it has more than `max` bytes, not counting its ending: one more may be the CR of that.
+pub fn skip(bytes: &[u8], max: usize, received: usize) -> Option<(usize, bool)> {
+    let end = memchr::memchr(b'\n', bytes);
+    let fits = received + end.unwrap_or(bytes.len()) <= max.saturating_add(1);
+    fits.then_some(end.map_or((bytes.len(), false), |end| (end + 1, true)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,12 @@
 //! Framing: where one message ends and the next begins, and how an answer is framed in turn.
 
+pub mod chunk;
+pub mod len32;
+pub mod line;
+
 use crate::protocol::charset::Charset;
-use crate::protocol::frame::{Frame, Step};
-use crate::protocol::{chunk, len32, line};
+use crate::protocol::frame::Step;
 use crate::reactor::named::named;
-use crate::reactor::reply::Reply;
 
 named! {
     /// How messages lie in a stream of bytes.
@@ -50,46 +52,56 @@ impl Rules {
             other => other,
         }
     }
+
+    /// Finds the end of a message of which nothing is kept, where `received` bytes of it were taken before `bytes`.
+    /// `claimed` is 0 at its beginning, and remembers how long it says that it is. Returns how many bytes belong to the
+    /// message, and whether it ends with them; none where it is longer than it may be.
+    pub fn skip(&self, bytes: &[u8], received: usize, claimed: &mut usize) -> Option<(usize, bool)> {
+        match self.framing {
+            Framing::Chunk => Some((bytes.len(), true)),
+            Framing::Line => line::skip(bytes, self.max_frame, received),
+            Framing::Len32 => len32::skip(bytes, self.max_frame, received, claimed),
+        }
+    }
 }
 
 impl Framing {
-    /// Writes what stands before an answer of `length` bytes.
-    pub fn open(self, length: usize, reply: &mut Reply<'_>) {
-        if self == Framing::Len32 {
-            reply.send(&len32::header(length));
+    /// Hands `write` what stands before a message of `length` bytes.
+    pub fn open(self, length: usize, write: impl FnOnce(&[u8])) {
+        match self {
+            Framing::Chunk | Framing::Line => {}
+            Framing::Len32 => write(&len32::header(length)),
         }
     }
 
-    /// Writes what stands behind an answer to `frame`: a line gets the ending that it came with.
-    pub fn close(self, frame: &Frame, reply: &mut Reply<'_>) {
-        if self == Framing::Line {
-            reply.echo(frame.body.end..frame.end);
+    /// What stands behind a message that does not answer one with an ending of its own.
+    pub fn ending(self) -> &'static [u8] {
+        match self {
+            Framing::Chunk | Framing::Len32 => b"",
+            Framing::Line => b"\n",
         }
     }
 
-    /// Writes a message that answers none.
-    pub fn whole(self, message: &[u8], reply: &mut Reply<'_>) {
-        self.open(message.len(), reply);
-        reply.send(message);
-        if self == Framing::Line {
-            reply.send(b"\n");
-        }
+    /// A message with all that frames it.
+    pub fn framed(self, message: &[u8]) -> Vec<u8> {
+        let mut framed = Vec::with_capacity(message.len() + len32::HEADER);
+        self.open(message.len(), |header| framed.extend_from_slice(header));
+        framed.extend_from_slice(message);
+        framed.extend_from_slice(self.ending());
+        framed
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::reply::Outgoing;
 
     #[test]
     fn a_message_that_answers_none_is_framed_like_any_other() {
         for (framing, framed) in
             [(Framing::Chunk, &b"full"[..]), (Framing::Line, b"full\n"), (Framing::Len32, b"\0\0\0\x04full")]
         {
-            let (mut composed, mut outgoing) = (Vec::new(), Outgoing::default());
-            framing.whole(b"full", &mut Reply::new(b"", None, &mut composed, &mut outgoing, 0, 100));
-            assert_eq!(composed, framed, "{framing}");
+            assert_eq!(framing.framed(b"full"), framed, "{framing}");
         }
     }
 }

@@ -14,7 +14,7 @@ use cooee::os::key::Key;
 use cooee::os::readiness::{Latch, Readiness};
 use cooee::protocol::charset::Charset;
 use cooee::protocol::escape::Escaped;
-use cooee::protocol::frame::{Frame, Step};
+use cooee::protocol::frame::{Frame, Parsed};
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
 use cooee::protocol::mode::ack::{Ack, DEFAULT_FORMAT};
@@ -50,7 +50,7 @@ fn rules(framing: Framing) -> Rules {
 /// Calls `found` with every message of `bytes`, and tells how many there are.
 fn each_frame(rules: &Rules, bytes: &[u8], mut found: impl FnMut(&Frame)) -> u64 {
     let (mut start, mut scanned, mut count) = (0, 0, 0);
-    while let Step::Frame(frame) = rules.next(bytes, start, &mut scanned, false) {
+    while let Parsed::Frame(frame) = rules.next(bytes, start, &mut scanned, false) {
         found(&frame);
         (start, scanned, count) = (frame.end, 0, count + 1);
     }

@@ -10,13 +10,13 @@ use std::time::SystemTime;
 use nix::sys::prctl::set_child_subreaper;
 use signal_hook::consts::SIGQUIT;
 
+use crate::cli::cli_error::CliError;
 use crate::cli::compare_arguments::{CompareArguments, Processors};
 use crate::cli::endpoint::Transport;
-use crate::cli::failure::Failure;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::last_words;
 use crate::cli::memory_limit::{self, MemoryLimit};
-use crate::cli::progress::Progress;
+use crate::cli::progress::ProgressLine;
 use crate::cli::room;
 use crate::cli::signals::Inherited;
 use crate::cli::target::Target;
@@ -38,7 +38,7 @@ use crate::os::address::Address;
 const DOUBTFUL: u8 = 3;
 
 /// Compares, and prints the result.
-pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, CliError> {
     let began = SystemTime::now();
     let mut plan = plan(arguments)?;
     arguments.output().check(&[])?;
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, Failure> {
     let conditions = Conditions::here(command, &plan.options, began);
     let list = |cpus: &Option<Processors>| cpus.as_ref().map(|Processors(cpus)| cpus.clone());
     plan.pinning =
-        Pinning::new(list(&arguments.server_cpus), list(&arguments.generator_cpus)).map_err(Failure::Usage)?;
+        Pinning::new(list(&arguments.server_cpus), list(&arguments.generator_cpus)).map_err(CliError::Usage)?;
 
     let servers = compare::run(&plan, &mut run_load, &mut || interrupt.caught().is_some());
     let servers = servers.map_err(|error| runtime("cannot compare", &error))?;
@@ -82,7 +82,7 @@ fn run_load(
     interrupt: Option<UnixStream>,
     watch: &mut dyn FnMut(&progress::Progress),
 ) -> io::Result<Outcome> {
-    let line = Progress::start();
+    let line = ProgressLine::start();
     load::run(options, interrupt, &mut |progress| {
         watch(progress);
         line.show(progress);
@@ -90,14 +90,14 @@ fn run_load(
 }
 
 /// Checks everything that can be checked before anything is started.
-fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
+fn plan(arguments: &CompareArguments) -> Result<Plan, CliError> {
     let (family, address) = match arguments.transport {
         Transport::Tcp | Transport::Udp => (ListenKind::Port, Address::Ip((Ipv4Addr::LOCALHOST, 0).into())),
         Transport::Unix | Transport::UnixDatagram => (ListenKind::Path, Address::Unix("/".into())),
     };
     let mut servers: Vec<ServerCommand> = Vec::new();
     for text in &arguments.servers {
-        let wrong = |reason: String| Failure::Usage(format!("--server '{}': {reason}", visible(text)));
+        let wrong = |reason: String| CliError::Usage(format!("--server '{}': {reason}", visible(text)));
         let server = ServerCommand::parse(text, family).map_err(wrong)?;
         server.find_program().map_err(wrong)?;
         if servers.iter().any(|known| known.name == server.name) {
@@ -111,7 +111,7 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
     memory_limit::warn_of_load(MemoryLimit::smallest().as_ref(), &options);
     let silent = arguments.silent_connections;
     if silent > 0 && options.datagrams {
-        return Err(Failure::Usage("--silent-connections: datagrams have none".to_owned()));
+        return Err(CliError::Usage("--silent-connections: datagrams have none".to_owned()));
     }
     let at_once = match silent {
         0 => ("--connections", options.connections),
@@ -134,7 +134,7 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, Failure> {
 }
 
 /// Writes the report to wherever it goes, and what went wrong to standard error.
-fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Failure> {
+fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), CliError> {
     for (server, failure) in comparison.failures() {
         let lines: String = failure.output.iter().map(|line| format!("\n  | {line}")).collect();
         let wrote = if lines.is_empty() { " (it wrote nothing)" } else { "; it wrote at last:" };
@@ -144,8 +144,8 @@ fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Fai
     arguments.output().write_comparison(comparison)
 }
 
-fn runtime(what: &str, error: &io::Error) -> Failure {
-    Failure::system(what, error)
+fn runtime(what: &str, error: &io::Error) -> CliError {
+    CliError::system(what, error)
 }
 
 fn exit_code(comparison: &Comparison, ended_by: Option<i32>) -> ExitCode {

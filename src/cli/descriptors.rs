@@ -2,7 +2,7 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::cli::failure::Failure;
+use crate::cli::cli_error::CliError;
 
 /// Descriptors kept for everything that is no connection: the standard streams, the selector, the signals, and the
 /// newcomers who are told that there is no room.
@@ -19,16 +19,16 @@ const LISTENING_IN_RESERVE: usize = 16;
 const UNLIMITED: u64 = 1_000_000;
 
 /// The connection limit: `wanted`, or as many as the descriptor limit allows beside so many `listening` sockets.
-pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Result<usize, Failure> {
+pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Result<usize, CliError> {
     let descriptors = raise_limit();
     let possible = descriptors.saturating_sub(RESERVE + listening.saturating_sub(LISTENING_IN_RESERVE));
     match wanted {
-        Some(wanted) if wanted > possible => Err(Failure::Usage(format!(
+        Some(wanted) if wanted > possible => Err(CliError::Usage(format!(
             "--max-connections {wanted} does not fit: the limit of {descriptors} descriptors allows {possible} \
              (raise it with 'ulimit -n')"
         ))),
         Some(wanted) => Ok(wanted),
-        None if possible == 0 => Err(Failure::Runtime(format!(
+        None if possible == 0 => Err(CliError::Runtime(format!(
             "the limit of {descriptors} descriptors leaves no room for connections (raise it with 'ulimit -n')"
         ))),
         None => Ok(possible),

@@ -28,7 +28,7 @@ named! {
 
 /// Where an endpoint is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// A host, as an address or a name, and a port.
     Host(String, u16),
     /// The name of a Unix socket.
@@ -41,7 +41,7 @@ pub struct Endpoint {
     /// What carries the bytes; none where the URL was `HOST:PORT` alone.
     pub transport: Option<Transport>,
     /// Where it is.
-    pub place: Place,
+    pub location: Location,
     /// The settings of its query, decoded, in order.
     pub settings: Vec<(String, String)>,
 }
@@ -54,11 +54,13 @@ impl Endpoint {
     pub fn parse(text: &str) -> Result<Endpoint, String> {
         let (address, query) = text.split_once('?').unwrap_or((text, ""));
         let (transport, rest) = scheme(address)?;
-        let place = match transport {
-            Some(transport @ (Transport::Unix | Transport::UnixDatagram)) => Place::Unix(unix_name(rest, transport)?),
+        let location = match transport {
+            Some(transport @ (Transport::Unix | Transport::UnixDatagram)) => {
+                Location::Unix(unix_name(rest, transport)?)
+            }
             _ => host_and_port(rest)?,
         };
-        Ok(Endpoint { transport, place, settings: settings(query)? })
+        Ok(Endpoint { transport, location, settings: settings(query)? })
     }
 
     /// Parses the endpoint of a server that is to be connected to: it is in one place.
@@ -140,11 +142,11 @@ fn unix_name(text: &str, transport: Transport) -> Result<UnixName, String> {
     Ok(UnixName::Path(PathBuf::from(std::ffi::OsString::from_vec(path))))
 }
 
-fn host_and_port(text: &str) -> Result<Place, String> {
+fn host_and_port(text: &str) -> Result<Location, String> {
     const FORM: &str = "an endpoint is HOST:PORT, with an IPv6 address in brackets: 127.0.0.1:9000, [::1]:9000";
     let text = text.strip_suffix('/').unwrap_or(text);
     if is_number(text) {
-        return Ok(Place::Host("127.0.0.1".to_owned(), port_number(text)?));
+        return Ok(Location::Host("127.0.0.1".to_owned(), port_number(text)?));
     }
     if text.starts_with('@') {
         return Err("an abstract name is a Unix socket's: unix://@NAME, unixgram://@NAME".to_owned());
@@ -184,7 +186,7 @@ fn host_and_port(text: &str) -> Result<Place, String> {
     if !is_number(port) {
         return Err(format!("'{}' is not a port: {FORM}", port.escape_debug()));
     }
-    Ok(Place::Host(host.to_owned(), port_number(port)?))
+    Ok(Location::Host(host.to_owned(), port_number(port)?))
 }
 
 fn port_number(text: &str) -> Result<u16, String> {
@@ -218,7 +220,7 @@ mod tests {
 
     fn host(text: &str) -> (Option<Transport>, String, u16) {
         match Endpoint::parse(text).unwrap() {
-            Endpoint { transport, place: Place::Host(host, port), .. } => (transport, host, port),
+            Endpoint { transport, location: Location::Host(host, port), .. } => (transport, host, port),
             other => panic!("{other:?}"),
         }
     }
@@ -234,7 +236,7 @@ mod tests {
     #[test]
     fn paths_are_absolute_and_percent_decoded() {
         let endpoint = Endpoint::parse("unix:///tmp/a%20b%3Fc?mode=ack").unwrap();
-        assert_eq!(endpoint.place, Place::Unix("/tmp/a b?c".into()));
+        assert_eq!(endpoint.location, Location::Unix("/tmp/a b?c".into()));
         assert_eq!(endpoint.settings, [("mode".to_owned(), "ack".to_owned())]);
         assert!(Endpoint::parse("unix://tmp/s").unwrap_err().contains("absolute"));
         assert!(Endpoint::parse("unixgram:///a%00b").unwrap_err().contains("zero"));
@@ -247,7 +249,7 @@ mod tests {
             for name in [UnixName::Path(path.clone()), UnixName::Abstract(path.as_os_str().as_bytes().to_vec())] {
                 let url = url_of_unix(Transport::Unix, &name);
                 assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url}");
-                assert_eq!(Endpoint::parse(&url).unwrap().place, Place::Unix(name), "{url}");
+                assert_eq!(Endpoint::parse(&url).unwrap().location, Location::Unix(name), "{url}");
             }
         }
     }
@@ -264,10 +266,10 @@ mod tests {
     #[test]
     fn shorter_spellings_are_understood() {
         let long = |short: &str| match Endpoint::parse(short).unwrap() {
-            Endpoint { transport, place: Place::Host(host, port), .. } => {
+            Endpoint { transport, location: Location::Host(host, port), .. } => {
                 format!("{}{host}:{port}", transport.map_or(String::new(), |transport| format!("{transport}://")))
             }
-            Endpoint { transport, place: Place::Unix(name), .. } => url_of_unix(transport.unwrap(), &name),
+            Endpoint { transport, location: Location::Unix(name), .. } => url_of_unix(transport.unwrap(), &name),
         };
         for (short, wanted) in [
             ("9000", "127.0.0.1:9000"),

@@ -7,10 +7,10 @@ use clap::Parser;
 
 use crate::apps::server::service::Service;
 use crate::cli::arguments::{Arguments, Command, ServeArguments};
+use crate::cli::cli_error::CliError;
 use crate::cli::endpoint::{Endpoint, Transport};
-use crate::cli::failure::Failure;
 use crate::cli::load_arguments::LoadArguments;
-use crate::cli::plan::Plan;
+use crate::cli::plan::EndpointPlan;
 use crate::cli::settings::Settings;
 use crate::cli::target::Target;
 use crate::measure::load::options::Options;
@@ -51,32 +51,32 @@ pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Understoo
             arguments.load.options(&target).map(|options| Understood::Load(Box::new(options)))
         }),
         Command::Send(arguments) => {
-            Endpoint::parse_server(&arguments.endpoint).map(|_| Understood::Other).map_err(Failure::Usage)
+            Endpoint::parse_server(&arguments.endpoint).map(|_| Understood::Other).map_err(CliError::Usage)
         }
         Command::Report(arguments) => arguments.output.check(&arguments.files).map(|()| Understood::Other),
     };
     understood.map_err(|failure| match failure {
-        Failure::Usage(reason) => Refused::Usage(reason),
-        Failure::Runtime(reason) => unreachable!("nothing runs: {reason}"),
+        CliError::Usage(reason) => Refused::Usage(reason),
+        CliError::Runtime(reason) => unreachable!("nothing runs: {reason}"),
     })
 }
 
-fn services(arguments: &ServeArguments) -> Result<Understood, Failure> {
+fn services(arguments: &ServeArguments) -> Result<Understood, CliError> {
     let queue_limit = arguments.queue_limit.unwrap_or(Limits::default().queue_limit);
     let limits = Box::new(arguments.limits(arguments.max_connections.unwrap_or(1), queue_limit));
-    let plans = arguments.endpoints.iter().map(|text| Plan::parse(text, &arguments.settings));
+    let plans = arguments.endpoints.iter().map(|text| EndpointPlan::parse(text, &arguments.settings));
     let services = plans.map(|plan| {
         let plan = plan?;
         plan.fits(&limits)?;
         let settings = plan.settings;
-        let service = settings.service(String::new()).map_err(Failure::Runtime)?;
+        let service = settings.service(String::new()).map_err(CliError::Runtime)?;
         Ok((settings, service))
     });
     Ok(Understood::Serve(services.collect::<Result<_, _>>()?, limits))
 }
 
-fn load(arguments: &LoadArguments, text: &str) -> Result<Understood, Failure> {
-    let endpoint = Endpoint::parse_server(text).map_err(Failure::Usage)?;
+fn load(arguments: &LoadArguments, text: &str) -> Result<Understood, CliError> {
+    let endpoint = Endpoint::parse_server(text).map_err(CliError::Usage)?;
     let transport = endpoint.transport.unwrap_or(Transport::Tcp);
     let addresses = vec![Address::Ip(([127, 0, 0, 1], 9000).into())];
     let target = Target { text: text.to_owned(), transport, addresses };

@@ -2,26 +2,26 @@
 
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
+use crate::cli::cli_error::CliError;
 use crate::cli::endpoint::Transport;
-use crate::cli::failure::Failure;
 use crate::cli::suggestion::did_you_mean;
 use crate::cli::zone;
 use crate::os::bind;
 
 /// Every address that a host has, each once, in the resolver's order. A name is looked up here, and may take its time.
 /// The failure holds the reason alone: whoever asked knows what for.
-pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, CliError> {
     let found = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(ip) => vec![zone::ipv6(ip, port).map_err(Failure::Usage)?],
+        Some(ip) => vec![zone::ipv6(ip, port).map_err(CliError::Usage)?],
         None => look_up(host, port)?,
     };
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in found {
         let ip = address.ip().to_canonical();
         let address = if ip == address.ip() { address } else { SocketAddr::new(ip, port) };
-        let address = zone::check(address).map_err(Failure::Usage)?;
+        let address = zone::check(address).map_err(CliError::Usage)?;
         if bind::is_to_many(address) {
-            return Err(Failure::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "{ip} is a {} address: many hosts hear what is sent there, and nobody can answer from it; give the address of one",
                 if ip.is_multicast() { "multicast" } else { "broadcast" }
             )));
@@ -38,11 +38,11 @@ pub(crate) fn ipv6_is_off() -> bool {
     UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err()
 }
 
-fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, CliError> {
     // Why a name has no address, the resolver tells in words of its own, and mostly that it does not know.
     let found = (host, port).to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
     if found.is_empty() {
-        return Err(Failure::Runtime(format!(
+        return Err(CliError::Runtime(format!(
             "no such host: {} (neither /etc/hosts nor the name servers know its address){}",
             host.escape_debug(),
             did_you_mean(host, Transport::NAMES)
@@ -59,7 +59,7 @@ mod tests {
     fn every_address_of_a_host_is_found_once() {
         assert_eq!(addresses("[::1]", 7).unwrap(), ["[::1]:7".parse().unwrap()]);
         assert_eq!(addresses("[::ffff:127.0.0.1]", 7).unwrap(), ["127.0.0.1:7".parse().unwrap()]);
-        let Failure::Runtime(unknown) = addresses("no-such-host.invalid", 1).unwrap_err() else {
+        let CliError::Runtime(unknown) = addresses("no-such-host.invalid", 1).unwrap_err() else {
             panic!("the arguments make sense")
         };
         assert!(unknown.contains("no such host: no-such-host.invalid"), "{unknown}");
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn an_address_of_many_is_refused() {
         for many in ["224.0.0.1", "255.255.255.255", "127.255.255.255", "[ff02::1%lo]", "[::ffff:239.1.2.3]"] {
-            let Err(Failure::Usage(reason)) = addresses(many, 7) else { panic!("{many} is taken") };
+            let Err(CliError::Usage(reason)) = addresses(many, 7) else { panic!("{many} is taken") };
             assert!(reason.contains("cast address") && reason.contains("the address of one"), "{reason}");
         }
         for one in ["127.0.0.1", "0.0.0.0", "[::]", "192.0.2.1"] {

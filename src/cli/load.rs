@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::arguments::LoadCommand;
-use crate::cli::failure::Failure;
+use crate::cli::cli_error::CliError;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::last_words;
 use crate::cli::memory_limit::{self, MemoryLimit};
-use crate::cli::progress::Progress;
+use crate::cli::progress::ProgressLine;
 use crate::cli::room;
 use crate::cli::server_meter::ServerMeter;
 use crate::cli::signals::Inherited;
@@ -37,7 +37,7 @@ const STEP_MAX: Duration = Duration::from_secs(10);
 const INVALID: u8 = 3;
 
 /// Runs load, and tells the result.
-pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, Failure> {
+pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, CliError> {
     command.output.check(&[])?;
     let began = SystemTime::now();
     let report = measure(command).inspect_err(|failure| {
@@ -56,7 +56,7 @@ fn command_line() -> impl Iterator<Item = String> {
 }
 
 /// Runs load as the arguments say. What fails here has measured nothing.
-fn measure(command: &LoadCommand) -> Result<Report, Failure> {
+fn measure(command: &LoadCommand) -> Result<Report, CliError> {
     let target = Target::find(&command.endpoint)?;
     let options = command.load.options(&target)?;
     memory_limit::warn_of_load(MemoryLimit::smallest().as_ref(), &options);
@@ -64,31 +64,31 @@ fn measure(command: &LoadCommand) -> Result<Report, Failure> {
     room::check("--connections", options.connections, &options)?;
     command.output.check_files()?;
     let interrupt =
-        Interrupt::catch(&[], &Inherited::read()).map_err(|error| Failure::system("cannot catch signals", &error))?;
+        Interrupt::catch(&[], &Inherited::read()).map_err(|error| CliError::system("cannot catch signals", &error))?;
     let server = ServerMeter::find(&target.addresses, options.datagrams);
     let mut runs = Runs { target, server, interrupt };
     let report = match command.slo {
         None => runs.report(&options)?,
         Some(objective) => runs.search(&options, objective)?,
     };
-    runs.interrupt.runs_are_over().map_err(|error| Failure::system("cannot catch signals", &error))?;
+    runs.interrupt.runs_are_over().map_err(|error| CliError::system("cannot catch signals", &error))?;
     Ok(report)
 }
 
 /// Whether connections can leave from the addresses that were asked for.
-fn check_sources(options: &Options) -> Result<(), Failure> {
+fn check_sources(options: &Options) -> Result<(), CliError> {
     for source in &options.sources {
         let text = without_port(source);
         if is_to_many(*source) {
-            return Err(Failure::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "--source {text}: it is an address of many hosts, and nobody can connect from it"
             )));
         }
         UdpSocket::bind(source).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrNotAvailable => Failure::Usage(format!(
+            io::ErrorKind::AddrNotAvailable => CliError::Usage(format!(
                 "--source {text}: it is not an address of this machine ('ip address' shows them)"
             )),
-            _ => Failure::system(&format!("--source {text}"), &error),
+            _ => CliError::system(&format!("--source {text}"), &error),
         })?;
     }
     Ok(())
@@ -122,9 +122,9 @@ struct Runs {
 }
 
 impl Runs {
-    fn outcome(&mut self, options: &Options) -> Result<Outcome, Failure> {
-        let failed = |error: io::Error| Failure::system("cannot run load", &error);
-        let progress = Progress::start();
+    fn outcome(&mut self, options: &Options) -> Result<Outcome, CliError> {
+        let failed = |error: io::Error| CliError::system("cannot run load", &error);
+        let progress = ProgressLine::start();
         self.server.start();
         let interrupt = self.interrupt.stream().map_err(failed)?;
         let outcome = load::run(options.clone(), Some(interrupt), &mut |state| {
@@ -137,7 +137,7 @@ impl Runs {
         Ok(outcome)
     }
 
-    fn report(&mut self, options: &Options) -> Result<Report, Failure> {
+    fn report(&mut self, options: &Options) -> Result<Report, CliError> {
         let began = SystemTime::now();
         let outcome = self.outcome(options)?;
         Ok(self.report_of(&outcome, options, began))
@@ -150,9 +150,9 @@ impl Runs {
 
     /// Searches the highest rate that keeps `objective`. The report is that of the run that confirms it; of the last
     /// run, where there is none.
-    fn search(&mut self, options: &Options, objective: Objective) -> Result<Report, Failure> {
+    fn search(&mut self, options: &Options, objective: Objective) -> Result<Report, CliError> {
         let End::After(duration) = options.end else {
-            return Err(Failure::Usage(
+            return Err(CliError::Usage(
                 "--slo: a search takes a time (--duration), not a number of messages".to_owned(),
             ));
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::failure::Failure;
+use crate::cli::cli_error::CliError;
 use crate::cli::suggestion::word;
 use crate::cli::target::Target;
 use crate::cli::units;
@@ -126,17 +126,17 @@ impl LoadArguments {
     }
 
     /// What to run against `target`. An error says what does not fit together.
-    pub(crate) fn options(&self, target: &Target) -> Result<Options, Failure> {
+    pub(crate) fn options(&self, target: &Target) -> Result<Options, CliError> {
         let datagrams = target.is_datagram();
         let charset = Charset::for_label(&self.encoding)
-            .map_err(|reason| Failure::Usage(format!("--encoding {}: {reason}", self.encoding.escape_debug())))?;
+            .map_err(|reason| CliError::Usage(format!("--encoding {}: {reason}", self.encoding.escape_debug())))?;
         let body = match &self.message {
             None => Body::Noise(self.length),
             Some(text) => Body::Text(
                 charset
                     .encode(text)
                     .map_err(|character| {
-                        Failure::Usage(format!("--message: {charset} cannot hold '{}'", character.escape_debug()))
+                        CliError::Usage(format!("--message: {charset} cannot hold '{}'", character.escape_debug()))
                     })?
                     .into_owned(),
             ),
@@ -145,11 +145,11 @@ impl LoadArguments {
             ExpectName::Echo => Expect::Echo,
             ExpectName::Any => Expect::Any,
             ExpectName::Ack => Expect::Ack(Ack::new(&self.ack_format, charset).map_err(|reason| {
-                Failure::Usage(format!("--ack-format {}: {reason}", self.ack_format.escape_debug()))
+                CliError::Usage(format!("--ack-format {}: {reason}", self.ack_format.escape_debug()))
             })?),
         };
         if let (Some(max), false) = (self.max_reply, self.finds_ends(datagrams)) {
-            return Err(Failure::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "--max-reply {max}: it bounds replies whose text is not known and whose framing says where they end (--expect any \
                  with --framing line or len32)"
             )));
@@ -179,12 +179,12 @@ impl LoadArguments {
             interval: (self.duration / 100).clamp(Duration::from_millis(100), Duration::from_secs(60)),
         };
         if datagrams && options.body.length() > DATAGRAM_MAX {
-            return Err(Failure::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "--length {}: a datagram carries at most {DATAGRAM_MAX} bytes",
                 options.body.length()
             )));
         }
-        options.check().map_err(Failure::Usage)?;
+        options.check().map_err(CliError::Usage)?;
         Ok(options)
     }
 }

@@ -11,7 +11,7 @@ use log::{Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
 use crate::cli::arguments::LogArguments;
-use crate::cli::failure::Failure;
+use crate::cli::cli_error::CliError;
 use crate::cli::log_filter::LogFilter;
 use crate::cli::terminal;
 use crate::os::standard_stream::{reopen_stderr, stderr_is_ready};
@@ -30,7 +30,7 @@ struct StderrLogger {
 }
 
 /// Starts logging at the level that the flags give, or else as `RUST_LOG` says, or else at info.
-pub(crate) fn start(arguments: &LogArguments) -> Result<(), Failure> {
+pub(crate) fn start(arguments: &LogArguments) -> Result<(), CliError> {
     let filter = arguments.level().map_or_else(LogFilter::from_environment, LogFilter::at);
     let inner = filter.targets.iter().fold(SimpleLogger::new().with_level(filter.level), |logger, (target, level)| {
         logger.with_module_level(target, *level)
@@ -49,7 +49,7 @@ pub(crate) fn start(arguments: &LogArguments) -> Result<(), Failure> {
     }));
     let logger = StderrLogger { inner, lost: AtomicU64::new(0) };
     log::set_boxed_logger(Box::new(logger))
-        .map_err(|_| Failure::Runtime("cannot log: another logger is set already".to_owned()))?;
+        .map_err(|_| CliError::Runtime("cannot log: another logger is set already".to_owned()))?;
     if let Some(complaint) = filter.complaint() {
         log::warn!("{complaint}");
     }

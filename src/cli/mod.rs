@@ -1,6 +1,7 @@
 //! The command line: arguments, endpoint URLs, the log on stderr. Everything here may know everything below.
 
 mod arguments;
+mod cli_error;
 #[cfg(target_os = "linux")]
 mod compare;
 #[cfg(target_os = "linux")]
@@ -8,7 +9,6 @@ mod compare_arguments;
 mod descriptors;
 pub mod endpoint;
 mod examples;
-mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host;
@@ -47,8 +47,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::arguments::{Arguments, Command};
+use crate::cli::cli_error::CliError;
 use crate::cli::examples::EXAMPLES;
-use crate::cli::failure::Failure;
 use crate::cli::report_arguments::STANDARD;
 #[cfg(target_os = "linux")]
 use crate::measure::processes::bound::Binder;
@@ -62,7 +62,7 @@ fn without_power(error: clap::Error) -> clap::Error {
 }
 
 /// What the commands are for, for whoever has named none.
-fn show_examples() -> Result<ExitCode, Failure> {
+fn show_examples() -> Result<ExitCode, CliError> {
     report_arguments::to(Path::new(STANDARD), |sink| sink.write_all(EXAMPLES.as_bytes())).map(|()| ExitCode::SUCCESS)
 }
 
@@ -74,7 +74,7 @@ pub fn run() -> ExitCode {
         return binder.become_program();
     }
     let arguments = Arguments::try_parse().unwrap_or_else(|error| without_power(error).exit());
-    let prepared = signals::prepare().map_err(|error| Failure::system("cannot set signals", &error));
+    let prepared = signals::prepare().map_err(|error| CliError::system("cannot set signals", &error));
     let result = prepared.and_then(|()| logger::start(&arguments.log)).and_then(|()| match &arguments.command {
         None => show_examples(),
         Some(Command::Serve(arguments)) => serve::run(arguments),

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use nix::errno::Errno;
 
 use crate::apps::server::service::Service;
-use crate::cli::endpoint::{Place, Transport, url_of_unix};
-use crate::cli::failure::Failure;
+use crate::cli::cli_error::CliError;
+use crate::cli::endpoint::{Location, Transport, url_of_unix};
 use crate::cli::host::ipv6_is_off;
-use crate::cli::plan::Plan;
+use crate::cli::plan::EndpointPlan;
 use crate::os::bind::{self, SocketOptions};
 use crate::os::datagram_socket::DatagramEndpoint;
 use crate::os::listener::ListeningSocket;
@@ -42,17 +42,17 @@ pub(super) enum Exposure {
 }
 
 /// Where an error came from.
-struct Refused {
+struct BindError {
     error: io::Error,
     transport: Transport,
     address: SocketAddr,
 }
 
 /// Binds every address of an endpoint.
-pub(super) fn open(plan: &Plan) -> Result<Vec<Opening>, Failure> {
-    match &plan.place {
-        Place::Unix(name) => Ok(vec![open_unix(plan, name)?]),
-        Place::Host(_, port) => {
+pub(super) fn open(plan: &EndpointPlan) -> Result<Vec<Opening>, CliError> {
+    match &plan.location {
+        Location::Unix(name) => Ok(vec![open_unix(plan, name)?]),
+        Location::Host(_, port) => {
             let several = plan.transports.len() * plan.addresses.len() > 1;
             for _ in 0..PORT_TRIES {
                 match open_addresses(plan) {
@@ -60,7 +60,7 @@ pub(super) fn open(plan: &Plan) -> Result<Vec<Opening>, Failure> {
                     Err(refused) if *port == 0 && several && refused.error.kind() == io::ErrorKind::AddrInUse => {}
                     Err(refused) => return Err(plan.failed(&refused.explain())),
                     Ok((openings, missing)) => {
-                        for Refused { address, error, .. } in missing {
+                        for BindError { address, error, .. } in missing {
                             log::warn!(
                                 "'{}' is served without {}: {}",
                                 plan.text.escape_debug(),
@@ -79,8 +79,8 @@ pub(super) fn open(plan: &Plan) -> Result<Vec<Opening>, Failure> {
 
 /// Binds the addresses of a host that this machine has. Returns with them those that it does not have: a name may be
 /// older than the machine's addresses, as `::1 localhost` is where IPv6 is off. It is an error where none is left.
-fn open_addresses(plan: &Plan) -> Result<(Vec<Opening>, Vec<Refused>), Refused> {
-    let (mut openings, mut missing) = (Vec::new(), Vec::<Refused>::new());
+fn open_addresses(plan: &EndpointPlan) -> Result<(Vec<Opening>, Vec<BindError>), BindError> {
+    let (mut openings, mut missing) = (Vec::new(), Vec::<BindError>::new());
     let mut port = None;
     for transport in plan.transports.iter().copied() {
         let only_v6 = plan.only_v6.contains(&transport);
@@ -96,16 +96,19 @@ fn open_addresses(plan: &Plan) -> Result<(Vec<Opening>, Vec<Refused>), Refused> 
                 Ok(bound) => bound,
                 Err(error) if plan.addresses.len() > 1 && is_absent(&error) => {
                     if !missing.iter().any(|known| known.address.ip() == address.ip()) {
-                        missing.push(Refused { error, transport, address });
+                        missing.push(BindError { error, transport, address });
                     }
                     continue;
                 }
-                Err(error) => return Err(Refused { error, transport, address }),
+                Err(error) => return Err(BindError { error, transport, address }),
             };
             port = Some(address.port());
             let service = plan.settings.service(format!("{transport}://{address}"));
-            let service =
-                service.map_err(|reason| Refused { error: said(io::ErrorKind::Other, reason), transport, address })?;
+            let service = service.map_err(|reason| BindError {
+                error: said(io::ErrorKind::Other, reason),
+                transport,
+                address,
+            })?;
             let exposed =
                 Some(address).filter(|address| !address.ip().to_canonical().is_loopback()).map(Exposure::Network);
             openings.push(Opening { bound, service, exposed });
@@ -131,9 +134,9 @@ fn why_absent(error: &io::Error, address: SocketAddr) -> String {
     }
 }
 
-impl Refused {
+impl BindError {
     fn explain(&self) -> String {
-        let Refused { error, transport, address } = self;
+        let BindError { error, transport, address } = self;
         let place = format!("{transport}://{address}");
         match error.kind() {
             io::ErrorKind::AddrInUse => in_use(&place, *address, *transport == Transport::Udp),
@@ -183,7 +186,7 @@ fn in_use(place: &str, _: SocketAddr, _: bool) -> String {
     format!("{place} is in use: address in use by another server, or by a connection (choose another)")
 }
 
-fn open_unix(plan: &Plan, name: &UnixName) -> Result<Opening, Failure> {
+fn open_unix(plan: &EndpointPlan, name: &UnixName) -> Result<Opening, CliError> {
     let tell = |error: io::Error| plan.failed(&explain_unix(&error, name));
     let is_datagram = plan.transports == [Transport::UnixDatagram];
     let bound = if is_datagram {

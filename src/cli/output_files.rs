@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::cli::failure::Failure;
+use crate::cli::cli_error::CliError;
 
 /// Links to links that are followed: as many as the kernel does (`path_resolution(7)`).
 const LINKS_MAX: usize = 40;
@@ -60,7 +60,7 @@ pub(crate) struct OutputFiles(Vec<(String, Identity)>);
 
 impl OutputFiles {
     /// Adds a file; `flag` is what asks for it. The error says which other one it would overwrite.
-    pub(crate) fn add(&mut self, flag: &str, path: &Path) -> Result<(), Failure> {
+    pub(crate) fn add(&mut self, flag: &str, path: &Path) -> Result<(), CliError> {
         let words = format!("{flag} {}", path.display());
         let Some(identity) = Identity::of(path) else { return Ok(()) };
         self.refuse_same(&words, &identity)?;
@@ -69,13 +69,13 @@ impl OutputFiles {
     }
 
     /// Whether none of them is one that this program reads.
-    pub(crate) fn check_input(&self, path: &Path) -> Result<(), Failure> {
+    pub(crate) fn check_input(&self, path: &Path) -> Result<(), CliError> {
         Identity::of(path)
             .map_or(Ok(()), |identity| self.refuse_same(&format!("the input {}", path.display()), &identity))
     }
 
     /// Whether none of them is what a standard stream leads to.
-    pub(crate) fn check_streams(&self) -> Result<(), Failure> {
+    pub(crate) fn check_streams(&self) -> Result<(), CliError> {
         let streams = [
             ("standard input", Identity::of_stream(&io::stdin())),
             ("standard output", Identity::of_stream(&io::stdout())),
@@ -85,10 +85,10 @@ impl OutputFiles {
         streams.into_iter().try_for_each(|(name, identity)| self.refuse_same(name, &identity))
     }
 
-    fn refuse_same(&self, words: &str, identity: &Identity) -> Result<(), Failure> {
+    fn refuse_same(&self, words: &str, identity: &Identity) -> Result<(), CliError> {
         match self.0.iter().find(|(_, known)| known == identity) {
             None => Ok(()),
-            Some((other, _)) => Err(Failure::Usage(format!(
+            Some((other, _)) => Err(CliError::Usage(format!(
                 "{other} and {words} are one file, which would lose what one of them holds: name another file"
             ))),
         }

@@ -3,13 +3,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::cli::endpoint::{Place, Transport};
-use crate::cli::failure::Failure;
-use crate::cli::plan::Plan;
+use crate::cli::cli_error::CliError;
+use crate::cli::endpoint::{Location, Transport};
+use crate::cli::plan::EndpointPlan;
 
 /// Has each `[::]` leave IPv4 alone where another endpoint asks for `0.0.0.0` on its port; any other overlap is an
 /// error.
-pub(super) fn resolve(plans: &mut [Plan]) -> Result<(), Failure> {
+pub(super) fn resolve(plans: &mut [EndpointPlan]) -> Result<(), CliError> {
     for later in 1..plans.len() {
         let (before, rest) = plans.split_at_mut(later);
         let plan = &mut rest[0];
@@ -20,12 +20,12 @@ pub(super) fn resolve(plans: &mut [Plan]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn share(known: &mut Plan, plan: &mut Plan) -> Result<(), Failure> {
-    let refuse = |plan: &Plan, known: &Plan, what: &str| {
+fn share(known: &mut EndpointPlan, plan: &mut EndpointPlan) -> Result<(), CliError> {
+    let refuse = |plan: &EndpointPlan, known: &EndpointPlan, what: &str| {
         let text = known.text.escape_debug();
         Err(plan.wrong(&format!("'{text}' of the same command {what}")))
     };
-    if let (Place::Unix(one), Place::Unix(other)) = (&known.place, &plan.place) {
+    if let (Location::Unix(one), Location::Unix(other)) = (&known.location, &plan.location) {
         return if one == other { refuse(plan, known, "has this name") } else { Ok(()) };
     }
     // The kernel shares such a port out itself.
@@ -68,7 +68,8 @@ mod tests {
 
     fn resolved(texts: &[&str]) -> Result<Vec<Vec<Transport>>, String> {
         let defaults = defaults();
-        let mut plans: Vec<Plan> = texts.iter().map(|text| Plan::parse(text, &defaults).unwrap()).collect();
+        let mut plans: Vec<EndpointPlan> =
+            texts.iter().map(|text| EndpointPlan::parse(text, &defaults).unwrap()).collect();
         plans.iter_mut().for_each(|plan| plan.look_up().unwrap());
         resolve(&mut plans).map_err(|failure| failure.message().to_owned())?;
         Ok(plans.into_iter().map(|plan| plan.only_v6).collect())

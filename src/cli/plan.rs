@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::cli::endpoint::{Endpoint, Place, Transport};
-use crate::cli::failure::Failure;
+use crate::cli::cli_error::CliError;
+use crate::cli::endpoint::{Endpoint, Location, Transport};
 use crate::cli::host;
 use crate::cli::settings::Settings;
 use crate::os::unix_name::UnixName;
@@ -15,10 +15,10 @@ use crate::reactor::room::Room;
 const AROUND_A_MESSAGE: usize = 1024;
 
 /// One endpoint as it was asked for.
-pub(super) struct Plan {
+pub(super) struct EndpointPlan {
     pub(super) text: String,
     pub(super) transports: Vec<Transport>,
-    pub(super) place: Place,
+    pub(super) location: Location,
     /// The addresses of its host, once they are looked up.
     pub(super) addresses: Vec<SocketAddr>,
     /// The transports that serve IPv4 by another endpoint, and leave it alone at `[::]`.
@@ -26,13 +26,13 @@ pub(super) struct Plan {
     pub(super) settings: Settings,
 }
 
-impl Plan {
+impl EndpointPlan {
     /// Checks one endpoint with its settings.
-    pub(super) fn parse(text: &str, defaults: &Settings) -> Result<Plan, Failure> {
+    pub(super) fn parse(text: &str, defaults: &Settings) -> Result<EndpointPlan, CliError> {
         let wrong = |reason: String| wrong(text, &reason);
         let endpoint = Endpoint::parse(text).map_err(wrong)?;
         let mut settings = defaults.clone();
-        let has_file = matches!(endpoint.place, Place::Unix(UnixName::Path(_)));
+        let has_file = matches!(endpoint.location, Location::Unix(UnixName::Path(_)));
         for (key, value) in &endpoint.settings {
             settings.set(key, value).map_err(wrong)?;
             if key.starts_with("file-") && !has_file {
@@ -43,10 +43,10 @@ impl Plan {
         }
         // The name is not known before the port is, but whatever else could be wrong is found now.
         settings.service(String::new()).map_err(wrong)?;
-        Ok(Plan {
+        Ok(EndpointPlan {
             text: text.to_owned(),
             transports: endpoint.transport.map_or_else(|| vec![Transport::Tcp, Transport::Udp], |one| vec![one]),
-            place: endpoint.place,
+            location: endpoint.location,
             addresses: Vec::new(),
             only_v6: Vec::new(),
             settings,
@@ -55,11 +55,11 @@ impl Plan {
 
     /// Whether it has a file: the settings of files are for these endpoints.
     pub(super) fn has_file(&self) -> bool {
-        matches!(self.place, Place::Unix(UnixName::Path(_)))
+        matches!(self.location, Location::Unix(UnixName::Path(_)))
     }
 
     /// Checks that the longest message of an endpoint can be received at all, be its sender the only client.
-    pub(super) fn fits(&self, limits: &Limits) -> Result<(), Failure> {
+    pub(super) fn fits(&self, limits: &Limits) -> Result<(), CliError> {
         let frames = self.transports.iter().any(|transport| matches!(transport, Transport::Tcp | Transport::Unix));
         if !frames || self.settings.framing == Framing::Chunk {
             return Ok(());
@@ -78,28 +78,28 @@ impl Plan {
     }
 
     /// Looks the host of an endpoint up, which may take its time: so it is done before the loop, and never in it.
-    pub(super) fn look_up(&mut self) -> Result<(), Failure> {
-        if let Place::Host(host, port) = &self.place {
+    pub(super) fn look_up(&mut self) -> Result<(), CliError> {
+        if let Location::Host(host, port) = &self.location {
             self.addresses = host::addresses(host, *port).map_err(|failure| match failure {
-                Failure::Usage(reason) => self.wrong(&reason),
-                Failure::Runtime(reason) => self.failed(&reason),
+                CliError::Usage(reason) => self.wrong(&reason),
+                CliError::Runtime(reason) => self.failed(&reason),
             })?;
         }
         Ok(())
     }
 
     /// The endpoint makes no sense.
-    pub(super) fn wrong(&self, reason: &str) -> Failure {
+    pub(super) fn wrong(&self, reason: &str) -> CliError {
         wrong(&self.text, reason)
     }
 
     /// The endpoint cannot be served. One that is an address names itself once.
-    pub(super) fn failed(&self, reason: &str) -> Failure {
+    pub(super) fn failed(&self, reason: &str) -> CliError {
         let reason = reason.strip_prefix(&format!("{}: ", self.text)).unwrap_or(reason);
-        Failure::Runtime(format!("cannot listen on '{}': {reason}", self.text.escape_debug()))
+        CliError::Runtime(format!("cannot listen on '{}': {reason}", self.text.escape_debug()))
     }
 }
 
-fn wrong(text: &str, reason: &str) -> Failure {
-    Failure::Usage(format!("endpoint '{}': {reason}", text.escape_debug()))
+fn wrong(text: &str, reason: &str) -> CliError {
+    CliError::Usage(format!("endpoint '{}': {reason}", text.escape_debug()))
 }

@@ -15,14 +15,14 @@ use crate::os::standard_stream::stderr_is_ready;
 const STEPS: u64 = 1_000;
 
 /// The line; nothing where standard error is no terminal that can draw a line again.
-pub(crate) struct Progress {
+pub(crate) struct ProgressLine {
     bar: Option<ProgressBar>,
 }
 
-impl Progress {
-    /// A line on standard error, which the first [`Progress::show`] draws.
-    pub(crate) fn start() -> Progress {
-        Progress { bar: terminal::can_redraw().then(|| bar(ProgressDrawTarget::stderr())).flatten() }
+impl ProgressLine {
+    /// A line on standard error, which the first [`ProgressLine::show`] draws.
+    pub(crate) fn start() -> ProgressLine {
+        ProgressLine { bar: terminal::can_redraw().then(|| bar(ProgressDrawTarget::stderr())).flatten() }
     }
 
     /// Draws how far the run has come, unless the terminal does not take it now.
@@ -41,7 +41,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         if let Some(bar) = self.bar.take() {
             if !stderr_is_ready() {

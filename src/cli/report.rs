@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::cli::failure::Failure;
+use crate::cli::cli_error::CliError;
 use crate::cli::report_arguments::{ReportArguments, STANDARD};
 #[cfg(target_os = "linux")]
 use crate::measure::compare;
@@ -15,10 +15,10 @@ use crate::measure::report::{Report, json, merge};
 use crate::os::reason;
 
 /// Reads, merges, writes.
-pub(crate) fn run(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: &ReportArguments) -> Result<ExitCode, CliError> {
     arguments.output.check(&arguments.files)?;
     if arguments.files.iter().filter(|file| *file == Path::new(STANDARD)).count() > 1 {
-        return Err(Failure::Usage("standard input (-) can be read once".to_owned()));
+        return Err(CliError::Usage("standard input (-) can be read once".to_owned()));
     }
     let files = arguments.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
     #[cfg(target_os = "linux")]
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let merged = merge::merge(&reports)
-        .map_err(|reason| Failure::Runtime(format!("{} (--side-by-side does not merge)", visible(&reason))))?;
+        .map_err(|reason| CliError::Runtime(format!("{} (--side-by-side does not merge)", visible(&reason))))?;
     let names: Vec<&str> = reports.iter().map(|(name, _)| name.as_str()).collect();
     arguments.output.write(&names.join(" "), &merged)?;
     Ok(ExitCode::SUCCESS)
@@ -39,10 +39,10 @@ pub(crate) fn run(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
 
 /// Shows the comparison in these bytes as it was told when it was made.
 #[cfg(target_os = "linux")]
-fn show_comparison(arguments: &ReportArguments, name: &str, bytes: &[u8]) -> Result<ExitCode, Failure> {
+fn show_comparison(arguments: &ReportArguments, name: &str, bytes: &[u8]) -> Result<ExitCode, CliError> {
     let is_alone = arguments.files.len() == 1 && !arguments.side_by_side;
     if !is_alone || arguments.output.csv.is_some() {
-        return Err(Failure::Usage(format!(
+        return Err(CliError::Usage(format!(
             "{name} is a comparison of servers (cooee compare): it is shown by itself, as text, --json or --html"
         )));
     }
@@ -52,7 +52,7 @@ fn show_comparison(arguments: &ReportArguments, name: &str, bytes: &[u8]) -> Res
 }
 
 /// What is in a file, with the file's name.
-fn read(file: &Path) -> Result<(String, Vec<u8>), Failure> {
+fn read(file: &Path) -> Result<(String, Vec<u8>), CliError> {
     let name =
         if file == Path::new(STANDARD) { "standard input".to_owned() } else { file.to_string_lossy().into_owned() };
     let read = if file == Path::new(STANDARD) {
@@ -67,13 +67,13 @@ fn read(file: &Path) -> Result<(String, Vec<u8>), Failure> {
 }
 
 /// The report of a run in a file.
-fn parse((name, bytes): (String, Vec<u8>)) -> Result<(String, Report), Failure> {
+fn parse((name, bytes): (String, Vec<u8>)) -> Result<(String, Report), CliError> {
     match json::parse(&bytes) {
         Ok(report) => Ok((name, report)),
         Err(reason) => Err(unreadable(&name, &reason)),
     }
 }
 
-fn unreadable(name: &str, reason: &str) -> Failure {
-    Failure::Runtime(visible(&format!("{name} {reason}")))
+fn unreadable(name: &str, reason: &str) -> CliError {
+    CliError::Runtime(visible(&format!("{name} {reason}")))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::failure::Failure;
+use crate::cli::cli_error::CliError;
 use crate::cli::output_files::OutputFiles;
 #[cfg(target_os = "linux")]
 use crate::measure::compare::{self, comparison::Comparison};
@@ -66,12 +66,12 @@ pub(crate) struct OutputArguments {
 impl OutputArguments {
     /// Whether everything fits together: standard output holds one thing, and no file is written twice, or is one of
     /// those that are `read`.
-    pub(crate) fn check(&self, read: &[PathBuf]) -> Result<(), Failure> {
+    pub(crate) fn check(&self, read: &[PathBuf]) -> Result<(), CliError> {
         if is_standard(self.json.as_deref()) && is_standard(self.csv.as_deref()) {
-            return Err(Failure::Usage("--json - and --csv -: standard output can hold one of them".to_owned()));
+            return Err(CliError::Usage("--json - and --csv -: standard output can hold one of them".to_owned()));
         }
         if is_standard(self.html.as_deref()) {
-            return Err(Failure::Usage("--html -: a page is written to a file".to_owned()));
+            return Err(CliError::Usage("--html -: a page is written to a file".to_owned()));
         }
         let mut files = OutputFiles::default();
         for (flag, path) in [("--json", &self.json), ("--csv", &self.csv), ("--html", &self.html)] {
@@ -85,7 +85,7 @@ impl OutputArguments {
     }
 
     /// Whether the files can be written: to be asked before a run whose result would be lost.
-    pub(crate) fn check_files(&self) -> Result<(), Failure> {
+    pub(crate) fn check_files(&self) -> Result<(), CliError> {
         let files = [&self.json, &self.csv, &self.html].into_iter().flatten();
         // A pipe is left alone: its reader would take being tried for the end.
         let is_pipe = |path: &Path| path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
@@ -99,7 +99,7 @@ impl OutputArguments {
     /// table.
     ///
     /// What was measured cannot be measured again: a file that cannot be written does not keep it from the others.
-    pub(crate) fn write(&self, name: &str, report: &Report) -> Result<(), Failure> {
+    pub(crate) fn write(&self, name: &str, report: &Report) -> Result<(), CliError> {
         let files = self.write_files(name, report);
         files.and(self.write_text(|| text::text(report)))
     }
@@ -110,7 +110,7 @@ impl OutputArguments {
         let _ = self.write_files(name, report);
     }
 
-    fn write_files(&self, name: &str, report: &Report) -> Result<(), Failure> {
+    fn write_files(&self, name: &str, report: &Report) -> Result<(), CliError> {
         let json = self.json.as_ref().map_or(Ok(()), |path| to(path, |sink| json::write(report, sink)));
         let page = |path: &PathBuf| to(path, |sink| sink.write_all(run_page::page(report).as_bytes()));
         let html = self.html.as_ref().map_or(Ok(()), page);
@@ -119,7 +119,7 @@ impl OutputArguments {
     }
 
     /// Writes several reports side by side.
-    pub(crate) fn write_side_by_side(&self, reports: &[(String, Report)]) -> Result<(), Failure> {
+    pub(crate) fn write_side_by_side(&self, reports: &[(String, Report)]) -> Result<(), CliError> {
         if let Some(path) = &self.html {
             to(path, |sink| sink.write_all(run_page::side_by_side(reports).as_bytes()))?;
         }
@@ -130,10 +130,10 @@ impl OutputArguments {
     /// Writes a comparison to wherever it goes; as text to standard output where nothing else does. A file that cannot
     /// be written does not keep it from the others.
     #[cfg(target_os = "linux")]
-    pub(crate) fn write_comparison(&self, comparison: &Comparison) -> Result<(), Failure> {
+    pub(crate) fn write_comparison(&self, comparison: &Comparison) -> Result<(), CliError> {
         let json = self.json.as_ref().map_or(Ok(()), |path| {
             let json = compare::json::render(comparison);
-            let json = json.map_err(|error| Failure::Runtime(format!("cannot make JSON: {error}")))?;
+            let json = json.map_err(|error| CliError::Runtime(format!("cannot make JSON: {error}")))?;
             to(path, |sink| sink.write_all(json.as_bytes()))
         });
         let page = |path: &PathBuf| to(path, |sink| sink.write_all(compare::html::render(comparison).as_bytes()));
@@ -141,11 +141,11 @@ impl OutputArguments {
         json.and(html).and(self.write_text(|| compare::table::render(comparison)))
     }
 
-    fn write_table(&self, reports: &[(String, Report)]) -> Result<(), Failure> {
+    fn write_table(&self, reports: &[(String, Report)]) -> Result<(), CliError> {
         self.csv.as_ref().map_or(Ok(()), |path| to(path, |sink| table::write(reports, sink)))
     }
 
-    fn write_text(&self, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    fn write_text(&self, text: impl FnOnce() -> String) -> Result<(), CliError> {
         if is_standard(self.json.as_deref()) || is_standard(self.csv.as_deref()) {
             return Ok(());
         }
@@ -161,12 +161,12 @@ pub(crate) fn is_standard(path: Option<&Path>) -> bool {
 }
 
 /// Writes to a file, or to standard output. That nobody reads standard output any more is no failure.
-pub(crate) fn to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+pub(crate) fn to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
     if is_standard(Some(path)) {
         let mut sink = BufWriter::new(io::stdout().lock());
         return match write(&mut sink).and_then(|()| sink.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map_err(|error| Failure::system("cannot write standard output", &error)),
+            result => result.map_err(|error| CliError::system("cannot write standard output", &error)),
         };
     }
     let written = File::create(path).and_then(|file| {
@@ -177,11 +177,11 @@ pub(crate) fn to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<(
     written.map_err(|error| unwritable(path, &error))
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
+fn unwritable(path: &Path, error: &io::Error) -> CliError {
     let path = path.to_string_lossy();
     let path = visible(&path);
     match error.kind() {
-        io::ErrorKind::NotFound => Failure::Runtime(format!("cannot write {path}: its folder does not exist")),
-        _ => Failure::system(&format!("cannot write {path}"), error),
+        io::ErrorKind::NotFound => CliError::Runtime(format!("cannot write {path}: its folder does not exist")),
+        _ => CliError::system(&format!("cannot write {path}"), error),
     }
 }

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::cli::cli_error::CliError;
 use crate::cli::descriptors;
-use crate::cli::failure::Failure;
 use crate::measure::load::options::Options;
 use crate::os::address::Address;
 
@@ -15,9 +15,9 @@ use crate::os::address::Address;
 const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// Refuses `wanted` connections at once that load with these options cannot open; `flag` is where they were asked for.
-pub(crate) fn check(flag: &str, wanted: usize, options: &Options) -> Result<(), Failure> {
+pub(crate) fn check(flag: &str, wanted: usize, options: &Options) -> Result<(), CliError> {
     let refuse =
-        |what: String, do_what: &str| Err(Failure::Usage(format!("{flag} {wanted} does not fit: {what} ({do_what})")));
+        |what: String, do_what: &str| Err(CliError::Usage(format!("{flag} {wanted} does not fit: {what} ({do_what})")));
     let (descriptors, possible) = descriptors::room_for_clients();
     if wanted > possible {
         let what = format!("the limit of {descriptors} descriptors allows {possible}");

@@ -8,13 +8,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use crate::apps::server::service::Service;
 use crate::apps::server::{OnSignal, Server, ServerSession};
 use crate::cli::arguments::ServeArguments;
+use crate::cli::cli_error::CliError;
 use crate::cli::descriptors;
-use crate::cli::endpoint::Place;
-use crate::cli::failure::Failure;
+use crate::cli::endpoint::Location;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::opening::{Bound, Exposure, Opening, open};
 use crate::cli::overlap;
-use crate::cli::plan::Plan;
+use crate::cli::plan::EndpointPlan;
 use crate::cli::signals::{self, Inherited, Signals};
 use crate::os::reason;
 use crate::os::standard_stream::StandardOutput;
@@ -23,16 +23,16 @@ use crate::os::unix_socket::refuses_descriptors;
 use crate::reactor::Reactor;
 
 /// Serves until a signal, or a message that stops the server.
-pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, CliError> {
     let defaults = &arguments.settings;
-    let mut plans: Vec<Plan> =
-        arguments.endpoints.iter().map(|text| Plan::parse(text, defaults)).collect::<Result<_, Failure>>()?;
-    if !defaults.socket().file.is_default() && !plans.iter().any(Plan::has_file) {
-        return Err(Failure::Usage(
+    let mut plans: Vec<EndpointPlan> =
+        arguments.endpoints.iter().map(|text| EndpointPlan::parse(text, defaults)).collect::<Result<_, CliError>>()?;
+    if !defaults.socket().file.is_default() && !plans.iter().any(EndpointPlan::has_file) {
+        return Err(CliError::Usage(
             "--file-mode, --file-owner and --file-group are for the file of a Unix socket, and no endpoint has one: unix:///PATH".to_owned(),
         ));
     }
-    plans.iter_mut().try_for_each(Plan::look_up)?;
+    plans.iter_mut().try_for_each(EndpointPlan::look_up)?;
     overlap::resolve(&mut plans)?;
     let listening = plans.iter().map(|plan| plan.transports.len() * plan.addresses.len().max(1)).sum();
     let possible = descriptors::connection_limit(arguments.max_connections, listening)?;
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let limits = arguments.limits(max_connections, queue_limit);
     plans.iter().try_for_each(|plan| plan.fits(&limits))?;
 
-    let cannot_start = |error: io::Error| Failure::system("cannot start the event loop", &error);
+    let cannot_start = |error: io::Error| CliError::system("cannot start the event loop", &error);
     // Caught before anything is bound: what ends this program from now on removes the files of its sockets.
     signals::never_stop_at_output().map_err(cannot_start)?;
     let signals = Signals::catch(signals::ending(), &Inherited::read()).map_err(cannot_start)?;
@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     for plan in &plans {
         openings.append(&mut open(plan)?);
     }
-    if plans.iter().any(|plan| matches!(plan.place, Place::Unix(_))) && !refuses_descriptors() {
+    if plans.iter().any(|plan| matches!(plan.location, Location::Unix(_))) && !refuses_descriptors() {
         warn_of_descriptors();
     }
 
@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     watch(signals, &mut server, &mut reactor).map_err(cannot_start)?;
     announce(&announcements);
 
-    reactor.run(&mut server).map_err(|error| Failure::system("the event loop cannot go on", &error))?;
+    reactor.run(&mut server).map_err(|error| CliError::system("the event loop cannot go on", &error))?;
     log::info!("{}", reactor.metrics());
     Ok(match server.killed_by() {
         Some(signal) => ExitCode::from(128 + signal as u8),

@@ -2,8 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use crate::cli::endpoint::{Endpoint, Place, Transport};
-use crate::cli::failure::Failure;
+use crate::cli::cli_error::CliError;
+use crate::cli::endpoint::{Endpoint, Location, Transport};
 use crate::cli::host;
 use crate::os::address::Address;
 
@@ -18,27 +18,27 @@ pub(crate) struct Target {
 
 impl Target {
     /// Parses an endpoint and looks its host up.
-    pub(crate) fn find(text: &str) -> Result<Target, Failure> {
-        let wrong = |reason: String| Failure::Usage(format!("endpoint '{}': {reason}", text.escape_debug()));
+    pub(crate) fn find(text: &str) -> Result<Target, CliError> {
+        let wrong = |reason: String| CliError::Usage(format!("endpoint '{}': {reason}", text.escape_debug()));
         let endpoint = Endpoint::parse_server(text).map_err(wrong)?;
         if let Some((key, _)) = endpoint.settings.first() {
             return Err(wrong(format!("the setting '{}' is the server's: here, use flags", key.escape_debug())));
         }
         let transport = endpoint.transport.unwrap_or(Transport::Tcp);
-        let addresses = match endpoint.place {
-            Place::Unix(name) => vec![Address::Unix(name)],
-            Place::Host(_, 0) => {
+        let addresses = match endpoint.location {
+            Location::Unix(name) => vec![Address::Unix(name)],
+            Location::Host(_, 0) => {
                 return Err(wrong("port 0 is no server's: it is what a server takes a free port with".to_owned()));
             }
-            Place::Host(host, port) => {
+            Location::Host(host, port) => {
                 let found = host::addresses(&host, port).map_err(|failure| match failure {
-                    Failure::Usage(reason) => wrong(reason),
-                    Failure::Runtime(reason) => Failure::Runtime(format!("{}: {reason}", text.escape_debug())),
+                    CliError::Usage(reason) => wrong(reason),
+                    CliError::Runtime(reason) => CliError::Runtime(format!("{}: {reason}", text.escape_debug())),
                 })?;
                 // The system would say that no address is available, as it does where no port is left.
                 if found.iter().all(|to| to.ip() == Ipv6Addr::LOCALHOST) && host::ipv6_is_off() {
                     let text = text.escape_debug();
-                    return Err(Failure::Runtime(format!("{text}: IPv6 is off on this machine (127.0.0.1 is IPv4)")));
+                    return Err(CliError::Runtime(format!("{text}: IPv6 is off on this machine (127.0.0.1 is IPv4)")));
                 }
                 found.into_iter().map(Address::Ip).collect()
             }

@@ -28,7 +28,7 @@ impl Frame {
 
 /// What the offered bytes begin with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Parsed {
     /// A message.
     Frame(Frame),
     /// Less than a message.

@@ -54,8 +54,8 @@ macro_rules! named {
 
             /// Its place.
             pub const fn index(self) -> usize {
-                enum Place { $($Variant),+ }
-                match self { $($Enum::$Variant { .. } $(| $Enum::$Other { .. })? => Place::$Variant as usize,)+ }
+                enum Index { $($Variant),+ }
+                match self { $($Enum::$Variant { .. } $(| $Enum::$Other { .. })? => Index::$Variant as usize,)+ }
             }
 
             /// Its name.

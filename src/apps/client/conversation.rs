@@ -1,9 +1,9 @@
 //! The conversation with the server: what is sent when, what is waited for, and how it ends.
 
 use crate::apps::client::Client;
-use crate::apps::client::delivery::Progress;
+use crate::apps::client::delivery::DeliveryState;
 use crate::apps::client::last_wait::Waiting;
-use crate::apps::client::outcome::{Outcome, Shortfall};
+use crate::apps::client::outcome::{SendOutcome, Shortfall};
 use crate::apps::client::sender::SETTLE;
 use crate::os::clock::Tick;
 use crate::protocol::farewell::holds_farewell;
@@ -38,17 +38,17 @@ impl Client {
         // A datagram has left or it never will: none is queued.
         let owed = if self.dialer.is_datagram() { 0 } else { cx.reply.owed() + cx.unacknowledged };
         let mut delivery = self.delivery.look(cx.now, self.sender.sent_bytes(), owed);
-        if self.server_paused && delivery == Progress::Stuck {
+        if self.server_paused && delivery == DeliveryState::Stuck {
             // It may read nothing because nobody reads what it has written.
             self.delivery.restart();
             delivery = self.delivery.look(cx.now, self.sender.sent_bytes(), owed);
         }
         if self.sender.has_ended() && self.sender.unsent() == 0 {
             self.wait_for_the_rest(delivery, cx);
-        } else if delivery == Progress::Stuck {
-            self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
+        } else if delivery == DeliveryState::Stuck {
+            self.fail(SendOutcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
         } else {
-            let judged = if let Progress::Owed(moment) = delivery { Some(moment) } else { None };
+            let judged = if let DeliveryState::Owed(moment) = delivery { Some(moment) } else { None };
             let next = self.go_on(cx);
             if let Some(moment) = [judged, next].into_iter().flatten().min() {
                 cx.wake_at(moment);
@@ -73,7 +73,7 @@ impl Client {
         }
         let quiet_until = self.quiet_until();
         if quiet_until.is_some_and(|until| until <= cx.now) {
-            self.fail(Outcome::EndedBeforeInput, cx.orders);
+            self.fail(SendOutcome::EndedBeforeInput, cx.orders);
         }
         settles_at.or(quiet_until)
     }
@@ -113,7 +113,7 @@ impl Client {
         self.sent_before_end = Some(self.sender.sent());
         self.wake_output(cx.orders);
         if self.prompt && self.replies.expects_some() && !self.sender.has_ended() {
-            self.fail(Outcome::EndedAtPrompt, cx.orders);
+            self.fail(SendOutcome::EndedAtPrompt, cx.orders);
         } else {
             self.send_next(cx);
         }
@@ -124,7 +124,7 @@ impl Client {
         let since = self.sender.retry_last(cx.now);
         self.last_wait.restart();
         if cx.now.since(since) >= self.wait {
-            self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
+            self.fail(SendOutcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
         } else if let Some(until) = self.sender.paced_until() {
             cx.wake_at(until);
         }
@@ -142,12 +142,12 @@ impl Client {
                 self.last_wait.restart();
                 cx.finish(reason);
             }
-            Err(reason) => self.fail(Outcome::Closed(reason), cx.orders),
+            Err(reason) => self.fail(SendOutcome::Closed(reason), cx.orders),
         }
     }
 
     /// After the last message: ends when all is there, or when the time is up.
-    fn wait_for_the_rest(&mut self, delivery: Progress, cx: &mut Context<'_>) {
+    fn wait_for_the_rest(&mut self, delivery: DeliveryState, cx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.half_closed, true) {
             cx.half_close();
             // What the kernel holds is known once this side has ended.
@@ -159,8 +159,8 @@ impl Client {
             // What cannot come is not waited for.
             Waiting::Replies(_) if self.ended_since.is_some() || self.has_enough() => self.conclude(cx.orders),
             Waiting::Replies(moment) => cx.wake_at(moment),
-            Waiting::Stuck if self.server_paused => self.fail(Outcome::OutputStalled, cx.orders),
-            Waiting::Stuck => self.fail(Outcome::Closed(CloseReason::HalfClosedTimeout), cx.orders),
+            Waiting::Stuck if self.server_paused => self.fail(SendOutcome::OutputStalled, cx.orders),
+            Waiting::Stuck => self.fail(SendOutcome::Closed(CloseReason::HalfClosedTimeout), cx.orders),
             Waiting::Over => {
                 self.note_what_is_cut_off(cx.now);
                 self.conclude(cx.orders);
@@ -175,9 +175,9 @@ impl Client {
         }
         let silence = SETTLE.min(self.wait / 2);
         if self.heard_at.is_some_and(|at| now.since(at) < silence) {
-            self.decide(Outcome::CutOff);
+            self.decide(SendOutcome::CutOff);
         } else if self.server_paused {
-            self.decide(Outcome::OutputStalled);
+            self.decide(SendOutcome::OutputStalled);
         }
     }
 
@@ -191,9 +191,9 @@ impl Client {
     fn conclude(&mut self, orders: &mut Orders) {
         let (sent, received) = (self.sender.sent(), self.printer.received());
         if self.replies.expects_some() && self.printer.has_farewell_alone() && !holds_farewell(self.sender.last()) {
-            self.decide(Outcome::AtLimit);
+            self.decide(SendOutcome::AtLimit);
         } else if !self.replies.are_enough(sent, received) {
-            self.decide(Outcome::Unanswered(Shortfall {
+            self.decide(SendOutcome::Unanswered(Shortfall {
                 sent,
                 received,
                 expected: self.replies,

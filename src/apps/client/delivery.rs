@@ -16,7 +16,7 @@ pub struct Delivery {
 
 /// What a look at it found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum DeliveryState {
     /// Nothing is owed.
     Left,
     /// Something is, and at this moment it is to be judged.
@@ -37,19 +37,19 @@ impl Delivery {
     }
 
     /// Looks at it: `given` bytes were handed over in all, of which `owed` have not left.
-    pub fn look(&mut self, now: Tick, given: u64, owed: usize) -> Progress {
+    pub fn look(&mut self, now: Tick, given: u64, owed: usize) -> DeliveryState {
         if owed == 0 {
             self.seen = None;
-            return Progress::Left;
+            return DeliveryState::Left;
         }
         // What is owed counts the kernel's memory in the end, which is more than the bytes in it.
         let left = i128::from(given) - owed as i128;
         let since = self.seen.filter(|(before, _)| *before >= left).map_or(now, |(_, since)| since);
         self.seen = Some((left, since));
         if now.since(since) >= self.wait && since != now {
-            return Progress::Stuck;
+            return DeliveryState::Stuck;
         }
-        Progress::Owed(since.after(self.wait))
+        DeliveryState::Owed(since.after(self.wait))
     }
 }
 
@@ -64,22 +64,22 @@ mod tests {
     #[test]
     fn what_moves_may_take_as_long_as_it_likes() {
         let mut delivery = Delivery::new(Duration::from_millis(500));
-        assert_eq!(delivery.look(at(0), 100, 100), Progress::Owed(at(500)));
-        assert_eq!(delivery.look(at(490), 100, 50), Progress::Owed(at(990)));
+        assert_eq!(delivery.look(at(0), 100, 100), DeliveryState::Owed(at(500)));
+        assert_eq!(delivery.look(at(490), 100, 50), DeliveryState::Owed(at(990)));
         // As much is owed again, but something has left.
-        assert_eq!(delivery.look(at(980), 160, 50), Progress::Owed(at(1480)));
-        assert_eq!(delivery.look(at(1480), 160, 0), Progress::Left);
-        assert_eq!(delivery.look(at(9000), 170, 10), Progress::Owed(at(9500)));
+        assert_eq!(delivery.look(at(980), 160, 50), DeliveryState::Owed(at(1480)));
+        assert_eq!(delivery.look(at(1480), 160, 0), DeliveryState::Left);
+        assert_eq!(delivery.look(at(9000), 170, 10), DeliveryState::Owed(at(9500)));
     }
 
     #[test]
     fn a_server_that_takes_nothing_has_its_time_and_no_more() {
         let mut delivery = Delivery::new(Duration::from_millis(500));
-        assert_eq!(delivery.look(at(0), 100, 100), Progress::Owed(at(500)));
+        assert_eq!(delivery.look(at(0), 100, 100), DeliveryState::Owed(at(500)));
         // More was handed over, and nothing has left.
-        assert_eq!(delivery.look(at(490), 200, 200), Progress::Owed(at(500)));
-        assert_eq!(delivery.look(at(500), 200, 200), Progress::Stuck);
+        assert_eq!(delivery.look(at(490), 200, 200), DeliveryState::Owed(at(500)));
+        assert_eq!(delivery.look(at(500), 200, 200), DeliveryState::Stuck);
         delivery.restart();
-        assert_eq!(delivery.look(at(600), 200, 200), Progress::Owed(at(1100)));
+        assert_eq!(delivery.look(at(600), 200, 200), DeliveryState::Owed(at(1100)));
     }
 }

@@ -15,7 +15,7 @@ const TAG: usize = 0;
 
 /// The way to the server.
 #[derive(Debug)]
-pub struct Dialer {
+pub struct ServerDialer {
     candidates: Candidates,
     datagrams: bool,
     timeout: Duration,
@@ -34,10 +34,10 @@ struct Busy {
     dialing: bool,
 }
 
-impl Dialer {
+impl ServerDialer {
     /// Tries `candidates` in their order, each for `timeout`; with a datagram socket where messages are datagrams.
-    pub fn new(candidates: Candidates, datagrams: bool, timeout: Duration) -> Dialer {
-        Dialer { candidates, datagrams, timeout, busy: None }
+    pub fn new(candidates: Candidates, datagrams: bool, timeout: Duration) -> ServerDialer {
+        ServerDialer { candidates, datagrams, timeout, busy: None }
     }
 
     /// Whether messages are datagrams.
@@ -65,7 +65,7 @@ impl Dialer {
     }
 
     /// The current address failed. Orders the next, or returns why there is none. After a full backlog,
-    /// [`Dialer::look`] has to be called.
+    /// [`ServerDialer::look`] has to be called.
     pub fn failed(&mut self, reason: CloseReason, orders: &mut Orders) -> Result<(), CloseReason> {
         if reason == CloseReason::Failed(std::io::ErrorKind::WouldBlock) {
             let times = self.busy.and_then(|busy| busy.times);
@@ -114,9 +114,9 @@ mod tests {
         Tick::at(Duration::from_millis(millis))
     }
 
-    fn dialer(paths: &[&str], datagrams: bool, timeout: u64) -> (Dialer, Orders) {
+    fn dialer(paths: &[&str], datagrams: bool, timeout: u64) -> (ServerDialer, Orders) {
         let candidates = Candidates::new(paths.iter().map(|path| Address::Unix((*path).into())).collect());
-        (Dialer::new(candidates, datagrams, Duration::from_millis(timeout)), Orders::default())
+        (ServerDialer::new(candidates, datagrams, Duration::from_millis(timeout)), Orders::default())
     }
 
     fn connects(orders: &mut Orders) -> Vec<(String, bool)> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::apps::client::delivery::Progress;
+use crate::apps::client::delivery::DeliveryState;
 use crate::os::clock::Tick;
 
 /// How often the client looks whether what it owes has left. No event tells it: the kernel's edges are the
@@ -48,15 +48,15 @@ impl LastWait {
     }
 
     /// Looks at it. The first look never ends it: what is owed then was only just handed over.
-    pub fn look(&mut self, now: Tick, delivery: Progress) -> Waiting {
+    pub fn look(&mut self, now: Tick, delivery: DeliveryState) -> Waiting {
         match (delivery, self.until) {
-            (Progress::Stuck, _) => Waiting::Stuck,
-            (Progress::Owed(moment), _) => {
+            (DeliveryState::Stuck, _) => Waiting::Stuck,
+            (DeliveryState::Owed(moment), _) => {
                 self.until = None;
                 Waiting::Leaving(now.after(LOOK_EVERY).min(moment))
             }
-            (Progress::Left, Some(until)) if until <= now => Waiting::Over,
-            (Progress::Left, until) => {
+            (DeliveryState::Left, Some(until)) if until <= now => Waiting::Over,
+            (DeliveryState::Left, until) => {
                 let until = until.unwrap_or(now.after(self.replies));
                 self.until = Some(until);
                 Waiting::Replies(until)
@@ -76,20 +76,20 @@ mod tests {
     #[test]
     fn the_time_for_replies_begins_when_everything_has_left() {
         let mut wait = LastWait::new(Duration::from_millis(500));
-        assert_eq!(wait.look(at(0), Progress::Owed(at(500))), Waiting::Leaving(at(20)));
-        assert_eq!(wait.look(at(495), Progress::Owed(at(500))), Waiting::Leaving(at(500)));
-        assert_eq!(wait.look(at(1000), Progress::Left), Waiting::Replies(at(1500)));
-        assert_eq!(wait.look(at(1499), Progress::Left), Waiting::Replies(at(1500)));
-        assert_eq!(wait.look(at(1500), Progress::Left), Waiting::Over);
-        assert_eq!(wait.look(at(1500), Progress::Stuck), Waiting::Stuck);
+        assert_eq!(wait.look(at(0), DeliveryState::Owed(at(500))), Waiting::Leaving(at(20)));
+        assert_eq!(wait.look(at(495), DeliveryState::Owed(at(500))), Waiting::Leaving(at(500)));
+        assert_eq!(wait.look(at(1000), DeliveryState::Left), Waiting::Replies(at(1500)));
+        assert_eq!(wait.look(at(1499), DeliveryState::Left), Waiting::Replies(at(1500)));
+        assert_eq!(wait.look(at(1500), DeliveryState::Left), Waiting::Over);
+        assert_eq!(wait.look(at(1500), DeliveryState::Stuck), Waiting::Stuck);
     }
 
     #[test]
     fn without_a_wait_what_was_handed_over_still_has_a_turn_to_leave() {
         let mut wait = LastWait::new(Duration::ZERO);
-        assert_eq!(wait.look(at(3), Progress::Left), Waiting::Replies(at(3)));
-        assert_eq!(wait.look(at(3), Progress::Left), Waiting::Over);
+        assert_eq!(wait.look(at(3), DeliveryState::Left), Waiting::Replies(at(3)));
+        assert_eq!(wait.look(at(3), DeliveryState::Left), Waiting::Over);
         wait.restart();
-        assert_eq!(wait.look(at(4), Progress::Left), Waiting::Replies(at(4)));
+        assert_eq!(wait.look(at(4), DeliveryState::Left), Waiting::Replies(at(4)));
     }
 }

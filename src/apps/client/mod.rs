@@ -5,7 +5,7 @@
 //! grows a queue.
 //!
 //! ```text
-//!   standard input --> Sender --> the server (found by Dialer) --> Printer --> standard output
+//!   standard input --> Sender --> the server (found by ServerDialer) --> Printer --> standard output
 //! ```
 //!
 //! The parts decide and hold no keys; [`Client`] wires them.
@@ -24,10 +24,10 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::apps::client::delivery::Delivery;
-use crate::apps::client::dialer::Dialer;
+use crate::apps::client::dialer::ServerDialer;
 use crate::apps::client::last_wait::{LOOK_EVERY, LastWait};
-use crate::apps::client::options::Options;
-use crate::apps::client::outcome::Outcome;
+use crate::apps::client::options::SendOptions;
+use crate::apps::client::outcome::SendOutcome;
 use crate::apps::client::printer::{Flush, Printer, Style};
 use crate::apps::client::replies::Replies;
 use crate::apps::client::sender::{Manner, Sender};
@@ -55,7 +55,7 @@ pub enum ClientSession {
 pub struct Client {
     sender: Sender,
     printer: Printer,
-    dialer: Dialer,
+    dialer: ServerDialer,
     delivery: Delivery,
     last_wait: LastWait,
     replies: Replies,
@@ -84,14 +84,14 @@ pub struct Client {
     half_closed: bool,
     /// Nothing more is sent or waited for: what is printed is flushed, then the program ends.
     leaving: bool,
-    outcome: Outcome,
+    outcome: SendOutcome,
 }
 
 impl Client {
     /// A client that has done nothing yet.
-    pub fn new(options: Options) -> Client {
-        let Options { rules, raw, escape, prompt, replies, wait, pace, bye, datagrams, .. } = options;
-        let dialer = Dialer::new(options.candidates, datagrams, options.connect_timeout);
+    pub fn new(options: SendOptions) -> Client {
+        let SendOptions { rules, raw, escape, prompt, replies, wait, pace, bye, datagrams, .. } = options;
+        let dialer = ServerDialer::new(options.candidates, datagrams, options.connect_timeout);
         let is_paced = Manner::is_paced(rules.framing, raw, prompt && replies.expects_some());
         let mut client = Client {
             sender: Sender::new(Manner { rules, bye, raw, datagrams, pace: is_paced.then_some(pace) }),
@@ -115,7 +115,7 @@ impl Client {
             told_of_pace: false,
             half_closed: false,
             leaving: false,
-            outcome: Outcome::Done,
+            outcome: SendOutcome::Done,
         };
         if let Some(messages) = options.messages {
             let queued = messages.iter().try_for_each(|message| client.sender.text(message));
@@ -137,7 +137,7 @@ impl Client {
     }
 
     /// How it went.
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> SendOutcome {
         self.outcome
     }
 
@@ -155,7 +155,7 @@ impl Client {
 
     /// Remembers what could not be sent: it is the last thing that was tried, and what was sent before is still
     /// answered.
-    fn note<T>(&mut self, result: Result<T, Outcome>) -> Option<T> {
+    fn note<T>(&mut self, result: Result<T, SendOutcome>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(outcome) => {
@@ -167,13 +167,13 @@ impl Client {
     }
 
     /// The first thing that went wrong is the outcome.
-    fn decide(&mut self, outcome: Outcome) {
-        if self.outcome == Outcome::Done {
+    fn decide(&mut self, outcome: SendOutcome) {
+        if self.outcome == SendOutcome::Done {
             self.outcome = outcome;
         }
     }
 
-    fn fail(&mut self, outcome: Outcome, orders: &mut Orders) {
+    fn fail(&mut self, outcome: SendOutcome, orders: &mut Orders) {
         self.decide(outcome);
         self.leave(orders);
     }
@@ -245,7 +245,7 @@ impl Client {
         match self.dialer.look(cx.now, cx.orders) {
             Ok(None) => {}
             Ok(Some(moment)) => cx.wake_at(moment),
-            Err(reason) => self.fail(Outcome::Closed(reason), cx.orders),
+            Err(reason) => self.fail(SendOutcome::Closed(reason), cx.orders),
         }
         if self.printer.hand_over(&mut cx.reply) {
             cx.orders.wake(cx.key);
@@ -262,7 +262,7 @@ impl Client {
             Flush::Pending(None) => cx.orders.wake(cx.key),
             Flush::Pending(Some(moment)) => cx.wake_at(moment),
             Flush::Late => {
-                self.decide(Outcome::OutputStalled);
+                self.decide(SendOutcome::OutputStalled);
                 cx.orders.stop(Stop::AtOnce);
             }
         }
@@ -369,20 +369,20 @@ impl Handler for Client {
             (ClientSession::Input, CloseReason::Ended | CloseReason::PeerClosed) => {}
             (ClientSession::Input, reason) => {
                 // As after the end of it: what was read before is sent and answered.
-                self.note::<()>(Err(Outcome::InputFailed(reason)));
+                self.note::<()>(Err(SendOutcome::InputFailed(reason)));
                 self.wake_server(orders);
             }
             (ClientSession::Server, CloseReason::Reset) if self.ended_since.is_some() => {
-                self.fail(Outcome::EndedEarly(self.sender.unsent()), orders);
+                self.fail(SendOutcome::EndedEarly(self.sender.unsent()), orders);
             }
-            (ClientSession::Server, reason) => self.fail(Outcome::Closed(reason), orders),
+            (ClientSession::Server, reason) => self.fail(SendOutcome::Closed(reason), orders),
             (ClientSession::Output, CloseReason::Ended) => orders.stop(Stop::AtOnce),
             (ClientSession::Output, CloseReason::Reset) => {
-                self.decide(Outcome::OutputClosed);
+                self.decide(SendOutcome::OutputClosed);
                 orders.stop(Stop::AtOnce);
             }
             (ClientSession::Output, reason) => {
-                self.decide(Outcome::OutputFailed(reason));
+                self.decide(SendOutcome::OutputFailed(reason));
                 orders.stop(Stop::AtOnce);
             }
         }
@@ -392,7 +392,7 @@ impl Handler for Client {
         match self.dialer.failed(reason, orders) {
             // It may wait for a timer, and this source has none.
             Ok(()) => self.wake_output(orders),
-            Err(reason) => self.fail(Outcome::Closed(reason), orders),
+            Err(reason) => self.fail(SendOutcome::Closed(reason), orders),
         }
     }
 }

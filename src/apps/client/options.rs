@@ -9,7 +9,7 @@ use crate::protocol::framing::Rules;
 
 /// What a client does.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SendOptions {
     /// The server's addresses.
     pub candidates: Candidates,
     /// Whether messages are datagrams (UDP, or Unix datagrams).

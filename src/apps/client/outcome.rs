@@ -10,7 +10,7 @@ use crate::reactor::close_reason::CloseReason;
 
 /// How a client's run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SendOutcome {
     /// Everything was sent, and what came back until the end was printed.
     Done,
     /// The connection was not established, or broke.
@@ -106,67 +106,67 @@ impl fmt::Display for Cause {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for SendOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Done => f.write_str("done"),
-            Outcome::Closed(CloseReason::ConnectRefused) => f.write_str("refused: nobody listens there"),
-            Outcome::Closed(CloseReason::ConnectTimeout) => {
+            SendOutcome::Done => f.write_str("done"),
+            SendOutcome::Closed(CloseReason::ConnectRefused) => f.write_str("refused: nobody listens there"),
+            SendOutcome::Closed(CloseReason::ConnectTimeout) => {
                 f.write_str("timed out: no answer while connecting (--connect-timeout)")
             }
-            Outcome::Closed(CloseReason::Failed(ErrorKind::OutOfMemory)) => {
+            SendOutcome::Closed(CloseReason::Failed(ErrorKind::OutOfMemory)) => {
                 f.write_str("the system has no memory for a socket")
             }
-            Outcome::Closed(CloseReason::Failed(ErrorKind::NotFound)) => {
+            SendOutcome::Closed(CloseReason::Failed(ErrorKind::NotFound)) => {
                 f.write_str("no such socket: the file does not exist (is the server running, and is this its path?)")
             }
-            Outcome::Closed(CloseReason::Failed(ErrorKind::AddrNotAvailable)) => {
+            SendOutcome::Closed(CloseReason::Failed(ErrorKind::AddrNotAvailable)) => {
                 f.write_str("no local port is left towards this server (net.ipv4.ip_local_port_range)")
             }
-            Outcome::Closed(CloseReason::Failed(ErrorKind::PermissionDenied)) => f.write_str(
+            SendOutcome::Closed(CloseReason::Failed(ErrorKind::PermissionDenied)) => f.write_str(
                 "permission denied: a Unix socket is for users who may write to its file and enter its folders (the server's file-mode, \
                  file-owner and file-group say who); a packet filter can refuse too",
             ),
-            Outcome::Closed(CloseReason::Reset) => f.write_str("reset: the server dropped the connection"),
-            Outcome::Closed(CloseReason::HalfClosedTimeout) => {
+            SendOutcome::Closed(CloseReason::Reset) => f.write_str("reset: the server dropped the connection"),
+            SendOutcome::Closed(CloseReason::HalfClosedTimeout) => {
                 f.write_str("timed out: the server does not read what it was sent (--wait)")
             }
-            Outcome::Closed(CloseReason::SelfConnect) => {
+            SendOutcome::Closed(CloseReason::SelfConnect) => {
                 f.write_str("refused: nobody listens there (the connection met itself on an ephemeral port)")
             }
-            Outcome::Closed(CloseReason::FrameTooLong) => f.write_str("too long: a message must fit into one datagram"),
-            Outcome::Closed(reason) => Cause(*reason).fmt(f),
-            Outcome::Unencodable(character) => {
+            SendOutcome::Closed(CloseReason::FrameTooLong) => f.write_str("too long: a message must fit into one datagram"),
+            SendOutcome::Closed(reason) => Cause(*reason).fmt(f),
+            SendOutcome::Unencodable(character) => {
                 write!(f, "the encoding cannot hold '{}' (--encoding)", character.escape_debug())
             }
-            Outcome::LineTooLong(max) => {
+            SendOutcome::LineTooLong(max) => {
                 write!(f, "a line has more than {max} bytes (--max-frame), and --raw sends any length")
             }
-            Outcome::NotText(charset) => {
+            SendOutcome::NotText(charset) => {
                 write!(f, "a line is not UTF-8, so it cannot be sent as {charset}; --raw sends bytes as they are")
             }
-            Outcome::BadReply => f.write_str("a reply is not framed as agreed (--framing, --max-frame)"),
-            Outcome::EndedEarly(0) => {
+            SendOutcome::BadReply => f.write_str("a reply is not framed as agreed (--framing, --max-frame)"),
+            SendOutcome::EndedEarly(0) => {
                 f.write_str("closed: the server ended the conversation, and the last of what was sent is lost")
             }
-            Outcome::EndedEarly(unsent) => {
+            SendOutcome::EndedEarly(unsent) => {
                 let messages = words(*unsent as u64, "message was", "messages were");
                 write!(f, "closed: the server ended the conversation before {unsent} {messages} sent")
             }
-            Outcome::EndedBeforeInput => f.write_str(
+            SendOutcome::EndedBeforeInput => f.write_str(
                 "closed: the server ended its side, and standard input, which has not ended, gave nothing more (--wait)",
             ),
-            Outcome::EndedAtPrompt => f.write_str("closed: the server ended the conversation"),
-            Outcome::Unanswered(shortfall) => write!(f, "unanswered: {shortfall}"),
-            Outcome::CutOff => f.write_str("cut off: the server still answered when its time was up (--wait)"),
-            Outcome::AtLimit => f.write_str("refused: the server has too many connections, and read nothing"),
-            Outcome::NotUtf16 => {
+            SendOutcome::EndedAtPrompt => f.write_str("closed: the server ended the conversation"),
+            SendOutcome::Unanswered(shortfall) => write!(f, "unanswered: {shortfall}"),
+            SendOutcome::CutOff => f.write_str("cut off: the server still answered when its time was up (--wait)"),
+            SendOutcome::AtLimit => f.write_str("refused: the server has too many connections, and read nothing"),
+            SendOutcome::NotUtf16 => {
                 f.write_str("a line is not UTF-16, as the input's first bytes say; --raw sends bytes as they are")
             }
-            Outcome::InputFailed(reason) => write!(f, "cannot read standard input: {}", Cause(*reason)),
-            Outcome::OutputFailed(reason) => write!(f, "cannot write standard output: {}", Cause(*reason)),
-            Outcome::OutputClosed => f.write_str("nobody reads standard output any more"),
-            Outcome::OutputStalled => f.write_str("timed out: standard output takes nothing (--wait)"),
+            SendOutcome::InputFailed(reason) => write!(f, "cannot read standard input: {}", Cause(*reason)),
+            SendOutcome::OutputFailed(reason) => write!(f, "cannot write standard output: {}", Cause(*reason)),
+            SendOutcome::OutputClosed => f.write_str("nobody reads standard output any more"),
+            SendOutcome::OutputStalled => f.write_str("timed out: standard output takes nothing (--wait)"),
         }
     }
 }
@@ -177,12 +177,15 @@ mod tests {
 
     #[test]
     fn what_went_wrong_is_told_in_plain_words() {
-        let told = |outcome: Outcome| outcome.to_string();
+        let told = |outcome: SendOutcome| outcome.to_string();
         let failed = CloseReason::Failed(ErrorKind::IsADirectory);
-        assert_eq!(told(Outcome::InputFailed(failed)), "cannot read standard input: is a directory");
-        assert_eq!(told(Outcome::EndedEarly(1)), "closed: the server ended the conversation before 1 message was sent");
-        assert!(told(Outcome::EndedEarly(2)).ends_with("before 2 messages were sent"));
-        assert!(told(Outcome::NotText(Charset::UTF_8)).contains("--raw"));
+        assert_eq!(told(SendOutcome::InputFailed(failed)), "cannot read standard input: is a directory");
+        assert_eq!(
+            told(SendOutcome::EndedEarly(1)),
+            "closed: the server ended the conversation before 1 message was sent"
+        );
+        assert!(told(SendOutcome::EndedEarly(2)).ends_with("before 2 messages were sent"));
+        assert!(told(SendOutcome::NotText(Charset::UTF_8)).contains("--raw"));
     }
 
     #[test]

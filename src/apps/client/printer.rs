@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::apps::client::outcome::Outcome;
+use crate::apps::client::outcome::SendOutcome;
 use crate::os::clock::Tick;
 use crate::os::standard_stream::stderr_is_ready;
 use crate::protocol::escape::Escaped;
 use crate::protocol::farewell::is_farewell;
-use crate::protocol::frame::Step;
+use crate::protocol::frame::Parsed;
 use crate::protocol::framing::{Framing, Rules};
 use crate::reactor::reply::Reply;
 
@@ -111,7 +111,7 @@ impl Printer {
     /// Prints the replies in `bytes` that are complete, or all at the `end`; returns how many bytes they took. In chunk
     /// framing nobody says where a reply ends, and a read may bring a part of one: all is printed, and
     /// [`end_reply`](Printer::end_reply) ends its line.
-    pub fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, Outcome> {
+    pub fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, SendOutcome> {
         let rules = self.style.rules;
         if self.style.raw {
             if !bytes.is_empty() {
@@ -137,12 +137,12 @@ impl Printer {
         let mut taken = 0;
         loop {
             match rules.next(bytes, taken, &mut self.scanned, end) {
-                Step::Frame(frame) => {
+                Parsed::Frame(frame) => {
                     self.line(&bytes[frame.body]);
                     taken = frame.end;
                 }
-                Step::Incomplete => return Ok(taken),
-                Step::TooLong | Step::Truncated => return Err(Outcome::BadReply),
+                Parsed::Incomplete => return Ok(taken),
+                Parsed::TooLong | Parsed::Truncated => return Err(SendOutcome::BadReply),
             }
         }
     }
@@ -286,8 +286,8 @@ mod tests {
         assert_eq!(line.received(), 3);
         let mut len32 = printer(Framing::Len32, false, false);
         assert_eq!(len32.stream(b"\0\0\0\x02hi\0\0", false), Ok(6));
-        assert_eq!(len32.stream(b"\0\0", true), Err(Outcome::BadReply));
-        assert_eq!(len32.stream(b"\xff\0\0\0", false), Err(Outcome::BadReply));
+        assert_eq!(len32.stream(b"\0\0", true), Err(SendOutcome::BadReply));
+        assert_eq!(len32.stream(b"\xff\0\0\0", false), Err(SendOutcome::BadReply));
     }
 
     #[test]

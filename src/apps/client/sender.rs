@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::apps::client::outcome::Outcome;
+use crate::apps::client::outcome::SendOutcome;
 use crate::os::clock::Tick;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::charset::Charset;
@@ -150,7 +150,7 @@ impl Sender {
 
     /// Takes what `bytes` of standard input begin with: raw they are one message, otherwise their first line is.
     /// Returns how many bytes that takes, 0 while the line is incomplete, and what kept it from being queued.
-    pub fn take(&mut self, bytes: &[u8]) -> (usize, Result<(), Outcome>) {
+    pub fn take(&mut self, bytes: &[u8]) -> (usize, Result<(), SendOutcome>) {
         if self.manner.raw {
             self.queue.push_back(bytes.to_vec());
             return (bytes.len(), Ok(()));
@@ -168,7 +168,7 @@ impl Sender {
     }
 
     /// Takes the last line of standard input, which nothing ends.
-    pub fn take_last(&mut self, bytes: &[u8]) -> Result<(), Outcome> {
+    pub fn take_last(&mut self, bytes: &[u8]) -> Result<(), SendOutcome> {
         match self.form(bytes, true) {
             // A mark alone is no line.
             Some((_, mark)) if mark == bytes.len() => Ok(()),
@@ -185,25 +185,25 @@ impl Sender {
 
     /// Queues a line, which may still carry the CR of its ending. UTF-8 is passed through as it came, so that not even
     /// what is no text changes on its way; another encoding needs text to encode.
-    fn line(&mut self, form: TextForm, line: &[u8]) -> Result<(), Outcome> {
-        let line = form.to_utf8(line).ok_or(Outcome::NotUtf16)?;
+    fn line(&mut self, form: TextForm, line: &[u8]) -> Result<(), SendOutcome> {
+        let line = form.to_utf8(line).ok_or(SendOutcome::NotUtf16)?;
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
         let Rules { max_frame, charset, .. } = self.manner.rules;
         if line.len() > max_frame {
-            return Err(Outcome::LineTooLong(max_frame));
+            return Err(SendOutcome::LineTooLong(max_frame));
         }
         if charset == Charset::UTF_8 {
             self.body(line);
             return Ok(());
         }
-        let text = str::from_utf8(line).map_err(|_| Outcome::NotText(charset))?;
+        let text = str::from_utf8(line).map_err(|_| SendOutcome::NotText(charset))?;
         self.text(text)
     }
 
     /// Encodes, frames and queues a message. A character that the encoding cannot hold is an error: nothing else would
     /// say so.
-    pub fn text(&mut self, text: &str) -> Result<(), Outcome> {
-        let body = self.manner.rules.charset.encode(text).map_err(Outcome::Unencodable)?;
+    pub fn text(&mut self, text: &str) -> Result<(), SendOutcome> {
+        let body = self.manner.rules.charset.encode(text).map_err(SendOutcome::Unencodable)?;
         self.body(&body);
         Ok(())
     }
@@ -302,7 +302,7 @@ mod tests {
         Sender::new(Manner { rules, bye: Bye::Close, raw: false, datagrams: false, pace })
     }
 
-    fn line(sender: &mut Sender, line: &[u8]) -> Result<(), Outcome> {
+    fn line(sender: &mut Sender, line: &[u8]) -> Result<(), SendOutcome> {
         sender.line(TextForm::Bytes, line)
     }
 
@@ -329,7 +329,7 @@ mod tests {
         let mut gbk = sender(Framing::Chunk, "gbk");
         line(&mut gbk, "数".as_bytes()).unwrap();
         assert_eq!(gbk.next(now(0), false), Some(&b"\xca\xfd"[..]));
-        assert_eq!(line(&mut gbk, b"a\xff\xfe"), Err(Outcome::NotText(Charset::for_label("gbk").unwrap())));
+        assert_eq!(line(&mut gbk, b"a\xff\xfe"), Err(SendOutcome::NotText(Charset::for_label("gbk").unwrap())));
     }
 
     #[test]
@@ -337,8 +337,8 @@ mod tests {
         let mut sender = sender(Framing::Line, "utf-8");
         assert_eq!(sender.take(b"1234567890\r"), (0, Ok(())));
         assert_eq!(sender.take(b"1234567890\r\n"), (12, Ok(())));
-        assert_eq!(sender.take(b"12345678901\n"), (12, Err(Outcome::LineTooLong(10))));
-        assert_eq!(sender.take(b"123456789012"), (12, Err(Outcome::LineTooLong(10))));
+        assert_eq!(sender.take(b"12345678901\n"), (12, Err(SendOutcome::LineTooLong(10))));
+        assert_eq!(sender.take(b"123456789012"), (12, Err(SendOutcome::LineTooLong(10))));
     }
 
     #[test]
@@ -427,8 +427,8 @@ mod tests {
         assert_eq!(sender.take(&text[8..]), (0, Ok(())));
         assert_eq!(sender.take_last(&text[8..]), Ok(()));
         assert_eq!(sender.next(now(0), false), Some(&b"b\n"[..]));
-        assert_eq!(sender.take_last(b"\0\xd8"), Err(Outcome::NotUtf16), "half of a pair");
-        assert_eq!(sender.take(&utf_16("12345678901\n")).1, Err(Outcome::LineTooLong(10)));
+        assert_eq!(sender.take_last(b"\0\xd8"), Err(SendOutcome::NotUtf16), "half of a pair");
+        assert_eq!(sender.take(&utf_16("12345678901\n")).1, Err(SendOutcome::LineTooLong(10)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use log::Level;
 use crate::apps::server::service::Service;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::farewell::{AT_LIMIT, AT_SOURCE_LIMIT};
-use crate::protocol::frame::Step;
+use crate::protocol::frame::Parsed;
 use crate::protocol::mode::Mode;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Stop};
@@ -113,10 +113,10 @@ impl Server {
         let mut taken = 0;
         while !cx.reply.wait_if_full() {
             let frame = match service.rules.next(bytes, taken, scanned, end) {
-                Step::Frame(frame) => frame,
-                Step::Incomplete => break,
-                Step::TooLong => return break_off(CloseReason::FrameTooLong, service, bytes, cx),
-                Step::Truncated => return break_off(CloseReason::FrameTruncated, service, bytes, cx),
+                Parsed::Frame(frame) => frame,
+                Parsed::Incomplete => break,
+                Parsed::TooLong => return break_off(CloseReason::FrameTooLong, service, bytes, cx),
+                Parsed::Truncated => return break_off(CloseReason::FrameTruncated, service, bytes, cx),
             };
             let message = &bytes[frame.body.clone()];
             service.log(message, cx);

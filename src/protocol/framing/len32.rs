@@ -2,20 +2,20 @@
 //!
 //! The length is a claim, and nothing is reserved for it: memory grows with the bytes that really came.
 
-use crate::protocol::frame::{Frame, Step};
+use crate::protocol::frame::{Frame, Parsed};
 
 /// How many bytes the length takes.
 pub const HEADER: usize = 4;
 
 /// The first message of `bytes`, at most `max` bytes long.
-pub fn next(bytes: &[u8], max: usize, end: bool) -> Step {
-    let incomplete = if end { Step::Truncated } else { Step::Incomplete };
+pub fn next(bytes: &[u8], max: usize, end: bool) -> Parsed {
+    let incomplete = if end { Parsed::Truncated } else { Parsed::Incomplete };
     let Some(length) = length(bytes) else { return incomplete };
     if length > max {
-        return Step::TooLong;
+        return Parsed::TooLong;
     }
     let frame_end = HEADER + length;
-    if bytes.len() < frame_end { incomplete } else { Step::Frame(Frame::new(HEADER..frame_end, frame_end)) }
+    if bytes.len() < frame_end { incomplete } else { Parsed::Frame(Frame::new(HEADER..frame_end, frame_end)) }
 }
 
 /// How many of `bytes` belong to a message of which `received` bytes came before them, and whether it ends with them;
@@ -52,23 +52,23 @@ mod tests {
     fn a_message_is_complete_with_its_last_byte() {
         let bytes = b"\0\0\0\x03abcd";
         for length in 1..7 {
-            assert_eq!(next(&bytes[..length], 10, false), Step::Incomplete, "{length} bytes");
-            assert_eq!(next(&bytes[..length], 10, true), Step::Truncated, "{length} bytes");
+            assert_eq!(next(&bytes[..length], 10, false), Parsed::Incomplete, "{length} bytes");
+            assert_eq!(next(&bytes[..length], 10, true), Parsed::Truncated, "{length} bytes");
         }
-        assert_eq!(next(bytes, 10, false), Step::Frame(Frame::new(4..7, 7)));
-        assert_eq!(next(b"\0\0\0\0", 10, false), Step::Frame(Frame::new(4..4, 4)));
+        assert_eq!(next(bytes, 10, false), Parsed::Frame(Frame::new(4..7, 7)));
+        assert_eq!(next(b"\0\0\0\0", 10, false), Parsed::Frame(Frame::new(4..4, 4)));
     }
 
     #[test]
     fn a_false_claim_is_known_from_the_header_alone() {
-        assert_eq!(next(b"\0\0\0\x0b", 10, false), Step::TooLong);
-        assert_eq!(next(b"\xff\xff\xff\xff", 10, false), Step::TooLong);
-        assert_eq!(next(b"\0\0\0\x0a", 10, false), Step::Incomplete);
+        assert_eq!(next(b"\0\0\0\x0b", 10, false), Parsed::TooLong);
+        assert_eq!(next(b"\xff\xff\xff\xff", 10, false), Parsed::TooLong);
+        assert_eq!(next(b"\0\0\0\x0a", 10, false), Parsed::Incomplete);
     }
 
     #[test]
     fn a_header_reads_back_as_its_length() {
         let framed = [&header(300)[..], &[7; 300]].concat();
-        assert_eq!(next(&framed, 300, false), Step::Frame(Frame::new(4..304, 304)));
+        assert_eq!(next(&framed, 300, false), Parsed::Frame(Frame::new(4..304, 304)));
     }
 }

@@ -5,7 +5,7 @@ pub mod len32;
 pub mod line;
 
 use crate::protocol::charset::Charset;
-use crate::protocol::frame::Step;
+use crate::protocol::frame::Parsed;
 use crate::reactor::named::named;
 
 named! {
@@ -37,10 +37,10 @@ impl Rules {
     /// Finds the first message in `bytes` from `start` on. `scanned` remembers, between offers of the same incomplete
     /// message, how much of it has been looked at: it is 0 before the first and set to 0 after the last. At the `end`
     /// of the peer's side a message that is ended by nothing else is taken as it is.
-    pub fn next(&self, bytes: &[u8], start: usize, scanned: &mut u32, end: bool) -> Step {
+    pub fn next(&self, bytes: &[u8], start: usize, scanned: &mut u32, end: bool) -> Parsed {
         let rest = &bytes[start..];
         if rest.is_empty() {
-            return Step::Incomplete;
+            return Parsed::Incomplete;
         }
         let step = match self.framing {
             Framing::Chunk => chunk::next(rest, self.charset, end),
@@ -48,7 +48,7 @@ impl Rules {
             Framing::Len32 => len32::next(rest, self.max_frame, end),
         };
         match step {
-            Step::Frame(frame) => Step::Frame(frame.behind(start)),
+            Parsed::Frame(frame) => Parsed::Frame(frame.behind(start)),
             other => other,
         }
     }

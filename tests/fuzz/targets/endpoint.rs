@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use cooee::cli::endpoint::{Endpoint, Place, Transport, url_of_unix};
+use cooee::cli::endpoint::{Endpoint, Location, Transport, url_of_unix};
 use cooee::os::unix_name::UnixName;
 use cooee_fuzz::power::assert_one_harmless_line;
 use libfuzzer_sys::fuzz_target;
@@ -20,14 +20,14 @@ fuzz_target!(|bytes: &[u8]| {
         }
     };
     let is_unix = matches!(endpoint.transport, Some(Transport::Unix | Transport::UnixDatagram));
-    let mut url = match &endpoint.place {
-        Place::Unix(name) => {
+    let mut url = match &endpoint.location {
+        Location::Unix(name) => {
             assert!(is_unix && name.path().is_none_or(Path::is_absolute));
             let url = url_of_unix(endpoint.transport.expect("a scheme"), name);
             assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url:?}");
             url
         }
-        Place::Host(host, port) => {
+        Location::Host(host, port) => {
             assert!(!is_unix && !host.is_empty() && !host.contains(['/', '@', '?']), "{host:?}");
             assert!(!host.contains(':') || (host.starts_with('[') && host.ends_with(']')), "{host:?}");
             let scheme = endpoint.transport.map_or(String::new(), |transport| format!("{transport}://"));
@@ -54,5 +54,5 @@ fn any_path(bytes: &[u8]) {
     let path = Path::new("/").join(Path::new(std::ffi::OsStr::from_bytes(bytes)));
     let name = UnixName::Path(path);
     let url = url_of_unix(Transport::UnixDatagram, &name);
-    assert_eq!(Endpoint::parse(&url).map(|endpoint| endpoint.place), Ok(Place::Unix(name)), "{url:?}");
+    assert_eq!(Endpoint::parse(&url).map(|endpoint| endpoint.location), Ok(Location::Unix(name)), "{url:?}");
 }

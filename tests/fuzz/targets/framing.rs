@@ -9,7 +9,7 @@ use cooee::protocol::mode::ack::Ack;
 use cooee::protocol::bye::Bye;
 use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::chunk;
-use cooee::protocol::frame::Step;
+use cooee::protocol::frame::Parsed;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
 use cooee::reactor::close_reason::CloseReason;
@@ -70,7 +70,7 @@ fuzz_target!(|conversation: Conversation| {
 fn frames_lie_side_by_side(rules: &Rules, bytes: &[u8]) {
     let (mut at, mut scanned) = (0, 0);
     let longest = if rules.framing == Framing::Chunk { chunk::MAX } else { rules.max_frame };
-    while let Step::Frame(frame) = rules.next(bytes, at, &mut scanned, true) {
+    while let Parsed::Frame(frame) = rules.next(bytes, at, &mut scanned, true) {
         assert!(frame.start == at && frame.end > at && frame.end <= bytes.len(), "{frame:?} at {at}");
         assert!(frame.start <= frame.body.start && frame.body.end <= frame.end, "{frame:?}");
         assert!(frame.body.len() <= longest && scanned == 0, "{frame:?}, scanned {scanned}");

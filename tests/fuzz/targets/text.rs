@@ -5,7 +5,7 @@
 use arbitrary::Arbitrary;
 use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::chunk;
-use cooee::protocol::frame::Step;
+use cooee::protocol::frame::Parsed;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee_fuzz::cuts::Cuts;
 use cooee_fuzz::labels::label;
@@ -83,7 +83,7 @@ fn chunks<'a>(charset: Charset, parts: impl Iterator<Item = &'a [u8]>) -> Vec<Ve
     let rules = Rules { framing: Framing::Chunk, max_frame: 1, charset };
     let (mut kept, mut chunks) = (Vec::new(), Vec::new());
     let mut take = |kept: &mut Vec<u8>, end: bool| {
-        while let Step::Frame(frame) = rules.next(kept, 0, &mut 0, end) {
+        while let Parsed::Frame(frame) = rules.next(kept, 0, &mut 0, end) {
             assert!(frame.body == (0..frame.end) && (1..=chunk::MAX).contains(&frame.end), "{frame:?}");
             chunks.push(kept.drain(..frame.end).collect());
         }

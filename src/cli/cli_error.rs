@@ -9,22 +9,22 @@ use crate::os::reason;
 
 /// What went wrong.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(crate) enum CliError {
     /// The arguments make no sense: exit code 2, and nothing was bound or connected.
     Usage(String),
     /// It failed at run time: exit code 1.
     Runtime(String),
 }
 
-impl Failure {
+impl CliError {
     /// The system could not do it: `what`, and why.
-    pub(crate) fn system(what: &str, error: &io::Error) -> Failure {
-        Failure::Runtime(format!("{what}: {}", reason::of(error)))
+    pub(crate) fn system(what: &str, error: &io::Error) -> CliError {
+        CliError::Runtime(format!("{what}: {}", reason::of(error)))
     }
 
     /// What went wrong, in words.
     pub(crate) fn message(&self) -> &str {
-        let (Failure::Usage(message) | Failure::Runtime(message)) = self;
+        let (CliError::Usage(message) | CliError::Runtime(message)) = self;
         message
     }
 
@@ -32,8 +32,8 @@ impl Failure {
     /// more, the exit code still says it.
     pub(crate) fn report(&self) -> ExitCode {
         let (message, code) = match self {
-            Failure::Usage(message) => (message, 2),
-            Failure::Runtime(message) => (message, 1),
+            CliError::Usage(message) => (message, 2),
+            CliError::Runtime(message) => (message, 1),
         };
         last_words::say(&format!("cooee: {}", visible(message)));
         ExitCode::from(code)

@@ -87,16 +87,9 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   cooee serve --mode ack --framing line
   cooee serve 'tcp://127.0.0.1:9000?mode=ack&encoding=gbk'
-  cooee serve udp://127.0.0.1:9000 unix:///tmp/cooee.sock
-
-cooee serve --help tells all flags.";
+  cooee serve udp://127.0.0.1:9000 unix:///tmp/cooee.sock";
 
 const SERVE_NOTES: &str = "\
-Examples:
-  cooee serve --mode ack --framing line
-  cooee serve 'tcp://127.0.0.1:9000?mode=ack&encoding=gbk'
-  cooee serve udp://127.0.0.1:9000 unix:///tmp/cooee.sock
-
 Exit codes:
   0        drained
   1        it could not serve
@@ -107,8 +100,8 @@ const LIMITS: &str = "Set limits";
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = SERVE_EXAMPLES,
-    after_long_help = SERVE_NOTES,
+    after_help = format!("{SERVE_EXAMPLES}\n\ncooee serve --help tells all flags."),
+    after_long_help = format!("{SERVE_EXAMPLES}\n\n{SERVE_NOTES}"),
     // Among the flags of the log, whose heading is the last: an argument that is changed moves behind all others.
     mut_arg("log_messages", |flag| flag.display_order(usize::MAX))
 )]

@@ -1,9 +1,13 @@
 //! What went wrong, for the person who started the program, and the exit code that goes with it.
 
-use std::io;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use crate::cli::last_words;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use crate::measure::report::visible::visible;
 use crate::os::reason;
 
@@ -35,7 +39,38 @@ impl CliError {
             CliError::Usage(message) => (message, 2),
             CliError::Runtime(message) => (message, 1),
         };
-        last_words::say(&format!("cooee: {}", visible(message)));
+        say(&format!("cooee: {}", visible(message)));
         ExitCode::from(code)
+    }
+}
+
+/// How long it waits for room.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How much is written at a time, in bytes: so much a pipe with room takes at once (`PIPE_BUF`, `pipe(7)`).
+const AT_ONCE: usize = 4_096;
+
+/// Says `text` and a line break on standard error. A pipe that is full, because nobody reads the log, must not keep a
+/// program that has nothing more to do: so it waits for room for a moment, and then goes without a word.
+pub(crate) fn say(text: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut stderr = io::stderr();
+    for piece in format!("{text}\n").as_bytes().chunks(AT_ONCE) {
+        // Where nobody reads any more, the write says so.
+        if !is_ready_by(deadline, &stderr) || stderr.write_all(piece).is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until a write would not wait.
+fn is_ready_by(deadline: Instant, stream: &impl AsFd) -> bool {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut asked = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut asked, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) {
+            Err(Errno::EINTR) => {}
+            ready => return ready.is_ok_and(|count| count > 0),
+        }
     }
 }

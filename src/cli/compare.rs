@@ -10,11 +10,10 @@ use std::time::SystemTime;
 use nix::sys::prctl::set_child_subreaper;
 use signal_hook::consts::SIGQUIT;
 
-use crate::cli::cli_error::CliError;
+use crate::cli::cli_error::{CliError, say};
 use crate::cli::compare_arguments::{CompareArguments, Processors};
 use crate::cli::endpoint::Transport;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::last_words;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::ProgressLine;
 use crate::cli::room;
@@ -139,7 +138,7 @@ fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Cli
         let lines: String = failure.output.iter().map(|line| format!("\n  | {line}")).collect();
         let wrote = if lines.is_empty() { " (it wrote nothing)" } else { "; it wrote at last:" };
         let (name, round, reason) = (visible(&server.name), failure.round, visible(&failure.reason));
-        last_words::say(&format!("cooee: {name} failed in round {round}: {reason}{wrote}{lines}"));
+        say(&format!("cooee: {name} failed in round {round}: {reason}{wrote}{lines}"));
     }
     arguments.output().write_comparison(comparison)
 }

@@ -12,25 +12,18 @@ use crate::cli::suggestion::word;
 use crate::cli::units;
 use crate::measure::compare::pinning;
 
-const EXAMPLES: &str = "\
-Example ({port}: where the server is told which port to listen on):
+const EXAMPLE: &str = "\
   cooee compare -c 50 \\
     --server 'cooee=cooee serve tcp://127.0.0.1:{port}' \\
-    --server 'socat=socat TCP-LISTEN:{port},fork PIPE'
-
-cooee compare --help tells all flags, and the exit codes.";
+    --server 'socat=socat TCP-LISTEN:{port},fork PIPE'";
 
 const NOTES: &str = "\
 A COMMAND is split as a shell splits it, but no shell runs it. {port} stands where the server is told which port of 127.0.0.1 to listen on; \
 with --transport unix or unixgram, {path} stands for the path of its socket, or @{name} for an abstract name. The server has to stay in the \
 foreground. Every server is stopped again, with all that it has started. Where this program is killed (SIGKILL), the kernel tells the server \
-to end (SIGTERM), and nobody looks after that.
+to end (SIGTERM), and nobody looks after that.";
 
-Example:
-  cooee compare -c 50 \\
-    --server 'cooee=cooee serve tcp://127.0.0.1:{port}' \\
-    --server 'socat=socat TCP-LISTEN:{port},fork PIPE'
-
+const EXIT_CODES: &str = "\
 Exit codes:
   0        all were measured
   1        a server failed, or this program did
@@ -45,8 +38,11 @@ const PROCESSORS: &str = "Say where it runs";
 // needs is left to `--help`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = EXAMPLES,
-    after_long_help = NOTES,
+    after_help = format!(
+        "Example ({{port}}: where the server is told which port to listen on):\n{EXAMPLE}\n\n\
+         cooee compare --help tells all flags, and the exit codes."
+    ),
+    after_long_help = format!("{NOTES}\n\nExample:\n{EXAMPLE}\n\n{EXIT_CODES}"),
     mut_arg("duration", |duration| duration.default_value("5s")),
     mut_arg("warmup", |warmup| warmup.hide_short_help(true)),
     mut_arg("ramp", |ramp| ramp.hide_short_help(true)),
@@ -61,7 +57,7 @@ pub(crate) struct CompareArguments {
     /// How often each is measured
     ///
     /// Fewer than 4 rounds call no winner.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = units::positive_count, help_heading = SERVERS)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = units::positive_count::<usize>, help_heading = SERVERS)]
     pub(crate) rounds: usize,
     /// tcp, udp, unix or unixgram
     #[arg(long, value_name = "NAME", default_value = "tcp", value_parser = word::<Transport>, help_heading = SERVERS)]

@@ -7,9 +7,8 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::arguments::LoadCommand;
-use crate::cli::cli_error::CliError;
+use crate::cli::cli_error::{CliError, say};
 use crate::cli::interrupt::Interrupt;
-use crate::cli::last_words;
 use crate::cli::memory_limit::{self, MemoryLimit};
 use crate::cli::progress::ProgressLine;
 use crate::cli::room;
@@ -108,7 +107,7 @@ fn verdict(report: &Report) -> ExitCode {
     } else {
         return ExitCode::SUCCESS;
     };
-    last_words::say(&format!("cooee: {}: {sentence}", report.endpoint.escape_debug()));
+    say(&format!("cooee: {}: {sentence}", report.endpoint.escape_debug()));
     ExitCode::from(code)
 }
 

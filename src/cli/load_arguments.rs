@@ -26,7 +26,7 @@ const MESSAGES: &str = "Say what is sent, and what has to come back";
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LoadArguments {
     /// Connections at once (for UDP: sockets)
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = units::positive_count, help_heading = LOAD)]
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = units::positive_count::<usize>, help_heading = LOAD)]
     pub(crate) connections: usize,
     /// How long to measure
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration, help_heading = LOAD)]
@@ -38,7 +38,7 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration, help_heading = LOAD)]
     pub(crate) warmup: Duration,
     /// Messages in flight on one connection
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = units::positive_count, help_heading = LOAD)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = units::positive_count::<usize>, help_heading = LOAD)]
     pub(crate) pipeline: usize,
     /// Messages a second, by schedule [default: no limit]
     ///

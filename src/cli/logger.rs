@@ -4,16 +4,17 @@
 //! the disk is full. So the descriptor is asked first, a line is cut to what a ready pipe takes at once, a terminal is
 //! made not to block, and a panic is contained.
 
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use anstream::{AutoStream, ColorChoice};
 use log::{Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
 use crate::cli::arguments::LogArguments;
 use crate::cli::cli_error::CliError;
 use crate::cli::log_filter::LogFilter;
-use crate::cli::terminal;
 use crate::os::standard_stream::{reopen_stderr, stderr_is_ready};
 
 /// The longest message, in bytes. With time, level and module it stays below 4,096, which a pipe that is ready takes at
@@ -35,7 +36,8 @@ pub(crate) fn start(arguments: &LogArguments) -> Result<(), CliError> {
     let inner = filter.targets.iter().fold(SimpleLogger::new().with_level(filter.level), |logger, (target, level)| {
         logger.with_module_level(target, *level)
     });
-    let colors = terminal::has_colors();
+    // As `clap` decides for its help and its errors: `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` are asked.
+    let colors = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
     // `simple_logger` leaves colours to `colored`, which would ask standard output.
     colored::control::set_override(colors);
     let inner = inner.with_utc_timestamps().with_colors(colors);

@@ -6,14 +6,13 @@ mod cli_error;
 mod compare;
 #[cfg(target_os = "linux")]
 mod compare_arguments;
-mod descriptors;
 pub mod endpoint;
 mod examples;
 #[cfg(fuzzing)]
+#[path = "../../tests/fuzz/command_line.rs"]
 pub mod fuzzing;
 mod host;
 mod interrupt;
-mod last_words;
 mod load;
 mod load_arguments;
 mod log_filter;
@@ -36,7 +35,6 @@ pub mod settings;
 mod signals;
 mod suggestion;
 mod target;
-mod terminal;
 mod units;
 mod zone;
 

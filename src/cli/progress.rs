@@ -3,11 +3,12 @@
 //! It is drawn where somebody sees it and while the terminal takes it at once: a terminal that was stopped (^S) must
 //! not stop the run. It has no colours, so there is nothing that `NO_COLOR` would have to turn off.
 
+use std::env;
+use std::io::{self, IsTerminal};
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::terminal;
-use crate::measure::load::progress;
-use crate::measure::load::progress::Stage;
+use crate::measure::load::progress::{self, Stage};
 use crate::measure::report::human;
 use crate::os::standard_stream::stderr_is_ready;
 
@@ -22,7 +23,7 @@ pub(crate) struct ProgressLine {
 impl ProgressLine {
     /// A line on standard error, which the first [`ProgressLine::show`] draws.
     pub(crate) fn start() -> ProgressLine {
-        ProgressLine { bar: terminal::can_redraw().then(|| bar(ProgressDrawTarget::stderr())).flatten() }
+        ProgressLine { bar: can_redraw().then(|| bar(ProgressDrawTarget::stderr())).flatten() }
     }
 
     /// Draws how far the run has come, unless the terminal does not take it now.
@@ -50,6 +51,11 @@ impl Drop for ProgressLine {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Whether standard error is a terminal that can do more than print.
+fn can_redraw() -> bool {
+    io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 fn bar(target: ProgressDrawTarget) -> Option<ProgressBar> {

@@ -53,25 +53,20 @@ fn show_comparison(arguments: &ReportArguments, name: &str, bytes: &[u8]) -> Res
 
 /// What is in a file, with the file's name.
 fn read(file: &Path) -> Result<(String, Vec<u8>), CliError> {
-    let name =
-        if file == Path::new(STANDARD) { "standard input".to_owned() } else { file.to_string_lossy().into_owned() };
-    let read = if file == Path::new(STANDARD) {
-        json::bytes(io::stdin().lock())
+    let (name, bytes) = if file == Path::new(STANDARD) {
+        ("standard input".to_owned(), json::bytes(io::stdin().lock()))
     } else {
-        File::open(file).map_err(|error| format!("cannot be opened: {}", reason::of(&error))).and_then(json::bytes)
+        let opened = File::open(file).map_err(|error| format!("cannot be opened: {}", reason::of(&error)));
+        (file.to_string_lossy().into_owned(), opened.and_then(json::bytes))
     };
-    match read {
-        Ok(bytes) => Ok((name, bytes)),
-        Err(reason) => Err(unreadable(&name, &reason)),
-    }
+    let bytes = bytes.map_err(|reason| unreadable(&name, &reason))?;
+    Ok((name, bytes))
 }
 
 /// The report of a run in a file.
 fn parse((name, bytes): (String, Vec<u8>)) -> Result<(String, Report), CliError> {
-    match json::parse(&bytes) {
-        Ok(report) => Ok((name, report)),
-        Err(reason) => Err(unreadable(&name, &reason)),
-    }
+    let report = json::parse(&bytes).map_err(|reason| unreadable(&name, &reason))?;
+    Ok((name, report))
 }
 
 fn unreadable(name: &str, reason: &str) -> CliError {

@@ -97,11 +97,8 @@ impl OutputArguments {
 
     /// Writes one report to wherever it goes; as text to standard output where nothing else does. `name` stands in the
     /// table.
-    ///
-    /// What was measured cannot be measured again: a file that cannot be written does not keep it from the others.
     pub(crate) fn write(&self, name: &str, report: &Report) -> Result<(), CliError> {
-        let files = self.write_files(name, report);
-        files.and(self.write_text(|| text::text(report)))
+        self.write_files(name, report).and(self.write_text(|| text::text(report)))
     }
 
     /// Writes the report of a run that did not begin to wherever was asked for, but not as text: stderr has the reason.
@@ -110,20 +107,18 @@ impl OutputArguments {
         let _ = self.write_files(name, report);
     }
 
+    /// What was measured cannot be measured again: a file that cannot be written does not keep it from the others.
     fn write_files(&self, name: &str, report: &Report) -> Result<(), CliError> {
-        let json = self.json.as_ref().map_or(Ok(()), |path| to(path, |sink| json::write(report, sink)));
-        let page = |path: &PathBuf| to(path, |sink| sink.write_all(run_page::page(report).as_bytes()));
-        let html = self.html.as_ref().map_or(Ok(()), page);
-        let table = self.write_table(&[(name.to_owned(), report.clone())]);
+        let json = write_to(&self.json, |sink| json::write(report, sink));
+        let html = write_to(&self.html, |sink| sink.write_all(run_page::page(report).as_bytes()));
+        let table = write_to(&self.csv, |sink| table::write(&[(name.to_owned(), report.clone())], sink));
         json.and(html).and(table)
     }
 
     /// Writes several reports side by side.
     pub(crate) fn write_side_by_side(&self, reports: &[(String, Report)]) -> Result<(), CliError> {
-        if let Some(path) = &self.html {
-            to(path, |sink| sink.write_all(run_page::side_by_side(reports).as_bytes()))?;
-        }
-        self.write_table(reports)?;
+        write_to(&self.html, |sink| sink.write_all(run_page::side_by_side(reports).as_bytes()))?;
+        write_to(&self.csv, |sink| table::write(reports, sink))?;
         self.write_text(|| text::side_by_side(reports))
     }
 
@@ -131,18 +126,11 @@ impl OutputArguments {
     /// be written does not keep it from the others.
     #[cfg(target_os = "linux")]
     pub(crate) fn write_comparison(&self, comparison: &Comparison) -> Result<(), CliError> {
-        let json = self.json.as_ref().map_or(Ok(()), |path| {
-            let json = compare::json::render(comparison);
-            let json = json.map_err(|error| CliError::Runtime(format!("cannot make JSON: {error}")))?;
-            to(path, |sink| sink.write_all(json.as_bytes()))
-        });
-        let page = |path: &PathBuf| to(path, |sink| sink.write_all(compare::html::render(comparison).as_bytes()));
-        let html = self.html.as_ref().map_or(Ok(()), page);
+        let json = compare::json::render(comparison)
+            .map_err(|error| CliError::Runtime(format!("cannot make JSON: {error}")))
+            .and_then(|json| write_to(&self.json, |sink| sink.write_all(json.as_bytes())));
+        let html = write_to(&self.html, |sink| sink.write_all(compare::html::render(comparison).as_bytes()));
         json.and(html).and(self.write_text(|| compare::table::render(comparison)))
-    }
-
-    fn write_table(&self, reports: &[(String, Report)]) -> Result<(), CliError> {
-        self.csv.as_ref().map_or(Ok(()), |path| to(path, |sink| table::write(reports, sink)))
     }
 
     fn write_text(&self, text: impl FnOnce() -> String) -> Result<(), CliError> {
@@ -158,6 +146,11 @@ pub(crate) const STANDARD: &str = "-";
 
 pub(crate) fn is_standard(path: Option<&Path>) -> bool {
     path == Some(Path::new(STANDARD))
+}
+
+/// Writes to a file or to standard output, where that was asked for.
+fn write_to(path: &Option<PathBuf>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
+    path.as_ref().map_or(Ok(()), |path| to(path, write))
 }
 
 /// Writes to a file, or to standard output. That nobody reads standard output any more is no failure.

@@ -1,24 +1,57 @@
-//! Whether connections that are asked for can be opened at once: what can be known is known before the first one is.
+//! How many connections there can be at once: what descriptors and ports allow is known before the first one is opened.
 //!
 //! It is an upper bound: whether ports and descriptors are free shows only when they are asked for.
 
 use std::collections::BTreeSet;
 use std::fs;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::cli::cli_error::CliError;
-use crate::cli::descriptors;
 use crate::measure::load::options::Options;
 use crate::os::address::Address;
+
+/// Descriptors kept for everything that is no connection: the standard streams, the selector, the signals, and the
+/// newcomers who are told that there is no room.
+const RESERVE: usize = 64;
+
+/// Descriptors kept by whoever connects for what is no connection: the standard streams, the selector, its timer, the
+/// signals, the run's own pipes (13 in all with load), what is read from `/proc`, and what `compare` has of its server.
+const RESERVE_OF_CLIENTS: usize = 24;
+
+/// Listening sockets that the reserve has room for; each further one takes a connection's place.
+const LISTENING_IN_RESERVE: usize = 16;
+
+/// Where the system sets no limit, this one stands in for it.
+const UNLIMITED: u64 = 1_000_000;
 
 /// Where the kernel tells which ports it gives to clients, of IPv6 too (the kernel's `ip-sysctl.rst`). Each network has
 /// its own.
 const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
+/// The connection limit: `wanted`, or as many as the descriptor limit allows beside so many `listening` sockets.
+pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Result<usize, CliError> {
+    let descriptors = raise_limit();
+    let possible = descriptors.saturating_sub(RESERVE + listening.saturating_sub(LISTENING_IN_RESERVE));
+    match wanted {
+        Some(wanted) if wanted > possible => Err(CliError::Usage(format!(
+            "--max-connections {wanted} does not fit: the limit of {descriptors} descriptors allows {possible} \
+             (raise it with 'ulimit -n')"
+        ))),
+        Some(wanted) => Ok(wanted),
+        None if possible == 0 => Err(CliError::Runtime(format!(
+            "the limit of {descriptors} descriptors leaves no room for connections (raise it with 'ulimit -n')"
+        ))),
+        None => Ok(possible),
+    }
+}
+
 /// Refuses `wanted` connections at once that load with these options cannot open; `flag` is where they were asked for.
 pub(crate) fn check(flag: &str, wanted: usize, options: &Options) -> Result<(), CliError> {
     let refuse =
         |what: String, do_what: &str| Err(CliError::Usage(format!("{flag} {wanted} does not fit: {what} ({do_what})")));
-    let (descriptors, possible) = descriptors::room_for_clients();
+    let descriptors = raise_limit();
+    let possible = descriptors.saturating_sub(RESERVE_OF_CLIENTS);
     if wanted > possible {
         let what = format!("the limit of {descriptors} descriptors allows {possible}");
         return refuse(what, "raise it with 'ulimit -n'");
@@ -36,6 +69,16 @@ pub(crate) fn check(flag: &str, wanted: usize, options: &Options) -> Result<(), 
         return refuse(what, "connect from more addresses with --source ADDR,...");
     }
     Ok(())
+}
+
+/// Raises the soft limit to the hard one and tells what it is then.
+fn raise_limit() -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    };
+    limit.min(UNLIMITED) as usize
 }
 
 /// From how many addresses connections leave: of those that are given, the ones of the server's family, which is not

@@ -56,7 +56,7 @@ pub struct Settings {
     #[arg(long, help_heading = LOG)]
     pub log_messages: bool,
     /// Connections that may wait to be accepted
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = backlog, help_heading = SOCKETS, hide_short_help = true)]
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = units::positive_count::<i32>, help_heading = SOCKETS, hide_short_help = true)]
     pub backlog: i32,
     /// The receive buffer of a socket (SO_RCVBUF) [default: the system's]
     #[arg(long, value_name = "SIZE", value_parser = units::buffer_size, help_heading = SOCKETS, hide_short_help = true)]
@@ -154,14 +154,6 @@ pub(crate) fn max_frame(text: &str) -> Result<usize, String> {
     match units::positive_size(text)? {
         size if size > LARGEST => Err("it can be at most 1 GiB".to_owned()),
         size => Ok(size),
-    }
-}
-
-/// The length of a listening socket's queue.
-pub(crate) fn backlog(text: &str) -> Result<i32, String> {
-    match text.parse() {
-        Ok(backlog) if backlog >= 1 => Ok(backlog),
-        _ => Err("it must be a number of at least 1".to_owned()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Durations and sizes as people write them.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::measure::load::objective::Objective;
@@ -22,10 +23,11 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
 
 /// A size that is not zero.
 pub(crate) fn positive_size(text: &str) -> Result<usize, String> {
-    match size(text)? {
-        0 => Err("it must be at least 1".to_owned()),
-        bytes => Ok(bytes),
-    }
+    size(text).and_then(positive)
+}
+
+fn positive<T: PartialEq + Default>(number: T) -> Result<T, String> {
+    if number == T::default() { Err("it must be at least 1".to_owned()) } else { Ok(number) }
 }
 
 /// The size of a socket's buffer, which the system keeps in 32 bits with a sign.
@@ -60,24 +62,19 @@ pub(crate) fn busy_poll(text: &str) -> Result<Duration, String> {
 }
 
 /// A number of things, or none.
-pub(crate) fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+pub(crate) fn count<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "it must be a whole number that is not too large, such as 100".to_owned())
 }
 
 /// A number of messages, at least one.
 pub(crate) fn messages(text: &str) -> Result<u64, String> {
-    match count(text)? {
-        0 => Err("it must be at least 1".to_owned()),
-        messages => Ok(messages),
-    }
+    count(text).and_then(positive)
 }
 
 /// A number of things, at least one.
-pub(crate) fn positive_count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if count >= 1 => Ok(count),
-        _ => Err("it must be a number of at least 1".to_owned()),
-    }
+pub(crate) fn positive_count<T: FromStr + PartialOrd + Default>(text: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| *number > T::default());
+    number.ok_or_else(|| "it must be a number of at least 1".to_owned())
 }
 
 /// A rate a second, such as `1000`, `2.5`, `10k` or `1000/s`.

@@ -25,10 +25,10 @@ use std::time::Duration;
 
 use crate::apps::client::delivery::Delivery;
 use crate::apps::client::dialer::ServerDialer;
-use crate::apps::client::last_wait::{LOOK_EVERY, LastWait};
+use crate::apps::client::last_wait::LastWait;
 use crate::apps::client::options::SendOptions;
 use crate::apps::client::outcome::SendOutcome;
-use crate::apps::client::printer::{Flush, Printer, Style};
+use crate::apps::client::printer::{Flush, Printer};
 use crate::apps::client::replies::Replies;
 use crate::apps::client::sender::{Manner, Sender};
 use crate::os::clock::Tick;
@@ -95,7 +95,7 @@ impl Client {
         let is_paced = Manner::is_paced(rules.framing, raw, prompt && replies.expects_some());
         let mut client = Client {
             sender: Sender::new(Manner { rules, bye, raw, datagrams, pace: is_paced.then_some(pace) }),
-            printer: Printer::new(Style { rules, raw, escape }),
+            printer: Printer::new(rules, raw, escape),
             dialer,
             delivery: Delivery::new(wait.max(DELIVERY_MIN)),
             last_wait: LastWait::new(if replies.expects_some() { wait } else { Duration::ZERO }),
@@ -257,7 +257,7 @@ impl Client {
         if !self.leaving {
             return;
         }
-        match self.printer.flush(cx.now, cx.reply.owed(), self.wait, LOOK_EVERY) {
+        match self.printer.flush(cx.now, cx.reply.owed(), self.wait) {
             Flush::Done => cx.finish(CloseReason::Ended),
             Flush::Pending(None) => cx.orders.wake(cx.key),
             Flush::Pending(Some(moment)) => cx.wake_at(moment),

@@ -106,68 +106,73 @@ impl fmt::Display for Cause {
     }
 }
 
+/// What the end of the connection means to a client; none where its reason says it.
+fn meaning(reason: CloseReason) -> Option<&'static str> {
+    Some(match reason {
+        CloseReason::ConnectRefused => "refused: nobody listens there",
+        CloseReason::ConnectTimeout => "timed out: no answer while connecting (--connect-timeout)",
+        CloseReason::Failed(ErrorKind::OutOfMemory) => "the system has no memory for a socket",
+        CloseReason::Failed(ErrorKind::NotFound) => {
+            "no such socket: the file does not exist (is the server running, and is this its path?)"
+        }
+        CloseReason::Failed(ErrorKind::AddrNotAvailable) => {
+            "no local port is left towards this server (net.ipv4.ip_local_port_range)"
+        }
+        CloseReason::Failed(ErrorKind::PermissionDenied) => {
+            "permission denied: a Unix socket is for users who may write to its file and enter its folders (the server's file-mode, \
+             file-owner and file-group say who); a packet filter can refuse too"
+        }
+        CloseReason::Reset => "reset: the server dropped the connection",
+        CloseReason::HalfClosedTimeout => "timed out: the server does not read what it was sent (--wait)",
+        CloseReason::SelfConnect => "refused: nobody listens there (the connection met itself on an ephemeral port)",
+        CloseReason::FrameTooLong => "too long: a message must fit into one datagram",
+        _ => return None,
+    })
+}
+
 impl fmt::Display for SendOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SendOutcome::Done => f.write_str("done"),
-            SendOutcome::Closed(CloseReason::ConnectRefused) => f.write_str("refused: nobody listens there"),
-            SendOutcome::Closed(CloseReason::ConnectTimeout) => {
-                f.write_str("timed out: no answer while connecting (--connect-timeout)")
-            }
-            SendOutcome::Closed(CloseReason::Failed(ErrorKind::OutOfMemory)) => {
-                f.write_str("the system has no memory for a socket")
-            }
-            SendOutcome::Closed(CloseReason::Failed(ErrorKind::NotFound)) => {
-                f.write_str("no such socket: the file does not exist (is the server running, and is this its path?)")
-            }
-            SendOutcome::Closed(CloseReason::Failed(ErrorKind::AddrNotAvailable)) => {
-                f.write_str("no local port is left towards this server (net.ipv4.ip_local_port_range)")
-            }
-            SendOutcome::Closed(CloseReason::Failed(ErrorKind::PermissionDenied)) => f.write_str(
-                "permission denied: a Unix socket is for users who may write to its file and enter its folders (the server's file-mode, \
-                 file-owner and file-group say who); a packet filter can refuse too",
-            ),
-            SendOutcome::Closed(CloseReason::Reset) => f.write_str("reset: the server dropped the connection"),
-            SendOutcome::Closed(CloseReason::HalfClosedTimeout) => {
-                f.write_str("timed out: the server does not read what it was sent (--wait)")
-            }
-            SendOutcome::Closed(CloseReason::SelfConnect) => {
-                f.write_str("refused: nobody listens there (the connection met itself on an ephemeral port)")
-            }
-            SendOutcome::Closed(CloseReason::FrameTooLong) => f.write_str("too long: a message must fit into one datagram"),
-            SendOutcome::Closed(reason) => Cause(*reason).fmt(f),
+        f.write_str(match self {
+            SendOutcome::Done => "done",
+            SendOutcome::Closed(reason) => match meaning(*reason) {
+                Some(words) => words,
+                None => return Cause(*reason).fmt(f),
+            },
             SendOutcome::Unencodable(character) => {
-                write!(f, "the encoding cannot hold '{}' (--encoding)", character.escape_debug())
+                return write!(f, "the encoding cannot hold '{}' (--encoding)", character.escape_debug());
             }
             SendOutcome::LineTooLong(max) => {
-                write!(f, "a line has more than {max} bytes (--max-frame), and --raw sends any length")
+                return write!(f, "a line has more than {max} bytes (--max-frame), and --raw sends any length");
             }
             SendOutcome::NotText(charset) => {
-                write!(f, "a line is not UTF-8, so it cannot be sent as {charset}; --raw sends bytes as they are")
+                return write!(
+                    f,
+                    "a line is not UTF-8, so it cannot be sent as {charset}; --raw sends bytes as they are"
+                );
             }
-            SendOutcome::BadReply => f.write_str("a reply is not framed as agreed (--framing, --max-frame)"),
+            SendOutcome::BadReply => "a reply is not framed as agreed (--framing, --max-frame)",
             SendOutcome::EndedEarly(0) => {
-                f.write_str("closed: the server ended the conversation, and the last of what was sent is lost")
+                "closed: the server ended the conversation, and the last of what was sent is lost"
             }
             SendOutcome::EndedEarly(unsent) => {
                 let messages = words(*unsent as u64, "message was", "messages were");
-                write!(f, "closed: the server ended the conversation before {unsent} {messages} sent")
+                return write!(f, "closed: the server ended the conversation before {unsent} {messages} sent");
             }
-            SendOutcome::EndedBeforeInput => f.write_str(
-                "closed: the server ended its side, and standard input, which has not ended, gave nothing more (--wait)",
-            ),
-            SendOutcome::EndedAtPrompt => f.write_str("closed: the server ended the conversation"),
-            SendOutcome::Unanswered(shortfall) => write!(f, "unanswered: {shortfall}"),
-            SendOutcome::CutOff => f.write_str("cut off: the server still answered when its time was up (--wait)"),
-            SendOutcome::AtLimit => f.write_str("refused: the server has too many connections, and read nothing"),
+            SendOutcome::EndedBeforeInput => {
+                "closed: the server ended its side, and standard input, which has not ended, gave nothing more (--wait)"
+            }
+            SendOutcome::EndedAtPrompt => "closed: the server ended the conversation",
+            SendOutcome::Unanswered(shortfall) => return write!(f, "unanswered: {shortfall}"),
+            SendOutcome::CutOff => "cut off: the server still answered when its time was up (--wait)",
+            SendOutcome::AtLimit => "refused: the server has too many connections, and read nothing",
             SendOutcome::NotUtf16 => {
-                f.write_str("a line is not UTF-16, as the input's first bytes say; --raw sends bytes as they are")
+                "a line is not UTF-16, as the input's first bytes say; --raw sends bytes as they are"
             }
-            SendOutcome::InputFailed(reason) => write!(f, "cannot read standard input: {}", Cause(*reason)),
-            SendOutcome::OutputFailed(reason) => write!(f, "cannot write standard output: {}", Cause(*reason)),
-            SendOutcome::OutputClosed => f.write_str("nobody reads standard output any more"),
-            SendOutcome::OutputStalled => f.write_str("timed out: standard output takes nothing (--wait)"),
-        }
+            SendOutcome::InputFailed(reason) => return write!(f, "cannot read standard input: {}", Cause(*reason)),
+            SendOutcome::OutputFailed(reason) => return write!(f, "cannot write standard output: {}", Cause(*reason)),
+            SendOutcome::OutputClosed => "nobody reads standard output any more",
+            SendOutcome::OutputStalled => "timed out: standard output takes nothing (--wait)",
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::apps::client::last_wait::LOOK_EVERY;
 use crate::apps::client::outcome::SendOutcome;
 use crate::os::clock::Tick;
 use crate::os::standard_stream::stderr_is_ready;
@@ -16,21 +17,15 @@ use crate::reactor::reply::Reply;
 /// a datagram is dropped: a socket that is not read drops it too, and says so to nobody.
 const PRINT_LIMIT: usize = 64 * 1024;
 
-/// How replies become text.
-#[derive(Clone, Copy, Debug)]
-pub struct Style {
-    /// How replies are framed and encoded.
-    pub rules: Rules,
-    /// Bytes are printed as they are.
-    pub raw: bool,
-    /// Replies are escaped, because a terminal shows them.
-    pub escape: bool,
-}
-
 /// The text that standard output is to take next.
 #[derive(Debug)]
 pub struct Printer {
-    style: Style,
+    /// How replies are framed and encoded.
+    rules: Rules,
+    /// Bytes are printed as they are.
+    raw: bool,
+    /// Replies are escaped, because a terminal shows them.
+    escape: bool,
     /// How much of an incomplete reply was looked at.
     scanned: u32,
     text: Vec<u8>,
@@ -69,9 +64,11 @@ pub enum Flush {
 
 impl Printer {
     /// Nothing is printed yet.
-    pub fn new(style: Style) -> Printer {
+    pub fn new(rules: Rules, raw: bool, escape: bool) -> Printer {
         Printer {
-            style,
+            rules,
+            raw,
+            escape,
             scanned: 0,
             text: Vec::new(),
             is_open: false,
@@ -112,8 +109,8 @@ impl Printer {
     /// framing nobody says where a reply ends, and a read may bring a part of one: all is printed, and
     /// [`end_reply`](Printer::end_reply) ends its line.
     pub fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, SendOutcome> {
-        let rules = self.style.rules;
-        if self.style.raw {
+        let rules = self.rules;
+        if self.raw {
             if !bytes.is_empty() {
                 self.is_farewell = self.received == 0 && is_farewell(bytes);
                 self.received = 1;
@@ -152,7 +149,7 @@ impl Printer {
         if self.is_full() {
             self.received += 1;
             self.dropped += 1;
-        } else if self.style.raw {
+        } else if self.raw {
             self.received += 1;
             self.text.extend_from_slice(bytes);
         } else {
@@ -176,8 +173,8 @@ impl Printer {
 
     fn print(&mut self, part: &[u8]) {
         self.leave_prompt();
-        let text = self.style.rules.charset.decode(part);
-        if self.style.escape {
+        let text = self.rules.charset.decode(part);
+        if self.escape {
             self.text.extend_from_slice(Escaped(&text).to_string().as_bytes());
         } else {
             self.text.extend_from_slice(text.as_bytes());
@@ -231,7 +228,7 @@ impl Printer {
 
     /// Whether all has left, where nothing more will be printed and `owed` bytes are with standard output. From the
     /// first call on it is waited for so long at the most, however slowly it moves.
-    pub fn flush(&mut self, now: Tick, owed: usize, wait: Duration, look_every: Duration) -> Flush {
+    pub fn flush(&mut self, now: Tick, owed: usize, wait: Duration) -> Flush {
         if owed == 0 && self.text.is_empty() {
             return Flush::Done;
         }
@@ -242,7 +239,7 @@ impl Printer {
                 Flush::Pending(None)
             }
             Some(until) if until <= now => Flush::Late,
-            Some(until) => Flush::Pending(Some(now.after(look_every).min(until))),
+            Some(until) => Flush::Pending(Some(now.after(LOOK_EVERY).min(until))),
         }
     }
 }
@@ -263,7 +260,7 @@ mod tests {
 
     fn printer(framing: Framing, raw: bool, escape: bool) -> Printer {
         let rules = Rules { framing, max_frame: 10, charset: Charset::UTF_8 };
-        Printer::new(Style { rules, raw, escape })
+        Printer::new(rules, raw, escape)
     }
 
     #[test]
@@ -331,11 +328,11 @@ mod tests {
         let second = Duration::from_secs(1);
         let at = |seconds| Tick::at(second * seconds);
         let mut printer = printer(Framing::Chunk, false, false);
-        assert_eq!(printer.flush(at(0), 5, 3 * second, 2 * second), Flush::Pending(None));
-        assert_eq!(printer.flush(at(0), 5, 3 * second, 2 * second), Flush::Pending(Some(at(2))));
-        assert_eq!(printer.flush(at(2), 4, 3 * second, 2 * second), Flush::Pending(Some(at(3))));
-        assert_eq!(printer.flush(at(3), 3, 3 * second, 2 * second), Flush::Late);
-        assert_eq!(printer.flush(at(3), 0, 3 * second, 2 * second), Flush::Done);
+        assert_eq!(printer.flush(at(0), 5, 3 * second), Flush::Pending(None));
+        assert_eq!(printer.flush(at(0), 5, 3 * second), Flush::Pending(Some(at(0).after(LOOK_EVERY))));
+        assert_eq!(printer.flush(Tick::at(Duration::from_millis(2_990)), 4, 3 * second), Flush::Pending(Some(at(3))));
+        assert_eq!(printer.flush(at(3), 3, 3 * second), Flush::Late);
+        assert_eq!(printer.flush(at(3), 0, 3 * second), Flush::Done);
     }
 
     #[test]
@@ -361,7 +358,7 @@ mod tests {
         let words = b"too many connections, try again later";
         for framing in [Framing::Chunk, Framing::Line] {
             let mut printer = printer(framing, false, false);
-            printer.style.rules.max_frame = 100;
+            printer.rules.max_frame = 100;
             assert!(!printer.has_farewell_alone());
             printer.stream(words, true).unwrap();
             assert!(printer.has_farewell_alone(), "{framing}");

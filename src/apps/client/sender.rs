@@ -11,9 +11,6 @@ use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::mode::ack;
 use crate::protocol::text_form::TextForm;
 
-/// How long the next message waits for a reply, where another [`Manner::pace`] is not asked for.
-pub const PACE: Duration = Duration::from_millis(200);
-
 /// How long the first datagram waits for an error or a reply, while its server may live at another of its addresses.
 const ALONE: Duration = Duration::from_millis(200);
 
@@ -294,6 +291,8 @@ impl Manner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PACE: Duration = Duration::from_millis(200);
 
     fn sender(framing: Framing, label: &str) -> Sender {
         let charset = Charset::for_label(label).unwrap();

@@ -12,8 +12,7 @@ use crate::cli::suggestion::word;
 use crate::cli::units;
 use crate::measure::compare::pinning;
 
-const EXAMPLE: &str = "\
-  cooee compare -c 50 \\
+const EXAMPLE: &str = "  cooee compare -c 50 \\
     --server 'cooee=cooee serve tcp://127.0.0.1:{port}' \\
     --server 'socat=socat TCP-LISTEN:{port},fork PIPE'";
 

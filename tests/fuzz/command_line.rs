@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{Arg, Args, Command as Flags, Parser};
 
 use crate::apps::server::service::Service;
 use crate::cli::arguments::{Arguments, Command, ServeArguments};
@@ -35,6 +35,12 @@ pub enum Refused {
     Parser(i32, String),
     /// By us, with the exit code 2.
     Usage(String),
+}
+
+/// The keys that an endpoint's query can have.
+pub fn keys() -> Vec<String> {
+    let flags = Settings::augment_args(Flags::new("query"));
+    flags.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
 }
 
 /// What the words of a command line, with the program's name, ask for.

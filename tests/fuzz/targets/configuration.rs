@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use cooee::apps::server::service::Service;
-use cooee::cli::fuzzing::{Refused, Understood, understand};
-use cooee::cli::settings::{KEYS, Settings};
+use cooee::cli::fuzzing::{Refused, Understood, keys, understand};
+use cooee::cli::settings::Settings;
 use cooee::measure::compare::command::ServerCommand;
 use cooee::measure::compare::listen_address::ListenKind;
 use cooee::measure::load::options::Options;
@@ -65,11 +65,11 @@ fn ask(words: &[&[u8]]) -> Result<Understood, Refused> {
 
 fn check_service((settings, service): &(Settings, Service)) {
     assert_eq!(service.mode.name(), settings.mode);
-    assert!((1..=FRAME_MAX).contains(&service.rules.max_frame) && settings.socket.backlog >= 1);
-    for size in [settings.socket.receive_buffer, settings.socket.send_buffer].into_iter().flatten() {
+    assert!((1..=FRAME_MAX).contains(&service.rules.max_frame) && settings.backlog >= 1);
+    for size in [settings.rcvbuf, settings.sndbuf].into_iter().flatten() {
         assert!(size >= 1 && i32::try_from(size).is_ok(), "a buffer of {size} bytes");
     }
-    for time in [settings.socket.keepalive, settings.socket.defer_accept].into_iter().flatten() {
+    for time in [settings.keepalive, settings.defer_accept].into_iter().flatten() {
         assert!(time >= Duration::from_secs(1), "{time:?}");
     }
     if let Mode::Ack(ack) = &service.mode {
@@ -95,12 +95,12 @@ fn check_options(options: &Options) {
 
 /// The endpoint whose query says what these flags say; none where they are more than that.
 fn as_query(words: &[&[u8]]) -> Option<String> {
-    let flags = words.strip_prefix(&[&b"serve"[..]])?;
+    let (flags, known) = (words.strip_prefix(&[&b"serve"[..]])?, keys());
     let pairs = flags.iter().map(|flag| {
         let flag = std::str::from_utf8(flag).ok()?;
         let (key, value) = flag.strip_prefix("--")?.split_once('=')?;
         let value = percent_encode(value.as_bytes(), NON_ALPHANUMERIC);
-        (KEYS.contains(&key) && !SWITCHES.contains(&key)).then(|| format!("{key}={value}"))
+        (known.iter().any(|known| known == key) && !SWITCHES.contains(&key)).then(|| format!("{key}={value}"))
     });
     Some(format!("127.0.0.1:9000?{}", pairs.collect::<Option<Vec<_>>>()?.join("&")))
 }

@@ -5,9 +5,9 @@
 use arbitrary::Arbitrary;
 use cooee::measure::load::exchange::{Checked, Exchange, NUMBER_LENGTH};
 use cooee::measure::load::options::{Body, Expect, Options};
-use cooee::protocol::mode::ack::Ack;
 use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::{Framing, Rules};
+use cooee::protocol::mode::ack::Ack;
 use cooee::reactor::reply::{Outgoing, Reply};
 use cooee_fuzz::cuts::Cuts;
 use libfuzzer_sys::fuzz_target;

@@ -5,13 +5,13 @@
 use arbitrary::Arbitrary;
 use cooee::apps::server::Server;
 use cooee::apps::server::service::Service;
-use cooee::protocol::mode::ack::Ack;
 use cooee::protocol::bye::Bye;
 use cooee::protocol::charset::Charset;
-use cooee::protocol::framing::chunk;
 use cooee::protocol::frame::Parsed;
+use cooee::protocol::framing::chunk;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
+use cooee::protocol::mode::ack::Ack;
 use cooee::reactor::close_reason::CloseReason;
 use cooee::reactor::rehearsal::Rehearsal;
 use cooee_fuzz::cuts::Cuts;

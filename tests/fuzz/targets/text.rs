@@ -4,8 +4,8 @@
 
 use arbitrary::Arbitrary;
 use cooee::protocol::charset::Charset;
-use cooee::protocol::framing::chunk;
 use cooee::protocol::frame::Parsed;
+use cooee::protocol::framing::chunk;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee_fuzz::cuts::Cuts;
 use cooee_fuzz::labels::label;

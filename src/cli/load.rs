@@ -130,7 +130,7 @@ impl Runs {
             self.server.watch(state.stage);
             progress.show(state);
         });
-        progress.finish();
+        drop(progress);
         let mut outcome = outcome.map_err(failed)?;
         self.server.finish(&mut outcome);
         Ok(outcome)

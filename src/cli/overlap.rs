@@ -34,7 +34,9 @@ fn share(known: &mut EndpointPlan, plan: &mut EndpointPlan) -> Result<(), CliErr
     }
     let pairs = known.addresses.iter().flat_map(|one| plan.addresses.iter().map(move |other| (*one, *other)));
     let pairs: Vec<(SocketAddr, SocketAddr)> = pairs.filter(|(one, other)| overlap(*one, *other)).collect();
-    for transport in plan.transports.iter().copied().filter(|transport| known.transports.contains(transport)) {
+    let both: Vec<Transport> =
+        plan.transports.iter().copied().filter(|transport| known.transports.contains(transport)).collect();
+    for transport in &both {
         for (one, other) in &pairs {
             let (four, six) = if one.is_ipv4() { (one, other) } else { (other, one) };
             if four.is_ipv4() == six.is_ipv4() {
@@ -46,8 +48,6 @@ fn share(known: &mut EndpointPlan, plan: &mut EndpointPlan) -> Result<(), CliErr
             }
         }
     }
-    let both: Vec<Transport> =
-        plan.transports.iter().copied().filter(|transport| known.transports.contains(transport)).collect();
     if !pairs.is_empty() {
         known.only_v6.extend(&both);
         plan.only_v6.extend(&both);

@@ -35,13 +35,9 @@ impl ProgressLine {
         bar.set_message(line(progress));
         bar.set_position(position(progress));
     }
-
-    /// Removes the line. So does dropping it, on whatever way a run ends.
-    pub(crate) fn finish(self) {
-        drop(self);
-    }
 }
 
+/// Removes the line, on whatever way a run ends.
 impl Drop for ProgressLine {
     fn drop(&mut self) {
         if let Some(bar) = self.bar.take() {

@@ -6,8 +6,8 @@
 pub mod bye;
 pub mod charset;
 pub mod escape;
-pub mod farewell;
 pub mod frame;
 pub mod framing;
 pub mod mode;
+pub mod refusal;
 pub mod text_form;

@@ -6,7 +6,7 @@ use crate::apps::client::last_wait::Waiting;
 use crate::apps::client::outcome::{SendOutcome, Shortfall};
 use crate::apps::client::sender::SETTLE;
 use crate::os::clock::Tick;
-use crate::protocol::farewell::holds_farewell;
+use crate::protocol::refusal::holds_refusal;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Orders};
 
@@ -18,12 +18,12 @@ impl Client {
         }
         self.tell_of_pace(cx.now);
         // Only one datagram at a time can be sent again elsewhere.
-        let alone = self.dialer.is_datagram() && self.dialer.is_searching();
+        let alone = self.dialer.datagrams && self.dialer.candidates.is_searching();
         let sent = self.sender.sent();
         while !cx.reply.wait_if_full() {
             let Some(message) = self.sender.next(cx.now, alone) else { break };
             cx.reply.send(message);
-            if self.dialer.is_datagram() {
+            if self.dialer.datagrams {
                 // One call sends one datagram.
                 cx.orders.wake(cx.key);
                 break;
@@ -36,7 +36,7 @@ impl Client {
             self.ended_since = self.ended_since.map(|_| cx.now);
         }
         // A datagram has left or it never will: none is queued.
-        let owed = if self.dialer.is_datagram() { 0 } else { cx.reply.owed() + cx.unacknowledged };
+        let owed = if self.dialer.datagrams { 0 } else { cx.reply.owed() + cx.unacknowledged };
         let mut delivery = self.delivery.look(cx.now, self.sender.sent_bytes(), owed);
         if self.server_paused && delivery == DeliveryState::Stuck {
             // It may read nothing because nobody reads what it has written.
@@ -170,7 +170,7 @@ impl Client {
 
     /// The time for replies is up: some may be missing that have come, or are about to.
     fn note_what_is_cut_off(&mut self, now: Tick) {
-        if !self.replies.expects_some() || self.dialer.is_datagram() {
+        if !self.replies.expects_some() || self.dialer.datagrams {
             return;
         }
         let silence = SETTLE.min(self.wait / 2);
@@ -184,13 +184,13 @@ impl Client {
     /// Whether nothing more is expected, once the last message has left.
     fn has_enough(&self) -> bool {
         let (sent, received) = (self.sender.sent(), self.printer.received());
-        self.replies.expects_some() && self.replies.end_the_wait(sent, received, self.dialer.is_datagram())
+        self.replies.expects_some() && self.replies.end_the_wait(sent, received, self.dialer.datagrams)
     }
 
     /// Everything was sent, and nothing more is waited for: was it answered?
     fn conclude(&mut self, orders: &mut Orders) {
         let (sent, received) = (self.sender.sent(), self.printer.received());
-        if self.replies.expects_some() && self.printer.has_farewell_alone() && !holds_farewell(self.sender.last()) {
+        if self.replies.expects_some() && self.printer.has_refusal_alone() && !holds_refusal(self.sender.last()) {
             self.decide(SendOutcome::AtLimit);
         } else if !self.replies.are_enough(sent, received) {
             self.decide(SendOutcome::Unanswered(Shortfall {
@@ -198,7 +198,7 @@ impl Client {
                 received,
                 expected: self.replies,
                 is_stream: self.is_stream,
-                datagrams: self.dialer.is_datagram(),
+                datagrams: self.dialer.datagrams,
                 has_ended: self.ended_since.is_some(),
             }));
         }

@@ -16,8 +16,10 @@ const TAG: usize = 0;
 /// The way to the server.
 #[derive(Debug)]
 pub struct ServerDialer {
-    candidates: Candidates,
-    datagrams: bool,
+    /// The server's addresses, and which of them it lives at.
+    pub candidates: Candidates,
+    /// Whether messages are datagrams.
+    pub datagrams: bool,
     timeout: Duration,
     /// The current address has a full backlog.
     busy: Option<Busy>,
@@ -27,8 +29,7 @@ pub struct ServerDialer {
 /// itself.
 #[derive(Clone, Copy, Debug)]
 struct Busy {
-    /// Since when, and when the next try is due: a timer's work, for to ask at once again would turn the loop without
-    /// rest.
+    /// Since when, and when the next try is due: a timer, because retrying at once would spin the loop.
     times: Option<(Tick, Tick)>,
     /// Whether a try is under way.
     dialing: bool,
@@ -38,21 +39,6 @@ impl ServerDialer {
     /// Tries `candidates` in their order, each for `timeout`; with a datagram socket where messages are datagrams.
     pub fn new(candidates: Candidates, datagrams: bool, timeout: Duration) -> ServerDialer {
         ServerDialer { candidates, datagrams, timeout, busy: None }
-    }
-
-    /// Whether messages are datagrams.
-    pub fn is_datagram(&self) -> bool {
-        self.datagrams
-    }
-
-    /// Whether a failure would lead to another address of the server.
-    pub fn is_searching(&self) -> bool {
-        self.candidates.is_searching()
-    }
-
-    /// The current address has answered.
-    pub fn answered(&mut self) {
-        self.candidates.answered();
     }
 
     /// Orders the connection, or the datagram socket, to the current address.
@@ -130,7 +116,7 @@ mod tests {
             let (mut dialer, mut orders) = dialer(&["/a", "/b"], datagrams, 1_000);
             dialer.dial(&mut orders);
             assert_eq!(connects(&mut orders), [("/a".to_owned(), datagrams)]);
-            assert!(dialer.is_searching());
+            assert!(dialer.candidates.is_searching());
             assert_eq!(dialer.failed(CloseReason::ConnectRefused, &mut orders), Ok(()));
             assert_eq!(connects(&mut orders), [("/b".to_owned(), datagrams)]);
             assert_eq!(dialer.failed(CloseReason::Reset, &mut orders), Err(CloseReason::Reset));
@@ -141,8 +127,8 @@ mod tests {
     #[test]
     fn what_has_answered_is_not_left() {
         let (mut dialer, mut orders) = dialer(&["/a", "/b"], true, 1_000);
-        dialer.answered();
-        assert!(!dialer.is_searching());
+        dialer.candidates.answered();
+        assert!(!dialer.candidates.is_searching());
         assert_eq!(dialer.failed(CloseReason::ConnectRefused, &mut orders), Err(CloseReason::ConnectRefused));
     }
 

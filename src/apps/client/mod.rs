@@ -275,8 +275,8 @@ impl Handler for Client {
     fn open(&mut self, _tag: usize, cx: &mut Context<'_>) -> ClientSession {
         self.server = Some(cx.key);
         // That a datagram socket is there tells nothing of the server.
-        if !self.dialer.is_datagram() {
-            self.dialer.answered();
+        if !self.dialer.datagrams {
+            self.dialer.candidates.answered();
         }
         self.send_next(cx);
         ClientSession::Server
@@ -334,7 +334,7 @@ impl Handler for Client {
     }
 
     fn datagram(&mut self, _session: &mut ClientSession, bytes: &[u8], cx: &mut Context<'_>) {
-        self.dialer.answered();
+        self.dialer.candidates.answered();
         if !self.leaving {
             self.printer.datagram(bytes);
             self.replied(bytes, cx);

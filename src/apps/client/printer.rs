@@ -8,9 +8,9 @@ use crate::apps::client::outcome::SendOutcome;
 use crate::os::clock::Tick;
 use crate::os::standard_stream::stderr_is_ready;
 use crate::protocol::escape::Escaped;
-use crate::protocol::farewell::is_farewell;
 use crate::protocol::frame::Parsed;
 use crate::protocol::framing::{Framing, Rules};
+use crate::protocol::refusal::is_refusal;
 use crate::reactor::reply::Reply;
 
 /// Printed text that standard output has not taken, in bytes, at which the server is not read any more. Over that limit
@@ -33,8 +33,8 @@ pub struct Printer {
     is_open: bool,
     received: u64,
     dropped: u64,
-    /// The last reply was a farewell, from a server at its limit.
-    is_farewell: bool,
+    /// The last reply was a refusal, from a server at its limit.
+    is_refusal: bool,
     prompt: Prompt,
     /// Until when standard output is waited for, once nothing more will be printed.
     last_call: Option<Tick>,
@@ -74,15 +74,15 @@ impl Printer {
             is_open: false,
             received: 0,
             dropped: 0,
-            is_farewell: false,
+            is_refusal: false,
             prompt: Prompt::None,
             last_call: None,
         }
     }
 
-    /// Whether nothing came but the farewell of a server at its limit.
-    pub fn has_farewell_alone(&self) -> bool {
-        self.is_farewell && self.received == 1
+    /// Whether nothing came but the refusal of a server at its limit.
+    pub fn has_refusal_alone(&self) -> bool {
+        self.is_refusal && self.received == 1
     }
 
     /// How many replies came. Raw bytes of a stream are one.
@@ -112,7 +112,7 @@ impl Printer {
         let rules = self.rules;
         if self.raw {
             if !bytes.is_empty() {
-                self.is_farewell = self.received == 0 && is_farewell(bytes);
+                self.is_refusal = self.received == 0 && is_refusal(bytes);
                 self.received = 1;
             }
             self.text.extend_from_slice(bytes);
@@ -121,7 +121,7 @@ impl Printer {
         if rules.framing == Framing::Chunk {
             let whole = if end { bytes.len() } else { rules.charset.whole_characters(bytes) };
             if whole > 0 {
-                self.is_farewell = !self.is_open && is_farewell(&bytes[..whole]);
+                self.is_refusal = !self.is_open && is_refusal(&bytes[..whole]);
                 self.received += u64::from(!self.is_open);
                 self.is_open = true;
                 self.print(&bytes[..whole]);
@@ -166,7 +166,7 @@ impl Printer {
 
     fn line(&mut self, reply: &[u8]) {
         self.received += 1;
-        self.is_farewell = is_farewell(reply);
+        self.is_refusal = is_refusal(reply);
         self.print(reply);
         self.text.push(b'\n');
     }
@@ -359,11 +359,11 @@ mod tests {
         for framing in [Framing::Chunk, Framing::Line] {
             let mut printer = printer(framing, false, false);
             printer.rules.max_frame = 100;
-            assert!(!printer.has_farewell_alone());
+            assert!(!printer.has_refusal_alone());
             printer.stream(words, true).unwrap();
-            assert!(printer.has_farewell_alone(), "{framing}");
+            assert!(printer.has_refusal_alone(), "{framing}");
             printer.stream(b"x", true).unwrap();
-            assert!(!printer.has_farewell_alone(), "{framing}");
+            assert!(!printer.has_refusal_alone(), "{framing}");
         }
     }
 }

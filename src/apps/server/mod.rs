@@ -6,9 +6,9 @@ use log::Level;
 
 use crate::apps::server::service::Service;
 use crate::protocol::bye::{BYE, Bye};
-use crate::protocol::farewell::{AT_LIMIT, AT_SOURCE_LIMIT};
 use crate::protocol::frame::Parsed;
 use crate::protocol::mode::Mode;
+use crate::protocol::refusal::{AT_LIMIT, AT_SOURCE_LIMIT};
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Stop};
 use crate::reactor::log_limit::LogKind;

@@ -10,14 +10,14 @@ pub const AT_LIMIT: &[u8] = b"too many connections, try again later";
 pub const AT_SOURCE_LIMIT: &[u8] = b"too many connections from your address, close one first";
 
 /// Whether `reply` is one of them, however the server frames it: a client may take another framing, or none.
-pub fn is_farewell(reply: &[u8]) -> bool {
+pub fn is_refusal(reply: &[u8]) -> bool {
     let words = reply.trim_ascii_end();
     let is_one = |text: &[u8]| Framing::ALL.iter().any(|framing| words == framing.framed(text).trim_ascii_end());
     [AT_LIMIT, AT_SOURCE_LIMIT].into_iter().any(|text| words.ends_with(text) && is_one(text))
 }
 
 /// Whether one of them is within `message`, so that a server that echoes may have said it.
-pub fn holds_farewell(message: &[u8]) -> bool {
+pub fn holds_refusal(message: &[u8]) -> bool {
     [AT_LIMIT, AT_SOURCE_LIMIT].iter().any(|words| memchr::memmem::find(message, words).is_some())
 }
 
@@ -30,11 +30,11 @@ mod tests {
     fn it_is_known_in_every_framing_and_nothing_else_is() {
         let framed = [&len32::header(AT_LIMIT.len())[..], AT_LIMIT].concat();
         let line = [AT_SOURCE_LIMIT, b"\n"].concat();
-        for farewell in [AT_LIMIT, AT_SOURCE_LIMIT, &framed, &line] {
-            assert!(is_farewell(farewell) && holds_farewell(farewell));
+        for refusal in [AT_LIMIT, AT_SOURCE_LIMIT, &framed, &line] {
+            assert!(is_refusal(refusal) && holds_refusal(refusal));
         }
         let quoted = [b"he said: ", AT_LIMIT].concat();
-        assert!(!is_farewell(&quoted) && holds_farewell(&quoted));
-        assert!(!is_farewell(b"") && !is_farewell(b"too many connections"));
+        assert!(!is_refusal(&quoted) && holds_refusal(&quoted));
+        assert!(!is_refusal(b"") && !is_refusal(b"too many connections"));
     }
 }

@@ -1,8 +1,7 @@
-//! A server's candidates: the addresses that its name has, in order, and which of them it lives at.
+//! A server's candidates: the addresses of its name, in order, and which of them has answered.
 //!
-//! A name such as `localhost` stands for several addresses, and the server may live at one of them alone. Whoever dials
-//! goes on to the next address for as long as nobody has answered: one search, whatever carries the bytes and whatever
-//! is sent.
+//! A name such as `localhost` has several addresses, and the server may listen at only one of them. A client dials one
+//! after the other until one answers, over any transport.
 //!
 //! ```text
 //!   current --failed--> the next one --failed--> ... --failed--> none: nobody is there
@@ -14,11 +13,10 @@ use crate::os::address::Address;
 
 /// The addresses of one server, in the order in which the resolver gives them (RFC 6724).
 ///
-/// They are tried one after the other and never side by side: whoever dials has one attempt under way until somebody
-/// has answered.
+/// They are tried one at a time, until one answers.
 ///
-/// Once an address has answered, it stays. A server that dies and comes back at another of its name's addresses is not
-/// found again: to whoever talks to it, and to whoever measures it, that would be another server.
+/// Once an address has answered, it stays. A server that comes back at another address of its name is not found again:
+/// that would be another server.
 #[derive(Clone, Debug)]
 pub struct Candidates {
     addresses: Vec<Address>,
@@ -27,12 +25,12 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// Nobody has answered yet. There is at least one address, or none is ever current.
+    /// No address has answered yet. Without addresses none is ever current.
     pub fn new(addresses: Vec<Address>) -> Candidates {
         Candidates { addresses, current: 0, has_answered: false }
     }
 
-    /// The address that is to be dialled now; none where there never was one.
+    /// The address to dial now; `None` if there are no addresses.
     pub fn current(&self) -> Option<&Address> {
         self.addresses.get(self.current)
     }
@@ -52,8 +50,8 @@ impl Candidates {
         !self.has_answered && self.current + 1 < self.addresses.len()
     }
 
-    /// The current address has failed. True where the next one is current now, and is to be dialled; false where this
-    /// one stays, because it has answered before or is the last.
+    /// The current address failed. Returns whether the next one is current now and has to be dialled; the last address,
+    /// and one that has answered, stays.
     pub fn failed(&mut self) -> bool {
         let goes_on = self.is_searching();
         self.current += usize::from(goes_on);

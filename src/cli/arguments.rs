@@ -26,7 +26,7 @@ use crate::reactor::limits::{DatagramRate, Limits};
     after_help = "cooee COMMAND -h tells the usual flags of a command, cooee COMMAND --help all of them."
 )]
 pub(crate) struct Arguments {
-    /// None where nothing was asked for: then examples are printed.
+    /// `None` prints examples.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]

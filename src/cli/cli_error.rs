@@ -1,4 +1,4 @@
-//! What went wrong, for the person who started the program, and the exit code that goes with it.
+//! What went wrong, as told to the user, and its exit code.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -21,7 +21,7 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
-    /// The system could not do it: `what`, and why.
+    /// An error of the system: `what` failed, and why.
     pub(crate) fn system(what: &str, error: &io::Error) -> CliError {
         CliError::Runtime(format!("{what}: {}", reason::of(error)))
     }
@@ -32,8 +32,8 @@ impl CliError {
         message
     }
 
-    /// Tells it on stderr, in one line: arguments, and files of others, are quoted in it. Where nobody reads that any
-    /// more, the exit code still says it.
+    /// Prints the message on stderr in one line, escaped, because it quotes arguments and files. The exit code says the
+    /// same.
     pub(crate) fn report(&self) -> ExitCode {
         let (message, code) = match self {
             CliError::Usage(message) => (message, 2),
@@ -44,19 +44,19 @@ impl CliError {
     }
 }
 
-/// How long it waits for room.
+/// How long to wait for room.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How much is written at a time, in bytes: so much a pipe with room takes at once (`PIPE_BUF`, `pipe(7)`).
+/// How many bytes are written at a time: a ready pipe takes these at once (`PIPE_BUF`, `pipe(7)`).
 const AT_ONCE: usize = 4_096;
 
-/// Says `text` and a line break on standard error. A pipe that is full, because nobody reads the log, must not keep a
-/// program that has nothing more to do: so it waits for room for a moment, and then goes without a word.
+/// Writes `text` and a line break to standard error. A full pipe must not keep a finished program alive, so the write
+/// waits for room for a moment and is then given up.
 pub(crate) fn say(text: &str) {
     let deadline = Instant::now() + PATIENCE;
     let mut stderr = io::stderr();
     for piece in format!("{text}\n").as_bytes().chunks(AT_ONCE) {
-        // Where nobody reads any more, the write says so.
+        // A closed pipe fails the write.
         if !is_ready_by(deadline, &stderr) || stderr.write_all(piece).is_err() {
             return;
         }

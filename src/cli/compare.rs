@@ -33,7 +33,7 @@ use crate::measure::report::conditions::Conditions;
 use crate::measure::report::visible::visible;
 use crate::os::address::Address;
 
-/// Some figures tell of this program and not of the servers.
+/// Some figures show this program and not the servers.
 const DOUBTFUL: u8 = 3;
 
 /// Compares, and prints the result.
@@ -42,14 +42,14 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, CliError> {
     let mut plan = plan(arguments)?;
     arguments.output().check(&[])?;
     arguments.output().check_files()?;
-    // SIGQUIT from the terminal reaches this program alone, and would leave the servers running.
+    // SIGQUIT from the terminal reaches only this program, and would leave the servers running.
     let start = Inherited::read();
     let interrupt = Interrupt::catch(&[SIGQUIT], &start);
     let mut interrupt = interrupt.map_err(|error| runtime("cannot catch signals", &error))?;
     start.keep_from_children().map_err(|error| runtime("cannot catch signals", &error))?;
     // A daemon that a server starts comes to this process when its parent ends, and is ended with the server.
     set_child_subreaper(true).map_err(|error| runtime("cannot become a subreaper", &error.into()))?;
-    // Told before this thread is pinned: it is the machine's processors that count.
+    // Read before this thread is pinned: it lists the machine's processors.
     let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
     let conditions = Conditions::here(command, &plan.options, began);
     let list = |cpus: &Option<Processors>| cpus.as_ref().map(|Processors(cpus)| cpus.clone());
@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, CliError> {
     Ok(exit_code(&comparison, ended_by))
 }
 
-/// Runs load, with its line on a terminal.
+/// Runs load, with the progress line on a terminal.
 fn run_load(
     options: Options,
     interrupt: Option<UnixStream>,
@@ -104,7 +104,7 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, CliError> {
         }
         servers.push(server);
     }
-    // Its addresses are not used: each process has its own.
+    // The addresses are not used: each process has its own.
     let target = Target { text: String::new(), transport: arguments.transport, addresses: vec![address] };
     let options = arguments.load.options(&target)?;
     memory_limit::warn_of_load(MemoryLimit::smallest().as_ref(), &options);
@@ -126,13 +126,13 @@ fn plan(arguments: &CompareArguments) -> Result<Plan, CliError> {
         idle_connections: arguments.idle_connections,
         silent_connections: silent,
         start_timeout: arguments.start_timeout,
-        // The same file as long as this process runs, whatever becomes of its name.
+        // The running file, even if its name is gone.
         binder: Some("/proc/self/exe".into()),
         pinning: None,
     })
 }
 
-/// Writes the report to wherever it goes, and what went wrong to standard error.
+/// Writes the report to its outputs, and what went wrong to standard error.
 fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), CliError> {
     for (server, failure) in comparison.failures() {
         let lines: String = failure.output.iter().map(|line| format!("\n  | {line}")).collect();
@@ -149,7 +149,7 @@ fn runtime(what: &str, error: &io::Error) -> CliError {
 
 fn exit_code(comparison: &Comparison, ended_by: Option<i32>) -> ExitCode {
     if let Some(signal) = ended_by {
-        // As a shell tells of a program that a signal ended.
+        // As a shell reports a program that a signal ended.
         ExitCode::from(128 + signal as u8)
     } else if comparison.failures().next().is_some() {
         ExitCode::FAILURE

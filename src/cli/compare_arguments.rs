@@ -33,8 +33,8 @@ Exit codes:
 const SERVERS: &str = "Say what is compared";
 const PROCESSORS: &str = "Say where it runs";
 
-// Several rounds of each server: so each is shorter than a run of load alone. What load has and a comparison seldom
-// needs is left to `--help`.
+// Each server has several rounds, so each is shorter than a run of load. Flags that a comparison seldom needs are in
+// `--help` alone.
 #[derive(Debug, Args)]
 #[command(
     after_help = format!(

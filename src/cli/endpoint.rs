@@ -38,7 +38,7 @@ pub enum Location {
 /// A parsed endpoint URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// What carries the bytes; none where the URL was `HOST:PORT` alone.
+    /// What carries the bytes; `None` for `HOST:PORT` alone.
     pub transport: Option<Transport>,
     /// Where it is.
     pub location: Location,
@@ -63,7 +63,7 @@ impl Endpoint {
         Ok(Endpoint { transport, location, settings: settings(query)? })
     }
 
-    /// Parses the endpoint of a server that is to be connected to: it is in one place.
+    /// Parses the endpoint of a server to connect to: a single address.
     pub fn parse_server(text: &str) -> Result<Endpoint, String> {
         let address = text.split_once('?').map_or(text, |(address, _)| address);
         let (transport, rest) = scheme(address)?;
@@ -155,7 +155,7 @@ fn host_and_port(text: &str) -> Result<Location, String> {
         return Err("a path is a Unix socket's: unix:///PATH, unixgram:///PATH".to_owned());
     }
     if text.parse::<Ipv6Addr>().is_ok() {
-        // What follows its last colon may have been meant as the port.
+        // The part after the last colon may have been meant as the port.
         let with_port = text.rsplit_once(':').filter(|(ip, port)| ip.parse::<Ipv6Addr>().is_ok() && is_number(port));
         let right = with_port.map_or_else(|| format!("[{text}]:9000"), |(ip, port)| format!("[{ip}]:{port}"));
         return Err(format!("an IPv6 address stands in brackets, before its port: {right}"));

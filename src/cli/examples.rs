@@ -1,4 +1,4 @@
-//! What is printed for whoever types the program's name and nothing else.
+//! What is printed for the program's name without a command.
 
 /// Five commands, each with what it does. No line is longer than 78 characters.
 pub(crate) const EXAMPLES: &str = "\

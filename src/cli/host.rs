@@ -8,8 +8,8 @@ use crate::cli::suggestion::did_you_mean;
 use crate::cli::zone;
 use crate::os::bind;
 
-/// Every address that a host has, each once, in the resolver's order. A name is looked up here, and may take its time.
-/// The failure holds the reason alone: whoever asked knows what for.
+/// Every address of a host, each once, in the resolver's order. Looking up a name may block. The error holds the reason
+/// alone; the caller adds the endpoint.
 pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, CliError> {
     let found = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(ip) => vec![zone::ipv6(ip, port).map_err(CliError::Usage)?],
@@ -33,13 +33,13 @@ pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, CliErr
     Ok(addresses)
 }
 
-/// Whether this machine has no IPv6: then not even its loopback address is there.
+/// Whether this machine has no IPv6: then even its loopback address is missing.
 pub(crate) fn ipv6_is_off() -> bool {
     UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err()
 }
 
 fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, CliError> {
-    // Why a name has no address, the resolver tells in words of its own, and mostly that it does not know.
+    // The resolver's own words for a missing address rarely say more than that it is not known.
     let found = (host, port).to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
     if found.is_empty() {
         return Err(CliError::Runtime(format!(

@@ -1,4 +1,4 @@
-//! Signals that end what runs at the time: the run of load or the comparison, whose result is told all the same.
+//! Signals that end a run of load or a comparison, whose result is still reported.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -10,24 +10,23 @@ use signal_hook::flag;
 
 use crate::cli::signals::{self, Inherited, Signals};
 
-/// The signals of somebody who waits for the end. The second of them ends the program where it writes the result; the
-/// system's, such as SIGHUP, come twice without anybody being impatient.
+/// The signals that a user sends. The second of them ends the program while it writes the result. The system's signals,
+/// such as SIGHUP, can come twice without meaning that.
 const ASKING: [i32; 2] = [SIGINT, SIGTERM];
 
-/// Signals that ask the program to end what it does. They are caught once, however many runs there are.
+/// Signals that ask the program to end the current run. They are caught once for all runs.
 pub(crate) struct Interrupt {
     signals: Signals,
     /// The first one that came.
     caught: Option<i32>,
-    /// The next signal ends the program, as if nobody had caught it.
+    /// The next signal ends the program, as if it were not caught.
     ends_program: Arc<AtomicBool>,
     asking: Vec<i32>,
 }
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
-        // A run that has failed is over too, and its result may be told. Where it cannot be set, SIGKILL still ends the
-        // program.
+        // A failed run is over too, and its result may be reported. If this fails, SIGKILL still ends the program.
         let _ = self.runs_are_over();
     }
 }
@@ -45,8 +44,8 @@ impl Interrupt {
         Ok(Interrupt { signals, caught: None, ends_program, asking })
     }
 
-    /// The last run is over. What is left is to write the result, and that waits for as long as a reader likes: so the
-    /// second signal from now on ends the program. One more may be the second of two that were meant for the run.
+    /// The last run is over. Writing the result can block on its reader, so the second signal from now on ends the
+    /// program. The first one may still have been meant for the run.
     pub(crate) fn runs_are_over(&self) -> io::Result<()> {
         self.asking.iter().try_for_each(|signal| flag::register(*signal, self.ends_program.clone()).map(drop))
     }

@@ -32,7 +32,7 @@ const STEP_PART: u32 = 5;
 const STEP_MIN: Duration = Duration::from_secs(1);
 const STEP_MAX: Duration = Duration::from_secs(10);
 
-/// The figures are not to be trusted: they tell of something else than how fast the server is.
+/// The figures are invalid: they do not show how fast the server is.
 const INVALID: u8 = 3;
 
 /// Runs load, and tells the result.
@@ -40,7 +40,7 @@ pub(crate) fn run(command: &LoadCommand) -> Result<ExitCode, CliError> {
     command.output.check(&[])?;
     let began = SystemTime::now();
     let report = measure(command).inspect_err(|failure| {
-        // Whoever reads the result by a program learns there why there is none.
+        // A program that reads the result finds the reason there.
         let conditions = Conditions::before(command_line(), began);
         let report = Report::of_no_run(failure.message(), command.load.is_open_loop(), &command.endpoint, conditions);
         command.output.write_failed(&report.endpoint, &report);
@@ -93,7 +93,7 @@ fn check_sources(options: &Options) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The exit code, and a line on stderr where it is not 0: whoever writes the result to a file sees nothing else.
+/// The exit code, and a line on stderr if it is not 0, because the result may go to a file.
 fn verdict(report: &Report) -> ExitCode {
     let missed = report.objective.as_ref().is_some_and(|found| found.rate.is_none());
     let (code, sentence) = if let Some(reason) = report.nothing_because() {
@@ -114,8 +114,8 @@ fn verdict(report: &Report) -> ExitCode {
 /// Runs against one server, one after the other.
 struct Runs {
     target: Target,
-    /// The server's processes, where they are on this machine: whether it is they or this one that is the bottleneck is
-    /// known then.
+    /// The server's processes, if they are on this machine: they show whether the server or this program was the
+    /// bottleneck.
     server: ServerMeter,
     interrupt: Interrupt,
 }
@@ -142,13 +142,13 @@ impl Runs {
         Ok(self.report_of(&outcome, options, began))
     }
 
-    /// What a run has shown that was asked for this, and began then.
+    /// The report of a run with these options that began then.
     fn report_of(&self, outcome: &Outcome, options: &Options, began: SystemTime) -> Report {
         Report::new(outcome, &self.target.text, Conditions::here(command_line(), options, began))
     }
 
-    /// Searches the highest rate that keeps `objective`. The report is that of the run that confirms it; of the last
-    /// run, where there is none.
+    /// Searches the highest rate that keeps `objective`. The report is that of the confirming run, or else of the last
+    /// run.
     fn search(&mut self, options: &Options, objective: Objective) -> Result<Report, CliError> {
         let End::After(duration) = options.end else {
             return Err(CliError::Usage(

@@ -1,4 +1,4 @@
-//! What is logged: a level for everything, and levels for parts of the program.
+//! What is logged: one level for everything, and levels for single targets.
 //!
 //! `simple_logger` reads a single level from `RUST_LOG` and passes over anything else in silence. Here the usual
 //! directives (`LEVEL`, `TARGET=LEVEL`, `TARGET`, with commas between) become its module levels, and what is not
@@ -12,8 +12,8 @@ use log::LevelFilter;
 use crate::apps::server;
 use crate::measure::report::visible::visible;
 
-/// What nobody gets unasked: the answer to SIGUSR1, and the messages of `--log-messages`. A level that is meant for
-/// everything else does not silence it; a directive that names it does.
+/// Targets that are logged only on request: the answer to SIGUSR1, and the messages of `--log-messages`. The general
+/// level does not silence them; a directive that names them does.
 const ASKED_FOR: [&str; 2] = [server::SUMMARY, server::service::MESSAGES];
 
 /// What a target of this program begins with.
@@ -22,9 +22,9 @@ const PROGRAM: &str = "cooee";
 /// The levels of everything.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LogFilter {
-    /// The level of what no other one is for.
+    /// The level of every other target.
     pub(crate) level: LevelFilter,
-    /// The levels of targets, each with whatever its name is the beginning of. The longest one that fits holds.
+    /// The levels of targets, by prefix. The longest prefix that fits decides.
     pub(crate) targets: Vec<(String, LevelFilter)>,
     /// What was not understood, and why.
     pub(crate) faults: Vec<String>,
@@ -70,8 +70,8 @@ impl LogFilter {
                     self.level = level;
                     return;
                 }
-                // A name alone means all of it, as for `env_logger`; a misspelt level would be one, so only our own is
-                // taken for a name.
+                // A name alone means all its levels, as for `env_logger`. Only this program's targets are taken for
+                // names, because a misspelt level would be one.
                 Err(_) if is_ours(directive) => return self.set(directive, LevelFilter::Trace),
                 Err(_) => format!("neither a level nor a part of {PROGRAM}"),
             },
@@ -85,7 +85,7 @@ impl LogFilter {
         self.targets.push((target.to_owned(), level));
     }
 
-    /// One sentence about what was not understood; none where all was.
+    /// One sentence about what was not understood; `None` if all was.
     pub(crate) fn complaint(&self) -> Option<String> {
         (!self.faults.is_empty()).then(|| {
             let faults = self.faults.join(", ");

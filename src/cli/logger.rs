@@ -1,8 +1,8 @@
 //! The log on stderr: lines by `simple_logger`, which neither block the loop nor end it.
 //!
-//! `simple_logger` prints with `eprintln!`, which waits while a pipe is full and panics when nobody reads any more or
-//! the disk is full. So the descriptor is asked first, a line is cut to what a ready pipe takes at once, a terminal is
-//! made not to block, and a panic is contained.
+//! `simple_logger` prints with `eprintln!`, which blocks while a pipe is full and panics on a closed pipe or a full
+//! disk. So the descriptor is polled first, a line is cut to what a ready pipe takes at once, a terminal is made
+//! non-blocking, and a panic is caught.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -21,8 +21,7 @@ use crate::os::standard_stream::{reopen_stderr, stderr_is_ready};
 /// once.
 const LINE_MAX: usize = 4_000;
 
-/// Whether a line is being printed: then a panic is the printing's, and not worth a report that could not be printed
-/// either.
+/// Whether a line is being printed: a panic is then the printing's, and its report could not be printed either.
 static PRINTING: AtomicBool = AtomicBool::new(false);
 
 struct StderrLogger {
@@ -94,7 +93,7 @@ impl Log for StderrLogger {
             _ => format!(" [{lost} lines before this one were lost: stderr took none]"),
         };
         let mut message = record.args().to_string();
-        // The note counts too: one byte more than a page, and a pipe that is ready would still block.
+        // The note counts too: a ready pipe would block on one byte more than a page.
         let max = LINE_MAX - note.len();
         if message.len() > max {
             message.truncate(message.floor_char_boundary(max));

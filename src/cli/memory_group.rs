@@ -10,9 +10,9 @@
 //!   so: /sys/fs/cgroup/memory/web/memory.limit_in_bytes, and that of every folder above it up to the mount
 //! ```
 //!
-//! Version 1, version 2 and both at once are told alike. In a control group namespace the paths begin at its root, and
-//! what lies above is not to be seen. Whatever cannot be read or understood is no limit: nothing of this may keep a
-//! server from starting.
+//! Version 1, version 2 and both at once are handled alike. In a control group namespace the paths begin at its root,
+//! and groups above it are not visible. What cannot be read or parsed is no limit, because it must not keep a server
+//! from starting.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -32,7 +32,7 @@ const FILES_2: &[&str] = &["memory.max", "memory.high"];
 pub(crate) fn limits(root: &Path) -> Vec<MemoryLimit> {
     let read = |path: &str| fs::read(root.join(path)).unwrap_or_default();
     let (groups, mounts) = (read("proc/self/cgroup"), read("proc/self/mountinfo"));
-    // Line by line: one that cannot be understood hides no other.
+    // Line by line: one that cannot be parsed hides no other.
     let lines = |text: &[u8]| String::from_utf8_lossy(text).lines().map(str::to_owned).collect::<Vec<_>>();
     let groups = lines(&groups).into_iter().filter_map(|line| ProcessCGroups::from_buf_read(line.as_bytes()).ok());
     let groups: Vec<_> = groups.flatten().collect();
@@ -59,8 +59,8 @@ pub(crate) fn limits(root: &Path) -> Vec<MemoryLimit> {
     limits
 }
 
-/// The path of `group` below `mounted`, the part of its hierarchy that is mounted; none where it lies elsewhere, as
-/// that of a process outside of this namespace does (`/../other`).
+/// The path of `group` below `mounted`, the mounted part of its hierarchy; `None` if it lies elsewhere, as that of a
+/// process outside this namespace does (`/../other`).
 fn below(group: &str, mounted: &str) -> Option<PathBuf> {
     let below = Path::new(group).strip_prefix(mounted).ok()?;
     below.components().all(|part| matches!(part, Component::Normal(_))).then(|| below.to_owned())
@@ -79,7 +79,7 @@ fn limit(root: &Path, file: &Path) -> Option<MemoryLimit> {
     named(text.trim().parse().ok()?, root, file)
 }
 
-/// The limit that version 1 has found in all groups above, those included that are not to be seen.
+/// The limit of all groups above, as version 1 reports it, with those outside the namespace.
 fn inherited(root: &Path, file: &Path) -> Option<MemoryLimit> {
     let text = fs::read_to_string(file).ok()?;
     let number = text.lines().find_map(|line| line.strip_prefix("hierarchical_memory_limit "))?;

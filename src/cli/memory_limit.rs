@@ -1,8 +1,8 @@
-//! How much memory this process may have: the smallest limit that somebody has set for it, and who that is.
+//! How much memory this process may have: the smallest limit that was set for it, and where.
 //!
 //! Over a limit of its address space a process is refused memory, and a Rust program aborts; over that of its control
-//! group it is killed, whatever it was doing (`setrlimit(2)`, `cgroups(7)`). So what is kept for clients has to stay
-//! below.
+//! group it is killed, whatever it was doing (`setrlimit(2)`, `cgroups(7)`). So what is kept for clients stays below
+//! the limit.
 
 use std::fmt;
 #[cfg(target_os = "linux")]
@@ -18,14 +18,18 @@ use crate::cli::memory_group;
 use crate::measure::load::options::Options;
 use crate::reactor::limits::Limits;
 
-/// One part of so many is for queues, and one for connections. What is left is the program's, and what the allocator
-/// keeps.
+/// A quarter of the limit is for queues and a half for connections. The rest is for the program and the allocator.
 const QUEUES: usize = 4;
 const CONNECTIONS: usize = 2;
 
+<<<<<<< HEAD
 /// What a connection may take beside the queues, in bytes: it keeps up to 8 KiB beyond the bound on them all, and the
 /// kernel's part for it was 1.5 to 5 KiB in a control group (docs/memory.md tells how that was measured; its
 /// buffers are not in it).
+=======
+/// What a connection may take beside the queues, in bytes: up to 8 KiB beyond their bound, and 1.5 to 5 KiB of the
+/// kernel's memory without socket buffers (docs/containers.md tells how that was measured).
+>>>>>>> 781fc3a (Comments of the command line, the applications and the protocols name their subject and use the field's terms)
 const CONNECTION: usize = 10 * 1024;
 
 /// A limit of memory.
@@ -38,7 +42,7 @@ pub(crate) struct MemoryLimit {
 }
 
 impl MemoryLimit {
-    /// The smallest that holds for this process; none where the system tells of none.
+    /// The smallest limit that holds for this process; `None` if the system reports none.
     #[cfg(target_os = "linux")]
     pub(crate) fn smallest() -> Option<MemoryLimit> {
         let root = Path::new("/");
@@ -52,7 +56,7 @@ impl MemoryLimit {
         None
     }
 
-    /// One of so many parts, in bytes.
+    /// The limit divided by `parts`, in bytes.
     fn part(&self, parts: usize) -> usize {
         usize::try_from(self.bytes).unwrap_or(usize::MAX) / parts
     }
@@ -64,8 +68,8 @@ impl fmt::Display for MemoryLimit {
     }
 }
 
-/// The bound on what is kept for all clients: what is `wanted`; or what [`Limits`] has, and no more than a quarter of
-/// the smallest limit of memory. What was found is told where it matters.
+/// The bound on all queues: `wanted`, or the default of [`Limits`], at most a quarter of the smallest memory limit. A
+/// limit that matters is logged.
 pub(crate) fn queue_limit(limit: Option<&MemoryLimit>, wanted: Option<usize>) -> usize {
     let default = Limits::default().queue_limit;
     let Some(limit) = limit else { return wanted.unwrap_or(default) };
@@ -85,8 +89,7 @@ pub(crate) fn queue_limit(limit: Option<&MemoryLimit>, wanted: Option<usize>) ->
     wanted.unwrap_or(fitting)
 }
 
-/// How many connections there may be: `wanted`, or as many of the `possible` ones as half of the smallest limit of
-/// memory holds.
+/// The connection limit: `wanted`, or as many of the `possible` ones as fit into half of the smallest memory limit.
 pub(crate) fn max_connections(limit: Option<&MemoryLimit>, wanted: Option<usize>, possible: usize) -> usize {
     let Some(limit) = limit else { return possible };
     let fitting = limit.part(CONNECTIONS) / CONNECTION;
@@ -105,8 +108,8 @@ pub(crate) fn max_connections(limit: Option<&MemoryLimit>, wanted: Option<usize>
     }
 }
 
-/// Warns of load whose messages in flight need more memory than half of the smallest limit: what a server does not take
-/// waits here.
+/// Warns if the messages in flight need more than half of the smallest memory limit: what a server does not take is
+/// kept here.
 pub(crate) fn warn_of_load(limit: Option<&MemoryLimit>, options: &Options) {
     let Some(limit) = limit else { return };
     let messages = options.connections.saturating_mul(options.pipeline);
@@ -122,8 +125,7 @@ fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", (bytes as f64 / 104_857.6).round() / 10.0)
 }
 
-/// What was set for this process itself: address space, and the part of it that is its own data (`setrlimit(2)`; both
-/// count what is asked for, whether it is used or not).
+/// The limits of this process: address space, and data (`setrlimit(2)`; both count what is reserved, used or not).
 #[cfg(target_os = "linux")]
 fn of_process() -> impl Iterator<Item = MemoryLimit> {
     let resources = [
@@ -136,7 +138,7 @@ fn of_process() -> impl Iterator<Item = MemoryLimit> {
     })
 }
 
-/// The machine's own (`proc_meminfo(5)`).
+/// The machine's memory (`proc_meminfo(5)`).
 #[cfg(target_os = "linux")]
 fn of_machine(root: &Path) -> Option<MemoryLimit> {
     let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;

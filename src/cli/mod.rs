@@ -52,14 +52,13 @@ use crate::cli::report_arguments::STANDARD;
 use crate::measure::processes::bound::Binder;
 use crate::measure::report::visible::visible;
 
-/// The same error about arguments that can be shown: clap quotes them as they are. (What is not UTF-8 it does not
-/// quote.)
+/// The same error with escaped arguments: clap quotes them as they are, unless they are not UTF-8.
 fn without_power(error: clap::Error) -> clap::Error {
     let shown = env::args_os().map(|argument| visible(&argument.to_string_lossy()));
     Arguments::try_parse_from(shown).err().unwrap_or(error)
 }
 
-/// What the commands are for, for whoever has named none.
+/// Prints examples of the commands.
 fn show_examples() -> Result<ExitCode, CliError> {
     report_arguments::to(Path::new(STANDARD), |sink| sink.write_all(EXAMPLES.as_bytes())).map(|()| ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! Binding the sockets of an endpoint; what fails is told with its reason.
+//! Binding the sockets of an endpoint, with an explanation of what fails.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::os::listener::ListeningSocket;
 use crate::os::reason::{self, said};
 use crate::os::unix_name::UnixName;
 
-/// How often a free port is sought that is free for TCP and UDP alike, and on every address of a host.
+/// How often to look for a port that is free for TCP and UDP and on every address of a host.
 const PORT_TRIES: usize = 32;
 
 /// A bound socket.
@@ -32,16 +32,16 @@ pub(super) struct Opening {
     pub(super) exposed: Option<Exposure>,
 }
 
-/// Who reaches a socket beside this user.
+/// Who can reach a socket beside this user.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Exposure {
-    /// Whoever reaches the address, which is not a loopback one.
+    /// Every host that reaches the address, which is not loopback.
     Network(SocketAddr),
     /// Every user of this machine: an abstract name has no permissions.
     Machine,
 }
 
-/// Where an error came from.
+/// Why a socket was not bound.
 struct BindError {
     error: io::Error,
     transport: Transport,
@@ -77,8 +77,8 @@ pub(super) fn open(plan: &EndpointPlan) -> Result<Vec<Opening>, CliError> {
     }
 }
 
-/// Binds the addresses of a host that this machine has. Returns with them those that it does not have: a name may be
-/// older than the machine's addresses, as `::1 localhost` is where IPv6 is off. It is an error where none is left.
+/// Binds the addresses of a host, and returns separately those that this machine lacks: a name may list one, as `::1
+/// localhost` does where IPv6 is off. It is an error if none is left.
 fn open_addresses(plan: &EndpointPlan) -> Result<(Vec<Opening>, Vec<BindError>), BindError> {
     let (mut openings, mut missing) = (Vec::new(), Vec::<BindError>::new());
     let mut port = None;
@@ -158,7 +158,7 @@ impl BindError {
     }
 }
 
-/// Who has the address, as far as the system tells.
+/// Explains who holds the address, as far as the system tells.
 #[cfg(target_os = "linux")]
 fn in_use(place: &str, address: SocketAddr, datagrams: bool) -> String {
     use crate::measure::processes::holder::Holder;

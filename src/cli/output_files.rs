@@ -1,4 +1,4 @@
-//! Whether what a command writes goes to files of its own: where two outputs are one file, the second overwrites the
+//! Checks that each output of a command is a file of its own: of two that are one file, the second would overwrite the
 //! first.
 
 use std::fs::{self, File, Metadata};
@@ -12,18 +12,18 @@ use crate::cli::cli_error::CliError;
 /// Links to links that are followed: as many as the kernel does (`path_resolution(7)`).
 const LINKS_MAX: usize = 40;
 
-/// What tells a file from all others, whatever it is called.
+/// What identifies a file, whatever its name.
 #[derive(Debug, PartialEq, Eq)]
 enum Identity {
-    /// Its device and its number there, whatever names and links lead to it.
+    /// An existing file: its device and its inode.
     There(u64, u64),
-    /// It is not there yet: this is where it will be.
+    /// A file that does not exist yet: its path.
     New(PathBuf),
 }
 
 impl Identity {
-    /// The file at this path; none where nothing can be lost there: a device keeps nothing, and what cannot be looked
-    /// at cannot be written.
+    /// The file at this path; `None` if nothing can be lost there: a device keeps nothing, and a path without a folder
+    /// cannot be written.
     fn of(path: &Path) -> Option<Identity> {
         let mut path = path.to_owned();
         for _ in 0..LINKS_MAX {
@@ -54,12 +54,12 @@ impl Identity {
     }
 }
 
-/// What a command writes, each with the words that it was asked for by.
+/// The output files of a command, each with its flag and path.
 #[derive(Debug, Default)]
 pub(crate) struct OutputFiles(Vec<(String, Identity)>);
 
 impl OutputFiles {
-    /// Adds a file; `flag` is what asks for it. The error says which other one it would overwrite.
+    /// Adds the file of `flag`. The error names the other one that it would overwrite.
     pub(crate) fn add(&mut self, flag: &str, path: &Path) -> Result<(), CliError> {
         let words = format!("{flag} {}", path.display());
         let Some(identity) = Identity::of(path) else { return Ok(()) };
@@ -68,13 +68,13 @@ impl OutputFiles {
         Ok(())
     }
 
-    /// Whether none of them is one that this program reads.
+    /// Checks that none of them is this input.
     pub(crate) fn check_input(&self, path: &Path) -> Result<(), CliError> {
         Identity::of(path)
             .map_or(Ok(()), |identity| self.refuse_same(&format!("the input {}", path.display()), &identity))
     }
 
-    /// Whether none of them is what a standard stream leads to.
+    /// Checks that none of them is a standard stream.
     pub(crate) fn check_streams(&self) -> Result<(), CliError> {
         let streams = [
             ("standard input", Identity::of_stream(&io::stdin())),

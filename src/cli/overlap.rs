@@ -1,5 +1,5 @@
-//! Endpoints of one command that ask for the same port: what the kernel would refuse is refused with both names, before
-//! anything is bound; and `[::]` leaves IPv4 to a `0.0.0.0` beside it.
+//! Endpoints of one command on the same port: what the kernel would refuse is refused with both names before anything
+//! is bound, and `[::]` leaves IPv4 to a `0.0.0.0` beside it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,8 +7,7 @@ use crate::cli::cli_error::CliError;
 use crate::cli::endpoint::{Location, Transport};
 use crate::cli::plan::EndpointPlan;
 
-/// Has each `[::]` leave IPv4 alone where another endpoint asks for `0.0.0.0` on its port; any other overlap is an
-/// error.
+/// Makes each `[::]` leave IPv4 to an endpoint with `0.0.0.0` on its port; any other overlap is an error.
 pub(super) fn resolve(plans: &mut [EndpointPlan]) -> Result<(), CliError> {
     for later in 1..plans.len() {
         let (before, rest) = plans.split_at_mut(later);
@@ -28,7 +27,7 @@ fn share(known: &mut EndpointPlan, plan: &mut EndpointPlan) -> Result<(), CliErr
     if let (Location::Unix(one), Location::Unix(other)) = (&known.location, &plan.location) {
         return if one == other { refuse(plan, known, "has this name") } else { Ok(()) };
     }
-    // The kernel shares such a port out itself.
+    // The kernel distributes such a port itself.
     if known.settings.reuse_port && plan.settings.reuse_port {
         return Ok(());
     }
@@ -55,7 +54,7 @@ fn share(known: &mut EndpointPlan, plan: &mut EndpointPlan) -> Result<(), CliErr
     Ok(())
 }
 
-/// Whether sockets at these two addresses would be in each other's way.
+/// Whether sockets at these two addresses would conflict.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |one: SocketAddr, other: SocketAddr| one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4());
     one.port() == other.port() && one.port() != 0 && (one == other || covers(one, other) || covers(other, one))

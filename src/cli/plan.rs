@@ -1,4 +1,4 @@
-//! An endpoint to serve, as it was asked for: checked, but nothing is bound yet.
+//! An endpoint to serve: checked, but not bound yet.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use crate::protocol::framing::Framing;
 use crate::reactor::limits::Limits;
 use crate::reactor::room::Room;
 
-/// What an incomplete message takes beside its own bytes: the length before it, and what holds it, in bytes.
+/// Bytes that an incomplete message takes beside its own: its length header, and the buffer's overhead.
 const AROUND_A_MESSAGE: usize = 1024;
 
 /// One endpoint as it was asked for.
@@ -21,7 +21,7 @@ pub(super) struct EndpointPlan {
     pub(super) location: Location,
     /// The addresses of its host, once they are looked up.
     pub(super) addresses: Vec<SocketAddr>,
-    /// The transports that serve IPv4 by another endpoint, and leave it alone at `[::]`.
+    /// The transports whose `[::]` leaves IPv4 to another endpoint.
     pub(super) only_v6: Vec<Transport>,
     pub(super) settings: Settings,
 }
@@ -41,7 +41,7 @@ impl EndpointPlan {
                 )));
             }
         }
-        // The name is not known before the port is, but whatever else could be wrong is found now.
+        // The name needs the port, which is not known yet; everything else is checked now.
         settings.service(String::new()).map_err(wrong)?;
         Ok(EndpointPlan {
             text: text.to_owned(),
@@ -58,7 +58,7 @@ impl EndpointPlan {
         matches!(self.location, Location::Unix(UnixName::Path(_)))
     }
 
-    /// Checks that the longest message of an endpoint can be received at all, be its sender the only client.
+    /// Checks that the longest message of an endpoint fits into the queues, even for a single client.
     pub(super) fn fits(&self, limits: &Limits) -> Result<(), CliError> {
         let frames = self.transports.iter().any(|transport| matches!(transport, Transport::Tcp | Transport::Unix));
         if !frames || self.settings.framing == Framing::Chunk {
@@ -77,7 +77,7 @@ impl EndpointPlan {
         )))
     }
 
-    /// Looks the host of an endpoint up, which may take its time: so it is done before the loop, and never in it.
+    /// Looks up the host of an endpoint. That may block, so it is done before the loop starts.
     pub(super) fn look_up(&mut self) -> Result<(), CliError> {
         if let Location::Host(host, port) = &self.location {
             self.addresses = host::addresses(host, *port).map_err(|failure| match failure {

@@ -1,7 +1,7 @@
 //! The line that tells how far a run has come, on a terminal.
 //!
-//! It is drawn where somebody sees it and while the terminal takes it at once: a terminal that was stopped (^S) must
-//! not stop the run. It has no colours, so there is nothing that `NO_COLOR` would have to turn off.
+//! It is drawn only on a terminal that takes it at once: a stopped terminal (^S) must not stop the run. It has no
+//! colours, so `NO_COLOR` changes nothing.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -15,7 +15,7 @@ use crate::os::standard_stream::stderr_is_ready;
 /// The steps to the end. A run knows its progress as a share and not as a number of steps.
 const STEPS: u64 = 1_000;
 
-/// The line; nothing where standard error is no terminal that can draw a line again.
+/// The progress line; nothing unless standard error is a terminal that can redraw a line.
 pub(crate) struct ProgressLine {
     bar: Option<ProgressBar>,
 }

@@ -64,8 +64,8 @@ pub(crate) struct OutputArguments {
 }
 
 impl OutputArguments {
-    /// Whether everything fits together: standard output holds one thing, and no file is written twice, or is one of
-    /// those that are `read`.
+    /// Checks the outputs: standard output takes one of them, and no file is written twice or is one of those that are
+    /// `read`.
     pub(crate) fn check(&self, read: &[PathBuf]) -> Result<(), CliError> {
         if is_standard(self.json.as_deref()) && is_standard(self.csv.as_deref()) {
             return Err(CliError::Usage("--json - and --csv -: standard output can hold one of them".to_owned()));
@@ -84,10 +84,10 @@ impl OutputArguments {
         files.check_streams()
     }
 
-    /// Whether the files can be written: to be asked before a run whose result would be lost.
+    /// Checks that the files can be written, before a run whose result would be lost.
     pub(crate) fn check_files(&self) -> Result<(), CliError> {
         let files = [&self.json, &self.csv, &self.html].into_iter().flatten();
-        // A pipe is left alone: its reader would take being tried for the end.
+        // A pipe is not opened: its reader would see an end of file.
         let is_pipe = |path: &Path| path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
         for path in files.filter(|path| !is_standard(Some(path)) && !is_pipe(path)) {
             File::options().append(true).create(true).open(path).map_err(|error| unwritable(path, &error))?;
@@ -95,19 +95,19 @@ impl OutputArguments {
         Ok(())
     }
 
-    /// Writes one report to wherever it goes; as text to standard output where nothing else does. `name` stands in the
-    /// table.
+    /// Writes one report to its outputs, and as text to standard output if nothing else goes there. `name` stands in
+    /// the table.
     pub(crate) fn write(&self, name: &str, report: &Report) -> Result<(), CliError> {
         self.write_files(name, report).and(self.write_text(|| text::text(report)))
     }
 
-    /// Writes the report of a run that did not begin to wherever was asked for, but not as text: stderr has the reason.
-    /// Whether it can be written does not matter beside that.
+    /// Writes the report of a run that did not begin to the files, but not as text: stderr has the reason. Errors of
+    /// writing are ignored beside it.
     pub(crate) fn write_failed(&self, name: &str, report: &Report) {
         let _ = self.write_files(name, report);
     }
 
-    /// What was measured cannot be measured again: a file that cannot be written does not keep it from the others.
+    /// Tries every output, whichever fails: what was measured cannot be measured again.
     fn write_files(&self, name: &str, report: &Report) -> Result<(), CliError> {
         let json = write_to(&self.json, |sink| json::write(report, sink));
         let html = write_to(&self.html, |sink| sink.write_all(run_page::page(report).as_bytes()));
@@ -122,8 +122,8 @@ impl OutputArguments {
         self.write_text(|| text::side_by_side(reports))
     }
 
-    /// Writes a comparison to wherever it goes; as text to standard output where nothing else does. A file that cannot
-    /// be written does not keep it from the others.
+    /// Writes a comparison to its outputs, and as text to standard output if nothing else goes there. Tries every
+    /// output.
     #[cfg(target_os = "linux")]
     pub(crate) fn write_comparison(&self, comparison: &Comparison) -> Result<(), CliError> {
         let json = compare::json::render(comparison)
@@ -153,7 +153,7 @@ fn write_to(path: &Option<PathBuf>, write: impl FnOnce(&mut dyn Write) -> io::Re
     path.as_ref().map_or(Ok(()), |path| to(path, write))
 }
 
-/// Writes to a file, or to standard output. That nobody reads standard output any more is no failure.
+/// Writes to a file, or to standard output. A closed pipe at standard output is no error.
 pub(crate) fn to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
     if is_standard(Some(path)) {
         let mut sink = BufWriter::new(io::stdout().lock());

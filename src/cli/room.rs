@@ -11,22 +11,22 @@ use crate::cli::cli_error::CliError;
 use crate::measure::load::options::Options;
 use crate::os::address::Address;
 
-/// Descriptors kept for everything that is no connection: the standard streams, the selector, the signals, and the
-/// newcomers who are told that there is no room.
+/// Descriptors reserved for what is no connection: the standard streams, the selector, the signals, and newcomers that
+/// are refused.
 const RESERVE: usize = 64;
 
-/// Descriptors kept by whoever connects for what is no connection: the standard streams, the selector, its timer, the
-/// signals, the run's own pipes (13 in all with load), what is read from `/proc`, and what `compare` has of its server.
+/// The same for a client: the standard streams, the selector, its timer, the signals, the run's pipes (13 in all with
+/// load), files of `/proc`, and `compare`'s server.
 const RESERVE_OF_CLIENTS: usize = 24;
 
-/// Listening sockets that the reserve has room for; each further one takes a connection's place.
+/// Listening sockets that fit into the reserve; each further one takes the place of a connection.
 const LISTENING_IN_RESERVE: usize = 16;
 
-/// Where the system sets no limit, this one stands in for it.
+/// The limit that is assumed if the system sets none.
 const UNLIMITED: u64 = 1_000_000;
 
-/// Where the kernel tells which ports it gives to clients, of IPv6 too (the kernel's `ip-sysctl.rst`). Each network has
-/// its own.
+/// The range of ports that the kernel gives to clients, for IPv6 too (the kernel's `ip-sysctl.rst`). Each network
+/// namespace has its own.
 const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// The connection limit: `wanted`, or as many as the descriptor limit allows beside so many `listening` sockets.
@@ -46,7 +46,7 @@ pub(crate) fn connection_limit(wanted: Option<usize>, listening: usize) -> Resul
     }
 }
 
-/// Refuses `wanted` connections at once that load with these options cannot open; `flag` is where they were asked for.
+/// Refuses `wanted` connections if load with these options cannot open them at once; `flag` asked for them.
 pub(crate) fn check(flag: &str, wanted: usize, options: &Options) -> Result<(), CliError> {
     let refuse =
         |what: String, do_what: &str| Err(CliError::Usage(format!("{flag} {wanted} does not fit: {what} ({do_what})")));
@@ -81,8 +81,8 @@ fn raise_limit() -> usize {
     limit.min(UNLIMITED) as usize
 }
 
-/// From how many addresses connections leave: of those that are given, the ones of the server's family, which is not
-/// known yet where it has several addresses.
+/// How many local addresses connections use: the given ones of the server's family. That is not known yet if the server
+/// has addresses of both.
 fn sources(options: &Options) -> usize {
     let of_family = |address: &Address| {
         let sources: BTreeSet<_> = options.sources.iter().filter(|source| address.is_of_family(source)).collect();
@@ -91,7 +91,7 @@ fn sources(options: &Options) -> usize {
     options.addresses.iter().map(of_family).max().unwrap_or(0).max(1)
 }
 
-/// How many ports the kernel gives to clients; none where it does not tell.
+/// How many ports the kernel gives to clients; `None` if it does not say.
 fn ports() -> Option<usize> {
     count(&fs::read_to_string(PORT_RANGE).ok()?)
 }

@@ -19,11 +19,11 @@ use crate::protocol::framing::{Framing, Rules};
 use crate::reactor::Reactor;
 use crate::reactor::limits::Limits;
 
-/// How long to wait for replies after the last message: a stream tells when it ends, a datagram may be lost.
+/// How long to wait for replies after the last message: a stream shows its end, a datagram may be lost.
 const WAIT: Duration = Duration::from_secs(5);
 const DATAGRAM_WAIT: Duration = Duration::from_secs(1);
 
-/// Nobody reads standard output any more: quietly the same as where SIGPIPE ends a program, 128 + 13.
+/// Standard output is closed: the exit code of a program that SIGPIPE ends, 128 + 13, without a message.
 const OUTPUT_CLOSED: u8 = 141;
 
 /// Sends until the input, the server or `bye` ends it.
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, CliError> {
     let limits = Limits {
         idle_timeout: None,
         connect_timeout: arguments.connect_timeout,
-        // The client itself sees to it that no wait is without an end.
+        // The client bounds every wait itself.
         half_closed_timeout: Duration::MAX,
         ..Limits::default()
     };

@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, CliError> {
     plans.iter().try_for_each(|plan| plan.fits(&limits))?;
 
     let cannot_start = |error: io::Error| CliError::system("cannot start the event loop", &error);
-    // Caught before anything is bound: what ends this program from now on removes the files of its sockets.
+    // Caught before anything is bound: from here on, a signal's end removes the sockets' files.
     signals::never_stop_at_output().map_err(cannot_start)?;
     let signals = Signals::catch(signals::ending(), &Inherited::read()).map_err(cannot_start)?;
     let mut openings = Vec::new();
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, CliError> {
     })
 }
 
-/// Says what everybody who reaches a socket outside loopback can do with it.
+/// Warns of what a peer outside loopback can do.
 fn warn_of_exposure(service: &Service, exposure: Exposure) {
     let Exposure::Network(address) = exposure else {
         return log::warn!(
@@ -100,8 +100,7 @@ fn warn_of_exposure(service: &Service, exposure: Exposure) {
     log::warn!("{} is open to {who}: {what}; there is no authentication and no encryption", service.name);
 }
 
-/// Says what whoever may connect to a Unix socket can do on a system that passes descriptors whether they are wanted or
-/// not.
+/// Warns that the kernel passes descriptors to a Unix socket, wanted or not.
 fn warn_of_descriptors() {
     log::warn!(
         "this kernel cannot refuse descriptors that are sent to a Unix socket (SO_PASSRIGHTS, Linux 6.16): whoever may connect can \
@@ -109,7 +108,7 @@ fn warn_of_descriptors() {
     );
 }
 
-/// Prints one line an endpoint. A standard output that is closed or full is no reason not to serve.
+/// Prints one line an endpoint. The server starts even if standard output is closed or full.
 fn announce(lines: &[String]) {
     let mut stdout = StandardOutput::open();
     let mut print = |line: &String| match stdout.write(line.as_bytes()) {
@@ -121,7 +120,7 @@ fn announce(lines: &[String]) {
     }
 }
 
-/// Has the server told of signals by a stream, which the reactor watches like everything else.
+/// Attaches the stream that tells of signals to the reactor.
 fn watch(mut signals: Signals, server: &mut Server, reactor: &mut Reactor<Server>) -> io::Result<()> {
     let stream = Socket::Unix(mio::net::UnixStream::from_std(signals.stream()?));
     let has_terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
@@ -129,8 +128,8 @@ fn watch(mut signals: Signals, server: &mut Server, reactor: &mut Reactor<Server
     reactor.attach(stream, ServerSession::Signals).map(drop)
 }
 
-/// What the server does at a signal. `has_terminal` tells whether it was started with a terminal: then SIGHUP says that
-/// this is gone.
+/// What the server does at a signal. With `has_terminal` the server was started on a terminal, and SIGHUP says that it
+/// is gone.
 fn on_signal(signal: i32, has_terminal: bool) -> OnSignal {
     match signal {
         SIGINT | SIGTERM => OnSignal::Ask,

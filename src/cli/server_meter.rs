@@ -1,4 +1,4 @@
-//! The CPU time of the server that load is put on, where it runs on this machine and can be seen.
+//! The CPU time of the server under load, if it runs on this machine and is visible.
 
 pub(crate) use system::ServerMeter;
 
@@ -36,7 +36,7 @@ mod system {
             }
         }
 
-        /// The run has ended with `outcome`, which is told what the server used.
+        /// The run has ended: adds the server's CPU time to its `outcome`.
         pub(crate) fn finish(&mut self, outcome: &mut Outcome) {
             let used = self.meter.take().and_then(Meter::finish);
             outcome.server_cpu = used.map(|used| outcome.duration.mul_f64(used.share()));
@@ -50,7 +50,7 @@ mod system {
     use crate::measure::load::progress::Stage;
     use crate::os::address::Address;
 
-    /// Other systems tell of other processes in other ways: nothing is known of the server here.
+    /// Not implemented: nothing is known of the server on other systems.
     pub(crate) struct ServerMeter;
 
     impl ServerMeter {

@@ -148,7 +148,7 @@ pub(crate) fn log_level(text: &str) -> Result<log::LevelFilter, String> {
         .map_err(|_| format!("valid levels are off, error, warn, info, debug and trace{}", did_you_mean(text, LEVELS)))
 }
 
-/// The longest message. A length of 32 bits must be able to say it, with an acknowledgement's words around it.
+/// The longest message. Its length, with an acknowledgement's words around it, has to fit into 32 bits.
 pub(crate) fn max_frame(text: &str) -> Result<usize, String> {
     const LARGEST: usize = 1 << 30;
     match units::positive_size(text)? {
@@ -165,7 +165,7 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The silence before the kernel probes a connection (TCP_KEEPIDLE, `tcp(7)`): it counts in seconds, in 15 bits.
+/// The silence before the kernel probes a connection (TCP_KEEPIDLE, `tcp(7)`), which has 15 bits for the seconds.
 pub(crate) fn keepalive(text: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(32_767);
     match seconds(text)? {

@@ -1,9 +1,8 @@
 //! Signals as bytes of a stream and a list of numbers: which are caught, and what is set before anything runs.
 //!
-//! Whoever starts a program can have it ignore a signal (`nohup` does that with SIGHUP, a shell without job control
-//! with the SIGINT of what it starts in the background), and a library that is loaded before it (a profiler, say) can
-//! want one for itself. Both were decided by somebody who knew more, so a signal that is not at its default at the
-//! start is left as it is.
+//! A parent can start a program with a signal ignored: `nohup` does that with SIGHUP, a shell without job control with
+//! SIGINT for background jobs. A preloaded library, such as a profiler, can handle a signal itself. Both are
+//! deliberate, so a signal that is not at its default at the start is left as it is.
 //!
 //! What each command does at each signal is told in `docs/signals.md`.
 
@@ -18,9 +17,8 @@ use signal_hook::flag;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
-/// The signals that end a program by default (`signal(7)`), and that say that it is to end, not that it is broken. So
-/// these end it in good order; SIGQUIT and the faults (SIGSEGV and the like) end it at once, and leave a core dump to
-/// whoever wants one.
+/// The signals that end a program by default (`signal(7)`) and ask for an end. These end it in good order. SIGQUIT and
+/// the faults (SIGSEGV and the like) say that it is broken: they end it at once and leave a core dump.
 pub(crate) fn ending() -> impl Iterator<Item = i32> {
     use libc::{SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU};
     let everywhere = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXCPU];
@@ -31,14 +29,13 @@ pub(crate) fn ending() -> impl Iterator<Item = i32> {
     everywhere.into_iter().chain(others).chain(real_time())
 }
 
-/// The real-time signals, except the first ones, which the C library keeps for itself and lets nobody catch
-/// (`signal(7)`).
+/// The real-time signals, except the first ones, which the C library reserves (`signal(7)`).
 #[cfg(target_os = "linux")]
 fn real_time() -> impl Iterator<Item = i32> {
     libc::SIGRTMIN()..=libc::SIGRTMAX()
 }
 
-/// Other systems' C libraries do not tell which they are.
+/// Other systems' C libraries do not say which they are.
 #[cfg(not(target_os = "linux"))]
 fn real_time() -> impl Iterator<Item = i32> {
     std::iter::empty()
@@ -63,23 +60,21 @@ impl Signals {
         self.delivery.get_read().try_clone()
     }
 
-    /// A signal that has come, whether its byte was read or not. One that came twice before it was asked for is told
-    /// once.
+    /// A pending signal, whether its byte was read or not. A signal that came twice before this call is returned once.
     pub(crate) fn next(&mut self) -> Option<i32> {
         self.delivery.pending().next()
     }
 }
 
-/// What this program does with signals because of whoever started it: two sets of signals, as bits
-/// (`proc_pid_status(5)`).
+/// The dispositions that this program inherited: two sets of signals, as bits (`proc_pid_status(5)`).
 pub(crate) struct Inherited {
     ignored: u64,
     caught: u64,
 }
 
 impl Inherited {
-    /// Reads it; to be called before anything is caught. Where the system does not tell, every signal counts as being
-    /// at its default.
+    /// Reads the dispositions, before anything is caught. If the system does not report them, every signal counts as
+    /// default.
     pub(crate) fn read() -> Inherited {
         #[cfg(target_os = "linux")]
         if let Ok(status) = procfs::process::Process::myself().and_then(|process| process.status()) {
@@ -88,14 +83,14 @@ impl Inherited {
         Inherited { ignored: 0, caught: 0 }
     }
 
-    /// Whether nobody has decided anything on this signal.
+    /// Whether this signal is at its default.
     pub(crate) fn is_default(&self, signal: i32) -> bool {
         !holds(self.ignored | self.caught, signal)
     }
 
-    /// Has the signals that this program ignores be ignored by it alone. A child inherits what is ignored, and not what
-    /// is caught (`execve(2)`), so they are caught, and nothing is done. SIGCHLD is among them: while it is ignored no
-    /// child's end can be waited for.
+    /// Keeps children from inheriting the ignored signals. A child inherits what is ignored, but not what is caught
+    /// (`execve(2)`), so they are caught by a handler that does nothing. SIGCHLD is among them: no child can be waited
+    /// for while it is ignored.
     pub(crate) fn keep_from_children(&self) -> io::Result<()> {
         // SIGPIPE is the standard library's, at this program's start and at a child's.
         let is_ours = |signal: &i32| holds(self.ignored, *signal) && *signal != SIGPIPE && !FORBIDDEN.contains(signal);
@@ -111,10 +106,9 @@ fn holds(set: u64, signal: i32) -> bool {
     set >> (signal - 1) & 1 == 1
 }
 
-/// What holds for every command, before it does anything: no signal is blocked, for one that whoever started this
-/// program had blocked would never arrive (and who does not want it to arrive has it ignored); and a file that has
-/// reached its limit of size (SIGXFSZ, `setrlimit(2)`) refuses to be written, instead of ending a server because of its
-/// log.
+/// Prepares the signals of every command. All are unblocked, because a signal that the parent had blocked would never
+/// arrive; a parent that does not want it ignores it. SIGXFSZ is caught, so a write beyond the file size limit
+/// (`setrlimit(2)`) fails instead of ending a server because of its log.
 pub(crate) fn prepare() -> io::Result<()> {
     SigSet::empty().thread_set_mask()?;
     if Inherited::read().is_default(SIGXFSZ) {
@@ -123,11 +117,10 @@ pub(crate) fn prepare() -> io::Result<()> {
     Ok(())
 }
 
-/// A line to a terminal that stops who writes to it in the background (`stty tostop`) stops this program no more: a
-/// server that stands still because of its log serves nobody, and load that stands still is wrong. The terminal takes
-/// the line where the signal is blocked (POSIX, 11.1.4, Terminal Access Control). The signal is caught as well: a child
-/// inherits what is blocked (`sigprocmask(2)`), so `compare` blocks nothing while it starts one, and would be stopped
-/// in that moment.
+/// Keeps a terminal with `stty tostop` from stopping this program when it logs in the background: a stopped server
+/// serves no client, and stopped load measures wrongly. The terminal accepts the line while SIGTTOU is blocked (POSIX,
+/// 11.1.4, Terminal Access Control). The signal is caught as well: a child inherits what is blocked (`sigprocmask(2)`),
+/// so `compare` unblocks it while it starts one.
 pub(crate) fn never_stop_at_output() -> io::Result<()> {
     flag::register(SIGTTOU, Arc::default())?;
     Ok(SigSet::from(Signal::SIGTTOU).thread_block()?)

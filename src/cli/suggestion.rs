@@ -1,11 +1,11 @@
-//! What somebody meant who typed something that is not known: the known word that is most like it.
+//! Suggestions for a word that is not known: the known word that is most like it.
 
 use std::str::FromStr;
 
 use crate::reactor::named::UnknownName;
 
-/// The known word that `typed` was meant to be; none where none is like it. Measured as clap does for flags; and one
-/// slip is forgiven in short words too, where that measure sees little likeness.
+/// The known word that is most like `typed`; `None` if none is alike. The measure is clap's; one wrong letter also
+/// counts as alike in short words, which that measure rates low.
 fn meant<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LIKENESS: f64 = 0.7;
     let typed = typed.to_lowercase();
@@ -17,7 +17,7 @@ fn meant<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'
     likeness.filter(|(likeness, _)| *likeness > LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
 }
 
-/// A question to stand behind the error about `typed`; empty where no known word is like it.
+/// The question to append to the error about `typed`; empty if no known word is alike.
 pub(crate) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     meant(typed, known).map_or_else(String::new, |word| format!(" (did you mean '{word}'?)"))
 }

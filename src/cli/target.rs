@@ -10,7 +10,7 @@ use crate::os::address::Address;
 /// A server to connect to.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// Its endpoint as it was given.
+    /// The endpoint as it was given.
     pub(crate) text: String,
     pub(crate) transport: Transport,
     pub(crate) addresses: Vec<Address>,
@@ -35,7 +35,7 @@ impl Target {
                     CliError::Usage(reason) => wrong(reason),
                     CliError::Runtime(reason) => CliError::Runtime(format!("{}: {reason}", text.escape_debug())),
                 })?;
-                // The system would say that no address is available, as it does where no port is left.
+                // The system would say that no address is available, as it does when no port is left.
                 if found.iter().all(|to| to.ip() == Ipv6Addr::LOCALHOST) && host::ipv6_is_off() {
                     let text = text.escape_debug();
                     return Err(CliError::Runtime(format!("{text}: IPv6 is off on this machine (127.0.0.1 is IPv4)")));

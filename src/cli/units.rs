@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them.
+//! Parsers of durations, sizes, counts and rates.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::measure::load::objective::Objective;
 use crate::measure::load::schedule::Schedule;
 
-/// A duration such as `250ms`, `30s`, `5m` or `1h`; `0` is none at all.
+/// A duration such as `250ms`, `30s`, `5m` or `1h`; `0` is zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -52,7 +52,7 @@ pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// How long a reactor stays awake after an event: none at all, or something that its clock can tell.
+/// How long a reactor stays awake after an event: zero, or a time that its clock can measure.
 pub(crate) fn busy_poll(text: &str) -> Result<Duration, String> {
     const SHORTEST: Duration = Duration::from_micros(1);
     match duration(text)? {
@@ -85,7 +85,7 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The largest rate that makes sense: one message a microsecond.
+/// The largest rate: one message a microsecond.
 const RATE_MAX: f64 = 1e6;
 
 fn rate_or_zero(text: &str) -> Result<f64, String> {

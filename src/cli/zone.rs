@@ -34,7 +34,7 @@ pub(crate) fn ipv6(text: &str, port: u16) -> Result<SocketAddr, String> {
     check(SocketAddrV6::new(ip, port, 0, interface).into())
 }
 
-/// The same address; an error where it is one of a link and its interface is not known, as a name's may be.
+/// The same address; an error if it is link-local without an interface, as a name's may be.
 pub(crate) fn check(address: SocketAddr) -> Result<SocketAddr, String> {
     match address {
         SocketAddr::V6(six) if six.ip().is_unicast_link_local() && six.scope_id() == 0 => Err(format!(
@@ -47,7 +47,7 @@ pub(crate) fn check(address: SocketAddr) -> Result<SocketAddr, String> {
     }
 }
 
-/// The number of an interface that is given by its name or its number, the `%` before it escaped or not.
+/// The index of an interface given by name or number, with the `%` before it escaped or not.
 fn index(zone: &str) -> Result<u32, String> {
     let find = |zone: &str| {
         let by_name = if_::if_nametoindex(zone).ok();
@@ -68,7 +68,7 @@ fn interfaces() -> Vec<String> {
     interfaces.iter().map(|interface| interface.name().to_string_lossy().into_owned()).collect()
 }
 
-/// The interfaces that there are, for an error.
+/// The interfaces of this machine, for an error.
 fn known() -> String {
     match interfaces() {
         names if names.is_empty() => "'ip link' shows the interfaces".to_owned(),

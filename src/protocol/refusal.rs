@@ -1,5 +1,4 @@
-//! What a newcomer over a limit is told in ack mode, before it is closed: the server says it, and the client knows it
-//! for what it is.
+//! What a newcomer over a limit is told in ack mode before it is closed. The client recognizes it.
 
 use crate::protocol::framing::Framing;
 
@@ -9,14 +8,14 @@ pub const AT_LIMIT: &[u8] = b"too many connections, try again later";
 /// What a newcomer is told whose source has all the connections that it may have.
 pub const AT_SOURCE_LIMIT: &[u8] = b"too many connections from your address, close one first";
 
-/// Whether `reply` is one of them, however the server frames it: a client may take another framing, or none.
+/// Whether `reply` is a refusal in any framing: the client's may differ from the server's.
 pub fn is_refusal(reply: &[u8]) -> bool {
     let words = reply.trim_ascii_end();
     let is_one = |text: &[u8]| Framing::ALL.iter().any(|framing| words == framing.framed(text).trim_ascii_end());
     [AT_LIMIT, AT_SOURCE_LIMIT].into_iter().any(|text| words.ends_with(text) && is_one(text))
 }
 
-/// Whether one of them is within `message`, so that a server that echoes may have said it.
+/// Whether `message` contains a refusal, which a server may have echoed.
 pub fn holds_refusal(message: &[u8]) -> bool {
     [AT_LIMIT, AT_SOURCE_LIMIT].iter().any(|words| memchr::memmem::find(message, words).is_some())
 }

@@ -1,5 +1,4 @@
-//! How a text that somebody has written with an editor lies in a file: what a byte order mark says, and where its lines
-//! end.
+//! How the text of an editor lies in a file: what a byte order mark says, and where lines end.
 //!
 //! Editors of Windows put U+FEFF at the beginning, and some write UTF-16. Without a mark, bytes are what they are.
 
@@ -23,8 +22,8 @@ const MARKS: [(&[u8], TextForm); 3] =
     [(b"\xef\xbb\xbf", TextForm::Bytes), (b"\xff\xfe", TextForm::Utf16Le), (b"\xfe\xff", TextForm::Utf16Be)];
 
 impl TextForm {
-    /// The form of a text that begins with `start`, and how many bytes of that are its mark. None where more of it has
-    /// to come to know, which at the `end` of the text it does not.
+    /// The form of a text that begins with `start`, and the length of its mark. `None` if more bytes are needed, which
+    /// is never so at the `end` of the text.
     pub fn of(start: &[u8], end: bool) -> Option<(TextForm, usize)> {
         if let Some((mark, form)) = MARKS.iter().find(|(mark, _)| start.starts_with(mark)) {
             return Some((*form, mark.len()));
@@ -38,7 +37,7 @@ impl TextForm {
         if self == TextForm::Bytes { 1 } else { 2 }
     }
 
-    /// The first line of `text` without its LF, and where the next one begins. None where no LF is there.
+    /// The first line of `text` without its LF, and where the next one begins. `None` without an LF.
     pub fn first_line(self, text: &[u8]) -> Option<(&[u8], usize)> {
         let line_feed = match self {
             TextForm::Bytes => return memchr::memchr(b'\n', text).map(|at| (&text[..at], at + 1)),
@@ -49,7 +48,7 @@ impl TextForm {
         Some((&text[..at], at + 2))
     }
 
-    /// The same text as UTF-8, without a mark. None where it is no UTF-16 although its mark has said so.
+    /// The text as UTF-8, without a mark. `None` if it is not the UTF-16 that its mark says.
     pub fn to_utf8(self, text: &[u8]) -> Option<Cow<'_, [u8]>> {
         let utf_16 = |encoding: &'static Encoding| {
             let text = encoding.decode_without_bom_handling_and_without_replacement(text)?;
@@ -63,7 +62,7 @@ impl TextForm {
     }
 }
 
-/// A whole text as UTF-8, without a mark. None where it is no UTF-16 although its mark says so.
+/// A whole text as UTF-8, without a mark. `None` if it is not the UTF-16 that its mark says.
 pub fn whole_to_utf8(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     let (form, mark) = TextForm::of(text, true)?;
     form.to_utf8(&text[mark..])

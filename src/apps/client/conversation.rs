@@ -17,7 +17,7 @@ impl Client {
             return;
         }
         self.tell_of_pace(cx.now);
-        // Only one datagram at a time can be sent again elsewhere.
+        // Only a single datagram can be sent again to another address.
         let alone = self.dialer.datagrams && self.dialer.candidates.is_searching();
         let sent = self.sender.sent();
         while !cx.reply.wait_if_full() {
@@ -35,11 +35,11 @@ impl Client {
             self.wake_output(cx.orders);
             self.ended_since = self.ended_since.map(|_| cx.now);
         }
-        // A datagram has left or it never will: none is queued.
+        // A datagram is never queued: it left or was dropped.
         let owed = if self.dialer.datagrams { 0 } else { cx.reply.owed() + cx.unacknowledged };
         let mut delivery = self.delivery.look(cx.now, self.sender.sent_bytes(), owed);
         if self.server_paused && delivery == DeliveryState::Stuck {
-            // It may read nothing because nobody reads what it has written.
+            // The server may read nothing because its own output is not read.
             self.delivery.restart();
             delivery = self.delivery.look(cx.now, self.sender.sent_bytes(), owed);
         }
@@ -56,14 +56,14 @@ impl Client {
         }
     }
 
-    /// More may be sent: asks for it as soon as it may leave. Returns when something is due by itself.
+    /// Asks for more input as soon as it may leave. Returns the next deadline.
     fn go_on(&mut self, cx: &mut Context<'_>) -> Option<Tick> {
         if !self.sender.wants_more() {
             return self.sender.paced_until();
         }
         let settles_at = self.sender.settles_at(cx.now);
         if settles_at.is_none() {
-            // The reply that came is whole, as far as can be known, and the next message may be long in coming.
+            // The reply is complete, as far as can be known, and the next message may take long.
             self.printer.end_reply();
             self.wake_output(cx.orders);
         }
@@ -78,13 +78,13 @@ impl Client {
         settles_at.or(quiet_until)
     }
 
-    /// Until when standard input may give something, where the server has ended its side: whether it still reads, only
-    /// sending to it tells.
+    /// Until when standard input is waited for after the server ended its side. Only sending shows whether the server
+    /// still reads.
     fn quiet_until(&self) -> Option<Tick> {
         self.ended_since.filter(|_| self.replies.expects_some()).map(|since| since.after(self.wait))
     }
 
-    /// A person waits for a reply that does not come: once they are told for how long.
+    /// Tells a person once how long a line waits for its reply.
     fn tell_of_pace(&mut self, now: Tick) {
         if self.prompt && !self.told_of_pace && self.sender.has_waited_in_vain(now) {
             self.told_of_pace = true;
@@ -92,21 +92,20 @@ impl Client {
         }
     }
 
-    /// A reply came, or this part of one: the next message need not wait for it any longer.
+    /// A reply came, or this part of one.
     pub(super) fn replied(&mut self, part: &[u8], cx: &mut Context<'_>) {
         self.wake_output(cx.orders);
         self.sender.replied(part, cx.now);
         self.heard_at = Some(cx.now);
         if self.sender.has_ended() && self.sender.unsent() == 0 {
-            // What the kernel still holds is told in a tick.
+            // A tick looks at what the kernel still holds.
             cx.orders.wake(cx.key);
         } else {
             self.send_next(cx);
         }
     }
 
-    /// The server has ended its side: nothing more will come. Whether it reads on shows when it is sent something
-    /// (`shutdown(2)`).
+    /// The server ended its side. Whether it still reads shows when something is sent (`shutdown(2)`).
     pub(super) fn server_ended(&mut self, cx: &mut Context<'_>) {
         self.printer.end_reply();
         self.ended_since = Some(cx.now);
@@ -119,7 +118,7 @@ impl Client {
         }
     }
 
-    /// A datagram did not leave, for the server's queue is full.
+    /// A datagram did not leave, because the server's queue is full.
     pub(super) fn send_again(&mut self, cx: &mut Context<'_>) {
         let since = self.sender.retry_last(cx.now);
         self.last_wait.restart();
@@ -130,8 +129,7 @@ impl Client {
         }
     }
 
-    /// The socket reported an error. Where it is about the very first datagram, the server may live at another of its
-    /// addresses.
+    /// The socket reported an error. If it is about the first datagram, the next address of the server is tried.
     pub(super) fn try_elsewhere(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         let is_first = self.sender.sent() == 1 && reason != CloseReason::FrameTooLong;
         let next = if is_first { self.dialer.failed(reason, cx.orders) } else { Err(reason) };
@@ -146,7 +144,7 @@ impl Client {
         }
     }
 
-    /// After the last message: ends when all is there, or when the time is up.
+    /// After the last message: ends when all replies are there, or when the time is up.
     fn wait_for_the_rest(&mut self, delivery: DeliveryState, cx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.half_closed, true) {
             cx.half_close();
@@ -168,7 +166,7 @@ impl Client {
         }
     }
 
-    /// The time for replies is up: some may be missing that have come, or are about to.
+    /// The time for replies is up: notes if more were still coming.
     fn note_what_is_cut_off(&mut self, now: Tick) {
         if !self.replies.expects_some() || self.dialer.datagrams {
             return;
@@ -187,7 +185,7 @@ impl Client {
         self.replies.expects_some() && self.replies.end_the_wait(sent, received, self.dialer.datagrams)
     }
 
-    /// Everything was sent, and nothing more is waited for: was it answered?
+    /// Everything was sent and nothing more is waited for: decides the outcome.
     fn conclude(&mut self, orders: &mut Orders) {
         let (sent, received) = (self.sender.sent(), self.printer.received());
         if self.replies.expects_some() && self.printer.has_refusal_alone() && !holds_refusal(self.sender.last()) {

@@ -1,16 +1,16 @@
-//! Whether what was handed over for the server still leaves.
+//! Whether bytes for the server still leave.
 
 use std::time::Duration;
 
 use crate::os::clock::Tick;
 
-/// The watch over what the server is owed. However long it takes, it may go on as long as it moves.
+/// Watches what the server is owed. It may take any time, as long as bytes leave.
 ///
-/// It counts what has left, and not what is owed: of a stream that goes on, as much may be owed again at each look.
+/// It counts what has left and not what is owed: a stream that goes on may owe as much at each look.
 #[derive(Debug)]
 pub struct Delivery {
     wait: Duration,
-    /// How many bytes had left, and since when it has not become more.
+    /// How many bytes had left, and since when that number has not grown.
     seen: Option<(i128, Tick)>,
 }
 
@@ -19,30 +19,30 @@ pub struct Delivery {
 pub enum DeliveryState {
     /// Nothing is owed.
     Left,
-    /// Something is, and at this moment it is to be judged.
+    /// Something is owed; look again at this moment.
     Owed(Tick),
-    /// For the whole wait nothing of it has left.
+    /// Nothing has left for the whole wait.
     Stuck,
 }
 
 impl Delivery {
-    /// The server may take nothing for so long.
+    /// The server is stuck after `wait` without progress.
     pub fn new(wait: Duration) -> Delivery {
         Delivery { wait, seen: None }
     }
 
-    /// The server is not to blame until now: its time begins anew.
+    /// Restarts the wait.
     pub fn restart(&mut self) {
         self.seen = None;
     }
 
-    /// Looks at it: `given` bytes were handed over in all, of which `owed` have not left.
+    /// Looks at the delivery: `given` bytes in all, of which `owed` have not left.
     pub fn look(&mut self, now: Tick, given: u64, owed: usize) -> DeliveryState {
         if owed == 0 {
             self.seen = None;
             return DeliveryState::Left;
         }
-        // What is owed counts the kernel's memory in the end, which is more than the bytes in it.
+        // `owed` can count the kernel's memory, which is more than the bytes in it.
         let left = i128::from(given) - owed as i128;
         let since = self.seen.filter(|(before, _)| *before >= left).map_or(now, |(_, since)| since);
         self.seen = Some((left, since));

@@ -10,13 +10,13 @@ use crate::reactor::handler::Orders;
 /// How long a connection waits that the server's backlog had no room for.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// The tag of everything that it orders: one thing at a time.
+/// The tag of every order: there is one at a time.
 const TAG: usize = 0;
 
 /// The way to the server.
 #[derive(Debug)]
 pub struct ServerDialer {
-    /// The server's addresses, and which of them it lives at.
+    /// The server's addresses.
     pub candidates: Candidates,
     /// Whether messages are datagrams.
     pub datagrams: bool,

@@ -5,8 +5,7 @@ use std::time::Duration;
 use crate::apps::client::delivery::DeliveryState;
 use crate::os::clock::Tick;
 
-/// How often the client looks whether what it owes has left. No event tells it: the kernel's edges are the
-/// connection's.
+/// How often the client looks whether what it owes has left: no event tells it.
 pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The wait after the last message.
@@ -26,7 +25,7 @@ pub struct LastWait {
 /// What a look at the wait found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// Something has not left: look again then.
+    /// Something has not left: look again at this moment.
     Leaving(Tick),
     /// Everything has left, and replies are waited for until then.
     Replies(Tick),
@@ -37,17 +36,17 @@ pub enum Waiting {
 }
 
 impl LastWait {
-    /// Replies are waited for so long, once everything has left.
+    /// Waits for replies for this long, once everything has left.
     pub fn new(replies: Duration) -> LastWait {
         LastWait { replies, until: None }
     }
 
-    /// The last message did not leave after all.
+    /// The last message did not leave: the wait starts again.
     pub fn restart(&mut self) {
         self.until = None;
     }
 
-    /// Looks at it. The first look never ends it: what is owed then was only just handed over.
+    /// Looks at the wait. The first look never ends it, because the last bytes were only just handed over.
     pub fn look(&mut self, now: Tick, delivery: DeliveryState) -> Waiting {
         match (delivery, self.until) {
             (DeliveryState::Stuck, _) => Waiting::Stuck,

@@ -36,8 +36,8 @@ use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Orders, Stop};
 
-/// The server has at least so long to take what it is owed: an acknowledgement comes after a round trip, however short
-/// the wait for replies.
+/// The shortest time in which the server has to take what it is owed: an acknowledgement takes a round trip, however
+/// short the wait for replies.
 const DELIVERY_MIN: Duration = Duration::from_secs(1);
 
 /// What the client remembers of one source: which it is.
@@ -68,7 +68,7 @@ pub struct Client {
     /// The connection, or the datagram socket, once there is one; none while the next address is dialled.
     server: Option<Key>,
     output: Option<Key>,
-    /// Standard input may give the next line; otherwise it is paused.
+    /// Whether standard input may give the next line; otherwise it is paused.
     asked: bool,
     /// Standard output takes too little: the server is not read until it does.
     server_paused: bool,
@@ -125,7 +125,7 @@ impl Client {
         client
     }
 
-    /// Tells the names of the sources, once they are registered.
+    /// Sets the keys of the standard streams once they are registered.
     pub fn attach(&mut self, input: Option<Key>, output: Key) {
         self.input = input;
         self.output = Some(output);
@@ -153,8 +153,7 @@ impl Client {
         before.map_or(0, |before| self.sender.sent() - before)
     }
 
-    /// Remembers what could not be sent: it is the last thing that was tried, and what was sent before is still
-    /// answered.
+    /// Notes what could not be sent. Nothing is sent after it, and what was sent before is still answered.
     fn note<T>(&mut self, result: Result<T, SendOutcome>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -198,7 +197,7 @@ impl Client {
         }
     }
 
-    /// Lets standard input give the next lines. A person is asked for them, after the last reply has been printed.
+    /// Lets standard input give the next lines. A prompt asks a person after the last reply has been printed.
     fn ask_for_more(&mut self, orders: &mut Orders) {
         let Some(input) = self.input else { return };
         if !std::mem::replace(&mut self.asked, true) {
@@ -210,7 +209,7 @@ impl Client {
         }
     }
 
-    /// Takes lines, or raw bytes, for the server. One at a time where each waits for its reply.
+    /// Takes lines, or raw bytes, for the server: one at a time if each waits for its reply.
     fn take_input(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> usize {
         if self.sender.has_ended() {
             return bytes.len();
@@ -240,7 +239,7 @@ impl Client {
         cx.pause();
     }
 
-    /// What standard output's turn is for: printing, the timers that no other source can have, and the end.
+    /// The tick of standard output: printing, the dialer's timer, and the end.
     fn serve_output(&mut self, cx: &mut Context<'_>) {
         match self.dialer.look(cx.now, cx.orders) {
             Ok(None) => {}
@@ -274,7 +273,7 @@ impl Handler for Client {
 
     fn open(&mut self, _tag: usize, cx: &mut Context<'_>) -> ClientSession {
         self.server = Some(cx.key);
-        // That a datagram socket is there tells nothing of the server.
+        // A datagram socket opens whether the server is there or not.
         if !self.dialer.datagrams {
             self.dialer.candidates.answered();
         }
@@ -286,8 +285,7 @@ impl Handler for Client {
         match session {
             ClientSession::Input => self.take_input(bytes, cx),
             ClientSession::Output => bytes.len(),
-            // What comes after the time is up is not printed, or a server that never stops would keep the client for
-            // ever.
+            // What comes after the time is up is not printed, or a server that never stops would keep the client alive.
             ClientSession::Server if self.leaving => {
                 cx.pause();
                 0
@@ -342,7 +340,7 @@ impl Handler for Client {
     }
 
     fn datagram_error(&mut self, _session: &mut ClientSession, reason: CloseReason, cx: &mut Context<'_>) {
-        // A socket that was given up has no more to say.
+        // The socket was given up.
         if self.server != Some(cx.key) {
             return;
         }
@@ -364,7 +362,7 @@ impl Handler for Client {
         match (session, reason) {
             // The reactor stops, because this client said so.
             (_, CloseReason::Aborted) => {}
-            // A datagram socket towards an address that was given up.
+            // A datagram socket to an address that was given up.
             (ClientSession::Server, _) if self.server.is_none() => {}
             (ClientSession::Input, CloseReason::Ended | CloseReason::PeerClosed) => {}
             (ClientSession::Input, reason) => {

@@ -39,9 +39,9 @@ pub enum SendOutcome {
     NotUtf16,
     /// Standard input could not be read.
     InputFailed(CloseReason),
-    /// Standard output could not be written, for another reason than that nobody reads it.
+    /// Standard output could not be written, for another reason than a closed pipe.
     OutputFailed(CloseReason),
-    /// Nobody reads standard output any more.
+    /// Standard output is closed.
     OutputClosed,
     /// Standard output did not take what was printed in time.
     OutputStalled,

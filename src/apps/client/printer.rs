@@ -13,8 +13,8 @@ use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::refusal::is_refusal;
 use crate::reactor::reply::Reply;
 
-/// Printed text that standard output has not taken, in bytes, at which the server is not read any more. Over that limit
-/// a datagram is dropped: a socket that is not read drops it too, and says so to nobody.
+/// Bytes of printed text waiting for standard output at which the server is not read any more. Over that limit a
+/// datagram is dropped: an unread socket would drop it too, without a count.
 const PRINT_LIMIT: usize = 64 * 1024;
 
 /// The text that standard output is to take next.
@@ -29,7 +29,7 @@ pub struct Printer {
     /// How much of an incomplete reply was looked at.
     scanned: u32,
     text: Vec<u8>,
-    /// A reply is printed whose end is not known yet, so nothing ends its line.
+    /// A reply was printed whose end is not known yet, so its line is open.
     is_open: bool,
     received: u64,
     dropped: u64,
@@ -43,22 +43,22 @@ pub struct Printer {
 /// The question for the next line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Prompt {
-    /// Nobody is asked now.
+    /// No prompt.
     None,
-    /// A person is to be asked, after what is printed.
+    /// The prompt is to be written after what is printed.
     Due,
-    /// It stands on the terminal, and behind it is what a person types.
+    /// The prompt is on the terminal; typed text follows it.
     Stands,
 }
 
 /// Whether all that was printed has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flush {
-    /// It has.
+    /// All has left.
     Done,
-    /// Not yet: it is to be asked again at once, or not later than then.
+    /// Not yet: ask again at once, or at this moment at the latest.
     Pending(Option<Tick>),
-    /// Not in time.
+    /// It did not leave in time.
     Late,
 }
 
@@ -105,8 +105,8 @@ impl Printer {
         self.text.is_empty()
     }
 
-    /// Prints the replies in `bytes` that are complete, or all at the `end`; returns how many bytes they took. In chunk
-    /// framing nobody says where a reply ends, and a read may bring a part of one: all is printed, and
+    /// Prints the replies in `bytes` that are complete, or all at the `end`; returns how many bytes they took. Chunk
+    /// framing does not mark the end of a reply, and a read may bring a part of one: all is printed, and
     /// [`end_reply`](Printer::end_reply) ends its line.
     pub fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, SendOutcome> {
         let rules = self.rules;
@@ -157,7 +157,7 @@ impl Printer {
         }
     }
 
-    /// What comes next belongs to another reply, or to none: the line of the one that is printed ends, if one is.
+    /// Ends the line of the current reply, if it is open.
     pub fn end_reply(&mut self) {
         if std::mem::take(&mut self.is_open) {
             self.text.push(b'\n');
@@ -181,7 +181,7 @@ impl Printer {
         }
     }
 
-    /// A person is to be asked for a line, after what is printed, where they are not asked already.
+    /// Asks for a line after what is printed, unless the prompt is there already.
     pub fn ask(&mut self) {
         self.end_reply();
         if self.prompt == Prompt::None {
@@ -194,21 +194,20 @@ impl Printer {
         self.prompt = Prompt::None;
     }
 
-    /// What comes next is no line that a person types: it begins on a line of its own.
+    /// Starts a new line if the prompt stands: no typed line follows.
     pub fn leave_prompt(&mut self) {
         if std::mem::replace(&mut self.prompt, Prompt::None) == Prompt::Stands {
             tell("\n");
         }
     }
 
-    /// Tells a person something about what they typed, on a line of standard error.
+    /// Writes a remark about what was typed to standard error.
     pub fn remark(&mut self, remark: &str) {
         self.leave_prompt();
         tell(&format!("cooee: {}\n", Escaped(remark)));
     }
 
-    /// Hands standard output what is printed, then the prompt. Returns whether it has to be called again in the next
-    /// turn.
+    /// Gives standard output what is printed, then the prompt. Returns whether to call again in the next turn.
     pub fn hand_over(&mut self, reply: &mut Reply<'_>) -> bool {
         if self.text.is_empty() {
             if self.prompt == Prompt::Due {
@@ -218,7 +217,7 @@ impl Printer {
             return false;
         }
         if reply.wait_if_full() {
-            // Whoever was told so is called when there is room.
+            // The handler is called again when there is room.
             return false;
         }
         reply.send(&self.text);
@@ -226,8 +225,8 @@ impl Printer {
         self.prompt == Prompt::Due
     }
 
-    /// Whether all has left, where nothing more will be printed and `owed` bytes are with standard output. From the
-    /// first call on it is waited for so long at the most, however slowly it moves.
+    /// Whether all printed text has left, once nothing more will be printed; `owed` bytes are with standard output. The
+    /// first call starts the `wait`, which no progress extends.
     pub fn flush(&mut self, now: Tick, owed: usize, wait: Duration) -> Flush {
         if owed == 0 && self.text.is_empty() {
             return Flush::Done;
@@ -244,8 +243,8 @@ impl Printer {
     }
 }
 
-/// Writes to the person at the terminal, on standard error. Where nobody reads it, nobody misses it; and the loop does
-/// not wait for a terminal that is stopped.
+/// Writes to the person at the terminal, on standard error. Errors are ignored, and a stopped terminal does not block
+/// the loop.
 fn tell(text: &str) {
     if stderr_is_ready() {
         let _ = io::stderr().write_all(text.as_bytes());

@@ -11,7 +11,7 @@ pub enum Replies {
     Any,
     /// One for each message.
     All,
-    /// So many in all; 0 where nobody answers.
+    /// This many in all; 0 if the server does not answer.
     Exactly(u64),
 }
 
@@ -21,7 +21,7 @@ impl Replies {
         self != Replies::Exactly(0)
     }
 
-    /// Whether replies have to be told apart to be counted. (Whether there are none at all, anybody sees.)
+    /// Whether replies have to be told apart to be counted.
     pub fn are_counted(self) -> bool {
         self.expects_some() && self != Replies::Any
     }
@@ -35,9 +35,8 @@ impl Replies {
         }
     }
 
-    /// Whether nothing more is waited for once the last message has left. Where any reply will do, a stream's server
-    /// may have more to say, and ends its side when it has not; over datagrams nobody says so, and each message has one
-    /// reply.
+    /// Whether the wait ends once the last message has left. With [`Replies::Any`] a stream's server may send more, and
+    /// ends its side when it is done. Datagrams have no such end, and each message has one reply.
     pub fn end_the_wait(self, sent: u64, received: u64, datagrams: bool) -> bool {
         match self {
             Replies::Any => datagrams && received >= sent,

@@ -11,19 +11,17 @@ use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::mode::ack;
 use crate::protocol::text_form::TextForm;
 
-/// How long the first datagram waits for an error or a reply, while its server may live at another of its addresses.
+/// How long the first datagram waits for an error or a reply while other addresses of the server are untried.
 const ALONE: Duration = Duration::from_millis(200);
 
-/// How long a reply in chunk framing has to be silent to count as whole, where it does not hold its message; and for
-/// its line to end, where the next message is not there to tell. It is longer than a peer's delayed acknowledgement
-/// holds the second half of a reply back (40 ms).
+/// How long a reply in chunk framing has to be silent to count as complete, if it does not hold its message, and for
+/// its line to end. It is longer than a delayed acknowledgement holds back the second half of a reply (40 ms).
 pub const SETTLE: Duration = Duration::from_millis(50);
 
-/// An acknowledgement has no more bytes around its message than this: a longer reply is none, and goes on for as long
-/// as it likes.
+/// The most bytes that an acknowledgement has around its message; a longer reply is none.
 const AROUND_MAX: usize = 4 * ack::FORMAT_MAX;
 
-/// How long a datagram waits that the server's queue had no room for. Its queue is short, so the wait is too.
+/// Time until a datagram is sent again that the server's queue had no room for. The queue is short, so the wait is too.
 const RESEND: Duration = Duration::from_millis(20);
 
 /// How messages are made and when they leave.
@@ -57,17 +55,17 @@ pub struct Sender {
     queue: VecDeque<Vec<u8>>,
     /// The last message that left, in case that it is a datagram which did not.
     last: Vec<u8>,
-    /// Which datagram did not leave at its first try, and when that was.
+    /// The number of the datagram that did not leave at its first try, and when that was.
     unsent_since: Option<(u64, Tick)>,
-    /// How standard input is written; none while its first bytes do not tell.
+    /// The text form of standard input; `None` while its first bytes do not tell.
     form: Option<TextForm>,
     /// Until when the next message waits.
     paced_until: Option<Tick>,
-    /// Until when what comes belongs to the reply that has begun to come.
+    /// Until when incoming bytes belong to the current reply.
     settled_at: Option<Tick>,
     /// Whether anything has come since the last message left.
     is_answered: bool,
-    /// What has come of the reply to the last message; none when that was found in it, or it is longer than an
+    /// The bytes of the reply to the last message; `None` once the message was found in it, or it is longer than an
     /// acknowledgement.
     heard: Option<Vec<u8>>,
     /// No more messages will come.
@@ -135,12 +133,12 @@ impl Sender {
         self.paced_until
     }
 
-    /// Until when what comes belongs to the reply that has begun to come; none when its line may end.
+    /// Until when incoming bytes belong to the current reply; `None` when its line may end.
     pub fn settles_at(&self, now: Tick) -> Option<Tick> {
         self.settled_at.filter(|moment| *moment > now)
     }
 
-    /// Whether the last message has had its time, and nothing has come since it left.
+    /// Whether the last message got no reply in its time.
     pub fn has_waited_in_vain(&self, now: Tick) -> bool {
         !self.is_answered && self.paced_until.is_some_and(|until| until <= now)
     }
@@ -174,14 +172,13 @@ impl Sender {
         }
     }
 
-    /// How standard input is written, and the length of the mark at the beginning that says so. None while that cannot
-    /// be known.
+    /// The text form of standard input, and the length of its byte order mark; `None` while that cannot be known.
     fn form(&self, bytes: &[u8], end: bool) -> Option<(TextForm, usize)> {
         self.form.map(|form| (form, 0)).or_else(|| TextForm::of(bytes, end))
     }
 
-    /// Queues a line, which may still carry the CR of its ending. UTF-8 is passed through as it came, so that not even
-    /// what is no text changes on its way; another encoding needs text to encode.
+    /// Queues a line, which may still carry the CR of its ending. UTF-8 is passed through unchanged, valid or not;
+    /// another encoding needs text.
     fn line(&mut self, form: TextForm, line: &[u8]) -> Result<(), SendOutcome> {
         let line = form.to_utf8(line).ok_or(SendOutcome::NotUtf16)?;
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
@@ -197,16 +194,14 @@ impl Sender {
         self.text(text)
     }
 
-    /// Encodes, frames and queues a message. A character that the encoding cannot hold is an error: nothing else would
-    /// say so.
+    /// Encodes, frames and queues a message. A character that the encoding cannot hold is an error.
     pub fn text(&mut self, text: &str) -> Result<(), SendOutcome> {
         let body = self.manner.rules.charset.encode(text).map_err(SendOutcome::Unencodable)?;
         self.body(&body);
         Ok(())
     }
 
-    /// Frames and queues an encoded message; `bye` is the last. An empty one leaves nothing to send where nothing is
-    /// put around it.
+    /// Frames and queues an encoded message; `bye` is the last. An empty one without a frame is nothing to send.
     fn body(&mut self, body: &[u8]) {
         if body.is_empty() && !self.manner.datagrams && self.manner.rules.framing == Framing::Chunk {
             return;
@@ -216,7 +211,7 @@ impl Sender {
         self.ended |= *body == *BYE && self.manner.bye != Bye::Ignore;
     }
 
-    /// The next message, where one may leave now; `alone` where the one after it has to wait in any framing.
+    /// The next message, if one may leave now. With `alone` the one after it waits in any framing.
     pub fn next(&mut self, now: Tick, alone: bool) -> Option<&[u8]> {
         if self.paced_until.is_some_and(|until| until <= now) {
             self.paced_until = None;
@@ -235,11 +230,11 @@ impl Sender {
         Some(&self.last)
     }
 
-    /// A reply came, or this part of one: the next message need not wait for it any longer than it takes to come whole.
+    /// A reply came, or this part of one: the next message waits only until it is complete.
     ///
-    /// In chunk framing nobody says when that is. A reply that is little more than its message is an echo or an
-    /// acknowledgement, and there; for more of any other one the next message waits a little, or the second half would
-    /// be taken for its reply.
+    /// Chunk framing does not mark the end. A reply that holds the message and little more is an echo or an
+    /// acknowledgement, and complete. For any other reply the next message waits a little, or the second half would
+    /// count as its reply.
     pub fn replied(&mut self, part: &[u8], now: Tick) {
         let says_its_end = self.manner.datagrams || self.manner.raw || self.manner.rules.framing != Framing::Chunk;
         let is_whole = says_its_end || self.holds_last(part);
@@ -260,9 +255,8 @@ impl Sender {
         is_found
     }
 
-    /// The server's queue is full (`unix(7)`): its datagrams are not lost like those of UDP, but refused, and no edge
-    /// of ours tells when there is room. So the last one is sent again, after a moment. Returns since when it has not
-    /// left.
+    /// The server's queue is full (`unix(7)`): the kernel refuses the datagram, and no event tells when there is room.
+    /// So it is sent again after a moment. Returns since when it has been tried.
     pub fn retry_last(&mut self, now: Tick) -> Tick {
         self.take_back();
         self.paced_until = Some(now.after(RESEND));
@@ -271,7 +265,7 @@ impl Sender {
         since
     }
 
-    /// The last message went nowhere: it is the next again.
+    /// The last message did not leave: it is the next again.
     pub fn take_back(&mut self) {
         self.sent -= 1;
         self.sent_bytes -= self.last.len() as u64;
@@ -281,8 +275,8 @@ impl Sender {
 }
 
 impl Manner {
-    /// Whether each message waits for the reply to the one before: in chunk framing the server would glue them
-    /// together, and a person who expects a reply sees it before the next prompt however messages are framed.
+    /// Whether each message waits for the reply to the one before. In chunk framing the server could read two as one;
+    /// at a prompt, the reply is shown before the next prompt in any framing.
     pub fn is_paced(framing: Framing, raw: bool, expects_at_prompt: bool) -> bool {
         expects_at_prompt || (framing == Framing::Chunk && !raw)
     }

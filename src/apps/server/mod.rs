@@ -13,17 +13,15 @@ use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Stop};
 use crate::reactor::log_limit::LogKind;
 
-/// The target under which the answer to a request for the summary is logged: whoever asked gets it, at whatever level
-/// the rest is.
+/// The target of the summary that SIGUSR1 asks for. It is logged at any general level.
 pub const SUMMARY: &str = "cooee::apps::server::summary";
 
 /// What the server remembers of one source.
 #[derive(Clone, Copy, Debug)]
 pub enum ServerSession {
-    /// A connection to a service through which bytes go as they come, echoed or not: nobody has to know where a message
-    /// ends.
+    /// A connection whose bytes are echoed or discarded as they come, without looking for messages.
     Raw {
-        /// Whether they are echoed.
+        /// Whether the bytes are echoed.
         echoes: bool,
     },
     /// Another connection to, or the datagram socket of, the service with this number.
@@ -33,24 +31,24 @@ pub enum ServerSession {
         /// How much of an incomplete message has been looked at.
         scanned: u32,
     },
-    /// A stream on which a byte says that signals have come; which, the server [asks](Server::at_signals).
+    /// A stream on which a byte says that signals are pending; the server asks [which](Server::at_signals).
     Signals,
 }
 
 /// What a server does at a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnSignal {
-    /// It drains, and ends at once when this is asked for again.
+    /// Drain; at the second such signal, end at once.
     Ask,
-    /// It drains, however often the signal comes: the system sends it, and repeats it, without being impatient.
+    /// Drain, however often the signal comes: the system can send it several times.
     Drain,
-    /// It logs the summary.
+    /// Log the summary.
     Summary,
-    /// It goes on, and logs why.
+    /// Go on, and log why.
     GoOn(&'static str),
 }
 
-/// Tells, at each call, the number of a signal that has come and what is to be done; none when it has told all.
+/// Returns the next pending signal and what to do; `None` when there is none.
 pub type SignalQueue = Box<dyn FnMut() -> Option<(i32, OnSignal)>>;
 
 /// A handler that echoes, acknowledges or discards.
@@ -67,7 +65,7 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// When somebody connects to a listener, or sends to a datagram socket, whose service is not in the list.
+    /// When a peer connects or sends to a socket whose service is not in the list.
     pub fn new(services: Vec<Service>) -> Server {
         Server { services, signals: Box::new(|| None), is_asked_to_end: false, killed_by: None }
     }
@@ -174,7 +172,7 @@ impl Handler for Server {
         let ServerSession::Client { service, .. } = session else { return };
         let service = &self.services[usize::from(*service)];
         service.log(bytes, cx);
-        // Which answers leave, and are counted, is not decided here.
+        // The datagram socket decides which answers leave, and counts them.
         count(false, cx);
         // A `bye` is answered in discard mode too.
         if says_bye(service, bytes, cx) {
@@ -211,7 +209,7 @@ fn says_bye(service: &Service, message: &[u8], cx: &mut Context<'_>) -> bool {
     true
 }
 
-/// Ends a conversation whose framing the peer broke: nothing behind it can be understood.
+/// Closes a conversation whose framing the peer broke: the rest cannot be parsed.
 fn break_off(reason: CloseReason, service: &Service, bytes: &[u8], cx: &mut Context<'_>) -> usize {
     let max = service.rules.max_frame;
     let line = format_args!("{} closes {}: {reason} (the longest message is {max} bytes)", service.name, cx.peer);

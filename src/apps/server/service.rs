@@ -6,7 +6,7 @@ use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::mode::Mode;
 use crate::reactor::handler::Context;
 
-/// The target under which messages are logged: whoever asked for them gets them, at whatever level the rest is.
+/// The target of logged messages. They are logged at any general level.
 pub const MESSAGES: &str = "cooee::apps::server::service";
 
 /// What one endpoint serves.
@@ -25,13 +25,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// Whether bytes go through as they come: then nobody has to know where a message ends.
+    /// Whether bytes are echoed or discarded as they come, so that messages need not be found.
     pub fn is_raw(&self) -> bool {
         let answers_bytes = matches!(self.mode, Mode::Echo | Mode::Discard);
         answers_bytes && self.rules.framing == Framing::Chunk && self.bye == Bye::Ignore && !self.log_messages
     }
 
-    /// Logs a message, where that was asked for: on one line, decoded, and without power over a terminal.
+    /// Logs a message if the service logs messages: decoded, on one line, escaped.
     pub fn log(&self, message: &[u8], cx: &Context<'_>) {
         if self.log_messages {
             let text = self.rules.charset.decode(message);

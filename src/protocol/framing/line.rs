@@ -13,7 +13,7 @@ pub fn next(bytes: &[u8], max: usize, scanned: &mut u32, end: bool) -> Parsed {
             let body = if ending > 0 && bytes[ending - 1] == b'\r' { ending - 1 } else { ending };
             if body > max { Parsed::TooLong } else { Parsed::Frame(Frame::new(0..body, ending + 1)) }
         }
-        // The one byte more may be the CR of an ending.
+        // The one more byte may be the CR of an ending.
         None if bytes.len() > max + 1 || (bytes.len() == max + 1 && bytes[max] != b'\r') => Parsed::TooLong,
         None if end && bytes.len() > max => Parsed::TooLong,
         None if end => Parsed::Frame(Frame::new(0..bytes.len(), bytes.len())),

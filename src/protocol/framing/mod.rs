@@ -74,7 +74,7 @@ impl Framing {
         }
     }
 
-    /// What stands behind a message that does not answer one with an ending of its own.
+    /// What stands behind a message; an answer to a line takes that line's own ending.
     pub fn ending(self) -> &'static [u8] {
         match self {
             Framing::Chunk | Framing::Len32 => b"",

@@ -22,14 +22,8 @@ use crate::reactor::limits::Limits;
 const QUEUES: usize = 4;
 const CONNECTIONS: usize = 2;
 
-<<<<<<< HEAD
-/// What a connection may take beside the queues, in bytes: it keeps up to 8 KiB beyond the bound on them all, and the
-/// kernel's part for it was 1.5 to 5 KiB in a control group (docs/memory.md tells how that was measured; its
-/// buffers are not in it).
-=======
 /// What a connection may take beside the queues, in bytes: up to 8 KiB beyond their bound, and 1.5 to 5 KiB of the
-/// kernel's memory without socket buffers (docs/containers.md tells how that was measured).
->>>>>>> 781fc3a (Comments of the command line, the applications and the protocols name their subject and use the field's terms)
+/// kernel's memory without socket buffers (docs/memory.md tells how that was measured).
 const CONNECTION: usize = 10 * 1024;
 
 /// A limit of memory.

@@ -9,7 +9,7 @@ mod compare_arguments;
 pub mod endpoint;
 mod examples;
 #[cfg(fuzzing)]
-#[path = "../../tests/fuzz/command_line.rs"]
+#[path = "../../tests/fuzz/understand.rs"]
 pub mod fuzzing;
 mod host;
 mod interrupt;

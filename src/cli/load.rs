@@ -124,16 +124,14 @@ impl Runs {
     fn outcome(&mut self, options: &Options) -> Result<Outcome, CliError> {
         let failed = |error: io::Error| CliError::system("cannot run load", &error);
         let progress = ProgressLine::start();
-        self.server.start();
         let interrupt = self.interrupt.stream().map_err(failed)?;
-        let outcome = load::run(options.clone(), Some(interrupt), &mut |state| {
-            self.server.watch(state.stage);
-            progress.show(state);
+        let outcome = self.server.measure(|watch| {
+            load::run(options.clone(), Some(interrupt), &mut |state| {
+                watch(state.stage);
+                progress.show(state);
+            })
         });
-        drop(progress);
-        let mut outcome = outcome.map_err(failed)?;
-        self.server.finish(&mut outcome);
-        Ok(outcome)
+        outcome.map_err(failed)
     }
 
     fn report(&mut self, options: &Options) -> Result<Report, CliError> {

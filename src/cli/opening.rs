@@ -29,16 +29,8 @@ pub(super) enum Bound {
 pub(super) struct Opening {
     pub(super) bound: Bound,
     pub(super) service: Service,
-    pub(super) exposed: Option<Exposure>,
-}
-
-/// Who can reach a socket beside this user.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Exposure {
-    /// Every host that reaches the address, which is not loopback.
-    Network(SocketAddr),
-    /// Every user of this machine: an abstract name has no permissions.
-    Machine,
+    /// A warning of who can reach it beside this user.
+    pub(super) exposure: Option<String>,
 }
 
 /// Why a socket was not bound.
@@ -109,15 +101,30 @@ fn open_addresses(plan: &EndpointPlan) -> Result<(Vec<Opening>, Vec<BindError>),
                 transport,
                 address,
             })?;
-            let exposed =
-                Some(address).filter(|address| !address.ip().to_canonical().is_loopback()).map(Exposure::Network);
-            openings.push(Opening { bound, service, exposed });
+            let exposure = exposure(transport, address);
+            openings.push(Opening { bound, service, exposure });
         }
     }
     match missing.len() {
         count if count > 0 && openings.is_empty() => Err(missing.swap_remove(0)),
         _ => Ok((openings, missing)),
     }
+}
+
+/// What a peer outside loopback can do.
+fn exposure(transport: Transport, address: SocketAddr) -> Option<String> {
+    let who = match address.ip() {
+        ip if ip.to_canonical().is_loopback() => return None,
+        ip if ip.is_unspecified() => "every network of this machine",
+        _ => "its network",
+    };
+    let what = match transport {
+        Transport::Udp => {
+            "anybody there can have datagrams sent to an address that they forge, at the rate of --udp-rate"
+        }
+        _ => "anybody there can hold connections and send bytes, up to the limits",
+    };
+    Some(format!("is open to {who}: {what}; there is no authentication and no encryption"))
 }
 
 /// Whether the machine does not have the address, or its whole family.
@@ -196,8 +203,12 @@ fn open_unix(plan: &EndpointPlan, name: &UnixName) -> Result<Opening, CliError> 
     };
     let scheme = if is_datagram { Transport::UnixDatagram } else { Transport::Unix };
     let service = plan.settings.service(url_of_unix(scheme, name)).map_err(|reason| plan.failed(&reason))?;
-    let exposed = name.path().is_none().then_some(Exposure::Machine);
-    Ok(Opening { bound, service, exposed })
+    let exposure = name.path().is_none().then(|| {
+        "is open to every user of this machine, containers that share its network included: an abstract name has no permissions, \
+         and there is no authentication (a path has them: file-mode)"
+            .to_owned()
+    });
+    Ok(Opening { bound, service, exposure })
 }
 
 fn explain_unix(error: &io::Error, name: &UnixName) -> String {

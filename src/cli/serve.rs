@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-use crate::apps::server::service::Service;
 use crate::apps::server::{OnSignal, Server, ServerSession};
 use crate::cli::arguments::ServeArguments;
 use crate::cli::cli_error::CliError;
 use crate::cli::endpoint::Location;
 use crate::cli::memory_limit::{self, MemoryLimit};
-use crate::cli::opening::{Bound, Exposure, Opening, open};
+use crate::cli::opening::{Bound, Opening, open};
 use crate::cli::overlap;
 use crate::cli::plan::EndpointPlan;
 use crate::cli::room;
@@ -58,14 +57,14 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, CliError> {
     let mut reactor = Reactor::new(limits).map_err(cannot_start)?;
     let mut services = Vec::new();
     let mut announcements = Vec::new();
-    for (tag, Opening { bound, service, exposed }) in openings.into_iter().enumerate() {
+    for (tag, Opening { bound, service, exposure }) in openings.into_iter().enumerate() {
         match bound {
             Bound::Listener(listener) => reactor.listen(listener, tag),
             Bound::Datagram(socket) => reactor.receive(socket, Server::session(tag)),
         }
         .map_err(cannot_start)?;
-        if let Some(address) = exposed {
-            warn_of_exposure(&service, address);
+        if let Some(exposure) = exposure {
+            log::warn!("{} {exposure}", service.name);
         }
         announcements.push(format!("listening {} mode={}\n", service.name, service.mode.name()));
         services.push(service);
@@ -80,24 +79,6 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, CliError> {
         Some(signal) => ExitCode::from(128 + signal as u8),
         None => ExitCode::SUCCESS,
     })
-}
-
-/// Warns of what a peer outside loopback can do.
-fn warn_of_exposure(service: &Service, exposure: Exposure) {
-    let Exposure::Network(address) = exposure else {
-        return log::warn!(
-            "{} is open to every user of this machine, containers that share its network included: an abstract name has no permissions, \
-             and there is no authentication (a path has them: file-mode)",
-            service.name
-        );
-    };
-    let who = if address.ip().is_unspecified() { "every network of this machine" } else { "its network" };
-    let what = if service.name.starts_with("udp") {
-        "anybody there can have datagrams sent to an address that they forge, at the rate of --udp-rate"
-    } else {
-        "anybody there can hold connections and send bytes, up to the limits"
-    };
-    log::warn!("{} is open to {who}: {what}; there is no authentication and no encryption", service.name);
 }
 
 /// Warns that the kernel passes descriptors to a Unix socket, wanted or not.

@@ -72,14 +72,13 @@ pub(crate) struct LogArguments {
 impl LogArguments {
     /// The level that the flags give, if they give one.
     pub(crate) fn level(&self) -> Option<LevelFilter> {
-        match (self.log_level, self.verbose, self.quiet) {
-            (Some(level), _, _) => Some(level),
-            (None, 0, 0) => None,
-            (None, 1, _) => Some(LevelFilter::Debug),
-            (None, 0, 1) => Some(LevelFilter::Warn),
-            (None, 0, _) => Some(LevelFilter::Error),
-            (None, _, _) => Some(LevelFilter::Trace),
-        }
+        self.log_level.or(match (self.verbose, self.quiet) {
+            (0, 0) => None,
+            (1, _) => Some(LevelFilter::Debug),
+            (0, 1) => Some(LevelFilter::Warn),
+            (0, _) => Some(LevelFilter::Error),
+            _ => Some(LevelFilter::Trace),
+        })
     }
 }
 

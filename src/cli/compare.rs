@@ -11,7 +11,7 @@ use nix::sys::prctl::set_child_subreaper;
 use signal_hook::consts::SIGQUIT;
 
 use crate::cli::cli_error::{CliError, say};
-use crate::cli::compare_arguments::{CompareArguments, Processors};
+use crate::cli::compare_arguments::CompareArguments;
 use crate::cli::endpoint::Transport;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::memory_limit::{self, MemoryLimit};
@@ -45,21 +45,20 @@ pub(crate) fn run(arguments: &CompareArguments) -> Result<ExitCode, CliError> {
     // SIGQUIT from the terminal reaches only this program, and would leave the servers running.
     let start = Inherited::read();
     let interrupt = Interrupt::catch(&[SIGQUIT], &start);
-    let mut interrupt = interrupt.map_err(|error| runtime("cannot catch signals", &error))?;
-    start.keep_from_children().map_err(|error| runtime("cannot catch signals", &error))?;
+    let mut interrupt = interrupt.map_err(|error| CliError::system("cannot catch signals", &error))?;
+    start.keep_from_children().map_err(|error| CliError::system("cannot catch signals", &error))?;
     // A daemon that a server starts comes to this process when its parent ends, and is ended with the server.
-    set_child_subreaper(true).map_err(|error| runtime("cannot become a subreaper", &error.into()))?;
+    set_child_subreaper(true).map_err(|error| CliError::system("cannot become a subreaper", &error.into()))?;
     // Read before this thread is pinned: it lists the machine's processors.
     let command = env::args_os().map(|word| word.to_string_lossy().into_owned());
     let conditions = Conditions::here(command, &plan.options, began);
-    let list = |cpus: &Option<Processors>| cpus.as_ref().map(|Processors(cpus)| cpus.clone());
-    plan.pinning =
-        Pinning::new(list(&arguments.server_cpus), list(&arguments.generator_cpus)).map_err(CliError::Usage)?;
+    let pinning = Pinning::new(arguments.server_cpus.clone(), arguments.generator_cpus.clone());
+    plan.pinning = pinning.map_err(CliError::Usage)?;
 
     let servers = compare::run(&plan, &mut run_load, &mut || interrupt.caught().is_some());
-    let servers = servers.map_err(|error| runtime("cannot compare", &error))?;
+    let servers = servers.map_err(|error| CliError::system("cannot compare", &error))?;
     let ended_by = interrupt.caught();
-    interrupt.runs_are_over().map_err(|error| runtime("cannot catch signals", &error))?;
+    interrupt.runs_are_over().map_err(|error| CliError::system("cannot catch signals", &error))?;
     let comparison = Comparison {
         conditions,
         transport: arguments.transport.to_string(),
@@ -141,10 +140,6 @@ fn tell(arguments: &CompareArguments, comparison: &Comparison) -> Result<(), Cli
         say(&format!("cooee: {name} failed in round {round}: {reason}{wrote}{lines}"));
     }
     arguments.output().write_comparison(comparison)
-}
-
-fn runtime(what: &str, error: &io::Error) -> CliError {
-    CliError::system(what, error)
 }
 
 fn exit_code(comparison: &Comparison, ended_by: Option<i32>) -> ExitCode {

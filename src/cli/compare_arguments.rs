@@ -72,16 +72,17 @@ pub(crate) struct CompareArguments {
     /// Connections that are open and silent while load runs, beside its own
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = units::count::<usize>, help_heading = SERVERS, hide_short_help = true)]
     pub(crate) silent_connections: usize,
+    // The full path of `Vec` keeps clap from taking it for a flag with several values.
     /// The processors of servers, as 0, 0,2 or 0-3
     ///
     /// By default they run on one processor, where there are two.
-    #[arg(long, value_name = "LIST", value_parser = processors, help_heading = PROCESSORS)]
-    pub(crate) server_cpus: Option<Processors>,
+    #[arg(long, value_name = "LIST", value_parser = pinning::parse_list, help_heading = PROCESSORS)]
+    pub(crate) server_cpus: Option<std::vec::Vec<usize>>,
     /// The processors of this program
     ///
     /// By default it runs on another one than the servers.
-    #[arg(long, value_name = "LIST", value_parser = processors, help_heading = PROCESSORS)]
-    pub(crate) generator_cpus: Option<Processors>,
+    #[arg(long, value_name = "LIST", value_parser = pinning::parse_list, help_heading = PROCESSORS)]
+    pub(crate) generator_cpus: Option<std::vec::Vec<usize>>,
     /// Write the figures as JSON; - is standard output
     ///
     /// Nothing else is written to standard output then.
@@ -99,12 +100,4 @@ impl CompareArguments {
     pub(crate) fn output(&self) -> OutputArguments {
         OutputArguments { json: self.json.clone(), csv: None, html: self.html.clone() }
     }
-}
-
-/// A list of processors. (A bare `Vec` would be a flag with several values.)
-#[derive(Clone, Debug)]
-pub(crate) struct Processors(pub(crate) Vec<usize>);
-
-fn processors(text: &str) -> Result<Processors, String> {
-    pinning::parse_list(text).map(Processors)
 }

@@ -185,10 +185,15 @@ impl Client {
         self.replies.expects_some() && self.replies.end_the_wait(sent, received, self.dialer.datagrams)
     }
 
+    /// Whether all that came is the refusal of a server at its limit.
+    pub(super) fn is_refused(&self) -> bool {
+        self.replies.expects_some() && self.printer.has_refusal_alone() && !holds_refusal(self.sender.last())
+    }
+
     /// Everything was sent and nothing more is waited for: decides the outcome.
     fn conclude(&mut self, orders: &mut Orders) {
         let (sent, received) = (self.sender.sent(), self.printer.received());
-        if self.replies.expects_some() && self.printer.has_refusal_alone() && !holds_refusal(self.sender.last()) {
+        if self.is_refused() {
             self.decide(SendOutcome::AtLimit);
         } else if !self.replies.are_enough(sent, received) {
             self.decide(SendOutcome::Unanswered(Shortfall {

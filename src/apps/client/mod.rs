@@ -370,6 +370,8 @@ impl Handler for Client {
                 self.note::<()>(Err(SendOutcome::InputFailed(reason)));
                 self.wake_server(orders);
             }
+            // It closed what it refused before it had read all.
+            (ClientSession::Server, CloseReason::Reset) if self.is_refused() => self.fail(SendOutcome::AtLimit, orders),
             (ClientSession::Server, CloseReason::Reset) if self.ended_since.is_some() => {
                 self.fail(SendOutcome::EndedEarly(self.sender.unsent()), orders);
             }

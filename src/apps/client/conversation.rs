@@ -19,7 +19,7 @@ impl Client {
         self.tell_of_pace(cx.now);
         // Only a single datagram can be sent again to another address.
         let alone = self.dialer.datagrams && self.dialer.candidates.is_searching();
-        let sent = self.sender.sent();
+        let sent = self.sender.sent;
         while !cx.reply.wait_if_full() {
             let Some(message) = self.sender.next(cx.now, alone) else { break };
             cx.reply.send(message);
@@ -29,7 +29,7 @@ impl Client {
                 break;
             }
         }
-        if self.sender.sent() > sent {
+        if self.sender.sent > sent {
             // What comes now may answer this message.
             self.printer.end_reply();
             self.wake_output(cx.orders);
@@ -37,13 +37,13 @@ impl Client {
         }
         // A datagram is never queued: it left or was dropped.
         let owed = if self.dialer.datagrams { 0 } else { cx.reply.owed() + cx.unacknowledged };
-        let mut delivery = self.delivery.look(cx.now, self.sender.sent_bytes(), owed);
+        let mut delivery = self.delivery.look(cx.now, self.sender.sent_bytes, owed);
         if self.server_paused && delivery == DeliveryState::Stuck {
             // The server may read nothing because its own output is not read.
             self.delivery.restart();
-            delivery = self.delivery.look(cx.now, self.sender.sent_bytes(), owed);
+            delivery = self.delivery.look(cx.now, self.sender.sent_bytes, owed);
         }
-        if self.sender.has_ended() && self.sender.unsent() == 0 {
+        if self.sender.ended && self.sender.unsent() == 0 {
             self.wait_for_the_rest(delivery, cx);
         } else if delivery == DeliveryState::Stuck {
             self.fail(SendOutcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
@@ -59,7 +59,7 @@ impl Client {
     /// Asks for more input as soon as it may leave. Returns the next deadline.
     fn go_on(&mut self, cx: &mut Context<'_>) -> Option<Tick> {
         if !self.sender.wants_more() {
-            return self.sender.paced_until();
+            return self.sender.paced_until;
         }
         let settles_at = self.sender.settles_at(cx.now);
         if settles_at.is_none() {
@@ -97,7 +97,7 @@ impl Client {
         self.wake_output(cx.orders);
         self.sender.replied(part, cx.now);
         self.heard_at = Some(cx.now);
-        if self.sender.has_ended() && self.sender.unsent() == 0 {
+        if self.sender.ended && self.sender.unsent() == 0 {
             // A tick looks at what the kernel still holds.
             cx.orders.wake(cx.key);
         } else {
@@ -109,9 +109,9 @@ impl Client {
     pub(super) fn server_ended(&mut self, cx: &mut Context<'_>) {
         self.printer.end_reply();
         self.ended_since = Some(cx.now);
-        self.sent_before_end = Some(self.sender.sent());
+        self.sent_before_end = Some(self.sender.sent);
         self.wake_output(cx.orders);
-        if self.prompt && self.replies.expects_some() && !self.sender.has_ended() {
+        if self.prompt && self.replies.expects_some() && !self.sender.ended {
             self.fail(SendOutcome::EndedAtPrompt, cx.orders);
         } else {
             self.send_next(cx);
@@ -124,14 +124,14 @@ impl Client {
         self.last_wait.restart();
         if cx.now.since(since) >= self.wait {
             self.fail(SendOutcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
-        } else if let Some(until) = self.sender.paced_until() {
+        } else if let Some(until) = self.sender.paced_until {
             cx.wake_at(until);
         }
     }
 
     /// The socket reported an error. If it is about the first datagram, the next address of the server is tried.
     pub(super) fn try_elsewhere(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
-        let is_first = self.sender.sent() == 1 && reason != CloseReason::FrameTooLong;
+        let is_first = self.sender.sent == 1 && reason != CloseReason::FrameTooLong;
         let next = if is_first { self.dialer.failed(reason, cx.orders) } else { Err(reason) };
         match next {
             Ok(()) => {
@@ -181,18 +181,18 @@ impl Client {
 
     /// Whether nothing more is expected, once the last message has left.
     fn has_enough(&self) -> bool {
-        let (sent, received) = (self.sender.sent(), self.printer.received());
+        let (sent, received) = (self.sender.sent, self.printer.received);
         self.replies.expects_some() && self.replies.end_the_wait(sent, received, self.dialer.datagrams)
     }
 
     /// Whether all that came is the refusal of a server at its limit.
     pub(super) fn is_refused(&self) -> bool {
-        self.replies.expects_some() && self.printer.has_refusal_alone() && !holds_refusal(self.sender.last())
+        self.replies.expects_some() && self.printer.has_refusal_alone() && !holds_refusal(&self.sender.last)
     }
 
     /// Everything was sent and nothing more is waited for: decides the outcome.
     fn conclude(&mut self, orders: &mut Orders) {
-        let (sent, received) = (self.sender.sent(), self.printer.received());
+        let (sent, received) = (self.sender.sent, self.printer.received);
         if self.is_refused() {
             self.decide(SendOutcome::AtLimit);
         } else if !self.replies.are_enough(sent, received) {

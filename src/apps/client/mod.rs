@@ -143,14 +143,14 @@ impl Client {
 
     /// How many replies were dropped, because standard output took nothing.
     pub fn dropped(&self) -> u64 {
-        self.printer.dropped()
+        self.printer.dropped
     }
 
     /// How many messages the server could not answer, because it had ended its side before they were sent, although
     /// replies were expected.
     pub fn sent_in_vain(&self) -> u64 {
         let before = self.sent_before_end.filter(|_| self.replies.expects_some());
-        before.map_or(0, |before| self.sender.sent() - before)
+        before.map_or(0, |before| self.sender.sent - before)
     }
 
     /// Notes what could not be sent. Nothing is sent after it, and what was sent before is still answered.
@@ -211,7 +211,7 @@ impl Client {
 
     /// Takes lines, or raw bytes, for the server: one at a time if each waits for its reply.
     fn take_input(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> usize {
-        if self.sender.has_ended() {
+        if self.sender.ended {
             return bytes.len();
         }
         if self.server.is_none() || !self.sender.wants_more() {
@@ -312,7 +312,7 @@ impl Handler for Client {
     fn end_of_stream(&mut self, session: &mut ClientSession, rest: &[u8], cx: &mut Context<'_>) {
         match session {
             ClientSession::Input => {
-                if !rest.is_empty() && !self.sender.has_ended() {
+                if !rest.is_empty() && !self.sender.ended {
                     let queued = self.sender.take_last(rest);
                     self.note(queued);
                 }

@@ -31,8 +31,10 @@ pub struct Printer {
     text: Vec<u8>,
     /// A reply was printed whose end is not known yet, so its line is open.
     is_open: bool,
-    received: u64,
-    dropped: u64,
+    /// How many replies came. Raw bytes of a stream are one.
+    pub received: u64,
+    /// How many of them were dropped, because standard output took nothing.
+    pub dropped: u64,
     /// The last reply was a refusal, from a server at its limit.
     is_refusal: bool,
     prompt: Prompt,
@@ -83,16 +85,6 @@ impl Printer {
     /// Whether nothing came but the refusal of a server at its limit.
     pub fn has_refusal_alone(&self) -> bool {
         self.is_refusal && self.received == 1
-    }
-
-    /// How many replies came. Raw bytes of a stream are one.
-    pub fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// How many of them were dropped, because standard output took nothing.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
     }
 
     /// Whether so much waits for standard output that nothing more should be read.
@@ -270,16 +262,16 @@ mod tests {
         assert_eq!(chunk.stream(b"b\xe6", false), Ok(1));
         assert_eq!(chunk.stream(b"\xe6", true), Ok(1));
         assert_eq!(chunk.text, "a数b\u{fffd}\n".as_bytes(), "reads are no replies");
-        assert_eq!(chunk.received(), 1);
+        assert_eq!(chunk.received, 1);
         chunk.end_reply();
         assert_eq!(chunk.stream(b"next", false), Ok(4));
         chunk.end_reply();
-        assert!(chunk.text.ends_with("\u{fffd}\nnext\n".as_bytes()) && chunk.received() == 2, "{chunk:?}");
+        assert!(chunk.text.ends_with("\u{fffd}\nnext\n".as_bytes()) && chunk.received == 2, "{chunk:?}");
         let mut line = printer(Framing::Line, false, false);
         assert_eq!(line.stream(b"one\r\ntwo\nthr", false), Ok(9));
         assert_eq!(line.stream(b"thr", true), Ok(3));
         assert_eq!(line.text, b"one\ntwo\nthr\n");
-        assert_eq!(line.received(), 3);
+        assert_eq!(line.received, 3);
         let mut len32 = printer(Framing::Len32, false, false);
         assert_eq!(len32.stream(b"\0\0\0\x02hi\0\0", false), Ok(6));
         assert_eq!(len32.stream(b"\0\0", true), Err(SendOutcome::BadReply));
@@ -291,9 +283,9 @@ mod tests {
         let mut raw = printer(Framing::Line, true, false);
         assert_eq!(raw.stream(b"\xff\x1b", false), Ok(2));
         assert_eq!(raw.stream(b"\0", false), Ok(1));
-        assert_eq!((&raw.text[..], raw.received()), (&b"\xff\x1b\0"[..], 1), "reads are no replies");
+        assert_eq!((&raw.text[..], raw.received), (&b"\xff\x1b\0"[..], 1), "reads are no replies");
         raw.datagram(b"\x01");
-        assert_eq!((&raw.text[3..], raw.received()), (&b"\x01"[..], 2));
+        assert_eq!((&raw.text[3..], raw.received), (&b"\x01"[..], 2));
         let mut escaped = printer(Framing::Chunk, false, true);
         assert_eq!(escaped.stream(b"\x1b[2J", false), Ok(4));
         escaped.end_reply();
@@ -306,7 +298,7 @@ mod tests {
         for _ in 0..1000 {
             printer.datagram(&[b'x'; 60_000]);
         }
-        assert_eq!((printer.received(), printer.dropped()), (1000, 998));
+        assert_eq!((printer.received, printer.dropped), (1000, 998));
         assert!(printer.text.len() < 2 * PRINT_LIMIT);
     }
 

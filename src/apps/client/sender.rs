@@ -53,14 +53,14 @@ pub struct Sender {
     manner: Manner,
     /// Encoded and framed messages.
     queue: VecDeque<Vec<u8>>,
-    /// The last message that left, in case that it is a datagram which did not.
-    last: Vec<u8>,
+    /// The last message that was sent, with its frame.
+    pub last: Vec<u8>,
     /// The number of the datagram that did not leave at its first try, and when that was.
     unsent_since: Option<(u64, Tick)>,
     /// The text form of standard input; `None` while its first bytes do not tell.
     form: Option<TextForm>,
     /// Until when the next message waits.
-    paced_until: Option<Tick>,
+    pub paced_until: Option<Tick>,
     /// Until when incoming bytes belong to the current reply.
     settled_at: Option<Tick>,
     /// Whether anything has come since the last message left.
@@ -69,9 +69,11 @@ pub struct Sender {
     /// acknowledgement.
     heard: Option<Vec<u8>>,
     /// No more messages will come.
-    ended: bool,
-    sent: u64,
-    sent_bytes: u64,
+    pub ended: bool,
+    /// How many messages were sent.
+    pub sent: u64,
+    /// How many bytes those are.
+    pub sent_bytes: u64,
 }
 
 impl Sender {
@@ -98,39 +100,14 @@ impl Sender {
         self.ended = true;
     }
 
-    /// Whether no more messages will come.
-    pub fn has_ended(&self) -> bool {
-        self.ended
-    }
-
     /// How many messages are queued that were never sent.
     pub fn unsent(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many messages were sent.
-    pub fn sent(&self) -> u64 {
-        self.sent
-    }
-
-    /// How many bytes those are.
-    pub fn sent_bytes(&self) -> u64 {
-        self.sent_bytes
-    }
-
-    /// The last message that was sent, as it was framed.
-    pub fn last(&self) -> &[u8] {
-        &self.last
-    }
-
     /// Whether more of standard input may be taken.
     pub fn wants_more(&self) -> bool {
         !self.ended && self.queue.is_empty() && self.paced_until.is_none()
-    }
-
-    /// Until when the next message waits.
-    pub fn paced_until(&self) -> Option<Tick> {
-        self.paced_until
     }
 
     /// Until when incoming bytes belong to the current reply; `None` when its line may end.
@@ -346,7 +323,7 @@ mod tests {
         assert_eq!(sender.next(now(201), false), None);
         sender.replied(b"[two]", now(201));
         assert_eq!(sender.next(now(201), false), Some(&b"three"[..]));
-        assert_eq!((sender.sent(), sender.unsent()), (3, 0));
+        assert_eq!((sender.sent, sender.unsent()), (3, 0));
     }
 
     #[test]
@@ -364,25 +341,25 @@ mod tests {
         assert_eq!(sender.next(now(69), false), None);
         assert!(!sender.wants_more());
         sender.replied(b", done", now(60));
-        assert_eq!(sender.paced_until(), Some(now(110)), "each part has its time");
+        assert_eq!(sender.paced_until, Some(now(110)), "each part has its time");
         assert_eq!(sender.next(now(110), false), Some(&b"three"[..]));
         sender.replied(&[b'x'; 100_000], now(120));
         sender.replied(b"three", now(130));
         assert_eq!(
-            (sender.paced_until(), &sender.heard),
+            (sender.paced_until, &sender.heard),
             (Some(now(180)), &None),
             "it is too long to be an answer of that"
         );
         assert_eq!(sender.next(now(180), false), None);
         sender.replied(b"news", now(500));
-        assert_eq!(sender.paced_until(), Some(now(550)), "what nobody asked for has its time too");
+        assert_eq!(sender.paced_until, Some(now(550)), "what nobody asked for has its time too");
 
         let mut line = self::sender(Framing::Line, "utf-8");
         line.manner.pace = Some(PACE);
         line.text("one").unwrap();
         assert!(line.next(now(0), false).is_some());
         line.replied(b"any\n", now(1));
-        assert_eq!(line.paced_until(), None, "a line says where it ends");
+        assert_eq!(line.paced_until, None, "a line says where it ends");
     }
 
     #[test]
@@ -404,7 +381,7 @@ mod tests {
         assert!(sender.next(now(0), false).is_some());
         assert!(!sender.has_waited_in_vain(now(199)) && sender.has_waited_in_vain(now(200)));
         sender.replied(b"[one]", now(10));
-        assert_eq!((sender.paced_until(), sender.settles_at(now(59))), (None, Some(now(60))));
+        assert_eq!((sender.paced_until, sender.settles_at(now(59))), (None, Some(now(60))));
         assert_eq!(sender.settles_at(now(60)), None);
         assert!(!sender.has_waited_in_vain(now(300)));
     }
@@ -428,13 +405,13 @@ mod tests {
     fn bye_is_the_last_unless_it_is_ignored() {
         let mut sender = sender(Framing::Line, "utf-8");
         line(&mut sender, b"bye-bye").unwrap();
-        assert!(!sender.has_ended());
+        assert!(!sender.ended);
         line(&mut sender, b"bye\r").unwrap();
-        assert!(sender.has_ended());
+        assert!(sender.ended);
         let manner = Manner { bye: Bye::Ignore, ..sender.manner };
         let mut sender = Sender::new(manner);
         line(&mut sender, b"bye").unwrap();
-        assert!(!sender.has_ended());
+        assert!(!sender.ended);
     }
 
     #[test]
@@ -444,7 +421,7 @@ mod tests {
         sender.text("two").unwrap();
         assert!(sender.next(now(0), false).is_some());
         assert_eq!(sender.retry_last(now(5)), now(5));
-        assert_eq!((sender.sent(), sender.unsent()), (0, 2));
+        assert_eq!((sender.sent, sender.unsent()), (0, 2));
         assert_eq!(sender.next(now(24), false), None);
         assert_eq!(sender.next(now(25), false), Some(&b"one\n"[..]));
         // It is told since when, as long as it is the same one.

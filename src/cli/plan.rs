@@ -31,26 +31,24 @@ impl EndpointPlan {
     pub(super) fn parse(text: &str, defaults: &Settings) -> Result<EndpointPlan, CliError> {
         let wrong = |reason: String| wrong(text, &reason);
         let endpoint = Endpoint::parse(text).map_err(wrong)?;
-        let mut settings = defaults.clone();
-        let has_file = matches!(endpoint.location, Location::Unix(UnixName::Path(_)));
-        for (key, value) in &endpoint.settings {
-            settings.set(key, value).map_err(wrong)?;
-            if key.starts_with("file-") && !has_file {
-                return Err(wrong(format!(
-                    "{key} is for the file of a Unix socket, and this endpoint has none: unix:///PATH"
-                )));
-            }
-        }
-        // The name needs the port, which is not known yet; everything else is checked now.
-        settings.service(String::new()).map_err(wrong)?;
-        Ok(EndpointPlan {
+        let mut plan = EndpointPlan {
             text: text.to_owned(),
             transports: endpoint.transport.map_or_else(|| vec![Transport::Tcp, Transport::Udp], |one| vec![one]),
             location: endpoint.location,
             addresses: Vec::new(),
             only_v6: Vec::new(),
-            settings,
-        })
+            settings: defaults.clone(),
+        };
+        for (key, value) in &endpoint.settings {
+            plan.settings.set(key, value).map_err(wrong)?;
+            if key.starts_with("file-") && !plan.has_file() {
+                let reason = "is for the file of a Unix socket, and this endpoint has none: unix:///PATH";
+                return Err(wrong(format!("{key} {reason}")));
+            }
+        }
+        // The name needs the port, which is not known yet; everything else is checked now.
+        plan.settings.service(String::new()).map_err(wrong)?;
+        Ok(plan)
     }
 
     /// Whether it has a file: the settings of files are for these endpoints.

@@ -63,7 +63,7 @@ impl Exchange {
         };
         let (mut request, mut reply) = (Around::default(), Around::default());
         if let Expect::Ack(ack) = &options.expect {
-            reply = Around { before: ack.before().to_vec(), after: ack.after().to_vec() };
+            reply = Around { before: ack.before.clone(), after: ack.after.clone() };
         }
         if !options.datagrams {
             let answer = reply.before.len() + length + reply.after.len();

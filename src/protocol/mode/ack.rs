@@ -16,8 +16,10 @@ pub const FORMAT_MAX: usize = 256;
 /// The message's own bytes are not decoded: they come back untouched, valid or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
-    before: Vec<u8>,
-    after: Vec<u8>,
+    /// The words before the message, encoded.
+    pub before: Vec<u8>,
+    /// The words behind the message, encoded.
+    pub after: Vec<u8>,
 }
 
 impl Ack {
@@ -35,16 +37,6 @@ impl Ack {
             Err(character) => Err(format!("{charset} cannot hold '{}'", character.escape_debug())),
         };
         Ok(Ack { before: encode(before)?, after: encode(after)? })
-    }
-
-    /// The words before the message, encoded.
-    pub fn before(&self) -> &[u8] {
-        &self.before
-    }
-
-    /// The words behind the message, encoded.
-    pub fn after(&self) -> &[u8] {
-        &self.after
     }
 
     /// Acknowledges the message of `frame` in the framing that it came in.
@@ -87,9 +79,9 @@ mod tests {
     #[test]
     fn the_words_are_those_around_the_place_in_their_encoding() {
         let ack = Ack::new("数据[{}]!", Charset::for_label("gbk").unwrap()).unwrap();
-        assert_eq!((ack.before(), ack.after()), (&b"\xca\xfd\xbe\xdd["[..], &b"]!"[..]));
+        assert_eq!((&ack.before[..], &ack.after[..]), (&b"\xca\xfd\xbe\xdd["[..], &b"]!"[..]));
         let bare = Ack::new("{}", Charset::UTF_8).unwrap();
-        assert!(bare.before().is_empty() && bare.after().is_empty());
+        assert!(bare.before.is_empty() && bare.after.is_empty());
     }
 
     #[test]

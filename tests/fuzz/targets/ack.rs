@@ -44,11 +44,11 @@ fuzz_target!(|input: Input| {
         }
     };
     assert!(words.len() == 2 && format.len() <= FORMAT_MAX && fits, "{format:?} was taken");
-    assert_eq!(charset.encode(words[0]).as_deref(), Ok(ack.before()));
-    assert_eq!(charset.encode(words[1]).as_deref(), Ok(ack.after()));
-    assert!(ack.before().len() + ack.after().len() <= GROWTH_MAX * FORMAT_MAX);
+    assert_eq!(charset.encode(words[0]).as_deref(), Ok(&ack.before[..]));
+    assert_eq!(charset.encode(words[1]).as_deref(), Ok(&ack.after[..]));
+    assert!(ack.before.len() + ack.after.len() <= GROWTH_MAX * FORMAT_MAX);
 
-    let answer = [ack.before(), message, ack.after()].concat();
+    let answer = [&ack.before[..], message, &ack.after].concat();
     // As for an endpoint, whose settings refuse it: the words would end their own line.
     let breaks_lines = answer.contains(&b'\n') || message.ends_with(b"\r");
     let (framing, is_datagram) = match input.framing % 3 {

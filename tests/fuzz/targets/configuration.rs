@@ -74,7 +74,7 @@ fn check_service((settings, service): &(Settings, Service)) {
     }
     if let Mode::Ack(ack) = &service.mode {
         // An answer's length still fits the 32 bits that stand before it.
-        assert!(u32::try_from(service.rules.max_frame + ack.before().len() + ack.after().len()).is_ok());
+        assert!(u32::try_from(service.rules.max_frame + ack.before.len() + ack.after.len()).is_ok());
     }
 }
 

@@ -92,12 +92,8 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<ExitCode, CliError> {
     let mut reactor = Reactor::new(limits).map_err(cannot_start)?;
     let mut client = Client::new(options);
     let output = reactor.attach(Socket::Output(StandardOutput::open()), ClientSession::Output).map_err(cannot_start)?;
-    let input = match reads_input {
-        true => Some(reactor.attach(Socket::Input(StandardInput::open()), ClientSession::Input).map_err(cannot_start)?),
-        false => None,
-    };
-    client.attach(input, output);
-    client.begin(reactor.orders());
+    let input = reads_input.then(|| reactor.attach(Socket::Input(StandardInput::open()), ClientSession::Input));
+    client.start(input.transpose().map_err(cannot_start)?, output, reactor.orders());
     reactor.run(&mut client).map_err(|error| CliError::system("the event loop cannot go on", &error))?;
     let dropped = format!("{} replies were dropped: standard output did not take them in time", client.dropped());
     if client.dropped() > 0 && client.outcome() != SendOutcome::Done {

@@ -1,8 +1,7 @@
 //! The conversation with the server: what is sent when, what is waited for, and how it ends.
 
 use crate::apps::client::Client;
-use crate::apps::client::delivery::DeliveryState;
-use crate::apps::client::last_wait::Waiting;
+use crate::apps::client::delivery::{DeliveryState, LOOK_EVERY};
 use crate::apps::client::outcome::{SendOutcome, Shortfall};
 use crate::apps::client::sender::SETTLE;
 use crate::os::clock::Tick;
@@ -121,7 +120,7 @@ impl Client {
     /// A datagram did not leave, because the server's queue is full.
     pub(super) fn send_again(&mut self, cx: &mut Context<'_>) {
         let since = self.sender.retry_last(cx.now);
-        self.last_wait.restart();
+        self.delivery.restart();
         if cx.now.since(since) >= self.wait {
             self.fail(SendOutcome::Closed(CloseReason::HalfClosedTimeout), cx.orders);
         } else if let Some(until) = self.sender.paced_until {
@@ -137,7 +136,7 @@ impl Client {
             Ok(()) => {
                 self.server = None;
                 self.sender.take_back();
-                self.last_wait.restart();
+                self.delivery.restart();
                 cx.finish(reason);
             }
             Err(reason) => self.fail(SendOutcome::Closed(reason), cx.orders),
@@ -152,17 +151,19 @@ impl Client {
             cx.orders.wake(cx.key);
             return;
         }
-        match self.last_wait.look(cx.now, delivery) {
-            Waiting::Leaving(moment) => cx.wake_at(moment),
-            // What cannot come is not waited for.
-            Waiting::Replies(_) if self.ended_since.is_some() || self.has_enough() => self.conclude(cx.orders),
-            Waiting::Replies(moment) => cx.wake_at(moment),
-            Waiting::Stuck if self.server_paused => self.fail(SendOutcome::OutputStalled, cx.orders),
-            Waiting::Stuck => self.fail(SendOutcome::Closed(CloseReason::HalfClosedTimeout), cx.orders),
-            Waiting::Over => {
-                self.note_what_is_cut_off(cx.now);
-                self.conclude(cx.orders);
-            }
+        match delivery {
+            DeliveryState::Stuck if self.server_paused => self.fail(SendOutcome::OutputStalled, cx.orders),
+            DeliveryState::Stuck => self.fail(SendOutcome::Closed(CloseReason::HalfClosedTimeout), cx.orders),
+            DeliveryState::Owed(moment) => cx.wake_at(cx.now.after(LOOK_EVERY).min(moment)),
+            DeliveryState::Left => match self.delivery.wait_for_replies(cx.now) {
+                // What cannot come is not waited for.
+                Some(_) if self.ended_since.is_some() || self.has_enough() => self.conclude(cx.orders),
+                Some(moment) => cx.wake_at(moment),
+                None => {
+                    self.note_what_is_cut_off(cx.now);
+                    self.conclude(cx.orders);
+                }
+            },
         }
     }
 

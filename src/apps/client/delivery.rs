@@ -1,10 +1,19 @@
-//! Whether bytes for the server still leave.
+//! Whether bytes for the server still leave, and how long replies are waited for behind the last of them.
 
 use std::time::Duration;
 
 use crate::os::clock::Tick;
 
+/// How often the client looks whether what it owes has left: no event tells it.
+pub const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Watches what the server is owed. It may take any time, as long as bytes leave.
+///
+/// ```text
+///   last message queued --> nothing is owed --> the time for replies is up
+///                       |
+///                       +-- nothing moves for as long: stuck
+/// ```
 ///
 /// It counts what has left and not what is owed: a stream that goes on may owe as much at each look.
 #[derive(Debug)]
@@ -12,6 +21,9 @@ pub struct Delivery {
     wait: Duration,
     /// How many bytes had left, and since when that number has not grown.
     seen: Option<(i128, Tick)>,
+    replies: Duration,
+    /// Until when replies are waited for, once everything has left.
+    replies_until: Option<Tick>,
 }
 
 /// What a look at it found.
@@ -26,14 +38,15 @@ pub enum DeliveryState {
 }
 
 impl Delivery {
-    /// The server is stuck after `wait` without progress.
-    pub fn new(wait: Duration) -> Delivery {
-        Delivery { wait, seen: None }
+    /// The server is stuck after `wait` without progress. Replies are waited for `replies` once everything has left.
+    pub fn new(wait: Duration, replies: Duration) -> Delivery {
+        Delivery { wait, seen: None, replies, replies_until: None }
     }
 
-    /// Restarts the wait.
+    /// Restarts both waits.
     pub fn restart(&mut self) {
         self.seen = None;
+        self.replies_until = None;
     }
 
     /// Looks at the delivery: `given` bytes in all, of which `owed` have not left.
@@ -42,6 +55,7 @@ impl Delivery {
             self.seen = None;
             return DeliveryState::Left;
         }
+        self.replies_until = None;
         // `owed` can count the kernel's memory, which is more than the bytes in it.
         let left = i128::from(given) - owed as i128;
         let since = self.seen.filter(|(before, _)| *before >= left).map_or(now, |(_, since)| since);
@@ -50,6 +64,15 @@ impl Delivery {
             return DeliveryState::Stuck;
         }
         DeliveryState::Owed(since.after(self.wait))
+    }
+
+    /// Until when replies are waited for behind the last message, since everything has left; `None` when the time is
+    /// up. The first call is never the end, because the last bytes were only just handed over.
+    pub fn wait_for_replies(&mut self, now: Tick) -> Option<Tick> {
+        if self.replies_until.is_some_and(|until| until <= now) {
+            return None;
+        }
+        Some(*self.replies_until.get_or_insert(now.after(self.replies)))
     }
 }
 
@@ -63,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_moves_may_take_as_long_as_it_likes() {
-        let mut delivery = Delivery::new(Duration::from_millis(500));
+        let mut delivery = Delivery::new(Duration::from_millis(500), Duration::ZERO);
         assert_eq!(delivery.look(at(0), 100, 100), DeliveryState::Owed(at(500)));
         assert_eq!(delivery.look(at(490), 100, 50), DeliveryState::Owed(at(990)));
         // As much is owed again, but something has left.
@@ -74,12 +97,34 @@ mod tests {
 
     #[test]
     fn a_server_that_takes_nothing_has_its_time_and_no_more() {
-        let mut delivery = Delivery::new(Duration::from_millis(500));
+        let mut delivery = Delivery::new(Duration::from_millis(500), Duration::ZERO);
         assert_eq!(delivery.look(at(0), 100, 100), DeliveryState::Owed(at(500)));
         // More was handed over, and nothing has left.
         assert_eq!(delivery.look(at(490), 200, 200), DeliveryState::Owed(at(500)));
         assert_eq!(delivery.look(at(500), 200, 200), DeliveryState::Stuck);
         delivery.restart();
         assert_eq!(delivery.look(at(600), 200, 200), DeliveryState::Owed(at(1100)));
+    }
+
+    #[test]
+    fn the_time_for_replies_begins_when_everything_has_left() {
+        let mut delivery = Delivery::new(Duration::from_millis(500), Duration::from_millis(500));
+        assert_eq!(delivery.look(at(0), 100, 100), DeliveryState::Owed(at(500)));
+        assert_eq!(delivery.look(at(1000), 100, 0), DeliveryState::Left);
+        assert_eq!(delivery.wait_for_replies(at(1000)), Some(at(1500)));
+        assert_eq!(delivery.wait_for_replies(at(1499)), Some(at(1500)));
+        assert_eq!(delivery.wait_for_replies(at(1500)), None);
+        assert_eq!(delivery.look(at(1500), 200, 100), DeliveryState::Owed(at(2000)));
+        assert_eq!(delivery.look(at(1600), 200, 0), DeliveryState::Left);
+        assert_eq!(delivery.wait_for_replies(at(1600)), Some(at(2100)), "what is owed again restarts it");
+    }
+
+    #[test]
+    fn without_a_wait_what_was_handed_over_still_has_a_turn_to_leave() {
+        let mut delivery = Delivery::new(Duration::from_millis(500), Duration::ZERO);
+        assert_eq!(delivery.wait_for_replies(at(3)), Some(at(3)));
+        assert_eq!(delivery.wait_for_replies(at(3)), None);
+        delivery.restart();
+        assert_eq!(delivery.wait_for_replies(at(4)), Some(at(4)));
     }
 }

@@ -13,7 +13,6 @@
 mod conversation;
 pub mod delivery;
 pub mod dialer;
-pub mod last_wait;
 pub mod options;
 pub mod outcome;
 pub mod printer;
@@ -25,7 +24,6 @@ use std::time::Duration;
 
 use crate::apps::client::delivery::Delivery;
 use crate::apps::client::dialer::ServerDialer;
-use crate::apps::client::last_wait::LastWait;
 use crate::apps::client::options::SendOptions;
 use crate::apps::client::outcome::SendOutcome;
 use crate::apps::client::printer::{Flush, Printer};
@@ -57,7 +55,6 @@ pub struct Client {
     printer: Printer,
     dialer: ServerDialer,
     delivery: Delivery,
-    last_wait: LastWait,
     replies: Replies,
     wait: Duration,
     pace: Duration,
@@ -97,8 +94,7 @@ impl Client {
             sender: Sender::new(Manner { rules, bye, raw, datagrams, pace: is_paced.then_some(pace) }),
             printer: Printer::new(rules, raw, escape),
             dialer,
-            delivery: Delivery::new(wait.max(DELIVERY_MIN)),
-            last_wait: LastWait::new(if replies.expects_some() { wait } else { Duration::ZERO }),
+            delivery: Delivery::new(wait.max(DELIVERY_MIN), if replies.expects_some() { wait } else { Duration::ZERO }),
             replies,
             wait,
             pace,
@@ -125,14 +121,10 @@ impl Client {
         client
     }
 
-    /// Sets the keys of the standard streams once they are registered.
-    pub fn attach(&mut self, input: Option<Key>, output: Key) {
+    /// Takes the keys of the registered standard streams, and orders the first connection or datagram socket.
+    pub fn start(&mut self, input: Option<Key>, output: Key, orders: &mut Orders) {
         self.input = input;
         self.output = Some(output);
-    }
-
-    /// Orders the first step: the connection, or the datagram socket, to the first address.
-    pub fn begin(&self, orders: &mut Orders) {
         self.dialer.dial(orders);
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::apps::client::last_wait::LOOK_EVERY;
+use crate::apps::client::delivery::LOOK_EVERY;
 use crate::apps::client::outcome::SendOutcome;
 use crate::os::clock::Tick;
 use crate::os::standard_stream::stderr_is_ready;

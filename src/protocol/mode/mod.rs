@@ -21,8 +21,8 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The mode of this name. An acknowledgement has the words of `ack_format` in this encoding; what is wrong with them
-    /// is the error.
+    /// The mode of this name. An acknowledgement has the words of `ack_format` in this encoding; the error says what is
+    /// wrong with them.
     pub fn new(name: ModeName, ack_format: &str, charset: Charset) -> Result<Mode, String> {
         Ok(match name {
             ModeName::Echo => Mode::Echo,

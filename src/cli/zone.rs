@@ -51,12 +51,16 @@ pub(crate) fn check(address: SocketAddr) -> Result<SocketAddr, String> {
 fn index(zone: &str) -> Result<u32, String> {
     let find = |zone: &str| {
         let by_name = if_::if_nametoindex(zone).ok();
-        by_name.or_else(|| zone.parse().ok().filter(|index| if_::if_indextoname(*index).is_ok()))
+        by_name.or_else(|| zone.parse().ok().filter(|index| indices().contains(index)))
     };
     let escaped = zone.strip_prefix("25").filter(|zone| !zone.is_empty());
     find(zone).or_else(|| find(escaped?)).ok_or_else(|| {
         format!("this machine has no interface '{}' ({})", escaped.unwrap_or(zone).escape_debug(), known())
     })
+}
+
+fn indices() -> Vec<u32> {
+    if_::if_nameindex().map_or_else(|_| Vec::new(), |interfaces| interfaces.iter().map(if_::Interface::index).collect())
 }
 
 fn interfaces() -> Vec<String> {

@@ -2,22 +2,25 @@
 
 use crate::measure::compare::round::Round;
 use crate::measure::report::human;
+use crate::reactor::named::named;
 
-/// A figure that servers are compared by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metric {
-    /// Replies a second.
-    MessagesPerSecond,
-    /// The median latency, in microseconds.
-    P50,
-    /// The 99th percentile of the latency, in microseconds.
-    P99,
-    /// The 99.9th percentile of the latency, in microseconds.
-    P999,
-    /// The server's CPU time a message, user and system, in microseconds.
-    CpuPerMessage,
-    /// The server's memory an idle connection, in bytes.
-    IdleMemory,
+named! {
+    /// A figure that servers are compared by, by its name in JSON.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Metric {
+        /// Replies a second.
+        MessagesPerSecond = "messages_per_s",
+        /// The median latency, in microseconds.
+        P50 = "p50_us",
+        /// The 99th percentile of the latency, in microseconds.
+        P99 = "p99_us",
+        /// The 99.9th percentile of the latency, in microseconds.
+        P999 = "p999_us",
+        /// The server's CPU time a message, user and system, in microseconds.
+        CpuPerMessage = "cpu_us_per_message",
+        /// The server's memory an idle connection, in bytes.
+        IdleMemory = "memory_per_idle_connection",
+    }
 }
 
 /// How values are written.
@@ -36,35 +39,26 @@ const MICROSECONDS: Unit = Unit { label: "time", show: human::micros, tick: huma
 const BYTES: Unit = Unit { label: "memory", show: human::bytes, tick: human::bytes_tick };
 
 impl Metric {
-    /// All of them, in the order in which they are told.
-    pub const ALL: [Metric; 6] =
-        [Metric::MessagesPerSecond, Metric::P50, Metric::P99, Metric::P999, Metric::CpuPerMessage, Metric::IdleMemory];
-
-    /// Its name in JSON, what it is called, and its unit.
-    fn words(self) -> (&'static str, &'static str, Unit) {
+    /// What it is called, and how its values are written.
+    fn words(self) -> (&'static str, Unit) {
         match self {
-            Metric::MessagesPerSecond => ("messages_per_s", "messages a second", RATE),
-            Metric::P50 => ("p50_us", "latency, median", MICROSECONDS),
-            Metric::P99 => ("p99_us", "latency, 99th percentile", MICROSECONDS),
-            Metric::P999 => ("p999_us", "latency, 99.9th percentile", MICROSECONDS),
-            Metric::CpuPerMessage => ("cpu_us_per_message", "the server's CPU time a message", MICROSECONDS),
-            Metric::IdleMemory => ("memory_per_idle_connection", "the server's memory an idle connection", BYTES),
+            Metric::MessagesPerSecond => ("messages a second", RATE),
+            Metric::P50 => ("latency, median", MICROSECONDS),
+            Metric::P99 => ("latency, 99th percentile", MICROSECONDS),
+            Metric::P999 => ("latency, 99.9th percentile", MICROSECONDS),
+            Metric::CpuPerMessage => ("the server's CPU time a message", MICROSECONDS),
+            Metric::IdleMemory => ("the server's memory an idle connection", BYTES),
         }
-    }
-
-    /// Its name in JSON.
-    pub fn name(self) -> &'static str {
-        self.words().0
     }
 
     /// What it is called.
     pub fn title(self) -> &'static str {
-        self.words().1
+        self.words().0
     }
 
     /// How its values are written.
     pub fn unit(self) -> Unit {
-        self.words().2
+        self.words().1
     }
 
     /// Whether a server with more of it is the better one.

@@ -175,7 +175,7 @@ pub fn doubt_in_words(doubt: Doubt) -> String {
 }
 
 fn named(errors: &BTreeMap<ErrorKind, u64>) -> BTreeMap<String, u64> {
-    errors.iter().map(|(kind, count)| (kind.name(), *count)).collect()
+    errors.iter().map(|(kind, count)| (kind.reported(), *count)).collect()
 }
 
 /// Errors in words, in the order in which a run's are told.

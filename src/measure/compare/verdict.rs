@@ -6,23 +6,26 @@
 //! nothing.
 
 use crate::measure::compare::summary::Summary;
+use crate::reactor::named::named;
 
 /// How many rounds each server must have before a difference is called.
 pub const ROUNDS_MIN: usize = 4;
 
-/// What the measurements show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every round was better than every round of the first server.
-    Better,
-    /// Every round was worse than every round of the first server.
-    Worse,
-    /// The ranges overlap.
-    NoDifference,
-    /// There are too few rounds to tell.
-    TooFewRounds,
-    /// Some rounds tell of this program and not of the server.
-    Doubtful,
+named! {
+    /// What the measurements show.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Verdict {
+        /// Every round was better than every round of the first server.
+        Better = "better",
+        /// Every round was worse than every round of the first server.
+        Worse = "worse",
+        /// The ranges overlap.
+        NoDifference = "no difference shown",
+        /// There are too few rounds to tell.
+        TooFewRounds = "too few rounds",
+        /// Some rounds tell of this program and not of the server.
+        Doubtful = "doubtful",
+    }
 }
 
 impl Verdict {
@@ -37,17 +40,6 @@ impl Verdict {
             Verdict::Better
         } else {
             Verdict::Worse
-        }
-    }
-
-    /// The verdict in words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Verdict::Better => "better",
-            Verdict::Worse => "worse",
-            Verdict::NoDifference => "no difference shown",
-            Verdict::TooFewRounds => "too few rounds",
-            Verdict::Doubtful => "doubtful",
         }
     }
 }

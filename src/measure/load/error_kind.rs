@@ -3,41 +3,44 @@
 use std::io;
 
 use crate::reactor::close_reason::CloseReason;
+use crate::reactor::named::named;
 
-/// What can go wrong. The order is the one in which they are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ErrorKind {
-    /// Nobody listens there.
-    Refused,
-    /// The connection was not established in time.
-    ConnectTimeout,
-    /// The kernel connected a socket to itself: nobody listens there.
-    SelfConnect,
-    /// No local port is left towards this server (`EADDRNOTAVAIL`; `EADDRINUSE` where a datagram socket asks for one).
-    NoPort,
-    /// No descriptor is left (`EMFILE`, `ENFILE`).
-    NoDescriptor,
-    /// The system has no memory for a socket (`ENOMEM`, `ENOBUFS`).
-    NoMemory,
-    /// The server dropped a connection.
-    Reset,
-    /// The server ended a connection on which it owed an answer, or had never given one.
-    Closed,
-    /// A reply on a stream did not come in time, and the connection was closed.
-    TimedOut,
-    /// A message was longer than a datagram can be.
-    TooLong,
-    /// A reply was not what it had to be, and the connection was closed.
-    WrongReply,
-    /// A reply of unknown text was longer than it may be, and the connection was closed.
-    ReplyTooLong,
-    /// Bytes came that answer nothing.
-    Unexpected,
-    /// A message was never answered, for its connection ended, or the run did: it follows from one of the others, or
-    /// from a server that is too slow.
-    Unanswered,
-    /// Another error of the system, of one of these kinds.
-    Other(io::ErrorKind),
+named! {
+    /// What can go wrong. The order is the one in which they are told.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum ErrorKind {
+        /// Nobody listens there.
+        Refused = "refused",
+        /// The connection was not established in time.
+        ConnectTimeout = "connect-timeout",
+        /// The kernel connected a socket to itself: nobody listens there.
+        SelfConnect = "self-connect",
+        /// No local port is left towards this server (`EADDRNOTAVAIL`; `EADDRINUSE` if a datagram socket asks for one).
+        NoPort = "no-port",
+        /// No descriptor is left (`EMFILE`, `ENFILE`).
+        NoDescriptor = "no-descriptor",
+        /// The system has no memory for a socket (`ENOMEM`, `ENOBUFS`).
+        NoMemory = "no-memory",
+        /// The server dropped a connection.
+        Reset = "reset",
+        /// The server ended a connection on which it owed an answer, or had never given one.
+        Closed = "closed",
+        /// A reply on a stream did not come in time, and the connection was closed.
+        TimedOut = "timed-out",
+        /// A message was longer than a datagram can be.
+        TooLong = "too-long",
+        /// A reply was not what it had to be, and the connection was closed.
+        WrongReply = "wrong-reply",
+        /// A reply of unknown text was longer than it may be, and the connection was closed.
+        ReplyTooLong = "reply-too-long",
+        /// Bytes came that answer nothing.
+        Unexpected = "unexpected",
+        /// A message was never answered, because its connection or the run ended: it follows from one of the others, or
+        /// from a server that is too slow.
+        Unanswered = "unanswered",
+        /// Another error of the system, of one of these kinds.
+        Other(io::ErrorKind) = "other",
+    }
 }
 
 impl ErrorKind {
@@ -65,33 +68,14 @@ impl ErrorKind {
         matches!(self, ErrorKind::NoPort | ErrorKind::NoDescriptor | ErrorKind::NoMemory)
     }
 
-    /// The kinds that have a name of their own, in the order in which they are told, with that name.
-    pub const NAMES: [(ErrorKind, &'static str); 14] = [
-        (ErrorKind::Refused, "refused"),
-        (ErrorKind::ConnectTimeout, "connect-timeout"),
-        (ErrorKind::SelfConnect, "self-connect"),
-        (ErrorKind::NoPort, "no-port"),
-        (ErrorKind::NoDescriptor, "no-descriptor"),
-        (ErrorKind::NoMemory, "no-memory"),
-        (ErrorKind::Reset, "reset"),
-        (ErrorKind::Closed, "closed"),
-        (ErrorKind::TimedOut, "timed-out"),
-        (ErrorKind::TooLong, "too-long"),
-        (ErrorKind::WrongReply, "wrong-reply"),
-        (ErrorKind::ReplyTooLong, "reply-too-long"),
-        (ErrorKind::Unexpected, "unexpected"),
-        (ErrorKind::Unanswered, "unanswered"),
-    ];
-
-    /// Its name in reports.
-    pub fn name(self) -> String {
-        let name = ErrorKind::NAMES.iter().find(|(kind, _)| *kind == self).map(|(_, name)| (*name).to_owned());
-        name.unwrap_or_else(|| match self {
+    /// Its name in reports. Another error of the system has that of its kind there.
+    pub fn reported(self) -> String {
+        match self {
             ErrorKind::Other(io::ErrorKind::NotFound) => "not-found".to_owned(),
             ErrorKind::Other(io::ErrorKind::InvalidInput) => "invalid-address".to_owned(),
             ErrorKind::Other(kind) => kind.to_string().replace(' ', "-"),
-            kind => format!("{kind:?}"),
-        })
+            kind => kind.name().to_owned(),
+        }
     }
 }
 
@@ -115,7 +99,7 @@ mod tests {
             (CloseReason::Failed(OutOfMemory), "no-memory"),
             (CloseReason::Failed(NotFound), "not-found"),
         ] {
-            assert_eq!(ErrorKind::of(reason).name(), name);
+            assert_eq!(ErrorKind::of(reason).reported(), name);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::measure::load::outcome::Outcome;
+use crate::reactor::named::named;
 
 /// The part of the rate that has to be answered within the measured time, but for one message that is on its way when
 /// that ends.
@@ -91,36 +92,24 @@ impl fmt::Display for Objective {
     }
 }
 
-/// What a run says about a rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judgement {
-    /// The objective was kept.
-    Kept,
-    /// Replies took too long.
-    TooSlow,
-    /// Fewer messages were answered than were due.
-    FellBehind,
-    /// Something went wrong, or was lost.
-    Errors,
-    /// Too few messages were due to say.
-    TooFew,
-    /// More came than was asked for, so nothing is known of when a message was answered.
-    Surplus,
-    /// The run is not valid: this program was too slow for the rate.
-    Doubtful,
-}
-
-impl fmt::Display for Judgement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Judgement::Kept => "kept",
-            Judgement::TooSlow => "too slow",
-            Judgement::FellBehind => "fewer were answered than were due",
-            Judgement::Errors => "errors",
-            Judgement::TooFew => "too few messages to tell: it needs a longer --duration",
-            Judgement::Surplus => "more came than was asked for: replies cannot be told apart",
-            Judgement::Doubtful => "this program was too slow to tell",
-        })
+named! {
+    /// What a run says about a rate.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Judgement {
+        /// The objective was kept.
+        Kept = "kept",
+        /// Replies took too long.
+        TooSlow = "too slow",
+        /// Fewer messages were answered than were due.
+        FellBehind = "fewer were answered than were due",
+        /// Something went wrong, or was lost.
+        Errors = "errors",
+        /// Too few messages were due to say.
+        TooFew = "too few messages to tell: it needs a longer --duration",
+        /// More came than was asked for, so nothing is known of when a message was answered.
+        Surplus = "more came than was asked for: replies cannot be told apart",
+        /// The run is not valid: this program was too slow for the rate.
+        Doubtful = "this program was too slow to tell",
     }
 }
 

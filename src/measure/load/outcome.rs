@@ -34,7 +34,7 @@ pub struct Outcome {
     /// The course of the run, from the beginning of the measured time on. The last ones may lie behind its end, where
     /// replies were waited for.
     pub intervals: Vec<Interval>,
-    /// What went wrong, counted by kind: see [`ErrorKind::name`].
+    /// What went wrong, counted by kind: see [`ErrorKind::reported`].
     pub errors: BTreeMap<ErrorKind, u64>,
     /// How long the message waited that waited longest of those that were due and never answered: from when it was due
     /// until it was given up, or the run ended. `None` if all were answered, or it is not known.

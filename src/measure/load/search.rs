@@ -3,10 +3,9 @@
 //! A closed loop tells how much the server does at all; between nothing and that the rate is halved in on, with short
 //! steps; and what was found is confirmed by a run of full length, for a short one may have been lucky.
 
-use std::fmt;
-
 use crate::measure::load::objective::{Judgement, Objective};
 use crate::measure::load::outcome::Outcome;
+use crate::reactor::named::named;
 
 /// Steps down to a rate that is kept, at the most, and to which part of the last one each goes.
 const DOWN_MAX: u32 = 8;
@@ -42,35 +41,22 @@ pub enum NextRun {
     NotFound(Why),
 }
 
-/// Why a search ended without a rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// One message in flight at a time takes too long already.
-    OneAlone,
-    /// A far lower rate was no better.
-    NoBetter,
-    /// There are too few messages at a rate that might be kept.
-    TooFew,
-    /// The server sends more than it is asked for, at any rate.
-    Surplus,
-    /// The lowest rate that was tried was not kept either.
-    Lowest,
-    /// What short runs kept, runs of full length did not.
-    NotConfirmed,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Why::OneAlone => "One message in flight at a time takes longer already: no rate keeps it.",
-            Why::NoBetter => "A quarter of the rate was no better: what is missed does not come from the rate.",
-            Why::TooFew => {
-                "At a rate that may be kept there are too few messages to tell: it needs a longer --duration."
-            }
-            Why::Surplus => "More came than was asked for, so replies cannot be told apart, at any rate.",
-            Why::Lowest => "The lowest rate that was tried did not keep it either.",
-            Why::NotConfirmed => "What short runs kept, runs of full length did not.",
-        })
+named! {
+    /// Why a search ended without a rate.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Why {
+        /// One message in flight at a time takes too long already.
+        OneAlone = "One message in flight at a time takes longer already: no rate keeps it.",
+        /// A far lower rate was no better.
+        NoBetter = "A quarter of the rate was no better: what is missed does not come from the rate.",
+        /// There are too few messages at a rate that might be kept.
+        TooFew = "At a rate that may be kept there are too few messages to tell: it needs a longer --duration.",
+        /// The server sends more than it is asked for, at any rate.
+        Surplus = "More came than was asked for, so replies cannot be told apart, at any rate.",
+        /// The lowest rate that was tried was not kept either.
+        Lowest = "The lowest rate that was tried did not keep it either.",
+        /// What short runs kept, runs of full length did not.
+        NotConfirmed = "What short runs kept, runs of full length did not.",
     }
 }
 

@@ -44,6 +44,7 @@ use crate::measure::load::outcome::Outcome;
 use crate::measure::report::conditions::Conditions;
 use crate::measure::report::latencies::Latencies;
 use crate::measure::report::objective::Found;
+use crate::reactor::named::named;
 
 /// The version of the format: it rises when a field goes or means something else, not when one is added.
 pub const VERSION: u64 = 1;
@@ -145,44 +146,28 @@ pub struct Report {
     pub send_histogram: Histogram<u64>,
 }
 
-/// What decides when messages are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Loop {
-    /// The replies: the next message leaves when one has come.
-    Closed,
-    /// A schedule, whatever the server does.
-    Open,
-}
-
-impl Loop {
-    /// Its name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Loop::Closed => "closed",
-            Loop::Open => "open",
-        }
+named! {
+    /// What decides when messages are sent.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Loop {
+        /// The replies: the next message leaves when one has come.
+        Closed = "closed",
+        /// A schedule, whatever the server does.
+        Open = "open",
     }
 }
 
-/// What a latency ends with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Until {
-    /// The last byte of the reply.
-    #[default]
-    WholeReply,
-    /// The first bytes of the reply, because nothing says when it is whole.
-    FirstBytes,
-}
-
-impl Until {
-    /// Its name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Until::WholeReply => "whole-reply",
-            Until::FirstBytes => "first-bytes",
-        }
+named! {
+    /// What a latency ends with.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Until {
+        /// The last byte of the reply.
+        #[default]
+        WholeReply = "whole-reply",
+        /// The first bytes of the reply, because nothing says when it is whole.
+        FirstBytes = "first-bytes",
     }
 }
 
@@ -206,7 +191,7 @@ impl Report {
     pub fn new(outcome: &Outcome, endpoint: &str, conditions: Conditions) -> Report {
         let mut errors = BTreeMap::new();
         for (kind, count) in &outcome.errors {
-            *errors.entry(kind.name()).or_default() += count;
+            *errors.entry(kind.reported()).or_default() += count;
         }
         let doubts: Vec<String> = outcome.doubts().into_iter().map(advice::doubt).collect();
         let mut report = Report {

@@ -63,10 +63,10 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::settings::tests::defaults;
+    use crate::cli::settings::Settings;
 
     fn resolved(texts: &[&str]) -> Result<Vec<Vec<Transport>>, String> {
-        let defaults = defaults();
+        let defaults = Settings::defaults();
         let mut plans: Vec<EndpointPlan> =
             texts.iter().map(|text| EndpointPlan::parse(text, &defaults).unwrap()).collect();
         plans.iter_mut().for_each(|plan| plan.look_up().unwrap());

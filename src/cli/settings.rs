@@ -208,17 +208,20 @@ fn boolean(text: &str) -> Result<bool, String> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
+impl Settings {
     /// What the flags say where none is given.
     pub(crate) fn defaults() -> Settings {
         let matches = Settings::augment_args(Command::new("defaults")).get_matches_from([""]);
         Settings::from_arg_matches(&matches).unwrap()
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     fn with(pairs: &[(&str, &str)]) -> Result<Service, String> {
-        let mut settings = defaults();
+        let mut settings = Settings::defaults();
         for (key, value) in pairs {
             settings.set(key, value)?;
         }
@@ -265,12 +268,12 @@ pub(crate) mod tests {
 
     #[test]
     fn the_defaults_of_the_flags_are_those_of_the_sockets() {
-        assert_eq!(defaults().socket(), SocketOptions::default());
+        assert_eq!(Settings::defaults().socket(), SocketOptions::default());
     }
 
     #[test]
     fn a_query_changes_what_it_names_and_nothing_else() {
-        let mut settings = Settings { mode: ModeName::Discard, reuse_port: true, ..defaults() };
+        let mut settings = Settings { mode: ModeName::Discard, reuse_port: true, ..Settings::defaults() };
         for (key, value) in [("ack-format", "-{}=,?"), ("log-messages", "yes"), ("rcvbuf", "1k"), ("reuse-port", "0")] {
             settings.set(key, value).unwrap();
         }

@@ -145,11 +145,11 @@ impl Kernel for Mio {
 
 /// mio's event as ours. An error is a hint, no more: reading tells what it is, and gives the bytes that came before it.
 fn translate(event: &Event) -> (Key, Readiness) {
-    let readiness = Readiness::READABLE.only_if(event.is_readable())
-        | Readiness::WRITABLE.only_if(event.is_writable())
-        | Readiness::PRIORITY.only_if(event.is_priority())
-        | Readiness::READ_CLOSED.only_if(event.is_read_closed())
-        | (Readiness::READ_CLOSED | Readiness::WRITABLE).only_if(event.is_error());
+    let mut readiness = Readiness::empty();
+    readiness.set(Readiness::READABLE, event.is_readable());
+    readiness.set(Readiness::WRITABLE, event.is_writable() || event.is_error());
+    readiness.set(Readiness::PRIORITY, event.is_priority());
+    readiness.set(Readiness::READ_CLOSED, event.is_read_closed() || event.is_error());
     (event.token().into(), readiness)
 }
 

@@ -5,75 +5,31 @@
 //! clear it but the proof that a `WouldBlock` would come next (a short read on TCP, a short batch of datagrams).
 
 use std::fmt;
-use std::ops::{BitOr, BitOrAssign};
 
-/// What one event says of one source: a set of directions and hints.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Readiness(u8);
+use bitflags::bitflags;
 
-impl Readiness {
-    /// Nothing is ready.
-    pub const NONE: Readiness = Readiness(0);
-    /// A read (or an accept, or a receive) would give something.
-    pub const READABLE: Readiness = Readiness(1);
-    /// A write would take something.
-    pub const WRITABLE: Readiness = Readiness(2);
-    /// The peer has shut its side down, or an error waits: read on until 0, `WouldBlock` or the error.
-    pub const READ_CLOSED: Readiness = Readiness(4);
-    /// TCP urgent data went by: a read stops short at the mark, so a short read proves nothing.
-    pub const PRIORITY: Readiness = Readiness(8);
-
-    /// Whether every bit of `other` is set here.
-    pub fn contains(self, other: Readiness) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether any bit of `other` is set here.
-    pub fn intersects(self, other: Readiness) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// This set where `holds`, else nothing.
-    #[must_use]
-    pub fn only_if(self, holds: bool) -> Readiness {
-        if holds { self } else { Readiness::NONE }
-    }
-
-    /// This set without the bits of `other`.
-    #[must_use]
-    pub fn without(self, other: Readiness) -> Readiness {
-        Readiness(self.0 & !other.0)
-    }
-}
-
-impl BitOr for Readiness {
-    type Output = Readiness;
-
-    fn bitor(self, other: Readiness) -> Readiness {
-        Readiness(self.0 | other.0)
-    }
-}
-
-impl BitOrAssign for Readiness {
-    fn bitor_assign(&mut self, other: Readiness) {
-        self.0 |= other.0;
+bitflags! {
+    /// What one event says of one source: a set of directions and hints.
+    #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub struct Readiness: u8 {
+        /// A read (or an accept, or a receive) would give something.
+        const READABLE = 1;
+        /// A write would take something.
+        const WRITABLE = 1 << 1;
+        /// The peer has shut its side down, or an error waits: read on until 0, `WouldBlock` or the error.
+        const READ_CLOSED = 1 << 2;
+        /// TCP urgent data went by: a read stops short at the mark, so a short read proves nothing.
+        const PRIORITY = 1 << 3;
     }
 }
 
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(Readiness, &str); 4] = [
-            (Readiness::READABLE, "readable"),
-            (Readiness::WRITABLE, "writable"),
-            (Readiness::READ_CLOSED, "read-closed"),
-            (Readiness::PRIORITY, "priority"),
-        ];
-        let mut separator = "";
-        for (_, name) in NAMES.iter().filter(|(bit, _)| self.contains(*bit)) {
-            write!(f, "{separator}{name}")?;
-            separator = "+";
+        if self.is_empty() {
+            return f.write_str("none");
         }
-        if separator.is_empty() { f.write_str("none") } else { Ok(()) }
+        let names: Vec<String> = self.iter_names().map(|(name, _)| name.to_lowercase().replace('_', "-")).collect();
+        f.write_str(&names.join("+"))
     }
 }
 
@@ -133,20 +89,20 @@ impl Latch {
     /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark is behind us then; a shut peer stays
     /// shut.
     pub fn read_would_block(&mut self) {
-        self.0 = self.0.without(Readiness::READABLE | Readiness::PRIORITY);
+        self.0.remove(Readiness::READABLE | Readiness::PRIORITY);
     }
 
     /// A read was shorter than its buffer on a stream where that proves that the kernel's queue is empty.
     /// It clears nothing while the latch is [sticky](Latch::sticky).
     pub fn read_short(&mut self) {
         if !self.sticky() {
-            self.0 = self.0.without(Readiness::READABLE);
+            self.0.remove(Readiness::READABLE);
         }
     }
 
     /// A write answered `WouldBlock`: the kernel owes an edge.
     pub fn write_would_block(&mut self) {
-        self.0 = self.0.without(Readiness::WRITABLE);
+        self.0.remove(Readiness::WRITABLE);
     }
 }
 
@@ -201,7 +157,7 @@ mod tests {
 
     #[test]
     fn readiness_is_told_in_words() {
-        assert_eq!(format!("{:?}", Readiness::NONE), "none");
+        assert_eq!(format!("{:?}", Readiness::empty()), "none");
         assert_eq!(format!("{:?}", Readiness::READABLE | Readiness::PRIORITY), "readable+priority");
     }
 }

@@ -202,18 +202,18 @@ impl Wire {
 
     /// The poll: what the kernel tells now.
     fn poll(&mut self, is_idle: bool, eager: bool) -> Readiness {
-        if !(is_idle || eager) || self.owes == Readiness::NONE {
+        if !(is_idle || eager) || self.owes.is_empty() {
             assert!(!is_idle, "the connection waits, and the kernel owes it no edge");
-            return Readiness::NONE;
+            return Readiness::empty();
         }
         let both = Readiness::READABLE | Readiness::WRITABLE;
         let mut told = self.owes;
         if told == both {
             told = self.schedule.telling(&[both, Readiness::READABLE, Readiness::WRITABLE]);
         }
-        self.owes = self.owes.without(told);
+        self.owes = self.owes.difference(told);
         if told.contains(Readiness::READABLE) {
-            let hints = [Readiness::NONE, Readiness::READ_CLOSED, Readiness::PRIORITY];
+            let hints = [Readiness::empty(), Readiness::READ_CLOSED, Readiness::PRIORITY];
             // Urgent data is a matter of TCP.
             let hints = if self.short_read_drains { &hints[..] } else { &hints[..2] };
             let hint = self.schedule.telling(hints);
@@ -296,7 +296,7 @@ impl Wire {
             Reset => {
                 // The error has taken the place of the one that a read would have given; no other edge follows.
                 self.broken = true;
-                self.owes = Readiness::NONE;
+                self.owes = Readiness::empty();
                 Err(io::ErrorKind::ConnectionReset.into())
             }
         }

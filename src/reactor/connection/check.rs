@@ -175,7 +175,7 @@ mod tests {
             (lingering, |wrong| keep(wrong, Tick::START)),
             (lingering, |wrong| wrong.flags.insert(Flags::READ_ENDED)),
             (broken, |wrong| wrong.held.owe(b"owed")),
-            (broken, |wrong| wrong.latch = Latch::new(Readiness::NONE)),
+            (broken, |wrong| wrong.latch = Latch::new(Readiness::empty())),
             (broken, |wrong| wrong.flags.insert(Flags::READ_ENDED)),
             (open, |wrong| wrong.phase = Phase::Over(REASON)),
             (refused, |wrong| (wrong.phase, wrong.slot) = (Phase::Open, SessionSlot::Open(()))),

@@ -62,7 +62,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// A connection that is being established to `peer`, where that has an IP address: writable readiness tells that
     /// the kernel is done with it.
     pub fn connecting(stream: T, peer: Option<SocketAddr>, tag: usize, now: Tick) -> Self {
-        Connection { peer, ..Connection::new(stream, Phase::Connecting, Origin::Connected, Readiness::NONE, tag, now) }
+        Connection { peer, ..Connection::new(stream, Phase::Connecting, Origin::Connected, Readiness::empty(), tag, now) }
     }
 
     /// A stream that is handed over with its session. Files never give an edge, so both latches are set.

@@ -33,6 +33,9 @@ impl fmt::Debug for Readiness {
     }
 }
 
+/// The bit of a latch that no event sets: a call failed for lack of memory or descriptors, and is to be retried.
+const RETRY: Readiness = Readiness::from_bits_retain(1 << 7);
+
 /// The readiness that one source remembers.
 ///
 /// ```text
@@ -41,6 +44,9 @@ impl fmt::Debug for Readiness {
 ///      ^                  |                         |
 ///      +--- WouldBlock ---+                         +--- WouldBlock clears readable; a short read does not
 ///      +-- a short read --+
+///
+///       a call that fails for lack of memory or descriptors
+///   set ---------------------------------------------------> set, retrying ---- the next drive ----> set
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Latch(Readiness);
@@ -98,6 +104,24 @@ impl Latch {
         if !self.sticky() {
             self.0.remove(Readiness::READABLE);
         }
+    }
+
+    /// A call failed for lack of memory or descriptors. What is set stays set, and no edge will tell when there is
+    /// more: only the retry deadline does.
+    pub fn retry_later(&mut self) {
+        self.0.insert(RETRY);
+    }
+
+    /// The source is driven. Every drive is a fresh try; a new failure arms the retry again.
+    #[inline]
+    pub fn try_again(&mut self) {
+        self.0.remove(RETRY);
+    }
+
+    /// Whether the last drive ended with a call that has to be retried.
+    #[inline]
+    pub fn is_retrying(self) -> bool {
+        self.0.contains(RETRY)
     }
 
     /// A write answered `WouldBlock`: the kernel owes an edge.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use log::Level;
 
-use crate::os::address::{canonical, source_network};
+use crate::os::address::{Peer, canonical, source_network};
 use crate::os::kernel::Kernel;
 use crate::os::key::Key;
 use crate::os::reason;
@@ -42,7 +42,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     if draining {
                         connection.drain();
                     }
-                    self.admit(connection, refused);
+                    self.admit(connection, peer, refused);
                 }
                 Accepted::Again => {}
                 Accepted::Drained if draining => {
@@ -87,7 +87,12 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     }
 
     /// Takes a newcomer in. It runs in the next turn, like everybody who was not on the list when this one began.
-    fn admit(&mut self, connection: Connection<K::Stream, H::Session>, refused: Option<CloseReason>) {
+    fn admit(
+        &mut self,
+        connection: Connection<K::Stream, H::Session>,
+        peer: Option<SocketAddr>,
+        refused: Option<CloseReason>,
+    ) {
         self.shared.metrics.accepted += 1;
         if let Some(reason) = refused
             && self.census.refused() >= REFUSED_MAX
@@ -98,18 +103,14 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             return;
         }
         let (origin, source) = (connection.origin(), connection.source());
-        let key = self.sources.insert(Source::Connection(connection));
-        self.census.enter(origin, source);
-        match self.register(key) {
+        match self.add(Source::Connection(connection)) {
             Ok(key) => {
-                if let Some(Place { source: Source::Connection(connection), .. }) = self.sources.get_mut(key) {
-                    log::debug!("{key} accepted {}", connection.peer());
-                }
+                self.census.enter(origin, source);
+                log::debug!("{key} accepted {}", Peer::of(peer.as_ref()));
                 self.list(key);
             }
             Err(error) => {
-                // The kernel would not watch it (ENOMEM, ENOSPC): it is gone already, and no handler has heard of it.
-                self.census.leave(origin, source);
+                // The kernel would not watch it (ENOMEM, ENOSPC): it is dropped, and no handler has heard of it.
                 self.shared.metrics.count_close(CloseReason::of_error(&error));
                 self.shared.metrics.accept_errors += 1;
                 self.shared.log_limit.log(

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::os::clock::Tick;
 use crate::os::listener::Listener;
 use crate::os::readiness::{Latch, Readiness};
 
@@ -23,9 +24,6 @@ pub struct Acceptor<L> {
     listener: L,
     latch: Latch,
     tag: usize,
-    /// The last call failed: until the next, at the retry deadline, an event only merges into the latch, or 500 new
-    /// SYNs would be 500 failing calls.
-    retrying: bool,
     draining: bool,
 }
 
@@ -45,7 +43,7 @@ pub enum Accepted<S> {
 impl<L: Listener> Acceptor<L> {
     /// A listener whose connections the handler knows by `tag`.
     pub fn new(listener: L, tag: usize) -> Acceptor<L> {
-        Acceptor { listener, latch: Latch::default(), tag, retrying: false, draining: false }
+        Acceptor { listener, latch: Latch::default(), tag, draining: false }
     }
 
     /// The number that the handler knows it by.
@@ -58,10 +56,11 @@ impl<L: Listener> Acceptor<L> {
         &mut self.listener
     }
 
-    /// Merges an event; true where it should run now.
+    /// Merges an event; true where the acceptor should be driven. While a retry is due it is not, or 500 new SYNs
+    /// would be 500 failing calls.
     pub fn latch(&mut self, readiness: Readiness) -> bool {
         self.latch.set(readiness);
-        !self.retrying
+        !self.latch.is_retrying()
     }
 
     /// Whether something may wait to be accepted.
@@ -71,7 +70,12 @@ impl<L: Listener> Acceptor<L> {
 
     /// Whether the last call failed, so that only the retry deadline wakes it.
     pub fn is_retrying(&self) -> bool {
-        self.retrying
+        self.latch.is_retrying()
+    }
+
+    /// The invariant: off the ready list, the kernel owes an edge, or a retry is `armed`.
+    pub fn keeps_the_invariant(&self, armed: Option<Tick>) -> bool {
+        !self.is_ready() || (self.is_retrying() && armed.is_some())
     }
 
     /// The reactor drains: what waits is accepted, whatever the latch says, then it closes.
@@ -87,8 +91,7 @@ impl<L: Listener> Acceptor<L> {
 
     /// Accepts one connection, if one waits.
     pub fn accept(&mut self) -> Accepted<L::Stream> {
-        // Whoever had it run, it tries again now: what it finds says anew whether a deadline is to be waited for.
-        self.retrying = false;
+        self.latch.try_again();
         if !self.latch.readable() {
             return Accepted::Drained;
         }
@@ -102,7 +105,7 @@ impl<L: Listener> Acceptor<L> {
                 // The peer gave up while it waited, or a signal came (accept(2) lists both as harmless).
                 io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accepted::Again,
                 _ => {
-                    self.retrying = true;
+                    self.latch.retry_later();
                     Accepted::Failed(error)
                 }
             },

@@ -1,4 +1,4 @@
-//! What a source is driven with, and the one place where a handler is called.
+//! What a source is driven with, and what its handler is called with.
 
 use std::ops::Range;
 
@@ -35,37 +35,33 @@ impl<'a, H: Handler> Drive<'a, H> {
         Drive { key, handler, shared, outgoing }
     }
 
-    /// Calls the handler by `ask`, with what it is `offered` and a context in which `owed` bytes wait for `peer`, which
-    /// is known to have ended its side or not, and has not `unacknowledged` so much. Returns what the handler returned,
-    /// and what it wishes.
-    pub(super) fn call<R>(
-        &mut self,
-        (peer, peer_ends, unacknowledged): (Peer<'_>, bool, usize),
+    /// What the handler is called with: the bytes that it is `offered`, and a context in which `owed` bytes wait for
+    /// `peer`.
+    #[inline]
+    pub(super) fn context<'b>(
+        &'b mut self,
+        peer: Peer<'b>,
         owed: usize,
-        offered: Offered<'_>,
-        ask: impl FnOnce(&mut H, &[u8], &mut Context<'_>) -> R,
-    ) -> (R, Wishes) {
+        offered: Offered<'b>,
+    ) -> (&'b mut H, &'b [u8], Context<'b>) {
         let Shared { arena, orders, metrics, log_limit, limits, now, .. } = &mut *self.shared;
         let (bytes, composed) = arena.parts();
         let (offered, arena_start) = match offered {
             Offered::Arena(range) => (&bytes[range.clone()], Some(range.start)),
             Offered::Kept(bytes) => (bytes, None),
         };
-        let reply = Reply::new(offered, arena_start, composed, self.outgoing, owed, limits.write_limit);
-        let mut wishes = Wishes::default();
-        let mut cx = Context {
+        let context = Context {
             now: *now,
             key: self.key,
             peer,
-            peer_ends,
-            unacknowledged,
-            reply,
+            peer_ends: false,
+            unacknowledged: 0,
+            reply: Reply::new(offered, arena_start, composed, self.outgoing, owed, limits.write_limit),
             orders,
             metrics,
             log_limit,
-            wishes: &mut wishes,
+            wishes: Wishes::default(),
         };
-        let result = ask(self.handler, offered, &mut cx);
-        (result, wishes)
+        (self.handler, offered, context)
     }
 }

@@ -100,7 +100,7 @@ pub struct Context<'a> {
     pub metrics: &'a mut Metrics,
     /// What may still be logged of the lines that can repeat without end.
     pub log_limit: &'a mut LogLimit,
-    pub(crate) wishes: &'a mut Wishes,
+    pub(crate) wishes: Wishes,
 }
 
 impl Context<'_> {

@@ -4,9 +4,8 @@ use crate::os::clock::Tick;
 use crate::os::kernel::Kernel;
 use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
-use crate::reactor::connection::Origin;
+use crate::reactor::connection::{Connection, Origin};
 use crate::reactor::handler::{Handler, Stop};
-use crate::reactor::source::Source;
 use crate::reactor::{Reactor, Turn, stop};
 
 /// How far a reactor is on its way to the end.
@@ -53,10 +52,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     }
 
     fn only_attached_left(&self) -> bool {
-        self.sources.iter().all(|(_, place)| match &place.source {
-            Source::Connection(connection) => connection.origin() == Origin::Attached,
-            _ => false,
-        })
+        let is_attached = |connection: &Connection<_, _>| connection.origin() == Origin::Attached;
+        self.sources.iter().all(|(_, place)| place.source.connection().is_some_and(is_attached))
     }
 
     fn close_all(&mut self, handler: &mut H, reason: CloseReason) {

@@ -4,7 +4,6 @@ use crate::os::kernel::Kernel;
 use crate::os::key::Key;
 use crate::reactor::Reactor;
 use crate::reactor::handler::Handler;
-use crate::reactor::source::Source;
 
 impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Closes as many connections with incomplete messages as it takes to come down to the low-water mark, those first
@@ -16,7 +15,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let now = self.shared.now;
         let mut tenants: Vec<(u64, Key)> = Vec::new();
         for (key, place) in self.sources.iter_mut() {
-            if let Source::Connection(connection) = &mut place.source
+            if let Some(connection) = place.source.connection_mut()
                 && connection.rent(now).is_some()
             {
                 // Nobody is closed for memory that is reserved and not used.
@@ -29,7 +28,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             && let Some((_, key)) = tenants.pop()
         {
             if let Some(place) = self.sources.get_mut(key)
-                && let Source::Connection(connection) = &mut place.source
+                && let Some(connection) = place.source.connection_mut()
             {
                 connection.make_room(key, &mut self.shared);
                 self.ready.push(key, &mut place.listed);

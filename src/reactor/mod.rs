@@ -49,7 +49,7 @@ use crate::os::readiness::Readiness;
 use crate::reactor::acceptor::Acceptor;
 use crate::reactor::census::Census;
 use crate::reactor::close_reason::CloseReason;
-use crate::reactor::connection::{Connection, Origin, SessionSlot};
+use crate::reactor::connection::{Connection, Origin};
 use crate::reactor::datagram::Datagram;
 use crate::reactor::handler::{Connect, Handler, Orders};
 use crate::reactor::lifecycle::Lifecycle;
@@ -126,16 +126,14 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Accepts connections from `listener`; the handler knows them by `tag`.
     pub fn listen(&mut self, listener: K::Listener, tag: usize) -> io::Result<Key> {
-        let key = self.sources.insert(Source::Acceptor(Box::new(Acceptor::new(listener, tag))));
-        self.register(key)
+        self.add(Source::Acceptor(Box::new(Acceptor::new(listener, tag))))
     }
 
     /// Receives datagrams from `socket`, with its session.
     pub fn receive(&mut self, socket: K::Datagram, session: H::Session) -> io::Result<Key> {
         let datagram = Datagram::new(socket, session);
         let own = datagram.own().cloned();
-        let key = self.sources.insert(Source::Datagram(Box::new(datagram)));
-        let key = self.register(key)?;
+        let key = self.add(Source::Datagram(Box::new(datagram)))?;
         own.into_iter().for_each(|own| self.shared.reply_guard.add(own));
         Ok(key)
     }
@@ -143,39 +141,34 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Takes a stream over as it is, with its session. It counts for no limit, and a drain leaves it alone.
     pub fn attach(&mut self, stream: K::Stream, session: H::Session) -> io::Result<Key> {
         let connection = Connection::attached(stream, session, self.shared.now);
-        let key = self.sources.insert(Source::Connection(connection));
-        self.list(key);
-        self.register(key)
-    }
-
-    /// Begins to open a connection that was ordered, or opens a datagram socket.
-    fn connect(&mut self, connect: &Connect) -> io::Result<Key> {
-        if connect.datagrams {
-            let socket = self.kernel.connect_datagram(&connect.to, connect.from)?;
-            let key = self.sources.insert(Source::Datagram(Box::new(Datagram::connected(socket, connect.tag))));
-            let key = self.register(key)?;
-            self.list(key);
-            return Ok(key);
-        }
-        let stream = self.kernel.connect(&connect.to, connect.from)?;
-        let connection = Connection::connecting(stream, connect.to.ip(), connect.tag, self.shared.now);
-        let key = self.sources.insert(Source::Connection(connection));
-        let key = self.register(key)?;
-        self.census.enter(Origin::Connected, None);
-        self.shared.metrics.connected += 1;
+        let key = self.add(Source::Connection(connection))?;
         self.list(key);
         Ok(key)
     }
 
-    /// Asks the kernel for a new source's edges; a source that it refuses is gone again.
-    fn register(&mut self, key: Key) -> io::Result<Key> {
-        let Some(place) = self.sources.get_mut(key) else { return Err(io::ErrorKind::NotFound.into()) };
-        let registered = match &mut place.source {
-            Source::Connection(connection) => self.kernel.add_stream(connection.stream_mut(), key),
-            Source::Acceptor(acceptor) => self.kernel.add_listener(acceptor.listener_mut(), key),
-            Source::Datagram(datagram) => self.kernel.add_datagram(datagram.socket_mut(), key),
+    /// Begins to open a connection that was ordered, or opens a datagram socket.
+    fn connect(&mut self, connect: &Connect) -> io::Result<()> {
+        let source = if connect.datagrams {
+            let socket = self.kernel.connect_datagram(&connect.to, connect.from)?;
+            Source::Datagram(Box::new(Datagram::connected(socket, connect.tag)))
+        } else {
+            let stream = self.kernel.connect(&connect.to, connect.from)?;
+            Source::Connection(Connection::connecting(stream, connect.to.ip(), connect.tag, self.shared.now))
         };
-        if let Err(error) = registered {
+        let key = self.add(source)?;
+        if !connect.datagrams {
+            self.census.enter(Origin::Connected, None);
+            self.shared.metrics.connected += 1;
+        }
+        self.list(key);
+        Ok(())
+    }
+
+    /// Takes a new source in, and asks the kernel for its edges. A source that the kernel refuses is dropped.
+    fn add(&mut self, source: Source<K, H::Session>) -> io::Result<Key> {
+        let key = self.sources.insert(source);
+        let Some(place) = self.sources.get_mut(key) else { return Err(io::ErrorKind::NotFound.into()) };
+        if let Err(error) = place.source.register(&mut self.kernel, key) {
             self.sources.remove(key);
             return Err(error);
         }
@@ -189,11 +182,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     fn wake(&mut self, key: Key) {
         if let Some(place) = self.sources.get_mut(key) {
-            match &mut place.source {
-                Source::Connection(connection) => connection.wake(),
-                Source::Datagram(datagram) => datagram.wake(),
-                Source::Acceptor(_) => {}
-            }
+            place.source.wake();
             self.ready.push(key, &mut place.listed);
         }
     }
@@ -315,23 +304,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 self.timers.popped_stale();
                 continue;
             };
-            place.armed = None;
-            let due = match &mut place.source {
-                Source::Connection(connection) => {
-                    connection.deadline_passed(now, &self.shared.limits);
-                    let deadline = connection.deadline(&self.shared.limits);
-                    // A deadline that has moved is armed anew, and nobody runs, unless there is something to do: a
-                    // retry is due, say.
-                    place.armed = self.timers.arm(key, None, deadline.filter(|moment| *moment > now));
-                    place.armed.is_none() || !connection.keeps_the_invariant(&self.shared)
-                }
-                Source::Acceptor(_) => true,
-                Source::Datagram(datagram) => {
-                    datagram.deadline_passed(now);
-                    true
-                }
-            };
-            if due {
+            let (left, is_due) = place.source.deadline_passed(now, &self.shared);
+            place.armed = self.timers.arm(key, None, left);
+            if is_due {
                 log::trace!("{key} has reached its deadline");
                 self.ready.push(key, &mut place.listed);
             }
@@ -361,7 +336,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Ends a source. Nothing is closed anywhere else.
+    /// Closes a source that has lived. Nothing else closes one.
     fn close(&mut self, key: Key, reason: CloseReason, handler: &mut H) {
         let Some(place) = self.sources.remove(key) else { return };
         self.timers.disarm(place.armed);
@@ -369,38 +344,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             self.awaiting_slot.remove(&key);
             self.awaiting_room.remove(&key);
         }
-        let orders = &mut self.shared.orders;
-        match place.source {
-            Source::Acceptor(_) => log::debug!("{key} listens no more"),
-            Source::Datagram(datagram) => {
-                datagram.own().into_iter().for_each(|own| self.shared.reply_guard.remove(own));
-                match datagram.into_session() {
-                    SessionSlot::Open(session) => handler.close(session, reason, orders),
-                    SessionSlot::Unopened(tag) => handler.connect_failed(tag as usize, reason, orders),
-                }
-            }
-            Source::Connection(mut connection) => {
-                let origin = connection.origin();
-                if connection.should_abort(reason) {
-                    connection.abort();
-                }
-                self.shared.room.exchange(connection.share(), Share::Nothing);
-                if origin != Origin::Attached {
-                    log::debug!("{key} closed {}: {reason}", connection.peer());
-                    self.shared.metrics.count_close(reason);
-                }
-                self.census.leave(origin, connection.source());
-                // The descriptor is free before anybody who waited for one is listed.
-                match connection.into_session() {
-                    SessionSlot::Open(session) => handler.close(session, reason, orders),
-                    SessionSlot::Unopened(tag) if origin == Origin::Connected => {
-                        handler.connect_failed(tag as usize, reason, orders);
-                    }
-                    SessionSlot::Unopened(_) => {}
-                }
-                self.wake_waiting();
-            }
-        }
+        place.source.close(key, reason, handler, &mut self.shared, &mut self.census);
+        self.wake_waiting();
     }
 
     /// Whether a newcomer can be served, or at least refused.
@@ -429,7 +374,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let (mut owed, mut kept) = (0, 0);
         let mut census = Census::new(self.shared.limits.max_connections_per_source.is_some());
         for (_, place) in self.sources.iter() {
-            if let Source::Connection(connection) = &place.source {
+            if let Some(connection) = place.source.connection() {
                 match connection.share() {
                     Share::Nothing => {}
                     Share::Owed(bytes) => owed += bytes,
@@ -454,16 +399,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         self.sources.iter().all(|(key, place)| {
             place.listed
                 || (place.waiting && waits(&key))
-                || match &place.source {
-                    Source::Connection(connection) => {
-                        connection.keeps_the_invariant(&self.shared)
-                            && connection.is_timed(place.armed, &self.shared.limits)
-                    }
-                    Source::Acceptor(acceptor) => {
-                        !acceptor.is_ready() || (acceptor.is_retrying() && place.armed.is_some())
-                    }
-                    Source::Datagram(datagram) => datagram.keeps_the_invariant(),
-                }
+                || place.source.keeps_the_invariant(place.armed, &self.shared)
         })
     }
 }

@@ -85,7 +85,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         for Member { key, outgoing } in &members {
             let key = *key;
             let Some(place) = self.sources.get_mut(key) else { continue };
-            let Source::Connection(connection) = &mut place.source else { continue };
+            let Some(connection) = place.source.connection_mut() else { continue };
             connection.send(key, outgoing, &mut self.shared);
             if connection.is_at_rest() {
                 log::trace!("{key} is at rest");

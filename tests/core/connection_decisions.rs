@@ -218,7 +218,7 @@ impl Bench {
     fn expires_at(&mut self, seconds: u64) -> Next {
         assert_eq!(self.deadline(), seconds);
         self.at(seconds);
-        self.connection.deadline_passed(self.shared.now, &self.shared.limits);
+        self.connection.deadline_passed(self.shared.now, &self.shared);
         self.turn(Readiness::empty())
     }
 

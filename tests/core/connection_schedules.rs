@@ -449,14 +449,18 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
             }
             Next::More => true,
             Next::Idle => {
-                assert!(connection.keeps_the_invariant(shared), "idle, but ready for something that it wants");
+                let deadline = connection.deadline(&shared.limits);
+                assert!(
+                    connection.keeps_the_invariant(deadline, shared),
+                    "idle, but ready for something that it wants"
+                );
                 false
             }
             // The list of the condition moves to the ready list when it clears.
             Next::Wait(Condition::QueueRoom) => shared.room.owed() <= (case.queue_limit - case.queue_limit / 3) / 4 * 3,
             Next::RetryAt(moment) => {
-                connection.deadline_passed(moment, &shared.limits);
-                assert!(!connection.keeps_the_invariant(shared), "there is something to try again");
+                let (_, is_due) = connection.deadline_passed(moment, shared);
+                assert!(is_due, "there is something to try again");
                 true
             }
             Next::Wait(Condition::ConnectionSlot) => panic!("a connection waits for room alone"),

@@ -2,13 +2,18 @@
 //! before that is all here.
 
 use crate::os::clock::Tick;
+use crate::os::key::Key;
 use crate::os::readiness::Readiness;
 use crate::os::stream::Stream;
+use crate::reactor::census::Census;
 use crate::reactor::close_reason::{CloseReason, Parting};
 use crate::reactor::connection::Connection;
+use crate::reactor::connection::offer::Call;
 use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::drive::Drive;
 use crate::reactor::handler::Handler;
+use crate::reactor::room::Share;
+use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
     /// The peer's side has ended: what was never taken goes to the handler, as it is.
@@ -21,7 +26,7 @@ impl<T: Stream, S> Connection<T, S> {
         }
         self.progress = drive.shared.now;
         let rest = self.held.take_inbox();
-        self.call(drive, rest.pending(), |handler, session, rest, cx| handler.end_of_stream(session, rest, cx));
+        self.call_without_rest(Call::EndOfStream, rest.pending(), drive);
     }
 
     /// Whether both sides have ended and the stream has failed since: no read and no write is left that would tell.
@@ -158,9 +163,26 @@ impl<T: Stream, S> Connection<T, S> {
         matches!(self.origin, Origin::Accepted | Origin::Refused(_)) && (is_owed || self.flags.contains(Flags::STUCK))
     }
 
-    /// Gives the peer up: nothing of what the kernel holds for it outlives the connection.
-    #[cold]
-    pub fn abort(&mut self) {
-        self.stream.abort();
+    /// Closes the connection: its descriptor is free before anybody who waits for one is listed.
+    pub(in crate::reactor) fn close<H: Handler<Session = S>>(
+        mut self,
+        key: Key,
+        reason: CloseReason,
+        handler: &mut H,
+        shared: &mut Shared,
+        census: &mut Census,
+    ) {
+        if self.should_abort(reason) {
+            // Nothing of what the kernel holds for the peer outlives the connection.
+            self.stream.abort();
+        }
+        shared.room.exchange(self.share(), Share::Nothing);
+        if self.origin != Origin::Attached {
+            log::debug!("{key} closed {}: {reason}", self.peer());
+            shared.metrics.count_close(reason);
+        }
+        census.leave(self.origin, self.source());
+        drop(self.stream);
+        self.slot.close(self.origin == Origin::Connected, reason, handler, &mut shared.orders);
     }
 }

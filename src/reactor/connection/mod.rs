@@ -28,8 +28,8 @@ use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::held::Held;
 use crate::reactor::connection::state::Flags;
-use crate::reactor::limits::Limits;
 use crate::reactor::room::Share;
+use crate::reactor::shared::Shared;
 
 /// One connection with its handler's session `S`.
 ///
@@ -62,7 +62,10 @@ impl<T: Stream, S> Connection<T, S> {
     /// A connection that is being established to `peer`, where that has an IP address: writable readiness tells that
     /// the kernel is done with it.
     pub fn connecting(stream: T, peer: Option<SocketAddr>, tag: usize, now: Tick) -> Self {
-        Connection { peer, ..Connection::new(stream, Phase::Connecting, Origin::Connected, Readiness::empty(), tag, now) }
+        Connection {
+            peer,
+            ..Connection::new(stream, Phase::Connecting, Origin::Connected, Readiness::empty(), tag, now)
+        }
     }
 
     /// A stream that is handed over with its session. Files never give an edge, so both latches are set.
@@ -109,11 +112,6 @@ impl<T: Stream, S> Connection<T, S> {
         Some(source_network(peer.ip()))
     }
 
-    /// Ends it: the stream closes here, and what its handler knows it by is handed back.
-    pub fn into_session(self) -> SessionSlot<S> {
-        self.slot
-    }
-
     /// What its queues own beyond its slab entry, and which part of the room that is.
     pub fn share(&self) -> Share {
         self.held.share(self.can_be_closed_for_room())
@@ -149,16 +147,19 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
-    /// Its deadline has come. I/O goes before timers: it is read and written once more, and only then judged.
-    pub fn deadline_passed(&mut self, now: Tick, limits: &Limits) {
-        self.flags.remove(Flags::RETRYING);
+    /// A deadline has come. I/O goes before timers: the connection is read and written once more, and only then judged.
+    ///
+    /// Returns the deadline that is left, if it has only moved, and whether the connection is to be driven.
+    pub fn deadline_passed(&mut self, now: Tick, shared: &Shared) -> (Option<Tick>, bool) {
         if self.held.wake_at().is_some_and(|moment| moment <= now) {
             self.held.set_wake_at(None);
             self.flags.insert(Flags::TICKING);
         }
-        if self.time_limit(limits).is_some_and(|(moment, _)| moment <= now) {
+        if self.time_limit(&shared.limits).is_some_and(|(moment, _)| moment <= now) {
             self.flags.insert(Flags::EXPIRING);
             self.latch.set(Readiness::READABLE | Readiness::WRITABLE);
         }
+        let left = self.deadline(&shared.limits).filter(|moment| *moment > now);
+        (left, left.is_none() || self.latch.is_retrying() || self.is_runnable(shared))
     }
 }

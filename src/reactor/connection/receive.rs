@@ -8,7 +8,7 @@ use crate::os::shortage::is_shortage;
 use crate::os::stream::{ConnectProgress, Stream};
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
-use crate::reactor::connection::state::{Flags, Origin, Phase};
+use crate::reactor::connection::state::{Origin, Phase};
 use crate::reactor::drive::Drive;
 use crate::reactor::handler::Handler;
 use crate::reactor::limits::Limits;
@@ -21,6 +21,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// drive's `outgoing`.
     pub fn receive<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let key = drive.key;
+        self.latch.try_again();
         if matches!(self.phase, Phase::Connecting) {
             if !self.establish(drive.shared.now) {
                 return;
@@ -64,7 +65,7 @@ impl<T: Stream, S> Connection<T, S> {
                 self.latch.read_would_block();
             }
             io::ErrorKind::Interrupted => {}
-            _ if is_shortage(error) => self.flags.insert(Flags::RETRYING),
+            _ if is_shortage(error) => self.latch.retry_later(),
             _ => self.set_over(CloseReason::of_error(error)),
         }
     }

@@ -77,11 +77,7 @@ impl<T: Stream, S> Connection<T, S> {
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
-        while written < bytes.len()
-            && self.latch.writable()
-            && !self.phase.is_broken()
-            && !self.flags.contains(Flags::RETRYING)
-        {
+        while written < bytes.len() && self.latch.writable() && !self.latch.is_retrying() && !self.phase.is_broken() {
             match self.stream.write(&bytes[written..]) {
                 Ok(count) if count > 0 => written += count,
                 outcome => self.write_failed(outcome),
@@ -97,7 +93,7 @@ impl<T: Stream, S> Connection<T, S> {
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => self.latch.write_would_block(),
                 io::ErrorKind::Interrupted => {}
-                _ if is_shortage(&error) => self.flags.insert(Flags::RETRYING),
+                _ if is_shortage(&error) => self.latch.retry_later(),
                 _ => self.set_broken(CloseReason::of_error(&error)),
             },
         }

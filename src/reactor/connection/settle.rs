@@ -5,7 +5,6 @@ use crate::os::stream::Stream;
 use crate::reactor::acceptor::RETRY;
 use crate::reactor::connection::Connection;
 use crate::reactor::connection::state::{Flags, Phase};
-use crate::reactor::limits::Limits;
 use crate::reactor::next::{Condition, Next};
 use crate::reactor::shared::Shared;
 
@@ -35,7 +34,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.flags.remove(Flags::EXPIRING);
         // A call that the kernel had no memory for says nothing about the peer: it is judged at the retry.
         if expiring
-            && !self.flags.contains(Flags::RETRYING)
+            && !self.latch.is_retrying()
             && let Some((moment, reason)) = self.time_limit(&shared.limits)
             && moment <= shared.now
         {
@@ -47,7 +46,7 @@ impl<T: Stream, S> Connection<T, S> {
         if cfg!(debug_assertions) {
             self.check(shared);
         }
-        if self.flags.contains(Flags::RETRYING) {
+        if self.latch.is_retrying() {
             Next::RetryAt(shared.now.after(RETRY))
         } else if self.is_runnable(shared) {
             Next::More
@@ -73,16 +72,11 @@ impl<T: Stream, S> Connection<T, S> {
         waits
     }
 
-    /// The invariant: a source that is off the ready list has a cleared latch for every direction that it wants, or a
-    /// retry is due.
-    pub fn keeps_the_invariant(&self, shared: &Shared) -> bool {
-        self.flags.contains(Flags::RETRYING) || !self.is_runnable(shared)
-    }
-
-    /// The other half of the invariant: the deadline that it has is armed, as `armed`, or something sooner.
-    pub fn is_timed(&self, armed: Option<Tick>, limits: &Limits) -> bool {
-        let is_retry_armed = !self.flags.contains(Flags::RETRYING) || armed.is_some();
-        let deadline = self.deadline(limits);
-        is_retry_armed && deadline.is_none_or(|moment| armed.is_some_and(|armed| armed <= moment))
+    /// The invariant: off the ready list, the connection has a cleared latch for every direction that it wants, or a
+    /// retry is due; and its deadline is armed, as `armed`, or something sooner.
+    pub fn keeps_the_invariant(&self, armed: Option<Tick>, shared: &Shared) -> bool {
+        let deadline = self.deadline(&shared.limits);
+        let rests = if self.latch.is_retrying() { armed.is_some() } else { !self.is_runnable(shared) };
+        rests && deadline.is_none_or(|moment| armed.is_some_and(|armed| armed <= moment))
     }
 }

@@ -104,11 +104,9 @@ bitflags! {
         const DRAINING = 1 << 7;
         /// It waits for room in the queues of all connections, and is not read.
         const AWAITING_ROOM = 1 << 8;
-        /// The kernel lacked memory for a call: until the retry deadline, or an event, it wants nothing.
-        const RETRYING = 1 << 9;
         /// Its time was up, and then the peer had a last while to take what the kernel held, and took nothing.
-        const STUCK = 1 << 10;
+        const STUCK = 1 << 9;
         /// This side's FIN was sent, and reading goes on: what the kernel holds can only become less.
-        const HALF_CLOSED = 1 << 11;
+        const HALF_CLOSED = 1 << 10;
     }
 }

@@ -20,7 +20,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// most moved away since it was armed, and is looked at when it fires.
     #[inline]
     pub fn is_at_rest(&self) -> bool {
-        self.is_calm() && !self.latch.readable()
+        self.is_calm() && !self.latch.readable() && !self.latch.is_retrying()
     }
 
     /// Whether what is sent answers what is read, so that reading on would make more of it.
@@ -38,7 +38,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Whether its phase lets it read: an open connection reads while it owes less than the write limit.
     pub(super) fn wants_read(&self, owed: usize, limits: &Limits) -> bool {
-        if self.flags.intersects(Flags::READ_ENDED | Flags::RETRYING) {
+        if self.flags.contains(Flags::READ_ENDED) || self.latch.is_retrying() {
             return false;
         }
         match self.phase {
@@ -67,7 +67,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     pub(super) fn wants_write(&self) -> bool {
         let is_owing = !matches!(self.phase, Phase::Broken { .. } | Phase::Over(_)) && self.owed() > 0;
-        !self.flags.contains(Flags::RETRYING) && (matches!(self.phase, Phase::Connecting) || is_owing)
+        !self.latch.is_retrying() && (matches!(self.phase, Phase::Connecting) || is_owing)
     }
 
     /// Once the part of the room that is for them is full, those who owe stop reading until there is some again.

@@ -24,7 +24,7 @@ use crate::reactor::connection::SessionSlot;
 use crate::reactor::datagram::batch::{Answer, DatagramBatch};
 use crate::reactor::datagram::reply_guard::Question;
 use crate::reactor::drive::{Drive, Offered};
-use crate::reactor::handler::{Context, Handler};
+use crate::reactor::handler::Handler;
 use crate::reactor::limits::Limits;
 use crate::reactor::log_limit::LogKind;
 use crate::reactor::metrics::Dropped;
@@ -42,6 +42,14 @@ const _: () = assert!(Limits::READ_MAX >= DATAGRAM_MAX);
 /// How many errors one turn takes off one socket, before it is left alone until the retry deadline.
 const ERRORS_MAX: u32 = 16;
 
+/// Why the handler of a datagram socket is called.
+#[derive(Clone, Copy)]
+enum Call {
+    Datagram,
+    Tick,
+    Error(CloseReason),
+}
+
 /// A datagram socket with its handler's session `S`.
 pub struct Datagram<D, S> {
     socket: D,
@@ -50,9 +58,6 @@ pub struct Datagram<D, S> {
     own: Option<Address>,
     ticking: bool,
     wake_at: Option<Tick>,
-    /// As with an acceptor: until it is driven again, at the latest at the retry deadline, an event only merges into
-    /// the latch.
-    retrying: bool,
     draining: bool,
     /// The handler has ended it, for this reason: a socket that has one peer alone.
     finished: Option<CloseReason>,
@@ -82,7 +87,6 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             own,
             ticking: false,
             wake_at: None,
-            retrying: false,
             draining: false,
             finished: None,
             is_busy: false,
@@ -99,15 +103,19 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         &mut self.socket
     }
 
-    /// Ends it: the socket closes here, and what its handler knows it by is handed back.
-    pub fn into_session(self) -> SessionSlot<S> {
-        self.slot
+    /// Closes the socket.
+    pub(super) fn close<H: Handler<Session = S>>(self, reason: CloseReason, handler: &mut H, shared: &mut Shared) {
+        if let Some(own) = &self.own {
+            shared.reply_guard.remove(own);
+        }
+        drop(self.socket);
+        self.slot.close(true, reason, handler, &mut shared.orders);
     }
 
-    /// Merges an event; true where it should run now.
+    /// Merges an event; true where the socket should be driven: as with an acceptor, not while a retry is due.
     pub fn latch(&mut self, readiness: Readiness) -> bool {
         self.latch.set(readiness);
-        !self.retrying
+        !self.latch.is_retrying()
     }
 
     /// Somebody woke it: the handler is called.
@@ -134,9 +142,10 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         self.wake_at
     }
 
-    /// The invariant: off the ready list, either a retry is due or the kernel owes an edge.
-    pub fn keeps_the_invariant(&self) -> bool {
-        self.retrying || !(self.latch.readable() || self.ticking)
+    /// The invariant: off the ready list, the kernel owes an edge, or a retry is `armed`; and so is the deadline.
+    pub fn keeps_the_invariant(&self, armed: Option<Tick>) -> bool {
+        let rests = if self.latch.is_retrying() { armed.is_some() } else { !(self.latch.readable() || self.ticking) };
+        rests && self.wake_at.is_none_or(|moment| armed.is_some_and(|armed| armed <= moment))
     }
 
     /// Receives datagrams and answers each.
@@ -149,12 +158,11 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     }
 
     fn drive_with<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, drive: &mut Drive<'_, H>) -> Next {
-        // Whoever had it driven, it tries again now: what it finds says anew whether a deadline is to be waited for.
-        self.retrying = false;
+        self.latch.try_again();
         if std::mem::take(&mut self.ticking) {
             batch.clear();
             batch.received.push(Received { range: 0..0, route: Route::Connected, is_cut: false });
-            self.answer_all(batch, drive, |handler, session, _, cx| handler.tick(session, cx));
+            self.answer_all(batch, Call::Tick, drive);
         }
         let (mut spent, mut errors) = (0, 0);
         while spent < TURN && self.latch.readable() && self.finished.is_none() {
@@ -187,7 +195,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
                         // is not, and neither is what comes again and again.
                         errors += 1;
                         if errors == ERRORS_MAX || is_shortage(&error) {
-                            self.retrying = true;
+                            self.latch.retry_later();
                             return Next::RetryAt(drive.shared.now.after(RETRY));
                         }
                     }
@@ -222,24 +230,19 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             );
             received.range = start + received.range.start..start + received.range.end;
         }
-        self.answer_all(batch, drive, |handler, session, bytes, cx| handler.datagram(session, bytes, cx));
+        self.answer_all(batch, Call::Datagram, drive);
         drive.shared.arena.release_from(start);
     }
 
     /// Calls the handler for each datagram of the batch, then sends what it answered.
-    fn answer_all<H: Handler<Session = S>>(
-        &mut self,
-        batch: &mut DatagramBatch,
-        drive: &mut Drive<'_, H>,
-        ask: impl Fn(&mut H, &mut S, &[u8], &mut Context<'_>),
-    ) {
+    fn answer_all<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, call: Call, drive: &mut Drive<'_, H>) {
         let composed = drive.shared.arena.composed.len();
         for (number, received) in batch.received.iter().enumerate() {
             if received.is_cut {
                 drive.shared.metrics.count_drop(Dropped::TooLong);
                 continue;
             }
-            let ends = self.ask(&received.route, received.range.clone(), drive, &ask);
+            let ends = self.call(call, &received.route, received.range.clone(), drive);
             if !drive.outgoing.answered {
                 continue;
             }
@@ -285,26 +288,28 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     fn tell_fault<H: Handler<Session = S>>(&mut self, reason: CloseReason, drive: &mut Drive<'_, H>) {
         // What a handler would send in answer to a failed send could fail again: only its other wishes count.
         let composed = drive.shared.arena.composed.len();
-        self.ask(&Route::Connected, 0..0, drive, |handler, session, _, cx| handler.datagram_error(session, reason, cx));
+        self.call(Call::Error(reason), &Route::Connected, 0..0, drive);
         drive.shared.arena.composed.truncate(composed);
     }
 
     /// Calls the handler; what it answers is left in the drive. Returns whether that ends the conversation.
-    fn ask<H: Handler<Session = S>>(
+    fn call<H: Handler<Session = S>>(
         &mut self,
+        call: Call,
         route: &Route,
         received: Range<usize>,
         drive: &mut Drive<'_, H>,
-        ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
     ) -> bool {
         *drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
-        let slot = &mut self.slot;
-        let ((), wishes) =
-            drive.call((route.peer(), false, 0), 0, Offered::Arena(received), |handler, bytes, cx| match slot {
-                SessionSlot::Open(session) => ask(handler, session, bytes, cx),
-                // Nothing was received yet: the first call is the tick that it was made with.
-                SessionSlot::Unopened(tag) => *slot = SessionSlot::Open(handler.open(*tag as usize, cx)),
-            });
+        let (handler, bytes, mut cx) = drive.context(route.peer(), 0, Offered::Arena(received));
+        match (&mut self.slot, call) {
+            (SessionSlot::Open(session), Call::Datagram) => handler.datagram(session, bytes, &mut cx),
+            (SessionSlot::Open(session), Call::Tick) => handler.tick(session, &mut cx),
+            (SessionSlot::Open(session), Call::Error(reason)) => handler.datagram_error(session, reason, &mut cx),
+            // Nothing was received yet: the first call is the tick that the socket was made with.
+            (SessionSlot::Unopened(tag), _) => self.slot = SessionSlot::Open(handler.open(*tag as usize, &mut cx)),
+        }
+        let wishes = cx.wishes;
         // Among strangers it is the end of one conversation, and the socket serves the others.
         if self.own.is_none() {
             self.finished = self.finished.or(wishes.finish);
@@ -349,6 +354,7 @@ mod tests {
     use super::*;
     use crate::os::datagram_socket::send_first;
     use crate::os::key::Key;
+    use crate::reactor::handler::Context;
 
     /// What its calls answer, one after the other; then `WouldBlock`.
     #[derive(Default)]
@@ -462,14 +468,14 @@ mod tests {
         let mut stage = Stage::new([Ok(&b"reply"[..])]);
         let socket = std::mem::take(&mut stage.datagram.socket);
         stage.datagram = Datagram::connected(socket, 7);
-        assert!(!stage.datagram.keeps_the_invariant(), "it must be listed");
+        assert!(!stage.datagram.keeps_the_invariant(None), "it must be listed");
         assert!(stage.datagram.latch(Readiness::READABLE));
         assert_eq!((stage.drive(), stage.drive()), (Next::Idle, Next::Idle));
         assert_eq!((stage.handler.opened.as_slice(), stage.handler.ticks), (&[7][..], 0));
         assert_eq!(stage.datagram.socket.sent, [b"first", b"reply"]);
-        assert!(matches!(stage.datagram.into_session(), SessionSlot::Open(())));
+        assert!(matches!(stage.datagram.slot, SessionSlot::Open(())));
         let unopened: Datagram<_, ()> = Datagram::connected(Scripted::default(), 7);
-        assert!(matches!(unopened.into_session(), SessionSlot::Unopened(7)));
+        assert!(matches!(unopened.slot, SessionSlot::Unopened(7)));
     }
 
     #[test]
@@ -484,9 +490,9 @@ mod tests {
     fn a_turn_takes_so_many_and_the_rest_waits_for_the_next() {
         let mut stage = Stage::new(vec![Ok(&b"ping"[..]); TURN + 3]);
         assert_eq!((stage.drive(), stage.sent()), (Next::More, TURN));
-        assert!(!stage.datagram.keeps_the_invariant(), "it must be listed");
+        assert!(!stage.datagram.keeps_the_invariant(None), "it must be listed");
         assert_eq!((stage.drive(), stage.sent()), (Next::Idle, TURN + 3));
-        assert!(stage.datagram.keeps_the_invariant());
+        assert!(stage.datagram.keeps_the_invariant(None));
         let bytes = 4 * (TURN as u64 + 3);
         assert_eq!((stage.shared.metrics.bytes_in, stage.shared.metrics.bytes_out), (bytes, bytes));
     }
@@ -511,7 +517,8 @@ mod tests {
             let mut stage = Stage::new([Err(lack), Ok(&b"ping"[..])]);
             assert_eq!((stage.drive(), stage.sent()), (Next::RetryAt(Tick::START.after(RETRY)), 0), "{lack}");
             assert!(!stage.datagram.latch(Readiness::READABLE), "an event only merges until then");
-            assert!(stage.datagram.keeps_the_invariant());
+            assert!(stage.datagram.keeps_the_invariant(Some(Tick::START.after(RETRY))));
+            assert!(!stage.datagram.keeps_the_invariant(None), "nobody would try again");
             assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1));
             assert_eq!(stage.shared.metrics.datagram_errors, 1);
         }
@@ -532,7 +539,7 @@ mod tests {
         assert!(!stage.datagram.latch(Readiness::READABLE));
         stage.datagram.wake();
         assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1), "the lack is over");
-        assert!(stage.datagram.keeps_the_invariant());
+        assert!(stage.datagram.keeps_the_invariant(None));
         assert!(
             stage.datagram.latch(Readiness::READABLE),
             "the next datagram need not wait for a deadline of the past"
@@ -549,7 +556,7 @@ mod tests {
         stage.datagram.deadline_passed(Tick::at(Duration::from_millis(4)));
         assert_eq!((stage.drive(), stage.handler.ticks), (Next::Idle, 0));
         stage.datagram.deadline_passed(moment);
-        assert!(!stage.datagram.keeps_the_invariant(), "a tick is due");
+        assert!(!stage.datagram.keeps_the_invariant(None), "a tick is due");
         assert_eq!((stage.drive(), stage.handler.ticks, stage.datagram.deadline()), (Next::Idle, 1, None));
         stage.datagram.wake();
         assert_eq!((stage.drive(), stage.handler.ticks), (Next::Idle, 2));

@@ -87,11 +87,6 @@ impl Latch {
         self.0.intersects(Readiness::READ_CLOSED | Readiness::PRIORITY)
     }
 
-    /// What it means for the next read, in words.
-    pub fn outlook(self) -> &'static str {
-        if self.readable() { "perhaps more waits" } else { "the kernel owes an edge" }
-    }
-
     /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark is behind us then; a shut peer stays
     /// shut.
     pub fn read_would_block(&mut self) {

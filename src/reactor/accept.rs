@@ -17,6 +17,7 @@ use crate::reactor::log_limit::LogKind;
 use crate::reactor::next::{Condition, Next};
 use crate::reactor::source::Source;
 use crate::reactor::sources::Place;
+use crate::reactor::step::Step;
 
 /// Newcomers over a limit of connections that are told so at once. Their descriptors come out of the 64 that the
 /// default of `--max-connections` leaves below the descriptor limit.
@@ -106,7 +107,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         match self.add(Source::Connection(connection)) {
             Ok(key) => {
                 self.census.enter(origin, source);
-                log::debug!("{key} accepted {}", Peer::of(peer.as_ref()));
+                self.shared.tell(key, Step::Accepted(Peer::of(peer.as_ref())));
                 self.list(key);
             }
             Err(error) => {

@@ -6,6 +6,7 @@ use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::{Connection, Origin};
 use crate::reactor::handler::{Handler, Stop};
+use crate::reactor::step::Step;
 use crate::reactor::{Reactor, Turn, stop};
 
 /// How far a reactor is on its way to the end.
@@ -48,7 +49,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             place.source.drain();
             self.ready.push(key, &mut place.listed);
         }
-        log::debug!("draining {} connections", self.census.served());
+        self.shared.tell(None, Step::Draining(self.census.served()));
     }
 
     fn only_attached_left(&self) -> bool {

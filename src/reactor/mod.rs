@@ -31,6 +31,7 @@ mod run;
 pub mod shared;
 mod source;
 pub mod sources;
+pub mod step;
 mod stop;
 pub mod timers;
 
@@ -61,6 +62,7 @@ use crate::reactor::run::Group;
 use crate::reactor::shared::Shared;
 use crate::reactor::source::Source;
 use crate::reactor::sources::Sources;
+use crate::reactor::step::Step;
 use crate::reactor::timers::Timers;
 
 /// Whether there will be another turn.
@@ -240,10 +242,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 self.shared.metrics.idle_polling += self.shared.now.since(before);
             }
         };
-        match timeout {
-            Some(timeout) => log::trace!("woke with {} events (it would wait {timeout:?})", self.events.len()),
-            None => log::trace!("woke with {} events (it would wait for ever)", self.events.len()),
-        }
+        self.shared.told = log::max_level();
+        self.shared.tell(None, Step::Woke { events: self.events.len(), timeout });
         if !self.events.is_empty() {
             self.awake_until = self.shared.limits.busy_poll.map(|time| self.shared.now.after(time));
         }
@@ -275,14 +275,14 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         for (key, readiness) in self.events.drain(..) {
             match self.sources.get_mut(key) {
                 Some(place) => {
-                    log::trace!("{key} is {readiness:?}");
+                    self.shared.tell(key, Step::Event(readiness));
                     if place.source.latch(readiness) {
                         self.ready.push(key, &mut place.listed);
                     }
                 }
                 None if key == Key::WAKER => {}
                 None => {
-                    log::trace!("{key} is gone: its event is stale");
+                    self.shared.tell(key, Step::Stale);
                     self.shared.metrics.count_drop(Dropped::StaleEvent);
                 }
             }
@@ -307,7 +307,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             let (left, is_due) = place.source.deadline_passed(now, &self.shared);
             place.armed = self.timers.arm(key, None, left);
             if is_due {
-                log::trace!("{key} has reached its deadline");
+                self.shared.tell(key, Step::Deadline);
                 self.ready.push(key, &mut place.listed);
             }
         }

@@ -15,6 +15,7 @@ use crate::reactor::log_limit::LogKind;
 use crate::reactor::next::{Condition, Next};
 use crate::reactor::reply::Outgoing;
 use crate::reactor::source::Source;
+use crate::reactor::step::Step;
 
 /// A connection of the group that has read, and what it is about to send.
 struct Member {
@@ -88,7 +89,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             let Some(connection) = place.source.connection_mut() else { continue };
             connection.send(key, outgoing, &mut self.shared);
             if connection.is_at_rest() {
-                log::trace!("{key} is at rest");
+                self.shared.tell(key, Step::AtRest);
                 continue;
             }
             let next = connection.settle(&mut self.shared);
@@ -108,7 +109,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Does what a source decided.
     fn act(&mut self, key: Key, next: Next, handler: &mut H) {
-        log::trace!("{key} is driven: {next:?}");
+        self.shared.tell(key, Step::Driven(next));
         match next {
             Next::Idle => {}
             Next::Done(reason) => self.close(key, reason, handler),
@@ -126,7 +127,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let Some(place) = self.sources.get_mut(key) else { return };
         if !place.waiting {
             place.waiting = true;
-            log::trace!("{key} waits for {condition:?}, with others");
+            self.shared.tell(key, Step::HeldBack(condition));
             match condition {
                 Condition::ConnectionSlot => drop(self.awaiting_slot.insert(key)),
                 Condition::QueueRoom => {

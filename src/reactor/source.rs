@@ -14,6 +14,7 @@ use crate::reactor::connection::Connection;
 use crate::reactor::datagram::Datagram;
 use crate::reactor::handler::Handler;
 use crate::reactor::shared::Shared;
+use crate::reactor::step::Step;
 
 /// A source of events. Connections lie in the slab themselves, for there are thousands; the few others are boxed, so
 /// that they do not make every place larger.
@@ -88,7 +89,7 @@ impl<K: Kernel, S> Source<K, S> {
     ) {
         match self {
             Source::Connection(connection) => connection.close(key, reason, handler, shared, census),
-            Source::Acceptor(_) => log::debug!("{key} listens no more"),
+            Source::Acceptor(_) => shared.tell(key, Step::ListenerClosed),
             Source::Datagram(datagram) => datagram.close(reason, handler, shared),
         }
     }

@@ -14,12 +14,13 @@ use crate::reactor::drive::Drive;
 use crate::reactor::handler::Handler;
 use crate::reactor::room::Share;
 use crate::reactor::shared::Shared;
+use crate::reactor::step::Step;
 
 impl<T: Stream, S> Connection<T, S> {
     /// The peer's side has ended: what was never taken goes to the handler, as it is.
     #[cold]
     pub(super) fn end_of_input<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
-        log::trace!("{} read 0: the peer has ended its side", drive.key);
+        drive.shared.tell(drive.key, Step::EndOfStream);
         self.flags.insert(Flags::READ_ENDED);
         if !self.phase.is_open() {
             return;
@@ -58,7 +59,7 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     /// Sends the FIN, where this side wants to end and owes nothing any more.
-    pub(super) fn send_fin_when_flushed(&mut self, now: Tick) {
+    pub(super) fn send_fin_when_flushed(&mut self, shared: &Shared) {
         if self.owed() > 0 {
             return;
         }
@@ -70,15 +71,15 @@ impl<T: Stream, S> Connection<T, S> {
         if let Phase::Flushing(reason) = self.phase
             && !self.flags.contains(Flags::READ_ENDED)
         {
-            self.start_linger(reason, now);
+            self.start_linger(reason, shared);
         }
     }
 
-    fn start_linger(&mut self, reason: CloseReason, now: Tick) {
+    fn start_linger(&mut self, reason: CloseReason, shared: &Shared) {
         self.shut_write_side();
-        log::trace!("the last byte has left: now FIN, and what still comes is dropped");
+        shared.tell(None, Step::Fin);
         self.phase = Phase::Lingering(reason);
-        self.progress = now;
+        self.progress = shared.now;
     }
 
     fn shut_write_side(&mut self) {
@@ -123,7 +124,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// shows when nobody has added to it for a while: so a FIN goes, and after the time of lingering it is asked once
     /// more.
     #[cold]
-    pub(super) fn time_out(&mut self, reason: CloseReason, now: Tick) -> Option<CloseReason> {
+    pub(super) fn time_out(&mut self, reason: CloseReason, shared: &Shared) -> Option<CloseReason> {
         if !matches!(self.origin, Origin::Accepted) || self.phase.is_broken() || self.flags.contains(Flags::READ_ENDED)
         {
             return Some(reason);
@@ -131,7 +132,7 @@ impl<T: Stream, S> Connection<T, S> {
         if self.owed() > 0 {
             if matches!(self.phase, Phase::Open) && reason.parting() == Parting::Polite {
                 // It was late with a message and not with reading: what it is owed for others is delivered first.
-                self.start_flush(reason, now);
+                self.start_flush(reason, shared.now);
                 return None;
             }
             return Some(reason);
@@ -146,11 +147,11 @@ impl<T: Stream, S> Connection<T, S> {
             None => {
                 self.held.set_last_seen(held);
                 if matches!(self.phase, Phase::Lingering(_)) {
-                    self.progress = now;
+                    self.progress = shared.now;
                 } else {
                     let reason = self.phase.reason().unwrap_or(reason);
-                    self.start_flush(reason, now);
-                    self.start_linger(reason, now);
+                    self.start_flush(reason, shared.now);
+                    self.start_linger(reason, shared);
                 }
                 None
             }
@@ -178,7 +179,7 @@ impl<T: Stream, S> Connection<T, S> {
         }
         shared.room.exchange(self.share(), Share::Nothing);
         if self.origin != Origin::Attached {
-            log::debug!("{key} closed {}: {reason}", self.peer());
+            shared.tell(key, Step::Closed(self.peer(), reason));
             shared.metrics.count_close(reason);
         }
         census.leave(self.origin, self.source());

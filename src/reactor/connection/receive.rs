@@ -3,7 +3,6 @@
 use std::io;
 
 use crate::os::clock::Tick;
-use crate::os::key::Key;
 use crate::os::shortage::is_shortage;
 use crate::os::stream::{ConnectProgress, Stream};
 use crate::reactor::close_reason::CloseReason;
@@ -12,6 +11,7 @@ use crate::reactor::connection::state::{Origin, Phase};
 use crate::reactor::drive::Drive;
 use crate::reactor::handler::Handler;
 use crate::reactor::limits::Limits;
+use crate::reactor::step::Step;
 
 /// What a read costs of the budget at least, in bytes: many short reads take their time too.
 const READ_COST: usize = 4 * 1024;
@@ -26,7 +26,7 @@ impl<T: Stream, S> Connection<T, S> {
             if !self.establish(drive.shared.now) {
                 return;
             }
-            log::debug!("{key} is connected to {}", self.peer());
+            drive.shared.tell(key, Step::Connected(self.peer()));
         }
         // Nothing but the latch decides on the first read of a calm connection.
         let mut is_plain = self.is_calm() && !drive.shared.room.is_full();
@@ -49,19 +49,20 @@ impl<T: Stream, S> Connection<T, S> {
                     if count < size && self.stream.short_read_drains() {
                         self.latch.read_short();
                     }
-                    log::trace!("{key} read {count} bytes of at most {size}: {}", self.latch.outlook());
+                    let is_readable = self.latch.readable();
+                    drive.shared.tell(key, Step::Read { bytes: count, room: size, is_readable });
                     self.took_in(count, drive);
                 }
-                Err(error) => self.read_failed(key, &error),
+                Err(error) => self.read_failed(&error, drive),
             }
         }
     }
 
     #[cold]
-    fn read_failed(&mut self, key: Key, error: &io::Error) {
+    fn read_failed<H>(&mut self, error: &io::Error, drive: &Drive<'_, H>) {
         match error.kind() {
             io::ErrorKind::WouldBlock => {
-                log::trace!("{key} read would block: the kernel owes an edge");
+                drive.shared.tell(drive.key, Step::ReadWouldBlock);
                 self.latch.read_would_block();
             }
             io::ErrorKind::Interrupted => {}

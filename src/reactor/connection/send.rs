@@ -10,6 +10,7 @@ use crate::reactor::connection::Connection;
 use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::reply::Outgoing;
 use crate::reactor::shared::Shared;
+use crate::reactor::step::Step;
 
 impl<T: Stream, S> Connection<T, S> {
     /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is
@@ -33,11 +34,11 @@ impl<T: Stream, S> Connection<T, S> {
             self.write_owed()
         };
         if !self.latch.writable() {
-            log::trace!("{key} write would block: it owes {} bytes, and the kernel owes an edge", self.owed());
+            shared.tell(key, Step::WriteWouldBlock { owed: self.owed() });
         }
         if written > 0 {
             self.progress = shared.now;
-            log::trace!("{key} wrote {written} bytes, owes {}", self.owed());
+            shared.tell(key, Step::Wrote { bytes: written, owed: self.owed() });
             if !matches!(self.origin, Origin::Attached) {
                 shared.metrics.bytes_out += written as u64;
             }

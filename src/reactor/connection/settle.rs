@@ -21,7 +21,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.account(shared);
         let waits = self.note_waiting(shared);
         let read_ended = self.flags.contains(Flags::READ_ENDED);
-        self.send_fin_when_flushed(shared.now);
+        self.send_fin_when_flushed(shared);
         match self.phase {
             Phase::Over(reason) => return Next::Done(reason),
             Phase::Broken { reason, .. } if read_ended || !self.latch.readable() => return Next::Done(reason),
@@ -38,7 +38,7 @@ impl<T: Stream, S> Connection<T, S> {
             && let Some((moment, reason)) = self.time_limit(&shared.limits)
             && moment <= shared.now
         {
-            if let Some(reason) = self.time_out(reason, shared.now) {
+            if let Some(reason) = self.time_out(reason, shared) {
                 return Next::Done(reason);
             }
             self.account(shared);

@@ -31,6 +31,7 @@ use crate::reactor::metrics::Dropped;
 use crate::reactor::next::Next;
 use crate::reactor::reply::Outgoing;
 use crate::reactor::shared::Shared;
+use crate::reactor::step::Step;
 
 /// How many datagrams one turn takes from one socket, and not many more, before the others have theirs.
 const TURN: usize = 64;
@@ -177,14 +178,14 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             match received {
                 Ok(queue) => {
                     if queue == Queue::Empty {
-                        log::trace!("{} has no more datagrams: the kernel owes an edge", drive.key);
+                        drive.shared.tell(drive.key, Step::QueueEmpty);
                         self.latch.read_would_block();
                     }
                     self.take_in(batch, drive);
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
-                        log::trace!("{} receive would block: the kernel owes an edge", drive.key);
+                        drive.shared.tell(drive.key, Step::ReceiveWouldBlock);
                         self.latch.read_would_block();
                     }
                     io::ErrorKind::Interrupted => spent += 1,
@@ -217,17 +218,11 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
 
     /// Offers the handler what was received.
     fn take_in<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, drive: &mut Drive<'_, H>) {
-        let Shared { arena, metrics, .. } = &mut *drive.shared;
         let end = batch.received.last().map_or(0, |last| last.range.end);
-        let start = arena.keep(end);
+        let start = drive.shared.arena.keep(end);
         for received in &mut batch.received {
-            metrics.bytes_in += received.range.len() as u64;
-            log::trace!(
-                "{} received a datagram of {} bytes from {}",
-                drive.key,
-                received.range.len(),
-                received.route.peer()
-            );
+            drive.shared.metrics.bytes_in += received.range.len() as u64;
+            drive.shared.tell(drive.key, Step::Received(received.range.len(), received.route.peer()));
             received.range = start + received.range.start..start + received.range.end;
         }
         self.answer_all(batch, Call::Datagram, drive);

@@ -14,6 +14,7 @@ use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
 use crate::reactor::handler::Handler;
 use crate::reactor::log_limit::LogKind;
+use crate::reactor::metrics::Row;
 use crate::reactor::next::{Condition, Next};
 use crate::reactor::source::Source;
 use crate::reactor::sources::Place;
@@ -29,13 +30,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let now = self.shared.now;
         for _ in 0..acceptor::BATCH {
             let has_slot = self.has_slot();
-            let Some(Place { source: Source::Acceptor(acceptor), .. }) = self.sources.get_mut(key) else {
+            let Some(Place { source: Source::Acceptor(acceptor), row, .. }) = self.sources.get_mut(key) else {
                 return Next::Idle;
             };
             if !has_slot && acceptor.is_ready() {
                 return Next::Wait(Condition::ConnectionSlot);
             }
-            let (tag, draining) = (acceptor.tag(), acceptor.is_draining());
+            let (tag, row, draining) = (acceptor.tag(), *row, acceptor.is_draining());
             match acceptor.accept() {
                 Accepted::Connection(stream, peer) => {
                     let refused = self.refusal(peer);
@@ -43,7 +44,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     if draining {
                         connection.drain();
                     }
-                    self.admit(connection, peer, refused);
+                    self.admit(connection, row, peer, refused);
                 }
                 Accepted::Again => {}
                 Accepted::Drained if draining => {
@@ -54,7 +55,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 // backlog already: only this deadline runs the listener again. An event meanwhile only merges into the
                 // latch.
                 Accepted::Failed(error) => {
-                    self.shared.metrics.accept_errors += 1;
+                    self.shared.metrics.row_mut(row).accept_errors += 1;
                     self.shared.log_limit.log(
                         LogKind::AcceptFailed,
                         Level::Warn,
@@ -91,20 +92,22 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     fn admit(
         &mut self,
         connection: Connection<K::Stream, H::Session>,
+        row: Row,
         peer: Option<SocketAddr>,
         refused: Option<CloseReason>,
     ) {
-        self.shared.metrics.accepted += 1;
+        let counts = self.shared.metrics.row_mut(row);
+        counts.accepted += 1;
         if let Some(reason) = refused
             && self.census.refused() >= REFUSED_MAX
         {
             // It has no place where it could be told, and may not make others wait for one: whose source is over its
             // limit chooses how often.
-            self.shared.metrics.count_close(reason);
+            counts.count_close(reason);
             return;
         }
         let (origin, source) = (connection.origin(), connection.source());
-        match self.add(Source::Connection(connection)) {
+        match self.add(Source::Connection(connection), row) {
             Ok(key) => {
                 self.census.enter(origin, source);
                 self.shared.tell(key, Step::Accepted(Peer::of(peer.as_ref())));
@@ -112,8 +115,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             }
             Err(error) => {
                 // The kernel would not watch it (ENOMEM, ENOSPC): it is dropped, and no handler has heard of it.
-                self.shared.metrics.count_close(CloseReason::of_error(&error));
-                self.shared.metrics.accept_errors += 1;
+                let counts = self.shared.metrics.row_mut(row);
+                counts.count_close(CloseReason::of_error(&error));
+                counts.accept_errors += 1;
                 self.shared.log_limit.log(
                     LogKind::AcceptFailed,
                     Level::Warn,

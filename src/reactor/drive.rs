@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::os::address::Peer;
 use crate::os::key::Key;
 use crate::reactor::handler::{Context, Handler, Wishes};
+use crate::reactor::metrics::{Counts, Row};
 use crate::reactor::reply::{Outgoing, Reply};
 use crate::reactor::shared::Shared;
 
@@ -12,6 +13,8 @@ use crate::reactor::shared::Shared;
 pub struct Drive<'a, H> {
     /// The source's name.
     pub key: Key,
+    /// The endpoint that the source belongs to.
+    pub row: Row,
     /// Whom it serves.
     pub handler: &'a mut H,
     /// What it shares with all others.
@@ -30,9 +33,21 @@ pub(super) enum Offered<'a> {
 
 impl<'a, H: Handler> Drive<'a, H> {
     /// The handler's answers go to `outgoing`, where nothing is answered yet.
-    pub fn new(key: Key, handler: &'a mut H, shared: &'a mut Shared, outgoing: &'a mut Outgoing) -> Drive<'a, H> {
+    pub fn new(
+        key: Key,
+        row: Row,
+        handler: &'a mut H,
+        shared: &'a mut Shared,
+        outgoing: &'a mut Outgoing,
+    ) -> Drive<'a, H> {
         *outgoing = Outgoing::starting_at(shared.arena.composed.len());
-        Drive { key, handler, shared, outgoing }
+        Drive { key, row, handler, shared, outgoing }
+    }
+
+    /// The counters of the source's endpoint.
+    #[inline]
+    pub(super) fn counts(&mut self) -> &mut Counts {
+        self.shared.metrics.row_mut(self.row)
     }
 
     /// What the handler is called with: the bytes that it is `offered`, and a context in which `owed` bytes wait for
@@ -53,6 +68,7 @@ impl<'a, H: Handler> Drive<'a, H> {
         let context = Context {
             now: *now,
             key: self.key,
+            row: self.row,
             peer,
             peer_ends: false,
             unacknowledged: 0,

@@ -40,9 +40,18 @@ impl fmt::Display for Dropped {
     }
 }
 
-/// The reactor's counters: each only grows, but for what is computed from two of them.
+/// The number of a row of [`Metrics`]: the endpoint that a source belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row(u16);
+
+impl Row {
+    /// The row of sources that belong to no endpoint, because this side opened them or they were attached.
+    pub const NONE: Row = Row(0);
+}
+
+/// The counters of one endpoint, or of all: each only grows, but for what is computed from two of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metrics {
+pub struct Counts {
     /// Connections that a listener accepted, the refused newcomers among them.
     pub accepted: u64,
     /// Connections that this side opened.
@@ -61,14 +70,10 @@ pub struct Metrics {
     pub accept_errors: u64,
     /// Errors that a datagram socket reported (an ICMP message, say).
     pub datagram_errors: u64,
-    /// How long it polled for nothing because it stays awake
-    /// ([`Limits::busy_poll`](crate::reactor::limits::Limits::busy_poll)): from each poll that came back empty to the
-    /// next. A little less than it had nothing to do, then; never more.
-    pub idle_polling: Duration,
     dropped: [u64; Dropped::COUNT],
 }
 
-impl Metrics {
+impl Counts {
     /// Counts one dropped thing.
     pub fn count_drop(&mut self, kind: Dropped) {
         self.dropped[kind as usize] += 1;
@@ -90,8 +95,71 @@ impl Metrics {
     }
 }
 
+/// The counters of a reactor: a row for each tag that a listener or a bound datagram socket has, and one for the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Row 0 is [`Row::NONE`].
+    rows: Vec<Counts>,
+    /// The tags of the rows from 1 on.
+    tags: Vec<usize>,
+    /// Time spent in polls that found nothing, while the reactor stays awake
+    /// ([`Limits::busy_poll`](crate::reactor::limits::Limits::busy_poll)): from each poll that came back empty to the
+    /// next. So it is a little less than the time without anything to do, and never more.
+    pub idle_polling: Duration,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics { rows: vec![Counts::default()], tags: Vec::new(), idle_polling: Duration::ZERO }
+    }
+}
+
+impl Metrics {
+    /// The row of the endpoints with this tag, which is made where there is none yet. Tags beyond 65,535 share
+    /// [`Row::NONE`].
+    pub fn row_of(&mut self, tag: usize) -> Row {
+        let known = self.tags.iter().position(|other| *other == tag);
+        let Ok(row) = u16::try_from(known.unwrap_or(self.tags.len()) + 1) else { return Row::NONE };
+        if known.is_none() {
+            self.tags.push(tag);
+            self.rows.push(Counts::default());
+        }
+        Row(row)
+    }
+
+    /// The counters of a row.
+    #[inline]
+    pub fn row_mut(&mut self, row: Row) -> &mut Counts {
+        &mut self.rows[usize::from(row.0)]
+    }
+
+    /// The counters of the endpoints with this tag, where there are any.
+    pub fn of(&self, tag: usize) -> Option<&Counts> {
+        let index = self.tags.iter().position(|other| *other == tag)?;
+        self.rows.get(index + 1)
+    }
+
+    /// The sums of all rows.
+    pub fn total(&self) -> Counts {
+        let mut total = Counts::default();
+        for row in &self.rows {
+            total.accepted += row.accepted;
+            total.connected += row.connected;
+            total.messages_in += row.messages_in;
+            total.messages_out += row.messages_out;
+            total.bytes_in += row.bytes_in;
+            total.bytes_out += row.bytes_out;
+            total.accept_errors += row.accept_errors;
+            total.datagram_errors += row.datagram_errors;
+            total.closed.iter_mut().zip(row.closed).for_each(|(sum, count)| *sum += count);
+            total.dropped.iter_mut().zip(row.dropped).for_each(|(sum, count)| *sum += count);
+        }
+        total
+    }
+}
+
 /// One line: what operators ask for first, then what ended and what was dropped, where anything was.
-impl fmt::Display for Metrics {
+impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -130,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_summary_names_only_what_happened() {
-        let mut metrics = Metrics { accepted: 3, messages_in: 5, ..Metrics::default() };
+        let mut metrics = Counts { accepted: 3, messages_in: 5, ..Counts::default() };
         metrics.count_close(CloseReason::Reset);
         metrics.count_drop(Dropped::OverRate);
         assert_eq!(metrics.active(), 2);
@@ -139,6 +207,31 @@ mod tests {
             "accepted=3 active=2 messages_in=5 messages_out=0 bytes_in=0 bytes_out=0 \
              closed=1(reset=1) dropped=1(over-rate=1) errors=0"
         );
+    }
+
+    #[test]
+    fn the_total_is_the_sum_of_all_rows_and_each_tag_has_one() {
+        let mut metrics = Metrics::default();
+        let rows = [7, 3, 7].map(|tag| metrics.row_of(tag));
+        assert!(rows[0] == rows[2] && rows[0] != rows[1] && rows[0] != Row::NONE);
+        // One of each, so that a counter that is left out of the sum is seen.
+        let one = Counts {
+            accepted: 2,
+            connected: 2,
+            closed: [1; CloseReason::COUNT],
+            messages_in: 2,
+            messages_out: 2,
+            bytes_in: 2,
+            bytes_out: 2,
+            accept_errors: 2,
+            datagram_errors: 2,
+            dropped: [1; Dropped::COUNT],
+        };
+        *metrics.row_mut(rows[1]) = one.clone();
+        assert_eq!((metrics.of(3), metrics.of(7), metrics.of(0)), (Some(&one), Some(&Counts::default()), None));
+        assert_eq!(metrics.total(), one);
+        metrics.row_mut(Row::NONE).bytes_in = 5;
+        assert_eq!(metrics.total().bytes_in, 7);
     }
 
     #[test]

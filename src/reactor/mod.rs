@@ -55,7 +55,7 @@ use crate::reactor::datagram::Datagram;
 use crate::reactor::handler::{Connect, Handler, Orders};
 use crate::reactor::lifecycle::Lifecycle;
 use crate::reactor::limits::Limits;
-use crate::reactor::metrics::{Dropped, Metrics};
+use crate::reactor::metrics::{Dropped, Metrics, Row};
 use crate::reactor::ready_list::ReadyList;
 use crate::reactor::room::Share;
 use crate::reactor::run::Group;
@@ -128,14 +128,16 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Accepts connections from `listener`; the handler knows them by `tag`.
     pub fn listen(&mut self, listener: K::Listener, tag: usize) -> io::Result<Key> {
-        self.add(Source::Acceptor(Box::new(Acceptor::new(listener, tag))))
+        let row = self.shared.metrics.row_of(tag);
+        self.add(Source::Acceptor(Box::new(Acceptor::new(listener, tag))), row)
     }
 
-    /// Receives datagrams from `socket`, with its session.
-    pub fn receive(&mut self, socket: K::Datagram, session: H::Session) -> io::Result<Key> {
+    /// Receives datagrams from `socket`, with its session; they are counted by `tag`.
+    pub fn receive(&mut self, socket: K::Datagram, tag: usize, session: H::Session) -> io::Result<Key> {
         let datagram = Datagram::new(socket, session);
         let own = datagram.own().cloned();
-        let key = self.add(Source::Datagram(Box::new(datagram)))?;
+        let row = self.shared.metrics.row_of(tag);
+        let key = self.add(Source::Datagram(Box::new(datagram)), row)?;
         own.into_iter().for_each(|own| self.shared.reply_guard.add(own));
         Ok(key)
     }
@@ -143,7 +145,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Takes a stream over as it is, with its session. It counts for no limit, and a drain leaves it alone.
     pub fn attach(&mut self, stream: K::Stream, session: H::Session) -> io::Result<Key> {
         let connection = Connection::attached(stream, session, self.shared.now);
-        let key = self.add(Source::Connection(connection))?;
+        let key = self.add(Source::Connection(connection), Row::NONE)?;
         self.list(key);
         Ok(key)
     }
@@ -157,18 +159,18 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             let stream = self.kernel.connect(&connect.to, connect.from)?;
             Source::Connection(Connection::connecting(stream, connect.to.ip(), connect.tag, self.shared.now))
         };
-        let key = self.add(source)?;
+        let key = self.add(source, Row::NONE)?;
         if !connect.datagrams {
             self.census.enter(Origin::Connected, None);
-            self.shared.metrics.connected += 1;
+            self.shared.metrics.row_mut(Row::NONE).connected += 1;
         }
         self.list(key);
         Ok(())
     }
 
     /// Takes a new source in, and asks the kernel for its edges. A source that the kernel refuses is dropped.
-    fn add(&mut self, source: Source<K, H::Session>) -> io::Result<Key> {
-        let key = self.sources.insert(source);
+    fn add(&mut self, source: Source<K, H::Session>, row: Row) -> io::Result<Key> {
+        let key = self.sources.insert(source, row);
         let Some(place) = self.sources.get_mut(key) else { return Err(io::ErrorKind::NotFound.into()) };
         if let Err(error) = place.source.register(&mut self.kernel, key) {
             self.sources.remove(key);
@@ -283,7 +285,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 None if key == Key::WAKER => {}
                 None => {
                     self.shared.tell(key, Step::Stale);
-                    self.shared.metrics.count_drop(Dropped::StaleEvent);
+                    self.shared.metrics.row_mut(Row::NONE).count_drop(Dropped::StaleEvent);
                 }
             }
         }
@@ -344,7 +346,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             self.awaiting_slot.remove(&key);
             self.awaiting_room.remove(&key);
         }
-        place.source.close(key, reason, handler, &mut self.shared, &mut self.census);
+        place.source.close(key, place.row, reason, handler, &mut self.shared, &mut self.census);
         self.wake_waiting();
     }
 

@@ -8,7 +8,7 @@ use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Orders, Stop, Wishes};
 use crate::reactor::log_limit::LogLimit;
-use crate::reactor::metrics::Metrics;
+use crate::reactor::metrics::{Metrics, Row};
 use crate::reactor::reply::{Outgoing, Reply};
 
 /// One session of a handler, driven by hand.
@@ -116,6 +116,7 @@ impl<H: Handler> Rehearsal<H> {
             orders: &mut self.orders,
             metrics: &mut self.metrics,
             log_limit: &mut self.log_limit,
+            row: Row::NONE,
             wishes: Wishes::default(),
         };
         let result = ask(&mut cx);

@@ -59,15 +59,16 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             let Some(&key) = waiting.next() else { return };
             let Some(place) = self.sources.get_mut(key) else { continue };
             place.listed = false;
+            let row = place.row;
             self.shared.arena.begin_source();
             match &mut place.source {
                 Source::Connection(connection) => {
                     let member = self.group.enter(key);
-                    connection.receive(&mut Drive::new(key, handler, &mut self.shared, &mut member.outgoing));
+                    connection.receive(&mut Drive::new(key, row, handler, &mut self.shared, &mut member.outgoing));
                 }
                 Source::Datagram(datagram) => {
                     let next =
-                        datagram.drive(&mut Drive::new(key, handler, &mut self.shared, &mut Outgoing::default()));
+                        datagram.drive(&mut Drive::new(key, row, handler, &mut self.shared, &mut Outgoing::default()));
                     let deadline = datagram.deadline();
                     place.armed = self.timers.arm(key, place.armed, deadline);
                     self.act(key, next, handler);
@@ -87,7 +88,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             let key = *key;
             let Some(place) = self.sources.get_mut(key) else { continue };
             let Some(connection) = place.source.connection_mut() else { continue };
-            connection.send(key, outgoing, &mut self.shared);
+            connection.send(key, place.row, outgoing, &mut self.shared);
             if connection.is_at_rest() {
                 self.shared.tell(key, Step::AtRest);
                 continue;

@@ -13,6 +13,7 @@ use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
 use crate::reactor::datagram::Datagram;
 use crate::reactor::handler::Handler;
+use crate::reactor::metrics::Row;
 use crate::reactor::shared::Shared;
 use crate::reactor::step::Step;
 
@@ -82,13 +83,14 @@ impl<K: Kernel, S> Source<K, S> {
     pub fn close<H: Handler<Session = S>>(
         self,
         key: Key,
+        row: Row,
         reason: CloseReason,
         handler: &mut H,
         shared: &mut Shared,
         census: &mut Census,
     ) {
         match self {
-            Source::Connection(connection) => connection.close(key, reason, handler, shared, census),
+            Source::Connection(connection) => connection.close(key, row, reason, handler, shared, census),
             Source::Acceptor(_) => shared.tell(key, Step::ListenerClosed),
             Source::Datagram(datagram) => datagram.close(reason, handler, shared),
         }

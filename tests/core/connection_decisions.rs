@@ -21,6 +21,7 @@ use cooee::reactor::connection::Connection;
 use cooee::reactor::drive::Drive;
 use cooee::reactor::handler::{Context, Handler};
 use cooee::reactor::limits::Limits;
+use cooee::reactor::metrics::Row;
 use cooee::reactor::next::{Condition, Next};
 use cooee::reactor::reply::Outgoing;
 use cooee::reactor::room::{Room, Share};
@@ -207,8 +208,8 @@ impl Bench {
         let key = Key::new(0, 1);
         self.connection.latch(readiness);
         let mut outgoing = Outgoing::default();
-        self.connection.receive(&mut Drive::new(key, &mut self.served, &mut self.shared, &mut outgoing));
-        self.connection.send(key, &outgoing, &mut self.shared);
+        self.connection.receive(&mut Drive::new(key, Row::NONE, &mut self.served, &mut self.shared, &mut outgoing));
+        self.connection.send(key, Row::NONE, &outgoing, &mut self.shared);
         let next = self.connection.settle(&mut self.shared);
         self.shared.arena.reset();
         next

@@ -28,6 +28,7 @@ use cooee::reactor::connection::Connection;
 use cooee::reactor::drive::Drive;
 use cooee::reactor::handler::{Context, Handler};
 use cooee::reactor::limits::Limits;
+use cooee::reactor::metrics::Row;
 use cooee::reactor::next::{Condition, Next};
 use cooee::reactor::reply::Outgoing;
 use cooee::reactor::room::Room;
@@ -436,8 +437,8 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
         connection.latch(readiness);
 
         let mut outgoing = Outgoing::default();
-        connection.receive(&mut Drive::new(key, &mut server, shared, &mut outgoing));
-        connection.send(key, &outgoing, shared);
+        connection.receive(&mut Drive::new(key, Row::NONE, &mut server, shared, &mut outgoing));
+        connection.send(key, Row::NONE, &outgoing, shared);
         let next = connection.settle(shared);
         shared.arena.reset();
         wire.borrow_mut().history.push(Happening::Settled(next));

@@ -2,6 +2,8 @@
 
 pub mod service;
 
+use std::iter;
+
 use log::Level;
 
 use crate::apps::server::service::Service;
@@ -12,6 +14,7 @@ use crate::protocol::mode::Mode;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Stop};
 use crate::reactor::log_limit::LogKind;
+use crate::reactor::metrics::Metrics;
 
 /// The target under which the answer to a request for the summary is logged: whoever asked gets it, at whatever level
 /// the rest is.
@@ -82,6 +85,13 @@ impl Server {
         ServerSession::Client { service: u16::try_from(service).unwrap_or(u16::MAX), scanned: 0 }
     }
 
+    /// The lines of the summary: the total and, where there are several services, one line for each.
+    pub fn summary(&self, metrics: &Metrics) -> impl Iterator<Item = String> {
+        let services = if self.services.len() > 1 { self.services.as_slice() } else { &[] };
+        let row = |(tag, service): (usize, &Service)| Some(format!("  {}: {}", service.name, metrics.of(tag)?));
+        iter::once(metrics.total().to_string()).chain(services.iter().enumerate().filter_map(row))
+    }
+
     /// The signal that ended the server before it had drained, if one did.
     pub fn killed_by(&self) -> Option<i32> {
         self.killed_by
@@ -89,7 +99,9 @@ impl Server {
 
     fn signal(&mut self, signal: i32, action: OnSignal, cx: &mut Context<'_>) {
         match action {
-            OnSignal::Summary => log::info!(target: SUMMARY, "{}", cx.metrics),
+            OnSignal::Summary => {
+                self.summary(cx.metrics).for_each(|line| log::info!(target: SUMMARY, "{line}"));
+            }
             OnSignal::GoOn(reason) => log::info!("signal {signal}: {reason}"),
             OnSignal::Ask if self.is_asked_to_end => {
                 self.killed_by = Some(signal);
@@ -194,8 +206,9 @@ impl Handler for Server {
 }
 
 fn count(answered: bool, cx: &mut Context<'_>) {
-    cx.metrics.messages_in += 1;
-    cx.metrics.messages_out += u64::from(answered);
+    let counts = cx.counts();
+    counts.messages_in += 1;
+    counts.messages_out += u64::from(answered);
 }
 
 /// Whether `message` ends the conversation. Where it ends the whole server, that is ordered here.

@@ -12,6 +12,7 @@ use crate::reactor::connection::offer::Call;
 use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::drive::Drive;
 use crate::reactor::handler::Handler;
+use crate::reactor::metrics::Row;
 use crate::reactor::room::Share;
 use crate::reactor::shared::Shared;
 use crate::reactor::step::Step;
@@ -168,6 +169,7 @@ impl<T: Stream, S> Connection<T, S> {
     pub(in crate::reactor) fn close<H: Handler<Session = S>>(
         mut self,
         key: Key,
+        row: Row,
         reason: CloseReason,
         handler: &mut H,
         shared: &mut Shared,
@@ -180,7 +182,7 @@ impl<T: Stream, S> Connection<T, S> {
         shared.room.exchange(self.share(), Share::Nothing);
         if self.origin != Origin::Attached {
             shared.tell(key, Step::Closed(self.peer(), reason));
-            shared.metrics.count_close(reason);
+            shared.metrics.row_mut(row).count_close(reason);
         }
         census.leave(self.origin, self.source());
         drop(self.stream);

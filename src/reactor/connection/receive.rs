@@ -110,7 +110,7 @@ impl<T: Stream, S> Connection<T, S> {
     #[inline]
     fn took_in<H: Handler<Session = S>>(&mut self, count: usize, drive: &mut Drive<'_, H>) {
         if !matches!(self.origin, Origin::Attached) {
-            drive.shared.metrics.bytes_in += count as u64;
+            drive.counts().bytes_in += count as u64;
         }
         if self.phase.offers() {
             // Sending is no progress for a peer that does not take what it is owed: it could hold that much for ever,

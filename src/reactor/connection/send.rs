@@ -8,6 +8,7 @@ use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
 use crate::reactor::connection::state::{Flags, Origin, Phase};
+use crate::reactor::metrics::Row;
 use crate::reactor::reply::Outgoing;
 use crate::reactor::shared::Shared;
 use crate::reactor::step::Step;
@@ -15,7 +16,7 @@ use crate::reactor::step::Step;
 impl<T: Stream, S> Connection<T, S> {
     /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is
     /// kept.
-    pub fn send(&mut self, key: Key, outgoing: &Outgoing, shared: &mut Shared) {
+    pub fn send(&mut self, key: Key, row: Row, outgoing: &Outgoing, shared: &mut Shared) {
         if matches!(self.phase, Phase::Connecting | Phase::Broken { .. } | Phase::Over(_)) {
             return;
         }
@@ -40,7 +41,7 @@ impl<T: Stream, S> Connection<T, S> {
             self.progress = shared.now;
             shared.tell(key, Step::Wrote { bytes: written, owed: self.owed() });
             if !matches!(self.origin, Origin::Attached) {
-                shared.metrics.bytes_out += written as u64;
+                shared.metrics.row_mut(row).bytes_out += written as u64;
             }
         }
     }

@@ -190,7 +190,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
                     }
                     io::ErrorKind::Interrupted => spent += 1,
                     _ => {
-                        drive.shared.metrics.datagram_errors += 1;
+                        drive.counts().datagram_errors += 1;
                         self.tell_fault(CloseReason::of_error(&error), drive);
                         // An ICMP message about an earlier reply is taken off the socket by telling it. Lack of memory
                         // is not, and neither is what comes again and again.
@@ -221,7 +221,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         let end = batch.received.last().map_or(0, |last| last.range.end);
         let start = drive.shared.arena.keep(end);
         for received in &mut batch.received {
-            drive.shared.metrics.bytes_in += received.range.len() as u64;
+            drive.counts().bytes_in += received.range.len() as u64;
             drive.shared.tell(drive.key, Step::Received(received.range.len(), received.route.peer()));
             received.range = start + received.range.start..start + received.range.end;
         }
@@ -234,7 +234,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         let composed = drive.shared.arena.composed.len();
         for (number, received) in batch.received.iter().enumerate() {
             if received.is_cut {
-                drive.shared.metrics.count_drop(Dropped::TooLong);
+                drive.counts().count_drop(Dropped::TooLong);
                 continue;
             }
             let ends = self.call(call, &received.route, received.range.clone(), drive);
@@ -265,8 +265,9 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             match sent {
                 Ok(count) => {
                     let (left, others) = waiting.split_at(count.min(waiting.len()));
-                    metrics.messages_out += left.len() as u64;
-                    metrics.bytes_out += left.iter().map(|answer| answer.bytes(arena).len() as u64).sum::<u64>();
+                    let counts = metrics.row_mut(drive.row);
+                    counts.messages_out += left.len() as u64;
+                    counts.bytes_out += left.iter().map(|answer| answer.bytes(arena).len() as u64).sum::<u64>();
                     waiting = others;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -318,7 +319,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
 
 fn tell_dropped<H>(kind: Dropped, answer: &Answer, route: &Route, drive: &mut Drive<'_, H>) {
     let Shared { arena, metrics, log_limit, now, .. } = &mut *drive.shared;
-    metrics.count_drop(kind);
+    metrics.row_mut(drive.row).count_drop(kind);
     let (key, length) = (drive.key, answer.bytes(arena).len());
     let line = format_args!("{key} did not answer {} with {length} bytes: {kind}", route.peer());
     log_limit.log(LogKind::Datagram, Level::Debug, *now, line);
@@ -350,6 +351,7 @@ mod tests {
     use crate::os::datagram_socket::send_first;
     use crate::os::key::Key;
     use crate::reactor::handler::Context;
+    use crate::reactor::metrics::{Counts, Row};
 
     /// What its calls answer, one after the other; then `WouldBlock`.
     #[derive(Default)]
@@ -450,7 +452,17 @@ mod tests {
 
         fn drive(&mut self) -> Next {
             let mut outgoing = Outgoing::default();
-            self.datagram.drive(&mut Drive::new(Key::new(0, 1), &mut self.handler, &mut self.shared, &mut outgoing))
+            self.datagram.drive(&mut Drive::new(
+                Key::new(0, 1),
+                Row::NONE,
+                &mut self.handler,
+                &mut self.shared,
+                &mut outgoing,
+            ))
+        }
+
+        fn counts(&self) -> Counts {
+            self.shared.metrics.total()
         }
 
         fn sent(&self) -> usize {
@@ -489,7 +501,7 @@ mod tests {
         assert_eq!((stage.drive(), stage.sent()), (Next::Idle, TURN + 3));
         assert!(stage.datagram.keeps_the_invariant(None));
         let bytes = 4 * (TURN as u64 + 3);
-        assert_eq!((stage.shared.metrics.bytes_in, stage.shared.metrics.bytes_out), (bytes, bytes));
+        assert_eq!((stage.counts().bytes_in, stage.counts().bytes_out), (bytes, bytes));
     }
 
     #[test]
@@ -515,7 +527,7 @@ mod tests {
             assert!(stage.datagram.keeps_the_invariant(Some(Tick::START.after(RETRY))));
             assert!(!stage.datagram.keeps_the_invariant(None), "nobody would try again");
             assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1));
-            assert_eq!(stage.shared.metrics.datagram_errors, 1);
+            assert_eq!(stage.counts().datagram_errors, 1);
         }
         let gone = vec![Err(Errno::ECONNREFUSED); ERRORS_MAX as usize];
         let mut stage = Stage::new(gone[1..].iter().copied().chain([Ok(&b"ping"[..])]));
@@ -569,9 +581,9 @@ mod tests {
             stage.datagram.socket.refused.push_back(error);
             assert_eq!(stage.drive(), Next::Idle);
             assert_eq!(stage.datagram.socket.sent, [b"pong!".to_vec()]);
-            assert_eq!(stage.shared.metrics.dropped(kind), 1, "{error}");
+            assert_eq!(stage.counts().dropped(kind), 1, "{error}");
             assert_eq!(stage.handler.faults, [reason]);
-            assert_eq!((stage.shared.metrics.messages_out, stage.shared.metrics.bytes_out), (1, 5));
+            assert_eq!((stage.counts().messages_out, stage.counts().bytes_out), (1, 5));
         }
     }
 

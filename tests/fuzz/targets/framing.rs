@@ -80,7 +80,7 @@ fn frames_lie_side_by_side(rules: &Rules, bytes: &[u8]) {
 
 /// Where a chunk ends depends on how it came, but its bytes do not.
 fn check_chunks(service: &Service, bytes: &[u8], rehearsal: &Rehearsal<Server>) {
-    let (sent, messages) = (rehearsal.sent(), rehearsal.metrics().messages_in as usize);
+    let (sent, messages) = (rehearsal.sent(), rehearsal.metrics().total().messages_in as usize);
     let ended = rehearsal.finished() == Some(CloseReason::Ended);
     assert!(ended || rehearsal.finished() == Some(CloseReason::PeerClosed));
     assert!(!ended || service.bye != Bye::Ignore);

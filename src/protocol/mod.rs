@@ -14,4 +14,3 @@ pub mod framing;
 pub mod len32;
 pub mod line;
 pub mod mode;
-pub mod text_form;

@@ -2,19 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::mem;
 
 use nix::errno::Errno;
 
 use crate::os::reason;
-
-/// What becomes of the bytes that a peer has not taken when its connection closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parting {
-    /// The kernel goes on offering what it has, and then the FIN.
-    Polite,
-    /// They are dropped at once, and a RST tells the peer that something is missing.
-    AtOnce,
-}
 
 /// Why a connection ended. Every connection has exactly one reason; the summary counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,84 +87,56 @@ impl CloseReason {
         }
     }
 
-    /// What becomes of the bytes that the peer has not taken. Where it has taken all, every end is polite.
-    pub fn parting(self) -> Parting {
+    /// Whether bytes that the peer has not taken are dropped, and a RST tells it that something is missing. Otherwise the
+    /// kernel goes on offering them, and then the FIN.
+    pub fn drops_owed(self) -> bool {
         match self {
-            // It took nothing for its whole time: so it has had what the kernel could still do for it.
-            CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => Parting::AtOnce,
-            // The reply is cut whatever is done. A FIN would pass for its end, and nobody is left who could look after
-            // the kernel's queue.
-            CloseReason::DrainTimeout | CloseReason::Aborted => Parting::AtOnce,
-            // Everything was written: what is under way belongs to a peer that may be slow.
-            CloseReason::PeerClosed | CloseReason::Ended | CloseReason::Drained => Parting::Polite,
-            // The peer broke a rule, and is owed what it had asked for before; that was flushed.
-            CloseReason::FrameTooLong
-            | CloseReason::FrameTruncated
-            | CloseReason::QueueLimit
-            | CloseReason::IncompleteTimeout => Parting::Polite,
-            // A few words that should arrive.
-            CloseReason::Refused | CloseReason::RefusedSource => Parting::Polite,
-            // There is no peer: none any more, or none yet.
-            CloseReason::Reset
-            | CloseReason::ConnectRefused
-            | CloseReason::ConnectTimeout
-            | CloseReason::SelfConnect
-            | CloseReason::NoDescriptor
-            | CloseReason::Failed(_)
-            | CloseReason::System(_) => Parting::Polite,
+            // The peer took nothing for its whole time: the kernel could do no more for it.
+            CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => true,
+            // The reply is cut whatever is done, and a FIN would pass for its end.
+            CloseReason::DrainTimeout | CloseReason::Aborted => true,
+            // Everything was written, or a last word was, to a peer that may be slow; or there is no peer.
+            _ => false,
         }
     }
 
     /// The reason's place in a table of [`CloseReason::COUNT`] counters.
     pub fn index(self) -> usize {
-        match self {
-            CloseReason::PeerClosed => 0,
-            CloseReason::Ended => 1,
-            CloseReason::Drained => 2,
-            CloseReason::DrainTimeout => 3,
-            CloseReason::Reset => 4,
-            CloseReason::IdleTimeout => 5,
-            CloseReason::IncompleteTimeout => 6,
-            CloseReason::HalfClosedTimeout => 7,
-            CloseReason::FrameTooLong => 8,
-            CloseReason::FrameTruncated => 9,
-            CloseReason::Refused => 10,
-            CloseReason::ConnectRefused => 11,
-            CloseReason::ConnectTimeout => 12,
-            CloseReason::SelfConnect => 13,
-            CloseReason::Aborted => 14,
-            CloseReason::Failed(_) | CloseReason::System(_) => 15,
-            CloseReason::QueueLimit => 16,
-            CloseReason::NoDescriptor => 17,
-            CloseReason::RefusedSource => 18,
-        }
+        let kind = if let CloseReason::System(_) = self { Self::FAILED } else { self };
+        let is_same = |(other, _): &(CloseReason, _)| mem::discriminant(other) == mem::discriminant(&kind);
+        CloseReason::NAMES.iter().position(is_same).unwrap_or_default()
     }
 
     /// The word for the reason at `index`, as the summary prints it.
     pub fn name(index: usize) -> &'static str {
-        const NAMES: [&str; CloseReason::COUNT] = [
-            "peer-closed",
-            "ended",
-            "drained",
-            "drain-timeout",
-            "reset",
-            "idle-timeout",
-            "incomplete-timeout",
-            "half-closed-timeout",
-            "frame-too-long",
-            "frame-truncated",
-            "refused-at-limit",
-            "connect-refused",
-            "connect-timeout",
-            "self-connect",
-            "aborted",
-            "failed",
-            "queue-limit",
-            "no-descriptor",
-            "refused-at-source-limit",
-        ];
-        NAMES[index]
+        CloseReason::NAMES[index].1
     }
+
+    /// Any error that has no reason of its own.
+    const FAILED: CloseReason = CloseReason::Failed(io::ErrorKind::Other);
+
+    /// In the order of the summary.
+    const NAMES: [(CloseReason, &str); CloseReason::COUNT] = [
+        (CloseReason::PeerClosed, "peer-closed"),
+        (CloseReason::Ended, "ended"),
+        (CloseReason::Drained, "drained"),
+        (CloseReason::DrainTimeout, "drain-timeout"),
+        (CloseReason::Reset, "reset"),
+        (CloseReason::IdleTimeout, "idle-timeout"),
+        (CloseReason::IncompleteTimeout, "incomplete-timeout"),
+        (CloseReason::HalfClosedTimeout, "half-closed-timeout"),
+        (CloseReason::FrameTooLong, "frame-too-long"),
+        (CloseReason::FrameTruncated, "frame-truncated"),
+        (CloseReason::Refused, "refused-at-limit"),
+        (CloseReason::ConnectRefused, "connect-refused"),
+        (CloseReason::ConnectTimeout, "connect-timeout"),
+        (CloseReason::SelfConnect, "self-connect"),
+        (CloseReason::Aborted, "aborted"),
+        (CloseReason::FAILED, "failed"),
+        (CloseReason::QueueLimit, "queue-limit"),
+        (CloseReason::NoDescriptor, "no-descriptor"),
+        (CloseReason::RefusedSource, "refused-at-source-limit"),
+    ];
 }
 
 impl fmt::Display for CloseReason {

@@ -51,11 +51,11 @@ impl<'a, H: Handler> Drive<'a, H> {
     }
 
     /// What the handler is called with: the bytes that it is `offered`, and a context in which `owed` bytes wait for
-    /// `peer`.
-    #[inline]
+    /// `peer`, which is known to have ended its side or not, and has not `unacknowledged` so much.
+    #[inline(always)]
     pub(super) fn context<'b>(
         &'b mut self,
-        peer: Peer<'b>,
+        (peer, peer_ends, unacknowledged): (Peer<'b>, bool, usize),
         owed: usize,
         offered: Offered<'b>,
     ) -> (&'b mut H, &'b [u8], Context<'b>) {
@@ -70,8 +70,8 @@ impl<'a, H: Handler> Drive<'a, H> {
             key: self.key,
             row: self.row,
             peer,
-            peer_ends: false,
-            unacknowledged: 0,
+            peer_ends,
+            unacknowledged,
             reply: Reply::new(offered, arena_start, composed, self.outgoing, owed, limits.write_limit),
             orders,
             metrics,

@@ -24,7 +24,6 @@ mod make_room;
 pub mod metrics;
 pub mod next;
 pub mod ready_list;
-pub mod rehearsal;
 pub mod reply;
 pub mod room;
 mod run;

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::apps::client::outcome::Outcome;
+use crate::apps::text_form::TextForm;
 use crate::os::clock::Tick;
 use crate::protocol::ack;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::{Framing, Rules};
-use crate::protocol::text_form::TextForm;
 use crate::reactor::reply::{Outgoing, Reply};
 
 /// How long the next message waits for a reply, where another [`Manner::pace`] is not asked for.

@@ -236,7 +236,7 @@ fn break_off(reason: CloseReason, service: &Service, bytes: &[u8], cx: &mut Cont
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::rehearsal::Rehearsal;
+    use crate::apps::rehearsal::Rehearsal;
 
     #[test]
     #[should_panic(expected = "index out of bounds")]

@@ -6,7 +6,7 @@ use crate::os::key::Key;
 use crate::os::readiness::Readiness;
 use crate::os::stream::Stream;
 use crate::reactor::census::Census;
-use crate::reactor::close_reason::{CloseReason, Parting};
+use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
 use crate::reactor::connection::offer::Call;
 use crate::reactor::connection::state::{Flags, Origin, Phase};
@@ -131,7 +131,7 @@ impl<T: Stream, S> Connection<T, S> {
             return Some(reason);
         }
         if self.owed() > 0 {
-            if matches!(self.phase, Phase::Open) && reason.parting() == Parting::Polite {
+            if matches!(self.phase, Phase::Open) && !reason.drops_owed() {
                 // It was late with a message and not with reading: what it is owed for others is delivered first.
                 self.start_flush(reason, shared.now);
                 return None;
@@ -161,7 +161,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Whether a peer that loses its connection for `reason` has not taken something, and has had its time for that.
     pub fn should_abort(&self, reason: CloseReason) -> bool {
-        let is_owed = self.owed() > 0 && reason.parting() == Parting::AtOnce;
+        let is_owed = self.owed() > 0 && reason.drops_owed();
         matches!(self.origin, Origin::Accepted | Origin::Refused(_)) && (is_owed || self.flags.contains(Flags::STUCK))
     }
 

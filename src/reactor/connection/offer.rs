@@ -49,16 +49,20 @@ impl<T: Stream, S> Connection<T, S> {
     pub(super) fn offer<H: Handler<Session = S>>(&mut self, fresh: usize, drive: &mut Drive<'_, H>) {
         let start = drive.shared.arena.keep(fresh);
         let fresh = start..start + fresh;
-        let wishes = if self.held.kept() > 0 {
-            self.offer_joined(fresh, drive)
-        } else {
-            // Most often nothing was left before, and the arena is offered itself.
-            let (taken, wishes) = self.call(Call::Receive, Offered::Arena(fresh.clone()), drive);
-            if taken < fresh.len() {
-                self.leave_fresh(fresh.start + taken..fresh.end, &wishes, drive);
-            }
-            wishes
-        };
+        if self.held.kept() > 0 {
+            return self.offer_joined(fresh, drive);
+        }
+        // Most often nothing was left before, and the arena is offered itself.
+        let (taken, wishes) = self.call(Call::Receive, Offered::Arena(fresh.clone()), drive);
+        if taken < fresh.len() {
+            self.leave_fresh(fresh.start + taken..fresh.end, &wishes, drive);
+        }
+        self.offered(start, wishes, drive);
+    }
+
+    /// The handler has been offered the bytes from `start` on.
+    #[inline(always)]
+    fn offered<H>(&mut self, start: usize, wishes: Wishes, drive: &mut Drive<'_, H>) {
         // Nothing of these bytes is echoed: the next read may use their space.
         if drive.outgoing.echoed.end <= start {
             drive.shared.arena.release_from(start);
@@ -75,7 +79,8 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Bytes that were left before come first, so fresh ones join them.
     #[cold]
-    fn offer_joined<H: Handler<Session = S>>(&mut self, fresh: Range<usize>, drive: &mut Drive<'_, H>) -> Wishes {
+    fn offer_joined<H: Handler<Session = S>>(&mut self, fresh: Range<usize>, drive: &mut Drive<'_, H>) {
+        let start = fresh.start;
         let incomplete_since = self.held.incomplete_since();
         let mut inbox = self.held.take_inbox();
         inbox.push(&drive.shared.arena.bytes()[fresh]);
@@ -86,7 +91,7 @@ impl<T: Stream, S> Connection<T, S> {
         let restart = taken > 0 || self.flags.contains(Flags::HELD_BACK);
         let since = incomplete_since.filter(|_| !restart).unwrap_or(drive.shared.now);
         self.leave(inbox, since, &wishes, drive);
-        wishes
+        self.offered(start, wishes, drive);
     }
 
     /// Keeps what the handler left, the first of it incomplete since then.
@@ -124,8 +129,8 @@ impl<T: Stream, S> Connection<T, S> {
         drive: &mut Drive<'_, H>,
     ) -> (usize, Wishes) {
         let (owed, unacknowledged) = (self.owed(), self.unacknowledged());
-        let (handler, bytes, mut cx) = drive.context(Peer::of(self.peer.as_ref()), owed, offered);
-        (cx.peer_ends, cx.unacknowledged) = (self.latch.peer_ends(), unacknowledged);
+        let peer = (Peer::of(self.peer.as_ref()), self.latch.peer_ends(), unacknowledged);
+        let (handler, bytes, mut cx) = drive.context(peer, owed, offered);
         let mut taken = 0;
         match (call, &mut self.slot) {
             (Call::Receive, SessionSlot::Open(session)) => {

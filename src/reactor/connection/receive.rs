@@ -22,16 +22,10 @@ impl<T: Stream, S> Connection<T, S> {
     pub fn receive<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let key = drive.key;
         self.latch.try_again();
-        if matches!(self.phase, Phase::Connecting) {
-            if !self.establish(drive.shared.now) {
-                return;
-            }
-            drive.shared.tell(key, Step::Connected(self.peer()));
-        }
         // Nothing but the latch decides on the first read of a calm connection.
         let mut is_plain = self.is_calm() && !drive.shared.room.is_full();
-        if !is_plain {
-            self.call_before_reading(drive);
+        if !is_plain && !self.begin(drive) {
+            return;
         }
         let mut budget = drive.shared.limits.read_budget;
         while budget > 0 && self.latch.readable() {
@@ -69,6 +63,20 @@ impl<T: Stream, S> Connection<T, S> {
             _ if is_shortage(error) => self.latch.retry_later(),
             _ => self.set_over(CloseReason::of_error(error)),
         }
+    }
+
+    /// What comes before the first read of a connection that is not calm; false where there is none, because the
+    /// connection is not established.
+    #[cold]
+    fn begin<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) -> bool {
+        if matches!(self.phase, Phase::Connecting) {
+            if !self.establish(drive.shared.now) {
+                return false;
+            }
+            drive.shared.tell(drive.key, Step::Connected(self.peer()));
+        }
+        self.call_before_reading(drive);
+        true
     }
 
     /// Asks whether the connection is established; true once it is.

@@ -17,7 +17,9 @@ impl<T: Stream, S> Connection<T, S> {
     /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is
     /// kept.
     pub fn send(&mut self, key: Key, row: Row, outgoing: &Outgoing, shared: &mut Shared) {
-        if matches!(self.phase, Phase::Connecting | Phase::Broken { .. } | Phase::Over(_)) {
+        if !matches!(self.phase, Phase::Open)
+            && matches!(self.phase, Phase::Connecting | Phase::Broken { .. } | Phase::Over(_))
+        {
             return;
         }
         if outgoing.told_full {
@@ -79,10 +81,15 @@ impl<T: Stream, S> Connection<T, S> {
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
-        while written < bytes.len() && self.latch.writable() && !self.latch.is_retrying() && !self.phase.is_broken() {
+        while written < bytes.len() && self.latch.writable() && !self.latch.is_retrying() {
             match self.stream.write(&bytes[written..]) {
                 Ok(count) if count > 0 => written += count,
-                outcome => self.write_failed(outcome),
+                outcome => {
+                    self.write_failed(outcome);
+                    if self.phase.is_broken() {
+                        break;
+                    }
+                }
             }
         }
         written

@@ -297,7 +297,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         drive: &mut Drive<'_, H>,
     ) -> bool {
         *drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
-        let (handler, bytes, mut cx) = drive.context(route.peer(), 0, Offered::Arena(received));
+        let (handler, bytes, mut cx) = drive.context((route.peer(), false, 0), 0, Offered::Arena(received));
         match (&mut self.slot, call) {
             (SessionSlot::Open(session), Call::Datagram) => handler.datagram(session, bytes, &mut cx),
             (SessionSlot::Open(session), Call::Tick) => handler.tick(session, &mut cx),

@@ -13,7 +13,7 @@ use cooee::protocol::frame::Step;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
 use cooee::reactor::close_reason::CloseReason;
-use cooee::reactor::rehearsal::Rehearsal;
+use cooee::apps::rehearsal::Rehearsal;
 use cooee_fuzz::cuts::Cuts;
 use libfuzzer_sys::fuzz_target;
 

@@ -18,6 +18,7 @@ use crate::os::stream;
 use crate::os::unix_name::UnixName;
 use crate::os::unix_path::{UnixPath, make_room};
 use crate::os::unix_socket::unix_socket;
+#[cfg(target_os = "linux")]
 use crate::os::wildcard_socket::WildcardSocket;
 
 /// The options of sockets that listen or receive (`socket(7)`, `tcp(7)`).
@@ -123,13 +124,12 @@ pub fn bind_udp(address: SocketAddr, options: &SocketOptions) -> io::Result<(Dat
     socket.bind(&address.into())?;
     let socket = UdpSocket::from_std(socket.into());
     let bound = socket.local_addr()?;
-    // Elsewhere every datagram was sent to the address that the socket is bound to, and replies leave from it.
-    let endpoint = if bound.ip().is_unspecified() || is_to_many(bound) {
-        DatagramEndpoint::UdpWildcard(WildcardSocket::new(socket)?)
-    } else {
-        DatagramEndpoint::Udp(socket)
-    };
-    Ok((endpoint, bound))
+    // Every other datagram was sent to the address that the socket is bound to, and replies leave from it.
+    #[cfg(target_os = "linux")]
+    if bound.ip().is_unspecified() || is_to_many(bound) {
+        return Ok((DatagramEndpoint::UdpWildcard(WildcardSocket::new(socket)?), bound));
+    }
+    Ok((DatagramEndpoint::Udp(socket), bound))
 }
 
 /// Whether `address` is one to which many hosts listen. Only the kernel knows every broadcast address: without

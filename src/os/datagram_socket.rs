@@ -8,7 +8,7 @@ use std::os::unix::net::UnixDatagram;
 
 use mio::net::UdpSocket;
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token, event};
+use mio::{Interest, Registry, Token};
 
 use crate::os::address::Address;
 use crate::os::received::{Queue, Received};
@@ -17,6 +17,7 @@ use crate::os::route::Route;
 use crate::os::udp_batch;
 use crate::os::unix_name::UnixName;
 use crate::os::unix_path::UnixPath;
+#[cfg(target_os = "linux")]
 use crate::os::wildcard_socket::WildcardSocket;
 
 /// The longest datagram that is taken, in bytes. UDP's are far shorter; a Unix socket's are as long as its peer's
@@ -75,6 +76,7 @@ pub enum DatagramEndpoint {
     Udp(UdpSocket),
     /// UDP on every address, or on one to which many hosts listen: each datagram tells where it was sent to, so that
     /// replies leave from the address that was asked, and none answers what was sent to many.
+    #[cfg(target_os = "linux")]
     UdpWildcard(WildcardSocket),
     /// UDP towards one peer.
     UdpConnected(UdpSocket),
@@ -93,6 +95,7 @@ impl DatagramSocket for DatagramEndpoint {
                 let (length, source) = socket.recv_from(buffer)?;
                 Ok((length, Route::Ip { source, arrival: None }))
             }
+            #[cfg(target_os = "linux")]
             DatagramEndpoint::UdpWildcard(socket) => socket.receive(buffer),
             DatagramEndpoint::UdpConnected(socket) => Ok((socket.recv(buffer)?, Route::Connected)),
             DatagramEndpoint::Unix(_, socket) => {
@@ -118,6 +121,7 @@ impl DatagramSocket for DatagramEndpoint {
     fn own(&self) -> Option<Address> {
         match self {
             DatagramEndpoint::Udp(socket) => socket.local_addr().ok().map(Address::Ip),
+            #[cfg(target_os = "linux")]
             DatagramEndpoint::UdpWildcard(socket) => socket.local().map(Address::Ip),
             // As the kernel has it: that is how others are told.
             DatagramEndpoint::Unix(_, socket) => UnixName::of(&socket.local_addr().ok()?).map(Address::Unix),
@@ -127,6 +131,7 @@ impl DatagramSocket for DatagramEndpoint {
 
     fn send(&mut self, bytes: &[u8], route: &Route) -> io::Result<()> {
         match (self, route) {
+            #[cfg(target_os = "linux")]
             (DatagramEndpoint::UdpWildcard(socket), Route::Ip { source, arrival }) => {
                 socket.send(bytes, *source, arrival.map(|arrival| arrival.destination))
             }
@@ -156,11 +161,12 @@ impl DatagramEndpoint {
         let read = Interest::READABLE;
         match self {
             DatagramEndpoint::Udp(socket) | DatagramEndpoint::UdpConnected(socket) => {
-                event::Source::register(socket, registry, token, read)
+                registry.register(socket, token, read)
             }
-            DatagramEndpoint::UdpWildcard(socket) => event::Source::register(socket.inner(), registry, token, read),
+            #[cfg(target_os = "linux")]
+            DatagramEndpoint::UdpWildcard(socket) => registry.register(socket.inner(), token, read),
             DatagramEndpoint::Unix(_, socket) | DatagramEndpoint::UnixConnected(_, socket) => {
-                event::Source::register(&mut SourceFd(&socket.as_raw_fd()), registry, token, read)
+                registry.register(&mut SourceFd(&socket.as_raw_fd()), token, read)
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::os::address::Address;
 use crate::os::bind;
 use crate::os::clock::Tick;
 use crate::os::datagram_socket::{DatagramEndpoint, DatagramSocket};
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::os::fine_timer::FineTimer;
 use crate::os::key::Key;
 use crate::os::listener::{Listener, ListeningSocket};
@@ -62,22 +63,30 @@ pub struct Mio {
     began: Instant,
     /// There is one for all who wake this poll, and it lives as long: a waker that is dropped takes its edge along.
     waker: Option<Arc<Waker>>,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     timer: Option<FineTimer>,
 }
 
 impl Mio {
     /// A new instance of the system's selector. Its waits are rounded up to milliseconds.
     pub fn new() -> io::Result<Mio> {
-        let (poll, events) = (Poll::new()?, Events::with_capacity(BATCH));
-        Ok(Mio { poll, events, began: Instant::now(), waker: None, timer: None })
+        Ok(Mio {
+            poll: Poll::new()?,
+            events: Events::with_capacity(BATCH),
+            began: Instant::now(),
+            waker: None,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            timer: None,
+        })
     }
 
     /// One whose clock begins at `began` and whose waits end on the microsecond, where the system has a timer for that:
     /// whoever keeps a schedule with the reactor wants both. Each new deadline costs a system call.
     pub fn with_fine_timer(began: Instant) -> io::Result<Mio> {
-        let mio = Mio::new()?;
-        let timer = FineTimer::new(mio.poll.registry())?;
-        Ok(Mio { began, timer, ..mio })
+        let mio = Mio { began, ..Mio::new()? };
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let mio = Mio { timer: Some(FineTimer::new(mio.poll.registry())?), ..mio };
+        Ok(mio)
     }
 
     /// What wakes a poll from outside.
@@ -101,6 +110,7 @@ impl Kernel for Mio {
 
     fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<(Key, Readiness)>) -> io::Result<()> {
         let mut timeout = timeout;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
         if let (Some(timer), Some(wait)) = (&mut self.timer, timeout)
             && !wait.is_zero()
         {
@@ -110,10 +120,14 @@ impl Kernel for Mio {
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {
                 for event in &self.events {
-                    match &mut self.timer {
-                        Some(timer) if Key::from(event.token()) == Key::TIMER => timer.fired(),
-                        _ => events.push(translate(event)),
+                    #[cfg(any(target_os = "linux", target_os = "android"))]
+                    if let Some(timer) = &mut self.timer
+                        && Key::from(event.token()) == Key::TIMER
+                    {
+                        timer.fired();
+                        continue;
                     }
+                    events.push(translate(event));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

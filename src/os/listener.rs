@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use mio::net::{TcpListener, UnixListener};
-use mio::{Interest, Registry, Token, event};
+use mio::{Interest, Registry, Token};
 
 use crate::os::stream::{Socket, Stream};
 use crate::os::unix_path::UnixPath;
@@ -47,10 +47,9 @@ impl Listener for ListeningSocket {
 impl ListeningSocket {
     /// Registers the socket, edge-triggered.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let source: &mut dyn event::Source = match self {
-            ListeningSocket::Tcp(listener) => listener,
-            ListeningSocket::Unix(_, listener) => listener,
-        };
-        source.register(registry, token, Interest::READABLE)
+        match self {
+            ListeningSocket::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
+            ListeningSocket::Unix(_, listener) => registry.register(listener, token, Interest::READABLE),
+        }
     }
 }

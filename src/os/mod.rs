@@ -7,6 +7,7 @@ pub mod clock;
 pub mod datagram_socket;
 mod defer_accept;
 pub mod file_access;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod fine_timer;
 #[cfg(target_os = "linux")]
 mod ip_address;
@@ -26,4 +27,5 @@ mod udp_batch;
 pub mod unix_name;
 pub mod unix_path;
 pub mod unix_socket;
-pub mod wildcard_socket;
+#[cfg(target_os = "linux")]
+mod wildcard_socket;

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token, event};
+use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::libc::{O_NOCTTY, O_NONBLOCK};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -111,43 +111,11 @@ fn ask(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
     }
 }
 
-/// Files and `/dev/null` refuse epoll (`EPERM`): they are always ready and never answer `WouldBlock`, so no edge is
-/// ever owed.
-fn allow_files(registered: io::Result<()>) -> io::Result<()> {
-    match registered {
+/// Registers a standard stream. Files and `/dev/null` refuse epoll (`EPERM`): they are always ready and never answer
+/// `WouldBlock`, so no edge is ever owed.
+pub(super) fn register(stream: &impl AsRawFd, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    match registry.register(&mut SourceFd(&stream.as_raw_fd()), token, interest) {
         Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => Ok(()),
         result => result,
-    }
-}
-
-macro_rules! standard_source {
-    ($stream:ty) => {
-        impl event::Source for $stream {
-            fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-                allow_files(SourceFd(&self.as_raw_fd()).register(registry, token, interest))
-            }
-
-            fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-                allow_files(SourceFd(&self.as_raw_fd()).reregister(registry, token, interest))
-            }
-
-            fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-                SourceFd(&self.as_raw_fd()).deregister(registry)
-            }
-        }
-    };
-}
-
-standard_source!(StandardInput);
-standard_source!(StandardOutput);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn that_files_refuse_epoll_is_no_error_and_anything_else_is() {
-        assert!(allow_files(Err(Errno::EPERM.into())).is_ok());
-        assert!(allow_files(Err(Errno::EBADF.into())).is_err());
     }
 }

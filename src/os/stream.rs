@@ -8,11 +8,11 @@ use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use mio::net::{TcpStream, UnixStream};
-use mio::{Interest, Registry, Token, event};
+use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
 use crate::os::send_queue;
-use crate::os::standard_stream::{StandardInput, StandardOutput};
+use crate::os::standard_stream::{self, StandardInput, StandardOutput};
 
 /// How far the establishment of a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,33 +136,18 @@ impl Stream for Socket {
 }
 
 impl Socket {
-    /// What to be told of. Registered once and never changed: an edge for a direction that nobody wants costs nothing
-    /// on TCP.
-    fn interest(&self) -> Interest {
+    /// Registers the stream, edge-triggered, once: an edge for a direction that nobody wants costs nothing on TCP.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
         match self {
             #[cfg(any(target_os = "linux", target_os = "android"))]
-            Socket::Tcp(_) => Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
+            Socket::Tcp(stream) => registry.register(stream, token, both | Interest::PRIORITY),
             #[cfg(not(any(target_os = "linux", target_os = "android")))]
-            Socket::Tcp(_) => Interest::READABLE | Interest::WRITABLE,
-            Socket::Unix(_) => Interest::READABLE | Interest::WRITABLE,
-            Socket::Input(_) => Interest::READABLE,
-            Socket::Output(_) => Interest::WRITABLE,
+            Socket::Tcp(stream) => registry.register(stream, token, both),
+            Socket::Unix(stream) => registry.register(stream, token, both),
+            Socket::Input(input) => standard_stream::register(input, registry, token, Interest::READABLE),
+            Socket::Output(output) => standard_stream::register(output, registry, token, Interest::WRITABLE),
         }
-    }
-
-    fn source(&mut self) -> &mut dyn event::Source {
-        match self {
-            Socket::Tcp(stream) => stream,
-            Socket::Unix(stream) => stream,
-            Socket::Input(input) => input,
-            Socket::Output(output) => output,
-        }
-    }
-
-    /// Registers the stream, edge-triggered.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let interest = self.interest();
-        self.source().register(registry, token, interest)
     }
 }
 

@@ -35,7 +35,7 @@ impl Arena {
 
     /// An empty arena.
     pub fn new() -> Arena {
-        let (memory, start) = AlignedBytes::zeroed(Arena::SIZE).into_parts();
+        let AlignedBytes { memory, start } = AlignedBytes::zeroed(Arena::SIZE);
         Arena { memory, start, end: start + Arena::SIZE, used: start, composed: Vec::new() }
     }
 

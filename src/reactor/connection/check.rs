@@ -38,7 +38,7 @@ impl<T: Stream, S> Connection<T, S> {
                 assert!(kept == 0, "what this side does not answer any more is still kept");
                 assert!(!has(Flags::READ_ENDED), "both sides have ended, and the connection lives");
             }
-            Phase::Broken { .. } => {
+            Phase::Broken(_) | Phase::BrokenEnded(_) => {
                 assert!(owed == 0, "what can never be written is still owed");
                 assert!(self.latch.readable(), "a broken stream would block, and the connection lives");
                 assert!(!has(Flags::READ_ENDED), "a broken stream was read to its end, and the connection lives");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn broken() -> Checked {
-        Connection { phase: Phase::Broken { reason: REASON, offers: true }, ..open() }
+        Connection { phase: Phase::Broken(REASON), ..open() }
     }
 
     fn refused() -> Checked {

@@ -51,7 +51,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.phase = match self.phase {
             Phase::Fresh | Phase::Open => Phase::Flushing(reason),
             // A stream that failed has said why already.
-            Phase::Broken { reason, offers: true } => Phase::Broken { reason, offers: false },
+            Phase::Broken(reason) => Phase::BrokenEnded(reason),
             _ => return,
         };
         self.progress = now;
@@ -104,17 +104,14 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// It is over, unless its stream had failed before: then for that reason.
     pub(super) fn set_over(&mut self, reason: CloseReason) {
-        let broken_by = match self.phase {
-            Phase::Broken { reason, .. } => Some(reason),
-            _ => None,
-        };
+        let broken_by = self.phase.reason().filter(|_| self.phase.is_broken());
         self.phase = Phase::Over(broken_by.unwrap_or(reason));
     }
 
     /// A write failed. The error has taken the place of what a read would say, so it is remembered as the reason; the
     /// bytes that came before the RST can still be read, and are.
     pub(super) fn set_broken(&mut self, reason: CloseReason) {
-        self.phase = Phase::Broken { reason, offers: self.phase.offers() };
+        self.phase = if self.phase.offers() { Phase::Broken(reason) } else { Phase::BrokenEnded(reason) };
         self.held.discard_owed();
         self.latch.set(Readiness::READ_CLOSED);
     }

@@ -17,7 +17,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is
     /// kept.
     pub fn send(&mut self, key: Key, row: Row, outgoing: &Outgoing, shared: &mut Shared) {
-        if matches!(self.phase, Phase::Connecting | Phase::Broken { .. } | Phase::Over(_)) {
+        if self.phase.is_broken() || matches!(self.phase, Phase::Connecting | Phase::Over(_)) {
             return;
         }
         if outgoing.told_full {

@@ -24,7 +24,9 @@ impl<T: Stream, S> Connection<T, S> {
         self.send_fin_when_flushed(shared);
         match self.phase {
             Phase::Over(reason) => return Next::Done(reason),
-            Phase::Broken { reason, .. } if read_ended || !self.latch.readable() => return Next::Done(reason),
+            Phase::Broken(reason) | Phase::BrokenEnded(reason) if read_ended || !self.latch.readable() => {
+                return Next::Done(reason);
+            }
             // Nothing unread is left, so closing sends the FIN, where none was sent yet.
             Phase::Flushing(reason) if read_ended && self.owed() == 0 => return Next::Done(reason),
             Phase::Lingering(reason) if read_ended => return Next::Done(reason),

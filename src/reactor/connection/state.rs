@@ -28,9 +28,9 @@ pub enum Origin {
 ///                                            (Over until the turn ends)
 /// ```
 ///
-/// `repr(u8)` gives the phase a byte of its own, because decoding a niche costs every message some instructions.
+/// All payloads are alike, so that the phase has a byte of its own: decoding a niche would cost each message some
+/// instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Phase {
     /// The connection is being established.
     Connecting,
@@ -44,14 +44,10 @@ pub enum Phase {
     /// Replies and FIN have left. What still comes is read and dropped: closing with unread input would send a RST,
     /// which destroys the replies on their way.
     Lingering(CloseReason),
-    /// A write failed, and nothing more can be written. What came before the error is still read, and is offered to a
-    /// handler that has not ended its side.
-    Broken {
-        /// What the write failed with.
-        reason: CloseReason,
-        /// Whether the handler is offered what is read.
-        offers: bool,
-    },
+    /// A write failed, with this, and nothing more can be written. What came before the error is still read and offered.
+    Broken(CloseReason),
+    /// The same once the handler has ended its side: what came before the error is read and dropped.
+    BrokenEnded(CloseReason),
     /// The connection is over: the reactor closes it at the end of the turn.
     Over(CloseReason),
 }
@@ -61,15 +57,17 @@ impl Phase {
     pub(super) fn reason(self) -> Option<CloseReason> {
         match self {
             Phase::Connecting | Phase::Fresh | Phase::Open => None,
-            Phase::Flushing(reason) | Phase::Lingering(reason) | Phase::Over(reason) | Phase::Broken { reason, .. } => {
-                Some(reason)
-            }
+            Phase::Flushing(reason)
+            | Phase::Lingering(reason)
+            | Phase::Broken(reason)
+            | Phase::BrokenEnded(reason)
+            | Phase::Over(reason) => Some(reason),
         }
     }
 
     /// Whether a write has failed.
     pub(super) fn is_broken(self) -> bool {
-        matches!(self, Phase::Broken { .. })
+        matches!(self, Phase::Broken(_) | Phase::BrokenEnded(_))
     }
 
     /// Whether bytes go both ways.
@@ -80,7 +78,7 @@ impl Phase {
     /// Whether the handler is offered what is read.
     #[inline]
     pub(super) fn offers(self) -> bool {
-        self.is_open() || matches!(self, Phase::Broken { offers: true, .. })
+        self.is_open() || matches!(self, Phase::Broken(_))
     }
 }
 

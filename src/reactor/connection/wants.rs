@@ -46,7 +46,7 @@ impl<T: Stream, S> Connection<T, S> {
             Phase::Fresh | Phase::Open => {
                 !self.flags.intersects(Flags::PAUSED | Flags::HELD_BACK) && !self.is_held_up(owed, limits)
             }
-            Phase::Flushing(_) | Phase::Lingering(_) | Phase::Broken { .. } => true,
+            _ => true,
         }
     }
 
@@ -66,7 +66,7 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     pub(super) fn wants_write(&self) -> bool {
-        let is_owing = !matches!(self.phase, Phase::Broken { .. } | Phase::Over(_)) && self.owed() > 0;
+        let is_owing = !self.phase.is_broken() && !matches!(self.phase, Phase::Over(_)) && self.owed() > 0;
         !self.latch.is_retrying() && (matches!(self.phase, Phase::Connecting) || is_owing)
     }
 
@@ -99,7 +99,7 @@ impl<T: Stream, S> Connection<T, S> {
         match self.phase {
             Phase::Connecting => Some((self.progress.after(limits.connect_timeout), CloseReason::ConnectTimeout)),
             // A broken stream never rests: it is read to its end, and then it is over.
-            Phase::Broken { .. } | Phase::Over(_) => None,
+            Phase::Broken(_) | Phase::BrokenEnded(_) | Phase::Over(_) => None,
             Phase::Open if self.flags.contains(Flags::READ_ENDED) => {
                 Some((self.progress.after(limits.half_closed_timeout), CloseReason::HalfClosedTimeout))
             }

@@ -25,41 +25,22 @@ pub enum LogKind {
     Datagram,
     /// All owed bytes together reached their bound.
     QueueLimit,
-    /// A peer's message is to stop the server. While it drains, others may say the same.
+    /// A peer asked the server to stop. While it drains, others may ask the same.
     Bye,
 }
 
 impl LogKind {
-    const ALL: [LogKind; 7] = [
-        LogKind::AcceptFailed,
-        LogKind::Refused,
-        LogKind::RefusedSource,
-        LogKind::BadFrame,
-        LogKind::Datagram,
-        LogKind::QueueLimit,
-        LogKind::Bye,
+    /// Each kind, its name, and how many of its lines a window shows. A state of the whole server is told once; what
+    /// peers do differs, so a few are shown.
+    const ALL: [(LogKind, &str, u32); 7] = [
+        (LogKind::AcceptFailed, "accept failed", 1),
+        (LogKind::Refused, "refused at the connection limit", 1),
+        (LogKind::RefusedSource, "refused at the limit of one source", 5),
+        (LogKind::BadFrame, "bad frame", 5),
+        (LogKind::Datagram, "datagram dropped", 5),
+        (LogKind::QueueLimit, "queue limit reached", 1),
+        (LogKind::Bye, "said bye", 1),
     ];
-
-    fn name(self) -> &'static str {
-        match self {
-            LogKind::AcceptFailed => "accept failed",
-            LogKind::Refused => "refused at the connection limit",
-            LogKind::RefusedSource => "refused at the limit of one source",
-            LogKind::BadFrame => "bad frame",
-            LogKind::Datagram => "datagram dropped",
-            LogKind::QueueLimit => "queue limit reached",
-            LogKind::Bye => "said bye",
-        }
-    }
-
-    /// How many lines a window shows. A state of the whole server is told once; what peers do differs, so a few are
-    /// shown.
-    fn burst(self) -> u32 {
-        match self {
-            LogKind::AcceptFailed | LogKind::Refused | LogKind::QueueLimit | LogKind::Bye => 1,
-            LogKind::RefusedSource | LogKind::BadFrame | LogKind::Datagram => 5,
-        }
-    }
 }
 
 /// How long one window is: at most a line and its "suppressed" twice a minute for a state that lasts.
@@ -92,7 +73,7 @@ impl LogLimit {
         let window = &mut self.windows[kind as usize];
         window.level = Some(level);
         window.ends.get_or_insert(now.after(WINDOW));
-        if window.shown < kind.burst() {
+        if window.shown < LogKind::ALL[kind as usize].2 {
             window.shown += 1;
             return true;
         }
@@ -107,11 +88,10 @@ impl LogLimit {
 
     /// Tells what was suppressed in the windows that have ended by `now`.
     pub fn report(&mut self, now: Tick) {
-        for kind in LogKind::ALL {
-            let window = &mut self.windows[kind as usize];
+        for (window, (_, name, _)) in self.windows.iter_mut().zip(LogKind::ALL) {
             if window.ends.is_some_and(|ends| ends <= now) {
                 if window.suppressed > 0 {
-                    log::log!(target: "cooee", window.level.unwrap_or(Level::Warn), "suppressed {} more: {}", window.suppressed, kind.name());
+                    log::log!(target: "cooee", window.level.unwrap_or(Level::Warn), "suppressed {} more: {name}", window.suppressed);
                 }
                 *window = Window::default();
             }

@@ -244,7 +244,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             }
         };
         self.shared.told = log::max_level();
-        self.shared.tell(None, Step::Woke { events: self.events.len(), timeout });
+        self.shared.tell(None, Step::Woke(self.events.len(), timeout));
         if !self.events.is_empty() {
             self.awake_until = self.shared.limits.busy_poll.map(|time| self.shared.now.after(time));
         }

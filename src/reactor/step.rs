@@ -16,13 +16,8 @@ use crate::reactor::next::{Condition, Next};
 /// One step of the loop; most are those of one source. Its `Display` is its line in the log, behind the source's key.
 #[derive(Clone, Copy, Debug)]
 pub enum Step<'a> {
-    /// The poll returned.
-    Woke {
-        /// How many events it brought.
-        events: usize,
-        /// Time until the next deadline; `None` if there is none.
-        timeout: Option<Duration>,
-    },
+    /// The poll returned with so many events. Behind it: the time until the next deadline, if there is one.
+    Woke(usize, Option<Duration>),
     /// An event was merged into the latch.
     Event(Readiness),
     /// An event came for a source that is gone.
@@ -33,15 +28,8 @@ pub enum Step<'a> {
     Accepted(Peer<'a>),
     /// The connection that this side opened is established.
     Connected(Peer<'a>),
-    /// A read gave bytes.
-    Read {
-        /// How many.
-        bytes: usize,
-        /// How many there was room for.
-        room: usize,
-        /// Whether the latch is still set.
-        is_readable: bool,
-    },
+    /// A read gave so many bytes, of at most so many. Behind them: whether the latch is still set.
+    Read(usize, usize, bool),
     /// A read gave nothing: the latch is cleared.
     ReadWouldBlock,
     /// The peer has ended its side.
@@ -52,18 +40,10 @@ pub enum Step<'a> {
     QueueEmpty,
     /// A receive gave nothing: the latch is cleared.
     ReceiveWouldBlock,
-    /// The socket takes no more: its write latch is cleared.
-    WriteWouldBlock {
-        /// Bytes that the socket refused.
-        owed: usize,
-    },
-    /// The socket took bytes.
-    Wrote {
-        /// How many.
-        bytes: usize,
-        /// How many are left.
-        owed: usize,
-    },
+    /// The socket takes no more: its write latch is cleared, and so many bytes are owed.
+    WriteWouldBlock(usize),
+    /// The socket took so many bytes, and so many are owed.
+    Wrote(usize, usize),
     /// The write side was shut, and the connection lingers.
     Fin,
     /// Nothing is left to do or to decide before the next event.
@@ -95,12 +75,12 @@ impl Step<'_> {
     /// The target of the step's line, as `RUST_LOG` names it: the part of the reactor that tells the step.
     pub fn target(&self) -> &'static str {
         match self {
-            Step::Woke { .. } | Step::Event(_) | Step::Stale | Step::Deadline => "cooee::reactor",
+            Step::Woke(..) | Step::Event(_) | Step::Stale | Step::Deadline => "cooee::reactor",
             Step::Closed(..) | Step::ListenerClosed => "cooee::reactor",
             Step::Accepted(_) => "cooee::reactor::accept",
-            Step::Connected(_) | Step::Read { .. } | Step::ReadWouldBlock => "cooee::reactor::connection::receive",
+            Step::Connected(_) | Step::Read(..) | Step::ReadWouldBlock => "cooee::reactor::connection::receive",
             Step::EndOfStream | Step::Fin => "cooee::reactor::connection::end",
-            Step::WriteWouldBlock { .. } | Step::Wrote { .. } => "cooee::reactor::connection::send",
+            Step::WriteWouldBlock(_) | Step::Wrote(..) => "cooee::reactor::connection::send",
             Step::Received(..) | Step::QueueEmpty | Step::ReceiveWouldBlock => "cooee::reactor::datagram",
             Step::AtRest | Step::Driven(_) | Step::HeldBack(_) => "cooee::reactor::run",
             Step::Draining(_) => "cooee::reactor::lifecycle",
@@ -111,16 +91,14 @@ impl Step<'_> {
 impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Woke { events, timeout: Some(timeout) } => {
-                write!(f, "woke with {events} events (it would wait {timeout:?})")
-            }
-            Step::Woke { events, timeout: None } => write!(f, "woke with {events} events (it would wait for ever)"),
+            Step::Woke(events, Some(time)) => write!(f, "woke with {events} events (it would wait {time:?})"),
+            Step::Woke(events, None) => write!(f, "woke with {events} events (it would wait for ever)"),
             Step::Event(readiness) => write!(f, "is {readiness:?}"),
             Step::Stale => f.write_str("is gone: its event is stale"),
             Step::Deadline => f.write_str("has reached its deadline"),
             Step::Accepted(peer) => write!(f, "accepted {peer}"),
             Step::Connected(peer) => write!(f, "is connected to {peer}"),
-            Step::Read { bytes, room, is_readable } => {
+            Step::Read(bytes, room, is_readable) => {
                 let outlook = if *is_readable { "perhaps more waits" } else { "the kernel owes an edge" };
                 write!(f, "read {bytes} bytes of at most {room}: {outlook}")
             }
@@ -129,10 +107,10 @@ impl fmt::Display for Step<'_> {
             Step::Received(bytes, peer) => write!(f, "received a datagram of {bytes} bytes from {peer}"),
             Step::QueueEmpty => f.write_str("has no more datagrams: the kernel owes an edge"),
             Step::ReceiveWouldBlock => f.write_str("receive would block: the kernel owes an edge"),
-            Step::WriteWouldBlock { owed } => {
+            Step::WriteWouldBlock(owed) => {
                 write!(f, "write would block: it owes {owed} bytes, and the kernel owes an edge")
             }
-            Step::Wrote { bytes, owed } => write!(f, "wrote {bytes} bytes, owes {owed}"),
+            Step::Wrote(bytes, owed) => write!(f, "wrote {bytes} bytes, owes {owed}"),
             Step::Fin => f.write_str("the last byte has left: now FIN, and what still comes is dropped"),
             Step::AtRest => f.write_str("is at rest"),
             Step::Driven(next) => write!(f, "is driven: {next:?}"),
@@ -158,28 +136,22 @@ mod tests {
         let address = "[::ffff:127.0.0.1]:9000".parse().unwrap();
         let peer = Peer::Ip(&address);
         let lines = [
-            (
-                Step::Woke { events: 2, timeout: Some(Duration::from_micros(299_999_571)) },
-                "woke with 2 events (it would wait 299.999571s)",
-            ),
-            (Step::Woke { events: 0, timeout: None }, "woke with 0 events (it would wait for ever)"),
+            (Step::Woke(2, Some(Duration::from_micros(299_999_571))), "woke with 2 events (it would wait 299.999571s)"),
+            (Step::Woke(0, None), "woke with 0 events (it would wait for ever)"),
             (Step::Event(Readiness::READABLE | Readiness::READ_CLOSED), "is readable+read-closed"),
             (Step::Stale, "is gone: its event is stale"),
             (Step::Deadline, "has reached its deadline"),
             (Step::Accepted(peer), "accepted 127.0.0.1:9000"),
             (Step::Connected(Peer::Unix(None)), "is connected to unix"),
-            (
-                Step::Read { bytes: 5, room: 262_144, is_readable: false },
-                "read 5 bytes of at most 262144: the kernel owes an edge",
-            ),
-            (Step::Read { bytes: 5, room: 5, is_readable: true }, "read 5 bytes of at most 5: perhaps more waits"),
+            (Step::Read(5, 262_144, false), "read 5 bytes of at most 262144: the kernel owes an edge"),
+            (Step::Read(5, 5, true), "read 5 bytes of at most 5: perhaps more waits"),
             (Step::ReadWouldBlock, "read would block: the kernel owes an edge"),
             (Step::EndOfStream, "read 0: the peer has ended its side"),
             (Step::Received(3, peer), "received a datagram of 3 bytes from 127.0.0.1:9000"),
             (Step::QueueEmpty, "has no more datagrams: the kernel owes an edge"),
             (Step::ReceiveWouldBlock, "receive would block: the kernel owes an edge"),
-            (Step::WriteWouldBlock { owed: 7 }, "write would block: it owes 7 bytes, and the kernel owes an edge"),
-            (Step::Wrote { bytes: 5, owed: 0 }, "wrote 5 bytes, owes 0"),
+            (Step::WriteWouldBlock(7), "write would block: it owes 7 bytes, and the kernel owes an edge"),
+            (Step::Wrote(5, 0), "wrote 5 bytes, owes 0"),
             (Step::Fin, "the last byte has left: now FIN, and what still comes is dropped"),
             (Step::AtRest, "is at rest"),
             (Step::Driven(Next::Done(CloseReason::PeerClosed)), "is driven: Done(PeerClosed)"),

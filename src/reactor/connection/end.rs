@@ -1,5 +1,4 @@
-//! How a connection ends: by the peer, by its handler, by an error, by its time. The reactor closes it; what comes
-//! before that is all here.
+//! How a connection ends: by the peer, the handler, an error or a time-out, until the reactor closes it.
 
 use crate::os::clock::Tick;
 use crate::os::key::Key;
@@ -18,7 +17,7 @@ use crate::reactor::shared::Shared;
 use crate::reactor::step::Step;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// The peer's side has ended: what was never taken goes to the handler, as it is.
+    /// The peer's side has ended: the handler is given what it has not taken.
     #[cold]
     pub(super) fn end_of_input<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         drive.shared.tell(drive.key, Step::EndOfStream);
@@ -31,7 +30,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.call_without_rest(Call::EndOfStream, rest.pending(), drive);
     }
 
-    /// Whether both sides have ended and the stream has failed since: no read and no write is left that would tell.
+    /// Whether both sides have ended and the stream has failed since: no read or write is left that would tell.
     pub(super) fn has_failed_in_silence(&mut self) -> bool {
         if !self.flags.contains(Flags::HALF_CLOSED | Flags::READ_ENDED) {
             return false;
@@ -45,12 +44,12 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
-    /// This side ends: what it owes is still sent, and then the FIN.
+    /// This side ends: what is owed is sent, then the FIN.
     #[cold]
     pub(super) fn start_flush(&mut self, reason: CloseReason, now: Tick) {
         self.phase = match self.phase {
             Phase::Fresh | Phase::Open => Phase::Flushing(reason),
-            // A stream that failed has said why already.
+            // A broken stream has its reason already.
             Phase::Broken(reason) => Phase::BrokenEnded(reason),
             _ => return,
         };
@@ -59,7 +58,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.held.take_inbox();
     }
 
-    /// Sends the FIN, where this side wants to end and owes nothing any more.
+    /// Sends the FIN where this side ends and nothing is owed any more.
     pub(super) fn send_fin_when_flushed(&mut self, shared: &Shared) {
         if self.owed() > 0 {
             return;
@@ -88,7 +87,7 @@ impl<T: Stream, S> Connection<T, S> {
         let _ = self.stream.shutdown_write();
     }
 
-    /// A drain ends this side as soon as the latch is clear and the handler has taken all that it would.
+    /// A drain ends this side once the latch is clear and the handler has taken all that it would.
     pub(super) fn settle_drain(&mut self, now: Tick) {
         match self.phase {
             Phase::Connecting => self.set_over(CloseReason::Drained),
@@ -102,25 +101,24 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
-    /// It is over, unless its stream had failed before: then for that reason.
+    /// The connection is over, for this reason unless the stream was broken before.
     pub(super) fn set_over(&mut self, reason: CloseReason) {
         let broken_by = self.phase.reason().filter(|_| self.phase.is_broken());
         self.phase = Phase::Over(broken_by.unwrap_or(reason));
     }
 
-    /// A write failed. The error has taken the place of what a read would say, so it is remembered as the reason; the
-    /// bytes that came before the RST can still be read, and are.
+    /// A write failed. The error is not told again by a read, so it becomes the reason. Bytes that came before a RST are
+    /// still read.
     pub(super) fn set_broken(&mut self, reason: CloseReason) {
         self.phase = if self.phase.offers() { Phase::Broken(reason) } else { Phase::BrokenEnded(reason) };
-        self.held.discard_owed();
+        self.held.take_outbox();
         self.latch.set(Readiness::READ_CLOSED);
     }
 
-    /// Its time is up: why it is over, or none where the peer has a last while.
+    /// A time-out: the reason to close with, or none where the connection lingers first.
     ///
-    /// What was written may still lie in the kernel, for a peer with a shut window or for one that is only slow. That
-    /// shows when nobody has added to it for a while: so a FIN goes, and after the time of lingering it is asked once
-    /// more.
+    /// The kernel may still hold written bytes, for a peer with a shut window or a slow one. To tell them apart, a FIN is
+    /// sent, and after the linger time the kernel is asked again.
     #[cold]
     pub(super) fn time_out(&mut self, reason: CloseReason, shared: &Shared) -> Option<CloseReason> {
         if !matches!(self.origin, Origin::Accepted) || self.phase.is_broken() || self.flags.contains(Flags::READ_ENDED)
@@ -129,7 +127,7 @@ impl<T: Stream, S> Connection<T, S> {
         }
         if self.owed() > 0 {
             if matches!(self.phase, Phase::Open) && !reason.drops_owed() {
-                // It was late with a message and not with reading: what it is owed for others is delivered first.
+                // The peer was late with a message and not with reading: what it is owed is delivered first.
                 self.start_flush(reason, shared.now);
                 return None;
             }
@@ -156,7 +154,7 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
-    /// Whether a peer that loses its connection for `reason` has not taken something, and has had its time for that.
+    /// Whether closing for `reason` drops bytes that the peer had its time to take.
     pub fn should_abort(&self, reason: CloseReason) -> bool {
         let is_owed = self.owed() > 0 && reason.drops_owed();
         matches!(self.origin, Origin::Accepted | Origin::Refused(_)) && (is_owed || self.flags.contains(Flags::STUCK))

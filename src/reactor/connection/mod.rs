@@ -33,8 +33,8 @@ use crate::reactor::shared::Shared;
 
 /// One connection with its handler's session `S`.
 ///
-/// There are thousands, and most are idle: so it is small, and what only few have at a time lies behind [`Held`]. Most
-/// are also *calm* (see [`is_calm`](Connection::is_calm)), and then a message costs few decisions.
+/// There are thousands, and most are idle. So a connection is small, and what few have at a time lies behind [`Held`].
+/// Most are also *calm* (see [`is_calm`](Connection::is_calm)): then a message costs few decisions.
 #[derive(Debug)]
 pub struct Connection<T, S> {
     stream: T,
@@ -52,15 +52,14 @@ pub struct Connection<T, S> {
 impl<T: Stream, S> Connection<T, S> {
     /// A connection that a listener accepted, with the peer's address as `accept` gave it.
     ///
-    /// It is assumed writable, for it has sent nothing; whether it is readable the kernel tells. One that is `refused`
-    /// is told why, and closed.
+    /// It is taken as writable, because nothing was sent yet. One that is `refused` is told why, and closed.
     pub fn accepted(stream: T, peer: Option<SocketAddr>, tag: usize, refused: Option<CloseReason>, now: Tick) -> Self {
         let origin = refused.map_or(Origin::Accepted, Origin::Refused);
         Connection { peer, ..Connection::new(stream, Phase::Fresh, origin, Readiness::WRITABLE, tag, now) }
     }
 
-    /// A connection that is being established to `peer`, where that has an IP address: writable readiness tells that
-    /// the kernel is done with it.
+    /// A connection that is being established to `peer`, where that has an IP address. Writable readiness tells that the
+    /// kernel is done.
     pub fn connecting(stream: T, peer: Option<SocketAddr>, tag: usize, now: Tick) -> Self {
         Connection {
             peer,
@@ -96,7 +95,7 @@ impl<T: Stream, S> Connection<T, S> {
         &mut self.stream
     }
 
-    /// How it came to be.
+    /// How the connection came to be.
     pub fn origin(&self) -> Origin {
         self.origin
     }
@@ -106,18 +105,18 @@ impl<T: Stream, S> Connection<T, S> {
         Peer::of(self.peer.as_ref())
     }
 
-    /// Which source its connections are counted for; none where it is not a client that is served over IP.
+    /// The source that the connection is counted for; none unless it is served to a client over IP.
     pub fn source(&self) -> Option<u64> {
         let peer = self.peer.filter(|_| matches!(self.origin, Origin::Accepted))?;
         Some(source_network(peer.ip()))
     }
 
-    /// What its queues own beyond its slab entry, and which part of the room that is.
+    /// The memory of the queues, and which part of the room it counts for.
     pub fn share(&self) -> Share {
         self.held.share(self.can_be_closed_for_room())
     }
 
-    /// Memory that its queues own beyond its slab entry, in bytes.
+    /// The memory of the queues, in bytes.
     pub fn held_bytes(&self) -> usize {
         self.held.bytes()
     }
@@ -126,20 +125,18 @@ impl<T: Stream, S> Connection<T, S> {
         self.held.owed()
     }
 
-    // What may happen to it from outside. The reactor then puts it on the ready list, unless a deadline was early.
-
     /// Merges an event into the latch.
     pub fn latch(&mut self, readiness: Readiness) {
         self.latch.set(readiness);
     }
 
-    /// Somebody woke it: the handler is called, and offered what it left.
+    /// A handler has woken the connection: its own is called, and offered what it left.
     pub fn wake(&mut self) {
         self.flags.remove(Flags::PAUSED);
         self.flags.insert(Flags::TICKING);
     }
 
-    /// The reactor drains: whatever the latch says, it is read once until the latch is clear.
+    /// The reactor drains: whatever the latch says, the connection is read until the latch is clear.
     pub fn drain(&mut self) {
         if !matches!(self.origin, Origin::Attached) {
             self.flags.insert(Flags::DRAINING);

@@ -21,8 +21,7 @@ pub(super) enum Call {
 }
 
 impl<T: Stream, S> Connection<T, S> {
-    /// The calls that are due before anything is read: the first of all, a tick, and what the handler would not take
-    /// before.
+    /// The calls that are due before anything is read: the first one, a tick, and what the handler did not take.
     pub(super) fn call_before_reading<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         if matches!(self.phase, Phase::Fresh) {
             self.call_without_rest(Call::Open, &[], drive);
@@ -34,7 +33,7 @@ impl<T: Stream, S> Connection<T, S> {
         }
         if self.flags.contains(Flags::TICKING) {
             self.flags.remove(Flags::TICKING);
-            // A handler that has ended its side is not called any more: what it sent would come after the FIN (EPIPE).
+            // After the handler has ended its side, an answer would come behind the FIN (EPIPE).
             if self.phase.offers() && !self.has_failed_in_silence() {
                 self.call_without_rest(Call::Tick, &[], drive);
             }
@@ -86,8 +85,7 @@ impl<T: Stream, S> Connection<T, S> {
         inbox.push(&drive.shared.arena.bytes()[fresh]);
         let (taken, wishes) = self.call(Call::Receive, Offered::Kept(inbox.pending()), drive);
         inbox.consume(taken);
-        // The clock of an incomplete message starts behind a whole one, or after a time in which the peer could not go
-        // on.
+        // A message is incomplete since the one before it was whole, or since the peer could go on again.
         let restart = taken > 0 || self.flags.contains(Flags::HELD_BACK);
         let since = incomplete_since.filter(|_| !restart).unwrap_or(drive.shared.now);
         self.leave(inbox, since, &wishes, drive);
@@ -113,7 +111,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.grant(wishes, drive.shared.now);
     }
 
-    /// The memory of what a peer that was connected to has not acknowledged, once nothing is added to it.
+    /// The memory of what the peer of a half-closed client has not acknowledged.
     #[inline]
     fn unacknowledged(&self) -> usize {
         let is_known = self.flags.contains(Flags::HALF_CLOSED) && matches!(self.origin, Origin::Connected);

@@ -13,12 +13,12 @@ use crate::reactor::handler::Handler;
 use crate::reactor::limits::Limits;
 use crate::reactor::step::Step;
 
-/// What a read costs of the budget at least, in bytes: many short reads take their time too.
+/// The least that a read costs of the budget, in bytes: many short reads take time too.
 const READ_COST: usize = 4 * 1024;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Reads what its latch and its budget allow, and offers it to the handler; the answers are collected in the
-    /// drive's `outgoing`.
+    /// Reads what the latch and the budget allow, and offers it to the handler. The answers are in the drive's
+    /// `outgoing`.
     pub fn receive<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let key = drive.key;
         self.latch.try_again();
@@ -43,8 +43,7 @@ impl<T: Stream, S> Connection<T, S> {
                     if count < size && self.stream.short_read_drains() {
                         self.latch.read_short();
                     }
-                    let is_readable = self.latch.readable();
-                    drive.shared.tell(key, Step::Read { bytes: count, room: size, is_readable });
+                    drive.shared.tell(key, Step::Read(count, size, self.latch.readable()));
                     self.took_in(count, drive);
                 }
                 Err(error) => self.read_failed(&error, drive),
@@ -97,8 +96,8 @@ impl<T: Stream, S> Connection<T, S> {
         matches!(self.phase, Phase::Fresh)
     }
 
-    /// How much the next read may take: while bytes are owed, no more than may be owed besides; little while memory is
-    /// short, and nothing while it is not to be read.
+    /// How much the next read may take: while bytes are owed, no more than may still be owed; little while a part of the
+    /// room is full; nothing while the connection is not to be read.
     #[cold]
     fn read_allowance<H>(&self, drive: &Drive<'_, H>) -> usize {
         let owed = self.owed() + drive.outgoing.len();
@@ -121,8 +120,7 @@ impl<T: Stream, S> Connection<T, S> {
             drive.counts().bytes_in += count as u64;
         }
         if self.phase.offers() {
-            // Sending is no progress for a peer that does not take what it is owed: it could hold that much for ever,
-            // for a byte now and then.
+            // What a peer sends is no progress while it is owed bytes, or one byte now and then would hold them.
             if self.owed() == 0 || !self.owes_answers() {
                 self.progress = drive.shared.now;
             }

@@ -14,14 +14,13 @@ use crate::reactor::shared::Shared;
 use crate::reactor::step::Step;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is
-    /// kept.
+    /// Writes what was owed before, then this turn's answers. What the socket refuses is owed.
     pub fn send(&mut self, key: Key, row: Row, outgoing: &Outgoing, shared: &mut Shared) {
         if self.phase.is_broken() || matches!(self.phase, Phase::Connecting | Phase::Over(_)) {
             return;
         }
         if outgoing.told_full {
-            // It waits for a tick, even where the socket takes everything at once.
+            // The handler waits for a tick, even where the socket takes everything at once.
             self.flags.insert(Flags::FULL);
         }
         let (echoed, composed) = (outgoing.echoed.clone(), outgoing.composed.clone());
@@ -35,11 +34,11 @@ impl<T: Stream, S> Connection<T, S> {
             self.write_owed()
         };
         if !self.latch.writable() {
-            shared.tell(key, Step::WriteWouldBlock { owed: self.owed() });
+            shared.tell(key, Step::WriteWouldBlock(self.owed()));
         }
         if written > 0 {
             self.progress = shared.now;
-            shared.tell(key, Step::Wrote { bytes: written, owed: self.owed() });
+            shared.tell(key, Step::Wrote(written, self.owed()));
             if !matches!(self.origin, Origin::Attached) {
                 shared.metrics.row_mut(row).bytes_out += written as u64;
             }
@@ -74,8 +73,8 @@ impl<T: Stream, S> Connection<T, S> {
         written
     }
 
-    /// Writes until everything is out or the kernel takes no more; a short write is followed by another, since only
-    /// `WouldBlock` promises an edge. Returns how many bytes went.
+    /// Writes until everything is out or the kernel takes no more. A short write is followed by another, because only
+    /// `WouldBlock` promises an edge. Returns the number of bytes written.
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;

@@ -9,7 +9,7 @@ use crate::reactor::next::{Condition, Next};
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Decides what should happen next, and accounts for the bytes that it holds.
+    /// Decides what should happen next, and accounts for the bytes that the connection holds.
     #[cold]
     pub fn settle(&mut self, shared: &mut Shared) -> Next {
         if matches!(self.phase, Phase::Fresh) {
@@ -27,14 +27,14 @@ impl<T: Stream, S> Connection<T, S> {
             Phase::Broken(reason) | Phase::BrokenEnded(reason) if read_ended || !self.latch.readable() => {
                 return Next::Done(reason);
             }
-            // Nothing unread is left, so closing sends the FIN, where none was sent yet.
+            // Nothing unread is left, so closing sends the FIN.
             Phase::Flushing(reason) if read_ended && self.owed() == 0 => return Next::Done(reason),
             Phase::Lingering(reason) if read_ended => return Next::Done(reason),
             _ => {}
         }
         let expiring = self.flags.contains(Flags::EXPIRING);
         self.flags.remove(Flags::EXPIRING);
-        // A call that the kernel had no memory for says nothing about the peer: it is judged at the retry.
+        // A call that lacked memory says nothing about the peer, which is judged at the retry.
         if expiring
             && !self.latch.is_retrying()
             && let Some((moment, reason)) = self.time_limit(&shared.limits)
@@ -64,7 +64,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.held.account(self.can_be_closed_for_room(), &mut shared.room);
     }
 
-    /// Whether it waits for room. After a wait its peer has its time again to finish a message.
+    /// Whether the connection waits for room. After a wait the peer has its whole time again to finish a message.
     fn note_waiting(&mut self, shared: &Shared) -> bool {
         let waits = self.waits_for_room(self.owed(), shared);
         if self.flags.contains(Flags::AWAITING_ROOM) && !waits {

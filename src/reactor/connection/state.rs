@@ -13,8 +13,7 @@ pub enum Origin {
     Refused(CloseReason),
     /// A handler asked for it.
     Connected,
-    /// It was handed over as it is (standard input, a pipe of signals): it counts for no limit, and a drain leaves it
-    /// alone.
+    /// It was handed over as it is (standard input, a pipe of signals). It counts for no limit, and a drain leaves it.
     Attached,
 }
 
@@ -34,14 +33,13 @@ pub enum Origin {
 pub enum Phase {
     /// The connection is being established.
     Connecting,
-    /// Bytes go both ways, for the first turn: the handler is told of the connection, and then the connection settles,
-    /// however calm it is.
+    /// Bytes go both ways, for the first turn: the handler is called, and the connection settles, however calm it is.
     Fresh,
     /// Bytes go both ways, and a deadline is armed.
     Open,
     /// This side is done but still owes bytes; then it shuts its write side. What is read is dropped.
     Flushing(CloseReason),
-    /// Replies and FIN have left. What still comes is read and dropped: closing with unread input would send a RST,
+    /// Replies and FIN have left. What still comes is read and dropped, because closing with unread input sends a RST,
     /// which destroys the replies on their way.
     Lingering(CloseReason),
     /// A write failed, with this, and nothing more can be written. What came before the error is still read and offered.
@@ -92,22 +90,21 @@ bitflags! {
         const HELD_BACK = 1 << 1;
         /// The handler wants to be woken before it is offered anything.
         const PAUSED = 1 << 2;
-        /// The peer was to be sent so much that the write limit was reached; the handler is told when there is room
-        /// again.
+        /// The handler was told that the write limit is reached, and is called when there is room again.
         const FULL = 1 << 3;
         /// What is owed is the last: then the write side is shut, and reading goes on.
         const HALF_CLOSING = 1 << 4;
         /// The handler's `tick` is due.
         const TICKING = 1 << 5;
-        /// A deadline has passed: unless something moves in this turn, it is over.
+        /// A deadline has passed: unless something moves in this turn, the connection is over.
         const EXPIRING = 1 << 6;
         /// The reactor drains: what has arrived is answered, then this side ends.
         const DRAINING = 1 << 7;
-        /// It waits for room in the queues of all connections, and is not read.
+        /// The connection waits for room in the queues of all connections, and is not read.
         const AWAITING_ROOM = 1 << 8;
-        /// Its time was up, and then the peer had a last while to take what the kernel held, and took nothing.
+        /// The peer took nothing of what the kernel held between two time-outs.
         const STUCK = 1 << 9;
-        /// This side's FIN was sent, and reading goes on: what the kernel holds can only become less.
+        /// This side's FIN was sent, and reading goes on.
         const HALF_CLOSED = 1 << 10;
     }
 }

@@ -33,14 +33,14 @@ use crate::reactor::reply::Outgoing;
 use crate::reactor::shared::Shared;
 use crate::reactor::step::Step;
 
-/// How many datagrams one turn takes from one socket, and not many more, before the others have theirs.
+/// About how many datagrams one turn takes from one socket, before the other sources have their turn.
 const TURN: usize = 64;
 
 /// Room to receive into: all that the arena has, which is never less than for one read.
 const ROOM: usize = 2 * Limits::READ_MAX;
 const _: () = assert!(Limits::READ_MAX >= DATAGRAM_MAX);
 
-/// How many errors one turn takes off one socket, before it is left alone until the retry deadline.
+/// How many errors one turn takes off one socket, before a retry is due.
 const ERRORS_MAX: u32 = 16;
 
 /// Why the handler of a datagram socket is called.
@@ -62,8 +62,8 @@ pub struct Datagram<D, S> {
     draining: bool,
     /// The handler has ended it, for this reason: a socket that has one peer alone.
     finished: Option<CloseReason>,
-    /// The last turn took more than one: then the next begins with a batch. Preparing one costs more than the call that
-    /// it saves where a single datagram waits.
+    /// The last turn took more than one datagram, so the next begins with a batch. For a single datagram, preparing a
+    /// batch costs more than the call that it saves.
     is_busy: bool,
 }
 
@@ -192,8 +192,8 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
                     _ => {
                         drive.counts().datagram_errors += 1;
                         self.tell_fault(CloseReason::of_error(&error), drive);
-                        // An ICMP message about an earlier reply is taken off the socket by telling it. Lack of memory
-                        // is not, and neither is what comes again and again.
+                        // The call takes an ICMP message about an earlier reply off the socket. Lack of memory stays,
+                        // and so does an error that comes again and again.
                         errors += 1;
                         if errors == ERRORS_MAX || is_shortage(&error) {
                             self.latch.retry_later();
@@ -254,8 +254,8 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         drive.shared.arena.composed.truncate(composed);
     }
 
-    /// Sends the answers of a batch, or says why one was dropped: an answer is never queued and never waited for, or
-    /// one peer that does not read would hold up the others.
+    /// Sends the answers of a batch, or tells why one was dropped. An answer is never queued, or one peer that does not
+    /// read would hold up the others.
     fn send_all<H: Handler<Session = S>>(&mut self, batch: &DatagramBatch, drive: &mut Drive<'_, H>) {
         let mut waiting = batch.answers.as_slice();
         while let Some((first, others)) = waiting.split_first() {
@@ -282,7 +282,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     }
 
     fn tell_fault<H: Handler<Session = S>>(&mut self, reason: CloseReason, drive: &mut Drive<'_, H>) {
-        // What a handler would send in answer to a failed send could fail again: only its other wishes count.
+        // An answer to a failed send could fail again, so only the other wishes count.
         let composed = drive.shared.arena.composed.len();
         self.call(Call::Error(reason), &Route::Connected, 0..0, drive);
         drive.shared.arena.composed.truncate(composed);
@@ -306,7 +306,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             (SessionSlot::Unopened(tag), _) => self.slot = SessionSlot::Open(handler.open(*tag as usize, &mut cx)),
         }
         let wishes = cx.wishes;
-        // Among strangers it is the end of one conversation, and the socket serves the others.
+        // A socket that answers strangers serves the others on.
         if self.own.is_none() {
             self.finished = self.finished.or(wishes.finish);
         }

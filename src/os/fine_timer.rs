@@ -11,8 +11,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use crate::os::key::Key;
 
-/// How far from what is asked the armed wake-up may be without being moved: a busy loop asks before every poll for
-/// the same moment, which it works out anew each time, to the microsecond. Whoever is woken too early asks again.
+/// How far off an armed wake-up may be without being moved: a busy loop computes the same moment anew before each poll.
 const NEAR: Duration = Duration::from_micros(2);
 
 /// A `timerfd_create(2)` in the selector. It is never read: each expiry after it was set is an edge.

@@ -1,6 +1,5 @@
-//! The kernel seam: what the reactor asks of the operating system, and the real one through `mio`.
-//!
-//! A test puts a simulated kernel in its place, with sockets that behave as badly as real ones may, from a seed.
+//! The kernel seam: what the reactor asks of the operating system, and the real one through `mio`. A test puts a
+//! simulated kernel in its place, with sockets that behave as badly as real ones may.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +20,7 @@ use crate::os::listener::{Listener, ListeningSocket};
 use crate::os::readiness::Readiness;
 use crate::os::stream::{Socket, Stream};
 
-/// How many events one poll brings at most. More than that stay in the kernel, and come with the next.
+/// The most events that one poll brings. Others stay in the kernel, and come with the next.
 const BATCH: usize = 1024;
 
 /// An edge-triggered kernel.
@@ -36,8 +35,7 @@ pub trait Kernel {
     /// This moment, on a clock that never goes back.
     fn now(&mut self) -> Tick;
 
-    /// Waits for events, `timeout` at the most (none: for ever), and adds them to `events`. An interrupted wait is one
-    /// without events.
+    /// Waits for events, at most for `timeout`, and adds them to `events`. An interrupted wait brings none.
     fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<(Key, Readiness)>) -> io::Result<()>;
 
     /// Asks for the edges of a stream, in both directions.
@@ -61,7 +59,7 @@ pub struct Mio {
     poll: Poll,
     events: Events,
     began: Instant,
-    /// There is one for all who wake this poll, and it lives as long: a waker that is dropped takes its edge along.
+    /// One for the life of the poll, because a waker that is dropped takes its edge along.
     waker: Option<Arc<Waker>>,
     #[cfg(any(target_os = "linux", target_os = "android"))]
     timer: Option<FineTimer>,
@@ -80,8 +78,8 @@ impl Mio {
         })
     }
 
-    /// One whose clock begins at `began` and whose waits end on the microsecond, where the system has a timer for that:
-    /// whoever keeps a schedule with the reactor wants both. Each new deadline costs a system call.
+    /// One for a schedule: its clock begins at `began`, and its waits end on the microsecond, where the system has a timer
+    /// for that. Each new deadline costs a system call.
     pub fn with_fine_timer(began: Instant) -> io::Result<Mio> {
         let mio = Mio { began, ..Mio::new()? };
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -157,7 +155,7 @@ impl Kernel for Mio {
     }
 }
 
-/// mio's event as ours. An error is a hint, no more: reading tells what it is, and gives the bytes that came before it.
+/// mio's event as ours. An error is only a hint: reading tells it, behind the bytes that came before it.
 fn translate(event: &Event) -> (Key, Readiness) {
     let mut readiness = Readiness::empty();
     readiness.set(Readiness::READABLE, event.is_readable());

@@ -9,8 +9,6 @@ mod defer_accept;
 pub mod file_access;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod fine_timer;
-#[cfg(target_os = "linux")]
-mod ip_address;
 pub mod kernel;
 pub mod key;
 pub mod listener;
@@ -19,7 +17,6 @@ pub mod reason;
 pub mod received;
 pub mod route;
 mod send_queue;
-pub(crate) mod shortage;
 pub mod standard_stream;
 pub mod stream;
 #[cfg(target_os = "linux")]

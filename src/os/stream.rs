@@ -1,7 +1,6 @@
 //! The stream seam: what a connection needs of a byte stream, and the real streams.
 //!
-//! Every stream is non-blocking (the tutorial's `setblocking(0)`): a call that cannot be served at once answers
-//! `WouldBlock`. A test puts a scripted stream in a socket's place.
+//! Every stream is non-blocking: a call that cannot be served at once answers `WouldBlock`. Tests script a stream.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -22,7 +21,7 @@ pub enum ConnectProgress {
     /// Established, with the peer's address where it has one.
     Established(Option<SocketAddr>),
     /// Connected to itself: on loopback, a client whose ephemeral port is the one that it connects to meets its own SYN
-    /// (RFC 9293, 3.5, simultaneous open), and would take its own bytes for replies.
+    /// (simultaneous open, RFC 9293, 3.5).
     WithItself,
 }
 
@@ -40,13 +39,12 @@ pub trait Stream {
     /// Asks how a connect that was begun has gone.
     fn connect_progress(&mut self) -> io::Result<ConnectProgress>;
 
-    /// The memory, in bytes, that the kernel holds for what was written, or shut, and the peer has not acknowledged. 0
-    /// where the system does not tell, and on streams that need no acknowledgement.
+    /// The kernel's memory, in bytes, for what was written, or shut, and the peer has not acknowledged. 0 where the system
+    /// does not tell, or nothing is acknowledged.
     fn held_by_kernel(&self) -> u32;
 
-    /// Gives the peer up: closing drops what it has not taken, and sends a RST (SO_LINGER of 0, `socket(7)`). Otherwise
-    /// the kernel goes on offering it for minutes, and holds memory for a socket that is nobody's (FIN-WAIT-1,
-    /// `tcp_orphan_retries` in `tcp(7)`).
+    /// Makes closing drop what the peer has not taken, and send a RST (SO_LINGER of 0, `socket(7)`). Otherwise the kernel
+    /// goes on offering it for minutes, without an owner (FIN-WAIT-1, `tcp_orphan_retries` in `tcp(7)`).
     fn abort(&mut self);
 
     /// Whether a read shorter than its buffer proves that nothing more is there.
@@ -125,7 +123,7 @@ impl Stream for Socket {
 
     fn abort(&mut self) {
         if let Socket::Tcp(stream) = self {
-            // Where it fails, the socket has no peer any more (EINVAL), and there is nobody to give up.
+            // It fails where the socket has no peer any more (EINVAL).
             let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
         }
     }

@@ -1,9 +1,8 @@
 //! Unix sockets to which nobody can send descriptors.
 //!
-//! A message can carry open files (`SCM_RIGHTS`, `unix(7)`). Nobody here takes them, so the kernel closes them: inside
-//! the `read` of the message, or inside the `close` of a socket on which it still waits. Such a close may take as long
-//! as the sender likes, O_NONBLOCK or not: that of a TCP socket with SO_LINGER whose peer never reads, say. With
-//! SO_PASSRIGHTS off the sender gets EPERM instead (Linux 6.16).
+//! A message can carry open files (`SCM_RIGHTS`, `unix(7)`). They are not taken, so the kernel closes them inside the
+//! `read` of the message, or inside the `close` of the socket. Such a close may block as long as the sender likes (a TCP
+//! socket with SO_LINGER whose peer never reads, say). With SO_PASSRIGHTS off the sender gets EPERM (Linux 6.16).
 
 use std::io;
 
@@ -44,15 +43,14 @@ mod option {
     }
 }
 
-/// A non-blocking Unix socket of type `kind`. Before it has a name or a peer nothing can be sent to it, so no message
-/// with descriptors comes first.
+/// A non-blocking Unix socket of type `kind`. Nothing can be sent to it before it has a name or a peer.
 pub(crate) fn unix_socket(kind: Type) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
     option::refuse_descriptors(&socket)?;
     Ok(socket)
 }
 
-/// Whether this system can refuse descriptors. Where it cannot, whoever may connect to a Unix socket can stop the loop.
+/// Whether this system can refuse descriptors. Where it cannot, a client of a Unix socket can stop the loop.
 pub fn refuses_descriptors() -> bool {
     let probe = Socket::new(Domain::UNIX, Type::DGRAM, None);
     probe.and_then(|probe| option::refuse_descriptors(&probe)).unwrap_or(false)

@@ -17,10 +17,9 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockaddrStorage, recvmsg, sendmsg, setsockopt,
 };
 
-use crate::os::ip_address::ip_address;
 use crate::os::received::{Queue, Received};
 use crate::os::route::{Arrival, Route, is_to_many};
-use crate::os::udp_batch;
+use crate::os::udp_batch::{self, ip_address};
 
 /// A UDP socket bound to every address, of one family or of both.
 #[derive(Debug)]

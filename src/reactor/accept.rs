@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use log::Level;
 
-use crate::os::address::{Peer, canonical, source_network};
+use crate::os::address::{Peer, source_network};
 use crate::os::kernel::Kernel;
 use crate::os::key::Key;
 use crate::os::reason;
@@ -20,8 +20,8 @@ use crate::reactor::source::Source;
 use crate::reactor::sources::Place;
 use crate::reactor::step::Step;
 
-/// Newcomers over a limit of connections that are told so at once. Their descriptors come out of the 64 that the
-/// default of `--max-connections` leaves below the descriptor limit.
+/// The most newcomers over a limit that are being refused at a time. Their descriptors are among the 64 that the default
+/// of `--max-connections` leaves below the descriptor limit.
 pub(super) const REFUSED_MAX: usize = 32;
 
 impl<H: Handler, K: Kernel> Reactor<H, K> {
@@ -51,9 +51,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     return Next::Done(CloseReason::Drained);
                 }
                 Accepted::Drained => return Next::Idle,
-                // EMFILE, most often. The latch stays set, and the kernel gives no second edge for who waits in the
-                // backlog already: only this deadline runs the listener again. An event meanwhile only merges into the
-                // latch.
+                // EMFILE, most often. The latch stays set, and the kernel gives no second edge for connections that wait
+                // in the backlog: only this deadline runs the listener again.
                 Accepted::Failed(error) => {
                     self.shared.metrics.row_mut(row).accept_errors += 1;
                     self.shared.log_limit.log(
@@ -80,15 +79,17 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
         let (limit, source) = (limits.max_connections_per_source?, peer?.ip());
         if self.census.of_source(source_network(source)) >= limit {
-            let line =
-                format_args!("the source of {} has {limit} connections: further ones are refused", canonical(source));
+            let line = format_args!(
+                "the source of {} has {limit} connections: further ones are refused",
+                source.to_canonical()
+            );
             self.shared.log_limit.log(LogKind::RefusedSource, Level::Warn, now, line);
             return Some(CloseReason::RefusedSource);
         }
         None
     }
 
-    /// Takes a newcomer in. It runs in the next turn, like everybody who was not on the list when this one began.
+    /// Takes a newcomer in, which runs in the next turn.
     fn admit(
         &mut self,
         connection: Connection<K::Stream, H::Session>,
@@ -101,8 +102,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         if let Some(reason) = refused
             && self.census.refused() >= REFUSED_MAX
         {
-            // It has no place where it could be told, and may not make others wait for one: whose source is over its
-            // limit chooses how often.
+            // No place is left to refuse it, and it may not make others wait for one: a source over its limit would choose
+            // how often.
             counts.count_close(reason);
             return;
         }

@@ -10,12 +10,11 @@ use crate::os::readiness::{Latch, Readiness};
 
 /// How long to wait after an `accept` that failed for lack of something.
 ///
-/// An edge-triggered listener that met EMFILE with a full backlog stays deaf after descriptors are free again, until a
-/// new SYN comes: so nobody but a timer will call it. Ten tries a second cost nothing and are soon enough.
+/// An edge-triggered listener that met EMFILE gets no edge when descriptors are free again, until a new SYN comes. A
+/// timer, because retrying at once would spin the loop; ten tries a second cost nothing.
 pub const RETRY: Duration = Duration::from_millis(100);
 
-/// How many connections one turn accepts from one listener: a burst of 4,000 is in within a few turns, and the others
-/// get theirs.
+/// The most connections that one turn accepts from one listener: a burst of 4,000 takes a few turns.
 pub const BATCH: usize = 256;
 
 /// A listening socket in the reactor.
@@ -34,9 +33,9 @@ pub enum Accepted<S> {
     Connection(S, Option<SocketAddr>),
     /// Nothing waits any more: the latch is cleared.
     Drained,
-    /// That one is gone already, or the call was interrupted: the next, please.
+    /// That connection is gone already, or the call was interrupted: another call is to be made.
     Again,
-    /// There are no descriptors, or no memory, or something else is missing: the latch stays, and a retry is due.
+    /// Descriptors or memory are missing: the latch stays, and a retry is due.
     Failed(io::Error),
 }
 
@@ -78,13 +77,13 @@ impl<L: Listener> Acceptor<L> {
         !self.is_ready() || (self.is_retrying() && armed.is_some())
     }
 
-    /// The reactor drains: what waits is accepted, whatever the latch says, then it closes.
+    /// The reactor drains: what waits is accepted, whatever the latch says, then the listener closes.
     pub fn drain(&mut self) {
         self.draining = true;
         self.latch.set(Readiness::READABLE);
     }
 
-    /// Whether it closes once nothing waits any more.
+    /// Whether the listener closes once nothing waits any more.
     pub fn is_draining(&self) -> bool {
         self.draining
     }
@@ -102,7 +101,7 @@ impl<L: Listener> Acceptor<L> {
                     self.latch.read_would_block();
                     Accepted::Drained
                 }
-                // The peer gave up while it waited, or a signal came (accept(2) lists both as harmless).
+                // The peer reset the connection in the backlog, or a signal came (accept(2) lists both as harmless).
                 io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accepted::Again,
                 _ => {
                     self.latch.retry_later();

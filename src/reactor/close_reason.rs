@@ -11,18 +11,17 @@ use crate::os::reason;
 /// Why a connection ended. Every connection has exactly one reason; the summary counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The peer ended its side, got what it was owed, and that was that.
+    /// The peer ended its side, and got what it was owed.
     PeerClosed,
     /// This side ended the conversation: `bye`, or a client that is done.
     Ended,
     /// The server drained: it answered what had arrived, and closed.
     Drained,
-    /// The drain's time was up before the connection was done.
+    /// The drain's deadline came before the connection was done.
     DrainTimeout,
     /// The peer reset the connection (`ECONNRESET`, `EPIPE`).
     Reset,
-    /// No byte came in and none went out for the idle timeout, or the peer took nothing of what it is owed, whatever it
-    /// sent.
+    /// No byte moved for the idle timeout, or the peer took nothing of what it is owed, whatever it sent.
     IdleTimeout,
     /// A message was begun and not finished within the idle timeout.
     IncompleteTimeout,
@@ -38,7 +37,7 @@ pub enum CloseReason {
     Refused,
     /// The newcomer's source had as many connections as one source may have: it was told so and closed.
     RefusedSource,
-    /// Nobody listens there (`ECONNREFUSED`).
+    /// No socket listens there (`ECONNREFUSED`).
     ConnectRefused,
     /// The connection was not established in time.
     ConnectTimeout,
@@ -50,7 +49,7 @@ pub enum CloseReason {
     NoDescriptor,
     /// Another error of the system, by its kind.
     Failed(io::ErrorKind),
-    /// Another error of the system that has no kind, by its number (`errno(3)`). A connection keeps it, so it is small.
+    /// Another error of the system that has no kind, by its number (`errno(3)`).
     System(u8),
 }
 
@@ -64,7 +63,7 @@ impl CloseReason {
         match error.kind() {
             ConnectionReset | BrokenPipe => CloseReason::Reset,
             ConnectionRefused => CloseReason::ConnectRefused,
-            // The standard library has no kind for it, and it is the same lack: of the kernel's memory, for sockets.
+            // The kernel lacks memory for sockets, for which the standard library has no kind.
             _ if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => CloseReason::Failed(OutOfMemory),
             kind => match error.raw_os_error().map(Errno::from_raw) {
                 Some(errno) if reason::is_unknown(kind) => {
@@ -75,8 +74,7 @@ impl CloseReason {
         }
     }
 
-    /// The reason that an error while connecting amounts to: a time-out is then another than on an established
-    /// connection.
+    /// The reason that an error while connecting amounts to.
     pub fn of_connect_error(error: &io::Error) -> CloseReason {
         if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE)) {
             return CloseReason::NoDescriptor;

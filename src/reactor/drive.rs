@@ -15,7 +15,7 @@ pub struct Drive<'a, H> {
     pub key: Key,
     /// The endpoint that the source belongs to.
     pub row: Row,
-    /// Whom it serves.
+    /// The handler that is served.
     pub handler: &'a mut H,
     /// What it shares with all others.
     pub shared: &'a mut Shared,

@@ -39,9 +39,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         if self.lifecycle == Lifecycle::Stopped { Turn::Stopped } else { Turn::Running }
     }
 
-    /// Begins to drain: what waits in the backlogs is accepted, what has arrived is answered. Then each connection ends
-    /// its side: it flushes, sends its FIN, and lingers until the peer ends too. The drain's deadline bounds all of
-    /// that.
+    /// Begins to drain: what waits in the backlogs is accepted, what has arrived is answered. Then each connection
+    /// flushes, sends its FIN, and lingers until the peer ends too, at most until the drain's deadline.
     pub fn drain(&mut self) {
         let deadline = self.shared.now.after(self.shared.limits.drain_timeout);
         self.lifecycle = Lifecycle::Draining(deadline);

@@ -9,7 +9,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Closes as many connections with incomplete messages as it takes to come down to the low-water mark, those first
     /// whose message has cost the most (see [`rent`](crate::reactor::connection::Connection::rent)).
     ///
-    /// It looks at every connection, and the next time only after a quarter of the room was filled again.
+    /// It checks every connection, and the next time only after a quarter of the room was filled again.
     #[cold]
     pub(super) fn make_room(&mut self) {
         let now = self.shared.now;
@@ -18,7 +18,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             if let Some(connection) = place.source.connection_mut()
                 && connection.rent(now).is_some()
             {
-                // Nobody is closed for memory that is reserved and not used.
+                // No connection is closed for memory that is reserved and not used.
                 connection.squeeze(&mut self.shared);
                 tenants.extend(connection.rent(now).map(|rent| (rent, key)));
             }

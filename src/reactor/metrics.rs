@@ -10,11 +10,9 @@ use crate::reactor::close_reason::CloseReason;
 pub enum Dropped {
     /// An event for a source that no longer lives.
     StaleEvent,
-    /// A reply to a datagram whose sender has no name (an unbound Unix datagram socket), or whose route the kernel did
-    /// not tell.
+    /// A reply to a sender without a name (an unbound Unix datagram socket), or whose route the kernel did not tell.
     Unnamed,
-    /// A reply that would have gone to a privileged port, to 1900, to ourselves, or answered a broadcast or a
-    /// multicast.
+    /// A reply to a privileged port, to 1900, to one of our sockets, or to a broadcast or a multicast.
     Guarded,
     /// A reply over the rate that one source address gets.
     OverRate,
@@ -98,31 +96,27 @@ impl Counts {
 /// The counters of a reactor: a row for each tag that a listener or a bound datagram socket has, and one for the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
-    /// Row 0 is [`Row::NONE`].
-    rows: Vec<Counts>,
-    /// The tags of the rows from 1 on.
-    tags: Vec<usize>,
-    /// Time spent in polls that found nothing, while the reactor stays awake
-    /// ([`Limits::busy_poll`](crate::reactor::limits::Limits::busy_poll)): from each poll that came back empty to the
-    /// next. So it is a little less than the time without anything to do, and never more.
+    /// Each with its tag; the first is [`Row::NONE`].
+    rows: Vec<(Option<usize>, Counts)>,
+    /// Time without anything to do while the reactor stays awake ([`Limits::busy_poll`](super::limits::Limits)), or a
+    /// little less: from each poll that came back empty to the next.
     pub idle_polling: Duration,
 }
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        Metrics { rows: vec![Counts::default()], tags: Vec::new(), idle_polling: Duration::ZERO }
+        Metrics { rows: vec![(None, Counts::default())], idle_polling: Duration::ZERO }
     }
 }
 
 impl Metrics {
-    /// The row of the endpoints with this tag, which is made where there is none yet. Tags beyond 65,535 share
+    /// The row of the endpoints with this tag, which is made where there is none yet. Beyond 65,535 of them, they share
     /// [`Row::NONE`].
     pub fn row_of(&mut self, tag: usize) -> Row {
-        let known = self.tags.iter().position(|other| *other == tag);
-        let Ok(row) = u16::try_from(known.unwrap_or(self.tags.len()) + 1) else { return Row::NONE };
+        let known = self.rows.iter().position(|(other, _)| *other == Some(tag));
+        let Ok(row) = u16::try_from(known.unwrap_or(self.rows.len())) else { return Row::NONE };
         if known.is_none() {
-            self.tags.push(tag);
-            self.rows.push(Counts::default());
+            self.rows.push((Some(tag), Counts::default()));
         }
         Row(row)
     }
@@ -130,19 +124,18 @@ impl Metrics {
     /// The counters of a row.
     #[inline]
     pub fn row_mut(&mut self, row: Row) -> &mut Counts {
-        &mut self.rows[usize::from(row.0)]
+        &mut self.rows[usize::from(row.0)].1
     }
 
     /// The counters of the endpoints with this tag, where there are any.
     pub fn of(&self, tag: usize) -> Option<&Counts> {
-        let index = self.tags.iter().position(|other| *other == tag)?;
-        self.rows.get(index + 1)
+        self.rows.iter().find(|(other, _)| *other == Some(tag)).map(|(_, counts)| counts)
     }
 
     /// The sums of all rows.
     pub fn total(&self) -> Counts {
         let mut total = Counts::default();
-        for row in &self.rows {
+        for (_, row) in &self.rows {
             total.accepted += row.accepted;
             total.connected += row.connected;
             total.messages_in += row.messages_in;
@@ -158,7 +151,7 @@ impl Metrics {
     }
 }
 
-/// One line: what operators ask for first, then what ended and what was dropped, where anything was.
+/// One line: the counts of connections, messages and bytes, then what ended, what was dropped and what failed.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -87,7 +87,7 @@ pub struct Reactor<H: Handler, K: Kernel = Mio> {
     /// Connections that wait for room in the queues.
     awaiting_room: BTreeSet<Key>,
     events: Vec<(Key, Readiness)>,
-    /// Until when it polls without sleeping; none where it sleeps whenever it can.
+    /// Until when the reactor polls without sleeping (`--busy-poll`).
     awake_until: Option<Tick>,
     group: Group,
     stop: Arc<AtomicU8>,
@@ -238,7 +238,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             if asked == timeout || !self.events.is_empty() {
                 break timeout;
             }
-            // Nothing can have happened: it asks again, without a turn for nothing.
+            // Nothing can have happened, so the poll is asked again.
             if let Some(before) = empty_at.replace(self.shared.now) {
                 self.shared.metrics.idle_polling += self.shared.now.since(before);
             }
@@ -251,15 +251,14 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         Ok(())
     }
 
-    /// Whether the last event is so recent that the next one is not slept for.
+    /// Whether the last event is so recent that the reactor does not sleep until the next.
     fn stays_awake(&self) -> bool {
         self.awake_until.is_some_and(|moment| self.shared.now < moment)
     }
 
-    /// How long nothing can happen by itself.
+    /// Time until the next deadline; `None` if there is none.
     fn timeout(&mut self) -> Option<Duration> {
-        // A handler that is told of a failed connect may order the next: that is for this turn, and no event will come
-        // for it.
+        // A handler that is told of a failed connect may order the next one, for which no event will come.
         if !self.ready.is_empty() || !self.shared.orders.is_empty() || stop::is_asked(&self.stop) {
             return Some(Duration::ZERO);
         }
@@ -271,7 +270,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         Some(next.since(self.kernel.now()))
     }
 
-    /// Merges the events into the latches; whoever has an event is ready.
+    /// Merges the events into the latches, and lists their sources.
     fn merge_events(&mut self) {
         for (key, readiness) in self.events.drain(..) {
             match self.sources.get_mut(key) {
@@ -296,8 +295,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Puts the sources whose deadline has come on the ready list. They run in the next turn like everybody else: what
-    /// has arrived for them meanwhile is read before they are judged.
+    /// Puts the sources whose deadline has come on the ready list. They run in the next turn, and read what has arrived
+    /// before they are judged.
     fn fire_deadlines(&mut self) {
         let now = self.shared.now;
         while let Some((moment, key)) = self.timers.pop_due(now) {
@@ -325,7 +324,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             self.wake(key);
         }
         for connect in std::mem::take(&mut self.shared.orders.connects) {
-            // A drain would wait for a newcomer that nobody drains.
+            // A drain would wait for a connection that is not told to drain.
             let reason = if self.lifecycle == Lifecycle::Serving {
                 self.connect(&connect).err().map(|error| CloseReason::of_connect_error(&error))
             } else {
@@ -369,8 +368,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Whether every source keeps the latch invariant (see the crate's documentation), and what is counted of
-    /// connections and of the bytes that they hold is what is there. A test asks after every turn.
+    /// Whether every source keeps the latch invariant (see the crate's documentation), and the counts of connections and
+    /// of the bytes that they hold are true. Tests ask after every turn.
     pub fn keeps_the_invariant(&self) -> bool {
         let (mut owed, mut kept) = (0, 0);
         let mut census = Census::new(self.shared.limits.max_connections_per_source.is_some());
@@ -384,23 +383,19 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 census.enter(connection.origin(), connection.source());
             }
         }
-        let room = &self.shared.room;
-        if census != self.census || (owed, kept) != (room.owed(), room.kept()) {
+        if census != self.census || (owed, kept) != (self.shared.room.owed(), self.shared.room.kept()) {
             return false;
         }
-        // This repeats the bounds instead of asking the room: a fault there must not hide itself.
+        // The bounds are repeated here, so that a fault of the room cannot hide itself.
         let limit = self.shared.limits.queue_limit;
-        let is_full = owed > (limit - limit / 3) / 4 * 3;
-        if kept > limit / 3 {
-            return false;
-        }
-        let waits = |key: &Key| {
-            (self.awaiting_slot.contains(key) && !self.has_slot()) || (self.awaiting_room.contains(key) && is_full)
-        };
-        self.sources.iter().all(|(key, place)| {
-            place.listed
-                || (place.waiting && waits(&key))
-                || place.source.keeps_the_invariant(place.armed, &self.shared)
-        })
+        let (no_slot, no_room) = (!self.has_slot(), owed > (limit - limit / 3) / 4 * 3);
+        let waits =
+            |key: &Key| (no_slot && self.awaiting_slot.contains(key)) || (no_room && self.awaiting_room.contains(key));
+        kept <= limit / 3
+            && self.sources.iter().all(|(key, place)| {
+                place.listed
+                    || (place.waiting && waits(&key))
+                    || place.source.keeps_the_invariant(place.armed, &self.shared)
+            })
     }
 }

@@ -12,9 +12,9 @@ pub struct Outgoing {
     pub echoed: Range<usize>,
     /// A range of the shared buffer of composed bytes.
     pub composed: Range<usize>,
-    /// Whether anything was sent, be it no bytes: an empty datagram is an answer too.
+    /// Whether a reply was given, even an empty one: an empty datagram is an answer too.
     pub answered: bool,
-    /// Whether the handler was told that the reply is full: then it waits to be told of room.
+    /// Whether the handler was told that the reply is full: then it waits for a tick.
     pub told_full: bool,
 }
 
@@ -88,11 +88,6 @@ impl<'a> Reply<'a> {
         }
         let offered = self.offered;
         self.send(&offered[range]);
-    }
-
-    /// Whether anything was sent, be it no bytes.
-    pub fn has_answer(&self) -> bool {
-        self.outgoing.answered
     }
 
     /// How many bytes the peer will be owed if the socket takes none.

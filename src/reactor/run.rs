@@ -1,8 +1,8 @@
 //! Running the ready list: in groups, and each group in phases.
 //!
-//! A group is as many connections as its limit allows and the arena has room for. First all of its connections read;
-//! then each writes, and is asked what should happen next. So the kernel's receive path and its send path each stay in
-//! the instruction cache, and what one read brought, one write answers.
+//! A group is as many connections as its limit allows and the arena has room for. First all of them read; then each
+//! writes, and decides what should happen next. So the kernel's receive path and its send path each stay in the
+//! instruction cache, and one write answers what one read brought.
 
 use log::Level;
 
@@ -38,7 +38,7 @@ impl Group {
 }
 
 impl<H: Handler, K: Kernel> Reactor<H, K> {
-    /// Runs everybody on the ready list once.
+    /// Runs each source on the ready list once.
     pub(super) fn run_ready(&mut self, handler: &mut H) {
         let list = self.ready.take();
         let mut waiting = list.iter();
@@ -81,7 +81,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Lets every connection of the group write, and asks it what should happen next.
+    /// Lets every connection of the group write and decide what should happen next.
     fn send_phase(&mut self, handler: &mut H) {
         let mut members = std::mem::take(&mut self.group.members);
         for Member { key, outgoing } in &members {

@@ -46,7 +46,7 @@ impl Shared {
             reply_guard: ReplyGuard::new(limits.datagram_rate),
             room: Room::new(limits.queue_limit),
             limits,
-            arena: Arena::new(),
+            arena: Arena::default(),
             datagrams: DatagramBatch::default(),
             orders: Orders::default(),
             metrics: Metrics::default(),

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::os::clock::Tick;
-use crate::os::shortage::is_shortage;
+use crate::os::reason::is_shortage;
 use crate::os::stream::{ConnectProgress, Stream};
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::os::key::Key;
-use crate::os::shortage::is_shortage;
+use crate::os::reason::is_shortage;
 use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;

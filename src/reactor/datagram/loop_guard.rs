@@ -17,7 +17,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use crate::os::address::canonical;
 use crate::os::clock::Tick;
 use crate::os::route::Route;
 use crate::os::unix_name;
@@ -89,7 +88,7 @@ impl LoopGuard {
         let length = datagram.len() as u64;
         match route {
             Route::Ip { source, .. } => {
-                let ip = match canonical(source.ip()) {
+                let ip = match source.ip().to_canonical() {
                     IpAddr::V4(ip) => u128::from(u32::from(ip)),
                     IpAddr::V6(ip) => u128::from(ip),
                 };

@@ -15,9 +15,9 @@ use crate::os::address::Address;
 use crate::os::clock::Tick;
 use crate::os::datagram_socket::{DATAGRAM_MAX, DatagramSocket, receive_one};
 use crate::os::readiness::{Latch, Readiness};
+use crate::os::reason::is_shortage;
 use crate::os::received::{Queue, Received};
 use crate::os::route::Route;
-use crate::os::shortage::is_shortage;
 use crate::reactor::acceptor::RETRY;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::SessionSlot;
@@ -329,15 +329,11 @@ fn tell_dropped<H>(kind: Dropped, answer: &Answer, route: &Route, drive: &mut Dr
 fn why_dropped(error: &io::Error) -> (Dropped, CloseReason) {
     if error.kind() == io::ErrorKind::WouldBlock {
         (Dropped::WouldBlock, CloseReason::of_error(error))
-    } else if is_too_long(error) {
+    } else if error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32) {
         (Dropped::TooLong, CloseReason::FrameTooLong)
     } else {
         (Dropped::SendFailed, CloseReason::of_error(error))
     }
-}
-
-fn is_too_long(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use crate::os::address::{Address, canonical};
+use crate::os::address::Address;
 use crate::os::clock::Tick;
 use crate::os::route::{Arrival, Route};
 use crate::reactor::datagram::loop_guard::LoopGuard;
@@ -97,19 +97,19 @@ impl ReplyGuard {
     /// A socket that is bound to every address has all of this machine's. A datagram from its port was sent by it if it
     /// came over the loopback interface, or if it names its own destination as its source.
     fn is_ours(&self, source: SocketAddr, arrival: Option<Arrival>, here: Option<&Address>) -> bool {
-        let ip = canonical(source.ip());
+        let ip = source.ip().to_canonical();
         let bound = || here.and_then(Address::ip).map(|here| here.ip()).filter(|here| !here.is_unspecified());
         let is_on_this_machine = || {
             let destination = arrival.map(|arrival| arrival.destination).or_else(bound);
             ip.is_loopback()
                 || arrival.is_some_and(|arrival| arrival.over_loopback)
-                || destination.is_none_or(|destination| canonical(destination) == ip)
+                || destination.is_none_or(|destination| destination.to_canonical() == ip)
         };
         self.own
             .iter()
             .filter_map(Address::ip)
             .filter(|own| own.port() == source.port())
-            .any(|own| if own.ip().is_unspecified() { is_on_this_machine() } else { canonical(own.ip()) == ip })
+            .any(|own| if own.ip().is_unspecified() { is_on_this_machine() } else { own.ip().to_canonical() == ip })
     }
 }
 

@@ -17,7 +17,7 @@
 
 use std::net::IpAddr;
 
-use crate::os::address::{canonical, source_network};
+use crate::os::address::source_network;
 use crate::os::clock::Tick;
 use crate::reactor::datagram::buckets::Buckets;
 use crate::reactor::limits::DatagramRate;
@@ -62,7 +62,7 @@ impl ReplyRate {
     /// Whether `source` may be answered at `now`; the answer is counted.
     pub fn admit(&mut self, source: IpAddr, now: Tick) -> bool {
         let Some(tables) = &mut self.tables else { return true };
-        let source = canonical(source);
+        let source = source.to_canonical();
         (self.loopback_is_free && source.is_loopback()) || tables.admit(source, now)
     }
 }

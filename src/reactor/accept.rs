@@ -36,7 +36,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             if !has_slot && acceptor.is_ready() {
                 return Next::Wait(Condition::ConnectionSlot);
             }
-            let (tag, row, draining) = (acceptor.tag(), *row, acceptor.is_draining());
+            let (tag, row, draining) = (acceptor.tag, *row, acceptor.draining);
             match acceptor.accept() {
                 Accepted::Connection(stream, peer) => {
                     let refused = self.refusal(peer);

@@ -20,10 +20,12 @@ pub const BATCH: usize = 256;
 /// A listening socket in the reactor.
 #[derive(Debug)]
 pub struct Acceptor<L> {
-    listener: L,
+    pub(super) listener: L,
     latch: Latch,
-    tag: usize,
-    draining: bool,
+    /// The number that the handler knows the listener by.
+    pub(super) tag: usize,
+    /// Whether the listener closes once nothing waits any more.
+    pub(super) draining: bool,
 }
 
 /// What one `accept` gave.
@@ -43,16 +45,6 @@ impl<L: Listener> Acceptor<L> {
     /// A listener whose connections the handler knows by `tag`.
     pub fn new(listener: L, tag: usize) -> Acceptor<L> {
         Acceptor { listener, latch: Latch::default(), tag, draining: false }
-    }
-
-    /// The number that the handler knows it by.
-    pub fn tag(&self) -> usize {
-        self.tag
-    }
-
-    /// The listener, to register it.
-    pub fn listener_mut(&mut self) -> &mut L {
-        &mut self.listener
     }
 
     /// Merges an event; true where the acceptor should be driven. While a retry is due it is not, or 500 new SYNs
@@ -81,11 +73,6 @@ impl<L: Listener> Acceptor<L> {
     pub fn drain(&mut self) {
         self.draining = true;
         self.latch.set(Readiness::READABLE);
-    }
-
-    /// Whether the listener closes once nothing waits any more.
-    pub fn is_draining(&self) -> bool {
-        self.draining
     }
 
     /// Accepts one connection, if one waits.
@@ -164,9 +151,9 @@ mod tests {
     #[test]
     fn a_drain_looks_once_more_whatever_the_latch_says() {
         let mut acceptor = Acceptor::new(Failing(None), 3);
-        assert!(!acceptor.is_ready() && !acceptor.is_draining());
+        assert!(!acceptor.is_ready() && !acceptor.draining);
         acceptor.drain();
-        assert!(acceptor.is_ready() && acceptor.is_draining());
-        assert_eq!(acceptor.tag(), 3);
+        assert!(acceptor.is_ready() && acceptor.draining);
+        assert_eq!(acceptor.tag, 3);
     }
 }

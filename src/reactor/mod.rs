@@ -134,7 +134,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Receives datagrams from `socket`, with its session; they are counted by `tag`.
     pub fn receive(&mut self, socket: K::Datagram, tag: usize, session: H::Session) -> io::Result<Key> {
         let datagram = Datagram::new(socket, session);
-        let own = datagram.own().cloned();
+        let own = datagram.own.clone();
         let row = self.shared.metrics.row_of(tag);
         let key = self.add(Source::Datagram(Box::new(datagram)), row)?;
         own.into_iter().for_each(|own| self.shared.reply_guard.add(own));

@@ -32,9 +32,9 @@ impl<K: Kernel, S> Source<K, S> {
     /// Asks the kernel for the source's edges.
     pub fn register(&mut self, kernel: &mut K, key: Key) -> io::Result<()> {
         match self {
-            Source::Connection(connection) => kernel.add_stream(connection.stream_mut(), key),
-            Source::Acceptor(acceptor) => kernel.add_listener(acceptor.listener_mut(), key),
-            Source::Datagram(datagram) => kernel.add_datagram(datagram.socket_mut(), key),
+            Source::Connection(connection) => kernel.add_stream(&mut connection.stream, key),
+            Source::Acceptor(acceptor) => kernel.add_listener(&mut acceptor.listener, key),
+            Source::Datagram(datagram) => kernel.add_datagram(&mut datagram.socket, key),
         }
     }
 

@@ -31,7 +31,7 @@ use cooee::reactor::limits::Limits;
 use cooee::reactor::metrics::Row;
 use cooee::reactor::next::{Condition, Next};
 use cooee::reactor::reply::Outgoing;
-use cooee::reactor::room::Room;
+use cooee::reactor::room::{Room, Share};
 use cooee::reactor::shared::Shared;
 
 use crate::support::full::measured;
@@ -491,7 +491,7 @@ fn check_memory(
     let owed = server.answered - wire.delivered;
     let kept = if may_drop && (server.finished || wire.shut) { 0 } else { wire.received - server.taken };
     if owed == 0 && kept == 0 {
-        assert_eq!(connection.held_bytes(), 0, "it owes and keeps nothing, but owns memory");
+        assert_eq!(connection.share(), Share::Nothing, "it owes and keeps nothing, but owns memory");
     }
     // A service looks at the limit before each answer, so the last may reach over it; an echo looks at it before each
     // read.

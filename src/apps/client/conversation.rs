@@ -2,11 +2,11 @@
 
 use crate::apps::client::Client;
 use crate::apps::client::delivery::Progress;
+use crate::apps::client::farewell::holds_farewell;
 use crate::apps::client::last_wait::Waiting;
 use crate::apps::client::outcome::{Outcome, Shortfall};
 use crate::apps::client::sender::SETTLE;
 use crate::os::clock::Tick;
-use crate::protocol::farewell::holds_farewell;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Orders};
 

@@ -13,6 +13,7 @@
 mod conversation;
 pub mod delivery;
 pub mod dialer;
+mod farewell;
 pub mod last_wait;
 pub mod options;
 pub mod outcome;

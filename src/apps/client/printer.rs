@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::apps::client::farewell::is_farewell;
 use crate::apps::client::outcome::Outcome;
 use crate::os::clock::Tick;
 use crate::os::standard_stream::stderr_is_ready;
 use crate::protocol::escape::Escaped;
-use crate::protocol::farewell::is_farewell;
 use crate::protocol::frame::Step;
 use crate::protocol::framing::{Framing, Rules};
 use crate::reactor::reply::Reply;

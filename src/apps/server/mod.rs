@@ -16,15 +16,13 @@ use crate::reactor::handler::{Context, Handler, Stop};
 use crate::reactor::log_limit::LogKind;
 use crate::reactor::metrics::Metrics;
 
-/// The target under which the answer to a request for the summary is logged: whoever asked gets it, at whatever level
-/// the rest is.
+/// The target of the summary that was asked for: it is shown at whatever level the rest is.
 pub const SUMMARY: &str = "cooee::apps::server::summary";
 
 /// What the server remembers of one source.
 #[derive(Clone, Copy, Debug)]
 pub enum ServerSession {
-    /// A connection to a service through which bytes go as they come, echoed or not: nobody has to know where a message
-    /// ends.
+    /// A connection to a service that echoes or discards bytes as they come, wherever a message ends.
     Raw {
         /// Whether they are echoed.
         echoes: bool,
@@ -45,7 +43,7 @@ pub enum ServerSession {
 pub enum OnSignal {
     /// It drains, and ends at once when this is asked for again.
     Ask,
-    /// It drains, however often the signal comes: the system sends it, and repeats it, without being impatient.
+    /// It drains, however often the signal comes, because the system repeats it.
     Drain,
     /// It logs the summary.
     Summary,

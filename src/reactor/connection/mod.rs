@@ -37,7 +37,7 @@ use crate::reactor::shared::Shared;
 /// Most are also *calm* (see [`is_calm`](Connection::is_calm)): then a message costs few decisions.
 #[derive(Debug)]
 pub struct Connection<T, S> {
-    stream: T,
+    pub(super) stream: T,
     latch: Latch,
     phase: Phase,
     origin: Origin,
@@ -90,11 +90,6 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
-    /// The stream, to register it.
-    pub fn stream_mut(&mut self) -> &mut T {
-        &mut self.stream
-    }
-
     /// How the connection came to be.
     pub fn origin(&self) -> Origin {
         self.origin
@@ -114,11 +109,6 @@ impl<T: Stream, S> Connection<T, S> {
     /// The memory of the queues, and which part of the room it counts for.
     pub fn share(&self) -> Share {
         self.held.share(self.can_be_closed_for_room())
-    }
-
-    /// The memory of the queues, in bytes.
-    pub fn held_bytes(&self) -> usize {
-        self.held.bytes()
     }
 
     fn owed(&self) -> usize {

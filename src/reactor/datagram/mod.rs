@@ -53,14 +53,15 @@ enum Call {
 
 /// A datagram socket with its handler's session `S`.
 pub struct Datagram<D, S> {
-    socket: D,
+    pub(super) socket: D,
     slot: SessionSlot<S>,
     latch: Latch,
-    own: Option<Address>,
+    /// Where the socket is bound, if it answers strangers.
+    pub(super) own: Option<Address>,
     ticking: bool,
     wake_at: Option<Tick>,
     draining: bool,
-    /// The handler has ended it, for this reason: a socket that has one peer alone.
+    /// The handler has ended a socket with one peer, for this reason.
     finished: Option<CloseReason>,
     /// The last turn took more than one datagram, so the next begins with a batch. For a single datagram, preparing a
     /// batch costs more than the call that it saves.
@@ -73,7 +74,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         Datagram::with_slot(socket, SessionSlot::Open(session))
     }
 
-    /// A socket with one peer that was asked for by `tag`: its first turn opens the session.
+    /// A socket with one peer that was ordered by `tag`: its first turn opens the session.
     pub fn connected(socket: D, tag: usize) -> Self {
         let slot = SessionSlot::Unopened(u32::try_from(tag).unwrap_or(u32::MAX));
         Datagram { ticking: true, ..Datagram::with_slot(socket, slot) }
@@ -94,16 +95,6 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         }
     }
 
-    /// Where it is bound, if it answers strangers.
-    pub fn own(&self) -> Option<&Address> {
-        self.own.as_ref()
-    }
-
-    /// The socket, to register it.
-    pub fn socket_mut(&mut self) -> &mut D {
-        &mut self.socket
-    }
-
     /// Closes the socket.
     pub(super) fn close<H: Handler<Session = S>>(self, reason: CloseReason, handler: &mut H, shared: &mut Shared) {
         if let Some(own) = &self.own {
@@ -119,12 +110,12 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         !self.latch.is_retrying()
     }
 
-    /// Somebody woke it: the handler is called.
+    /// A handler has woken the socket: its own is called.
     pub fn wake(&mut self) {
         self.ticking = true;
     }
 
-    /// The reactor drains: what has arrived is answered, whatever the latch says, then it closes.
+    /// The reactor drains: what has arrived is answered, whatever the latch says, then the socket closes.
     pub fn drain(&mut self) {
         self.draining = true;
         self.latch.set(Readiness::READABLE);

@@ -1,8 +1,8 @@
 //! Readiness, and the latch that remembers it.
 //!
-//! `mio` is edge-triggered: the kernel says *once* that a socket became ready, and says nothing more until it has
-//! answered `WouldBlock`. So readiness is a latch. The kernel sets it, `WouldBlock` clears it, and nothing else may
-//! clear it but the proof that a `WouldBlock` would come next (a short read on TCP, a short batch of datagrams).
+//! `mio` is edge-triggered: the kernel says *once* that a socket became ready, and nothing more until it has answered
+//! `WouldBlock`. So readiness is a latch. The kernel sets it, and `WouldBlock` clears it, or the proof that a
+//! `WouldBlock` would come next (a short read on TCP, a short batch of datagrams).
 
 use std::fmt;
 
@@ -80,29 +80,26 @@ impl Latch {
         self.0.contains(Readiness::READ_CLOSED)
     }
 
-    /// Whether reading must go on to `WouldBlock` or 0, however short a read was.
-    ///
-    /// A FIN that arrived with the data gives no second edge, and neither do bytes behind TCP urgent data.
+    /// Whether reading must go on to `WouldBlock` or 0, however short a read was: a FIN that arrived with the data gives no
+    /// second edge, and neither do bytes behind TCP urgent data.
     pub fn sticky(self) -> bool {
         self.0.intersects(Readiness::READ_CLOSED | Readiness::PRIORITY)
     }
 
-    /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark is behind us then; a shut peer stays
-    /// shut.
+    /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark has passed; a shut peer stays shut.
     pub fn read_would_block(&mut self) {
         self.0.remove(Readiness::READABLE | Readiness::PRIORITY);
     }
 
-    /// A read was shorter than its buffer on a stream where that proves that the kernel's queue is empty.
-    /// It clears nothing while the latch is [sticky](Latch::sticky).
+    /// A read was so short that the kernel's queue is empty. It clears nothing while the latch is
+    /// [sticky](Latch::sticky).
     pub fn read_short(&mut self) {
         if !self.sticky() {
             self.0.remove(Readiness::READABLE);
         }
     }
 
-    /// A call failed for lack of memory or descriptors. What is set stays set, and no edge will tell when there is
-    /// more: only the retry deadline does.
+    /// A call failed for lack of memory or descriptors, and no edge will tell when there is more: a retry is due.
     pub fn retry_later(&mut self) {
         self.0.insert(RETRY);
     }

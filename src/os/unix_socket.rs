@@ -8,15 +8,14 @@ use std::io;
 
 use socket2::{Domain, Socket, Type};
 
+/// Has the kernel refuse messages with descriptors to `socket`, and to what it accepts; false where the kernel is too old.
 #[cfg(target_os = "linux")]
-mod option {
+fn refuse_descriptors(socket: &Socket) -> io::Result<bool> {
     use nix::errno::Errno;
     use nix::libc;
-    use nix::sys::socket::setsockopt;
     use nix::sys::socket::sockopt::SetBool;
-    use socket2::Socket;
 
-    /// Whether messages to a Unix socket may carry descriptors. What a listener accepts inherits it.
+    /// Whether messages to a Unix socket may carry descriptors.
     #[derive(Clone, Copy, Debug)]
     struct PassRights;
 
@@ -25,33 +24,28 @@ mod option {
 
     nix::setsockopt_impl!(PassRights, libc::SOL_SOCKET, SO_PASSRIGHTS, bool, SetBool);
 
-    /// Has the kernel refuse messages with descriptors to `socket`; false where it is too old for that.
-    pub(super) fn refuse_descriptors(socket: &Socket) -> std::io::Result<bool> {
-        match setsockopt(socket, PassRights, &false) {
-            Ok(()) => Ok(true),
-            Err(Errno::ENOPROTOOPT) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+    match nix::sys::socket::setsockopt(socket, PassRights, &false) {
+        Ok(()) => Ok(true),
+        Err(Errno::ENOPROTOOPT) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
+/// Other systems have no option for it.
 #[cfg(not(target_os = "linux"))]
-mod option {
-    /// Other systems have no option for it.
-    pub(super) fn refuse_descriptors(_socket: &socket2::Socket) -> std::io::Result<bool> {
-        Ok(false)
-    }
+fn refuse_descriptors(_socket: &Socket) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// A non-blocking Unix socket of type `kind`. Nothing can be sent to it before it has a name or a peer.
 pub(crate) fn unix_socket(kind: Type) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
-    option::refuse_descriptors(&socket)?;
+    refuse_descriptors(&socket)?;
     Ok(socket)
 }
 
 /// Whether this system can refuse descriptors. Where it cannot, a client of a Unix socket can stop the loop.
 pub fn refuses_descriptors() -> bool {
     let probe = Socket::new(Domain::UNIX, Type::DGRAM, None);
-    probe.and_then(|probe| option::refuse_descriptors(&probe)).unwrap_or(false)
+    probe.and_then(|probe| refuse_descriptors(&probe)).unwrap_or(false)
 }

@@ -1,8 +1,5 @@
 //! What a message that is exactly `bye` does.
 
-use std::fmt;
-use std::str::FromStr;
-
 /// The message that says good-bye, in every encoding that is served.
 pub const BYE: &[u8] = b"bye";
 
@@ -18,28 +15,7 @@ pub enum Bye {
     Stop,
 }
 
-impl FromStr for Bye {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Bye, String> {
-        match name {
-            "ignore" => Ok(Bye::Ignore),
-            "close" => Ok(Bye::Close),
-            "stop" => Ok(Bye::Stop),
-            _ => Err("valid values are ignore, close and stop".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for Bye {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Bye::Ignore => "ignore",
-            Bye::Close => "close",
-            Bye::Stop => "stop",
-        })
-    }
-}
+names!(Bye, "valid values are ignore, close and stop", Ignore = "ignore", Close = "close", Stop = "stop");
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,5 @@
 //! Framing: where one message ends and the next begins, and how an answer is framed in turn.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::protocol::charset::Charset;
 use crate::protocol::frame::{Frame, Step};
 use crate::protocol::{chunk, len32, line};
@@ -77,28 +74,7 @@ impl Framing {
     }
 }
 
-impl FromStr for Framing {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Framing, String> {
-        match name {
-            "chunk" => Ok(Framing::Chunk),
-            "line" => Ok(Framing::Line),
-            "len32" => Ok(Framing::Len32),
-            _ => Err("valid framings are chunk, line and len32".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for Framing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Framing::Chunk => "chunk",
-            Framing::Line => "line",
-            Framing::Len32 => "len32",
-        })
-    }
-}
+names!(Framing, "valid framings are chunk, line and len32", Chunk = "chunk", Line = "line", Len32 = "len32");
 
 #[cfg(test)]
 mod tests {

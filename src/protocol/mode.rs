@@ -1,8 +1,5 @@
 //! The modes of a server: what it answers to a message.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::protocol::ack::Ack;
 use crate::protocol::frame::Frame;
 use crate::protocol::framing::Framing;
@@ -61,28 +58,7 @@ pub enum ModeName {
     Discard,
 }
 
-impl FromStr for ModeName {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<ModeName, String> {
-        match name {
-            "echo" => Ok(ModeName::Echo),
-            "ack" => Ok(ModeName::Ack),
-            "discard" => Ok(ModeName::Discard),
-            _ => Err("valid modes are echo, ack and discard".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for ModeName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ModeName::Echo => "echo",
-            ModeName::Ack => "ack",
-            ModeName::Discard => "discard",
-        })
-    }
-}
+names!(ModeName, "valid modes are echo, ack and discard", Echo = "echo", Ack = "ack", Discard = "discard");
 
 #[cfg(test)]
 mod tests {

@@ -25,7 +25,7 @@ pub struct Drive<'a, H> {
 
 /// The bytes that a handler is offered.
 pub(super) enum Offered<'a> {
-    /// A range of the arena: an echo of it is not copied.
+    /// A range of the arena, of which an echo is not copied.
     Arena(Range<usize>),
     /// Bytes that lie elsewhere.
     Kept(&'a [u8]),

@@ -1,7 +1,7 @@
 //! What a handler sends in answer to what it was offered.
 //!
-//! An echo needs no copy: it is a range of the arena that the bytes were read into. Everything else is composed, in one
-//! scratch buffer that all connections of a turn share. A turn's replies to one connection leave together.
+//! An echo needs no copy: it is a range of the arena that the bytes were read into. Everything else is composed in one
+//! buffer that all connections of a turn share. A turn's replies to one connection leave together.
 
 use std::ops::Range;
 
@@ -95,8 +95,7 @@ impl<'a> Reply<'a> {
         self.owed + self.outgoing.len()
     }
 
-    /// Whether the write limit is reached: a handler then stops taking what it is offered, and is called again when
-    /// there is room.
+    /// Whether the write limit is reached. Then the handler stops taking what it is offered, and is called again later.
     pub fn wait_if_full(&mut self) -> bool {
         let full = self.owed() >= self.limit;
         self.outgoing.told_full |= full;

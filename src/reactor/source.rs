@@ -1,5 +1,4 @@
-//! One source of events: a connection, an acceptor or a datagram socket. What each does at an event, a deadline, a
-//! drain and the rest is asked here.
+//! One source of events: a connection, an acceptor or a datagram socket. What each does is asked here.
 
 use std::io;
 
@@ -17,8 +16,7 @@ use crate::reactor::metrics::Row;
 use crate::reactor::shared::Shared;
 use crate::reactor::step::Step;
 
-/// A source of events. Connections lie in the slab themselves, for there are thousands; the few others are boxed, so
-/// that they do not make every place larger.
+/// A source of events. The thousands of connections lie in the slab; the few others are boxed, so that places are small.
 pub enum Source<K: Kernel, S> {
     /// A connection.
     Connection(Connection<K::Stream, S>),

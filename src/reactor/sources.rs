@@ -6,9 +6,7 @@ use crate::os::clock::Tick;
 use crate::os::key::Key;
 use crate::reactor::metrics::Row;
 
-/// A place in the slab: a source, and what the reactor itself remembers of it.
-///
-/// The small fields share eight bytes, and there are as many places as connections.
+/// A place in the slab: a source, and what the reactor itself remembers of it. The small fields share eight bytes.
 #[derive(Debug)]
 pub struct Place<T> {
     generation: u32,

@@ -42,11 +42,11 @@ pub enum Phase {
     /// Replies and FIN have left. What still comes is read and dropped, because closing with unread input sends a RST,
     /// which destroys the replies on their way.
     Lingering(CloseReason),
-    /// A write failed, with this, and nothing more can be written. What came before the error is still read and offered.
+    /// A write failed, and nothing more can be written. What came before the error is still read and offered.
     Broken(CloseReason),
     /// The same once the handler has ended its side: what came before the error is read and dropped.
     BrokenEnded(CloseReason),
-    /// The connection is over: the reactor closes it at the end of the turn.
+    /// The connection is over, and the reactor is about to close it.
     Over(CloseReason),
 }
 
@@ -81,7 +81,7 @@ impl Phase {
 }
 
 bitflags! {
-    /// What holds of a connection beside its phase: most often nothing, and that is asked in one comparison.
+    /// What holds of a connection beside its phase: most often nothing, which is one comparison.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) struct Flags: u16 {
         /// The peer's side has ended: nothing more will be read.

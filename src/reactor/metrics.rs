@@ -43,8 +43,11 @@ impl fmt::Display for Dropped {
 pub struct Row(u16);
 
 impl Row {
-    /// The row of sources that belong to no endpoint, because this side opened them or they were attached.
+    /// The row of sources that belong to no endpoint, because this side opened them.
     pub const NONE: Row = Row(0);
+
+    /// The row of attached streams, which is in no total.
+    pub const ATTACHED: Row = Row(1);
 }
 
 /// The counters of one endpoint, or of all: each only grows, but for what is computed from two of them.
@@ -96,7 +99,7 @@ impl Counts {
 /// The counters of a reactor: a row for each tag that a listener or a bound datagram socket has, and one for the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
-    /// Each with its tag; the first is [`Row::NONE`].
+    /// Each with its tag; the first are [`Row::NONE`] and [`Row::ATTACHED`].
     rows: Vec<(Option<usize>, Counts)>,
     /// Time without anything to do while the reactor stays awake ([`Limits::busy_poll`](super::limits::Limits)), or a
     /// little less: from each poll that came back empty to the next.
@@ -105,7 +108,7 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        Metrics { rows: vec![(None, Counts::default())], idle_polling: Duration::ZERO }
+        Metrics { rows: vec![Default::default(); 2], idle_polling: Duration::ZERO }
     }
 }
 
@@ -132,10 +135,10 @@ impl Metrics {
         self.rows.iter().find(|(other, _)| *other == Some(tag)).map(|(_, counts)| counts)
     }
 
-    /// The sums of all rows.
+    /// The sums of all rows but that of attached streams.
     pub fn total(&self) -> Counts {
         let mut total = Counts::default();
-        for (_, row) in &self.rows {
+        for (_, row) in self.rows[..1].iter().chain(&self.rows[2..]) {
             total.accepted += row.accepted;
             total.connected += row.connected;
             total.messages_in += row.messages_in;
@@ -224,6 +227,7 @@ mod tests {
         assert_eq!((metrics.of(3), metrics.of(7), metrics.of(0)), (Some(&one), Some(&Counts::default()), None));
         assert_eq!(metrics.total(), one);
         metrics.row_mut(Row::NONE).bytes_in = 5;
+        metrics.row_mut(Row::ATTACHED).bytes_in = 100;
         assert_eq!(metrics.total().bytes_in, 7);
     }
 

@@ -114,7 +114,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             ready: ReadyList::default(),
             timers: Timers::default(),
             census: Census::new(limits.max_connections_per_source.is_some()),
-            shared: Shared::new(limits),
+            shared: Shared::new(Limits { group: limits.group.max(1), ..limits }),
             lifecycle: Lifecycle::Serving,
             awaiting_slot: BTreeSet::new(),
             awaiting_room: BTreeSet::new(),
@@ -144,7 +144,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Takes a stream over as it is, with its session. It counts for no limit, and a drain leaves it alone.
     pub fn attach(&mut self, stream: K::Stream, session: H::Session) -> io::Result<Key> {
         let connection = Connection::attached(stream, session, self.shared.now);
-        let key = self.add(Source::Connection(connection), Row::NONE)?;
+        let key = self.add(Source::Connection(connection), Row::ATTACHED)?;
         self.list(key);
         Ok(key)
     }

@@ -55,7 +55,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Lets sources read, until the group or the arena is full.
     fn receive_phase(&mut self, waiting: &mut std::slice::Iter<'_, Key>, handler: &mut H) {
-        while self.group.members.len() < self.shared.limits.group.max(1) && self.shared.arena.has_room() {
+        while self.group.members.len() < self.shared.limits.group && self.shared.arena.has_room() {
             let Some(&key) = waiting.next() else { return };
             let Some(place) = self.sources.get_mut(key) else { continue };
             place.listed = false;

@@ -7,7 +7,7 @@ use crate::os::reason::is_shortage;
 use crate::os::stream::{ConnectProgress, Stream};
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
-use crate::reactor::connection::state::{Origin, Phase};
+use crate::reactor::connection::state::Phase;
 use crate::reactor::drive::Drive;
 use crate::reactor::handler::Handler;
 use crate::reactor::limits::Limits;
@@ -116,9 +116,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     #[inline]
     fn took_in<H: Handler<Session = S>>(&mut self, count: usize, drive: &mut Drive<'_, H>) {
-        if !matches!(self.origin, Origin::Attached) {
-            drive.counts().bytes_in += count as u64;
-        }
+        drive.counts().bytes_in += count as u64;
         if self.phase.offers() {
             // What a peer sends is no progress while it is owed bytes, or one byte now and then would hold them.
             if self.owed() == 0 || !self.owes_answers() {

@@ -7,7 +7,7 @@ use crate::os::reason::is_shortage;
 use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
-use crate::reactor::connection::state::{Flags, Origin, Phase};
+use crate::reactor::connection::state::{Flags, Phase};
 use crate::reactor::metrics::Row;
 use crate::reactor::reply::Outgoing;
 use crate::reactor::shared::Shared;
@@ -39,9 +39,7 @@ impl<T: Stream, S> Connection<T, S> {
         if written > 0 {
             self.progress = shared.now;
             shared.tell(key, Step::Wrote(written, self.owed()));
-            if !matches!(self.origin, Origin::Attached) {
-                shared.metrics.row_mut(row).bytes_out += written as u64;
-            }
+            shared.metrics.row_mut(row).bytes_out += written as u64;
         }
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 
+use mio::event::Source as _;
 use mio::net::UdpSocket;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -156,11 +157,11 @@ impl DatagramEndpoint {
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let read = Interest::READABLE;
         match self {
-            Self::Udp(socket) | Self::UdpConnected(socket) => registry.register(socket, token, read),
+            Self::Udp(socket) | Self::UdpConnected(socket) => socket.register(registry, token, read),
             #[cfg(target_os = "linux")]
-            Self::UdpWildcard(socket) => registry.register(socket.inner(), token, read),
+            Self::UdpWildcard(socket) => socket.inner().register(registry, token, read),
             Self::Unix(_, socket) | Self::UnixConnected(_, socket) => {
-                registry.register(&mut SourceFd(&socket.as_raw_fd()), token, read)
+                SourceFd(&socket.as_raw_fd()).register(registry, token, read)
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use mio::event::Source as _;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 
@@ -48,8 +49,8 @@ impl ListeningSocket {
     /// Registers the socket, edge-triggered.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
-            ListeningSocket::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
-            ListeningSocket::Unix(_, listener) => registry.register(listener, token, Interest::READABLE),
+            ListeningSocket::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
+            ListeningSocket::Unix(_, listener) => listener.register(registry, token, Interest::READABLE),
         }
     }
 }

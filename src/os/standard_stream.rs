@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use mio::event::Source as _;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
@@ -109,7 +110,7 @@ fn ask(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
 /// Registers a standard stream. Files and `/dev/null` refuse epoll (`EPERM`): they are always ready and never answer
 /// `WouldBlock`, so no edge is ever owed.
 pub(super) fn register(stream: &impl AsRawFd, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-    match registry.register(&mut SourceFd(&stream.as_raw_fd()), token, interest) {
+    match SourceFd(&stream.as_raw_fd()).register(registry, token, interest) {
         Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => Ok(()),
         result => result,
     }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
+use mio::event::Source as _;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
@@ -134,15 +135,15 @@ impl Stream for Socket {
 }
 
 impl Socket {
-    /// Registers the stream, edge-triggered, once: an edge for a direction that nobody wants costs nothing on TCP.
+    /// Registers the stream, edge-triggered, once: an edge for a direction that is not wanted costs nothing on TCP.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         match self {
             #[cfg(any(target_os = "linux", target_os = "android"))]
-            Socket::Tcp(stream) => registry.register(stream, token, both | Interest::PRIORITY),
+            Socket::Tcp(stream) => stream.register(registry, token, both | Interest::PRIORITY),
             #[cfg(not(any(target_os = "linux", target_os = "android")))]
-            Socket::Tcp(stream) => registry.register(stream, token, both),
-            Socket::Unix(stream) => registry.register(stream, token, both),
+            Socket::Tcp(stream) => stream.register(registry, token, both),
+            Socket::Unix(stream) => stream.register(registry, token, both),
             Socket::Input(input) => standard_stream::register(input, registry, token, Interest::READABLE),
             Socket::Output(output) => standard_stream::register(output, registry, token, Interest::WRITABLE),
         }

@@ -37,7 +37,7 @@ pub trait Stream {
     /// Ends this side: the peer reads 0 after the last byte (`shutdown(2)`, a FIN on TCP).
     fn shutdown_write(&mut self) -> io::Result<()>;
 
-    /// Asks how a connect that was begun has gone.
+    /// The progress of a connect that was begun.
     fn connect_progress(&mut self) -> io::Result<ConnectProgress>;
 
     /// The kernel's memory, in bytes, for what was written, or shut, and the peer has not acknowledged. 0 where the system

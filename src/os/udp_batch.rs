@@ -64,7 +64,7 @@ pub(in crate::os) fn send<'a>(
     let mut departures: [_; BATCH] = array::from_fn(|_| {
         let (to, bytes) = match batch.next() {
             Some((bytes, Route::Ip { source, .. })) => (*source, bytes),
-            // Nobody can be sent to at port 0: the kernel refuses it.
+            // The kernel refuses port 0.
             _ => (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), [].as_slice()),
         };
         (SocketAddrAny::from(to), [IoSlice::new(bytes)], SendAncillaryBuffer::default())

@@ -94,7 +94,7 @@ pub fn make_room(path: &Path, kind: Type) -> io::Result<()> {
             "a Unix socket is there to which this user may not connect, so nobody can tell whether its server lives (choose another path, \
              or remove it)",
         )),
-        // It answers, its backlog is full, or it is a socket of another type: somebody lives there.
+        // It answers, its backlog is full, or it is a socket of another type: the path is in use.
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }

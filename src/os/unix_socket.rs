@@ -1,4 +1,4 @@
-//! Unix sockets to which nobody can send descriptors.
+//! Unix sockets that take no descriptors.
 //!
 //! A message can carry open files (`SCM_RIGHTS`, `unix(7)`). They are not taken, so the kernel closes them inside the
 //! `read` of the message, or inside the `close` of the socket. Such a close may block as long as the sender likes (a TCP

@@ -63,7 +63,7 @@ impl Arena {
         start
     }
 
-    /// Gives everything from `start` on back: nobody refers to it.
+    /// Gives everything from `start` on back, to which no answer refers.
     pub fn release_from(&mut self, start: usize) {
         self.used = start;
     }

@@ -19,7 +19,7 @@ pub(super) struct Census {
 }
 
 impl Census {
-    /// Nobody is here. Sources are counted where that is asked for.
+    /// A census without connections.
     pub(super) fn new(counts_sources: bool) -> Census {
         Census { served: 0, refused: 0, sources: counts_sources.then(HashMap::new) }
     }

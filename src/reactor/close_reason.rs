@@ -41,7 +41,7 @@ pub enum CloseReason {
     ConnectRefused,
     /// The connection was not established in time.
     ConnectTimeout,
-    /// The kernel connected the socket to itself, over an ephemeral port on which nobody listens.
+    /// The kernel connected the socket to itself, over an ephemeral port on which no socket listens.
     SelfConnect,
     /// The reactor was stopped at once.
     Aborted,

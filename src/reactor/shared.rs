@@ -34,7 +34,7 @@ pub struct Shared {
     pub metrics: Metrics,
     /// What may still be logged.
     pub log_limit: LogLimit,
-    /// Up to which level steps are told. It is asked for once a turn.
+    /// The level up to which steps are told, which is looked up once a turn.
     pub told: LevelFilter,
 }
 
@@ -55,7 +55,7 @@ impl Shared {
         }
     }
 
-    /// Tells a step, where somebody listens: of the source `key`, or of the whole loop.
+    /// Tells a step of the source `key`, or of the whole loop, if its level is shown.
     #[inline(always)]
     pub fn tell(&self, key: impl Into<Option<Key>>, step: Step<'_>) {
         if step.level() <= self.told {

@@ -74,7 +74,7 @@ mod tests {
     use crate::reactor::close_reason::CloseReason;
     use crate::reactor::limits::Limits;
 
-    /// A stream that nobody uses.
+    /// A stream that is not called.
     struct Unused;
 
     impl Stream for Unused {

@@ -83,7 +83,7 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     fn shut_write_side(&mut self) {
-        // The peer may have gone already (ENOTCONN): then the next read tells.
+        // If it fails, the peer has reset the connection (ENOTCONN), and the next read tells.
         let _ = self.stream.shutdown_write();
     }
 

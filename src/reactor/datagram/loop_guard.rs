@@ -2,7 +2,7 @@
 //!
 //! A server that answers can be made to answer another one: by a forged source, or by a Unix name that leads there. On
 //! the wire such a loop looks like a client that repeats itself. Only the number of equal datagrams from one source
-//! tells, so one of 10,000 is not answered. A client loses that answer; a datagram that goes round is gone.
+//! tells, so one of 10,000 is not answered. A client loses that answer; a datagram that goes round ends.
 //!
 //! ```text
 //!   hash(source, length, first and last bytes) -> set -> 4 places of (tag, when its count is back at zero)
@@ -53,7 +53,7 @@ struct Place {
 /// The counts of the datagrams that are answered most often: one table for all sockets of a reactor.
 #[derive(Debug)]
 pub struct LoopGuard {
-    /// Keyed at random, so that nobody can aim at another's place.
+    /// Keyed at random, so that no sender can aim at another's place.
     hasher: RandomState,
     /// Made when the first datagram is counted. It takes 32 KiB.
     sets: Vec<[Place; PLACES]>,

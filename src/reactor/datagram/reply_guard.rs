@@ -53,7 +53,7 @@ impl ReplyGuard {
         self.own.push(own);
     }
 
-    /// A socket that was bound to `own` is gone.
+    /// A socket that was bound to `own` was closed.
     pub fn remove(&mut self, own: &Address) {
         if let Some(place) = self.own.iter().position(|address| address == own) {
             self.own.swap_remove(place);

@@ -49,7 +49,7 @@ struct Tables {
 }
 
 impl ReplyRate {
-    /// Nobody has been answered; a full bucket holds one second's worth of replies.
+    /// Full buckets, each with the replies of one second.
     pub fn new(rate: DatagramRate) -> ReplyRate {
         let (per_second, loopback_is_free) = match rate {
             DatagramRate::Outside(per_second) => (Some(per_second), true),

@@ -15,9 +15,8 @@ pub trait Listener {
     /// What it accepts.
     type Stream: Stream;
 
-    /// Takes the next established connection off the backlog (`accept4(2)`), with the peer's address where it has one.
-    ///
-    /// The address must come from here: after a RST nothing else can tell it.
+    /// Takes the next established connection off the backlog (`accept4(2)`), with the peer's address where it has one:
+    /// after a RST nothing else can tell it.
     fn accept(&mut self) -> io::Result<(Self::Stream, Option<SocketAddr>)>;
 }
 

@@ -48,7 +48,7 @@ const RETRY: Readiness = Readiness::from_bits_retain(1 << 7);
 ///       a call that fails for lack of memory or descriptors
 ///   set ---------------------------------------------------> set, retrying ---- the next drive ----> set
 /// ```
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latch(Readiness);
 
 impl Latch {
@@ -119,12 +119,6 @@ impl Latch {
     /// A write answered `WouldBlock`: the kernel owes an edge.
     pub fn write_would_block(&mut self) {
         self.0.remove(Readiness::WRITABLE);
-    }
-}
-
-impl fmt::Debug for Latch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

@@ -8,7 +8,6 @@ use crate::reactor::handler::Handler;
 impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Closes as many connections with incomplete messages as it takes to come down to the low-water mark, those first
     /// whose message has cost the most (see [`rent`](crate::reactor::connection::Connection::rent)).
-    ///
     /// It checks every connection, and the next time only after a quarter of the room was filled again.
     #[cold]
     pub(super) fn make_room(&mut self) {

@@ -126,24 +126,18 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     fn wait_for(&mut self, key: Key, condition: Condition) {
         let Some(place) = self.sources.get_mut(key) else { return };
-        if !place.waiting {
-            place.waiting = true;
-            self.shared.tell(key, Step::HeldBack(condition));
-            match condition {
-                Condition::ConnectionSlot => drop(self.awaiting_slot.insert(key)),
-                Condition::QueueRoom => {
-                    self.awaiting_room.insert(key);
-                    let owed = self.shared.room.owed();
-                    self.shared.log_limit.log(
-                        LogKind::QueueLimit,
-                        Level::Warn,
-                        self.shared.now,
-                        format_args!(
-                            "{owed} bytes are owed to clients that do not read: they are not read from until they do"
-                        ),
-                    );
-                }
-            }
+        if std::mem::replace(&mut place.waiting, true) {
+            return;
         }
+        self.shared.tell(key, Step::HeldBack(condition));
+        if condition == Condition::ConnectionSlot {
+            self.awaiting_slot.insert(key);
+            return;
+        }
+        self.awaiting_room.insert(key);
+        let owed = self.shared.room.owed();
+        let line =
+            format_args!("{owed} bytes are owed to clients that do not read: they are not read from until they do");
+        self.shared.log_limit.log(LogKind::QueueLimit, Level::Warn, self.shared.now, line);
     }
 }

@@ -58,12 +58,6 @@ impl Buckets {
         bucket.filled = now;
         bucket
     }
-
-    /// How many bytes the table takes.
-    #[cfg(test)]
-    pub fn bytes(&self) -> usize {
-        self.buckets.capacity() * size_of::<Bucket>()
-    }
 }
 
 #[cfg(test)]
@@ -71,6 +65,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    impl Buckets {
+        /// How many bytes the table takes.
+        pub fn bytes(&self) -> usize {
+            self.buckets.capacity() * size_of::<Bucket>()
+        }
+    }
 
     #[test]
     fn a_bucket_fills_again_and_no_further_than_to_one_second() {

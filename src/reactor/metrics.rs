@@ -113,7 +113,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The row of the endpoints with this tag, which is made where there is none yet. Beyond 65,535 of them, they share
+    /// The row of the endpoints with this tag, which is made where there is none yet. Beyond 65,534 tags, they share
     /// [`Row::NONE`].
     pub fn row_of(&mut self, tag: usize) -> Row {
         let known = self.rows.iter().position(|(other, _)| *other == Some(tag));

@@ -50,16 +50,18 @@ fn main() {
     }
     let messages = if has("--test") || !has("--bench") { 10 } else { MESSAGES };
     let (mut near, mut far) = pair();
-    let (source, mut target) = (room(), room());
+    let (source, target) = (room(), room());
+    let (start, source) = (source.start, source.memory);
+    let (begin, mut target) = (target.start, target.memory);
     println!("length    bytes behind a page    read into it        write from it");
     for length in LENGTHS {
         let mut reads = PLACES.map(|_| Vec::with_capacity(messages));
         let mut writes = PLACES.map(|_| Vec::with_capacity(messages));
         let mut message = |from: usize, to: usize| {
             let begun = Instant::now();
-            near.write_all(&source[from..from + length]).expect("it takes a message");
+            near.write_all(&source[start + from..][..length]).expect("it takes a message");
             let written = Instant::now();
-            far.read_exact(&mut target[to..to + length]).expect("it is there");
+            far.read_exact(&mut target[begin + to..][..length]).expect("it is there");
             ((written - begun).as_nanos(), written.elapsed().as_nanos())
         };
         for _ in 0..messages {

@@ -19,6 +19,7 @@ use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
 use cooee::protocol::mode::ack::{Ack, DEFAULT_FORMAT};
 use cooee::reactor::buffer::Buffer;
+use cooee::reactor::metrics::Row;
 use cooee::reactor::reply::{Outgoing, Reply};
 use cooee::reactor::sources::Sources;
 use cooee::reactor::timers::Timers;
@@ -149,7 +150,7 @@ fn latch(criterion: &mut Criterion) {
 
 /// The keys of `SOURCES` sources, in an order that no cache foresees.
 fn shuffled(sources: &mut Sources<[u64; 9]>) -> Vec<Key> {
-    let mut keys: Vec<Key> = (0..SOURCES).map(|_| sources.insert([0; 9])).collect();
+    let mut keys: Vec<Key> = (0..SOURCES).map(|_| sources.insert([0; 9], Row::NONE)).collect();
     // A multiplicative generator (Lehmer, 48271 modulo 2^31 - 1) is random enough to shuffle with.
     let mut random = 1_u64;
     for place in (1..keys.len()).rev() {
@@ -177,11 +178,11 @@ fn sources(criterion: &mut Criterion) {
     });
     group.bench_function("removed, and others put in their places", |bencher| {
         let (mut sources, mut keys) = (Sources::default(), keys.clone());
-        keys.iter_mut().for_each(|key| *key = sources.insert([0; 9]));
+        keys.iter_mut().for_each(|key| *key = sources.insert([0; 9], Row::NONE));
         bencher.iter(|| {
             for key in &mut keys {
                 let place = sources.remove(*key).expect("it is there");
-                *key = sources.insert(black_box(place.source));
+                *key = sources.insert(black_box(place.source), Row::NONE);
             }
         });
     });

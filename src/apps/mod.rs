@@ -2,4 +2,6 @@
 
 pub mod candidates;
 pub mod client;
+pub mod rehearsal;
 pub mod server;
+pub mod text_form;

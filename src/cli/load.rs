@@ -22,9 +22,8 @@ use crate::measure::load::outcome::Outcome;
 use crate::measure::load::schedule::Schedule;
 use crate::measure::load::search::{NextRun, Search};
 use crate::measure::report::Report;
-use crate::measure::report::conditions::Conditions;
+use crate::measure::report::conditions::{Conditions, without_port};
 use crate::measure::report::objective::{Found, TriedRate};
-use crate::os::address::without_port;
 use crate::os::bind::is_to_many;
 
 /// A step of a search takes this part of the run that confirms it, within these bounds.

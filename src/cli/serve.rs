@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, CliError> {
     for (tag, Opening { bound, service, exposure }) in openings.into_iter().enumerate() {
         match bound {
             Bound::Listener(listener) => reactor.listen(listener, tag),
-            Bound::Datagram(socket) => reactor.receive(socket, Server::session(tag)),
+            Bound::Datagram(socket) => reactor.receive(socket, tag, Server::session(tag)),
         }
         .map_err(cannot_start)?;
         if let Some(exposure) = exposure {
@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, CliError> {
     announce(&announcements);
 
     reactor.run(&mut server).map_err(|error| CliError::system("the event loop cannot go on", &error))?;
-    log::info!("{}", reactor.metrics());
+    server.summary(reactor.metrics()).for_each(|line| log::info!("{line}"));
     Ok(match server.killed_by() {
         Some(signal) => ExitCode::from(128 + signal as u8),
         None => ExitCode::SUCCESS,

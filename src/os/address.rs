@@ -35,14 +35,6 @@ impl Address {
     }
 }
 
-/// An IP address without its port, with the zone where it has one.
-pub fn without_port(address: &SocketAddr) -> String {
-    match address {
-        SocketAddr::V6(six) if six.scope_id() > 0 => format!("{}%{}", six.ip(), six.scope_id()),
-        _ => address.ip().to_string(),
-    }
-}
-
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Address {
         Address::Ip(address)
@@ -67,7 +59,7 @@ pub enum Peer<'a> {
     Unix(Option<&'a UnixAddress>),
     /// The one peer that a datagram socket is connected to.
     Connected,
-    /// Whoever sent a datagram of which the kernel did not tell.
+    /// A sender that the kernel did not tell.
     Unknown,
 }
 
@@ -78,15 +70,10 @@ impl<'a> Peer<'a> {
     }
 }
 
-/// The address itself, or the IPv4 address that is mapped into it (RFC 4291, 2.5.5.2).
-pub fn canonical(ip: IpAddr) -> IpAddr {
-    ip.to_canonical()
-}
-
-/// What counts as one source where sources are counted: an IPv4 address, or an IPv6 /64, of which one host can use
-/// every address (RFC 4291, 2.5.4). A number of its own for each.
+/// The number of one source, where sources are counted: an IPv4 address (mapped into IPv6 or not, RFC 4291, 2.5.5.2), or
+/// an IPv6 /64, of which one host can use every address (2.5.4).
 pub fn source_network(ip: IpAddr) -> u64 {
-    match canonical(ip) {
+    match ip.to_canonical() {
         IpAddr::V4(ip) => u64::from(u32::from(ip)),
         IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
     }
@@ -95,7 +82,7 @@ pub fn source_network(ip: IpAddr) -> u64 {
 impl fmt::Display for Peer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Peer::Ip(address) => SocketAddr::new(canonical(address.ip()), address.port()).fmt(f),
+            Peer::Ip(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f),
             Peer::Unix(name) => match name.and_then(UnixAddress::as_pathname) {
                 // The debug form of a path is escaped: a client chooses its own name.
                 Some(path) => write!(f, "unix:{path:?}"),

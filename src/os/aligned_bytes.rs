@@ -4,24 +4,25 @@
 //! destination begins on a cache line, and far more slowly just behind the beginning of a page. An allocation of this
 //! size is just there: the allocator maps pages of its own for it, and keeps its 16 bytes of accounts in front.
 
-use std::ops::{Deref, DerefMut};
-
-/// A number of bytes, zero at first, that begin on a page boundary.
+/// Memory in which a number of bytes, zero at first, begin on a page boundary.
 ///
 /// ```text
 ///   memory:  [ skipped | length ............................... | rest )
 ///            0       start: a multiple of PAGE in memory
 /// ```
 ///
-/// The kernel gives a page when it is first touched, so what is skipped costs addresses and no memory.
+/// The kernel gives a page when it is first touched, so what is skipped costs addresses and no memory. An owner counts
+/// from the beginning of the memory, so that no access adds `start`.
 pub struct AlignedBytes {
-    memory: Box<[u8]>,
-    start: usize,
-    length: usize,
+    /// All of the memory.
+    pub memory: Box<[u8]>,
+    /// Where in it the bytes begin.
+    pub start: usize,
 }
 
 impl AlignedBytes {
-    /// The boundary on which they begin. Where pages are larger, what counts is still the place within so many bytes.
+    /// The boundary on which the bytes begin. Where pages are larger, what counts is still the place within so many
+    /// bytes.
     pub const PAGE: usize = 4096;
 
     /// The boundary on which whatever is read behind the first should begin: a cache line of every usual processor.
@@ -31,29 +32,7 @@ impl AlignedBytes {
     pub fn zeroed(length: usize) -> AlignedBytes {
         let memory = vec![0; length + AlignedBytes::PAGE].into_boxed_slice();
         let start = memory.as_ptr().align_offset(AlignedBytes::PAGE);
-        AlignedBytes { memory, start, length }
-    }
-
-    /// The memory, and where in it the bytes begin: for an owner that counts from there, so that no access adds the one
-    /// to the other.
-    pub fn into_parts(self) -> (Box<[u8]>, usize) {
-        (self.memory, self.start)
-    }
-}
-
-impl Deref for AlignedBytes {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.length]
-    }
-}
-
-impl DerefMut for AlignedBytes {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.length]
+        AlignedBytes { memory, start }
     }
 }
 
@@ -66,8 +45,8 @@ mod tests {
         // Small ones come from the heap, large ones have a mapping of their own.
         let all: Vec<AlignedBytes> = (0..24).map(|power| AlignedBytes::zeroed((1 << power) - 1)).collect();
         for (power, bytes) in all.iter().enumerate() {
+            let bytes = &bytes.memory[bytes.start..][..(1 << power) - 1];
             assert_eq!(bytes.as_ptr().addr() % AlignedBytes::PAGE, 0, "{} bytes", bytes.len());
-            assert_eq!(bytes.len(), (1 << power) - 1);
             assert!(bytes.iter().all(|byte| *byte == 0));
         }
     }

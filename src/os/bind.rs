@@ -18,6 +18,7 @@ use crate::os::stream;
 use crate::os::unix_name::UnixName;
 use crate::os::unix_path::{UnixPath, make_room};
 use crate::os::unix_socket::unix_socket;
+#[cfg(target_os = "linux")]
 use crate::os::wildcard_socket::WildcardSocket;
 
 /// The options of sockets that listen or receive (`socket(7)`, `tcp(7)`).
@@ -29,12 +30,12 @@ pub struct SocketOptions {
     pub receive_buffer: Option<usize>,
     /// SO_SNDBUF in bytes; none leaves it to the kernel, which tunes it.
     pub send_buffer: Option<usize>,
-    /// TCP_NOTSENT_LOWAT in bytes: of what the peer's window does not take, the kernel accepts hardly more (`tcp(7)`).
-    /// What was sent and is not acknowledged does not count, so nobody who reads is slower for it. 0 leaves it to the
-    /// kernel, which then keeps up to `net.ipv4.tcp_wmem` for each peer that never reads. Linux alone.
+    /// TCP_NOTSENT_LOWAT in bytes: the kernel accepts hardly more beyond the peer's window (`tcp(7)`). Sent bytes do not
+    /// count, so peers that read are not slower. 0 leaves it to the kernel, which then keeps up to `net.ipv4.tcp_wmem`
+    /// for each peer that never reads. Linux alone.
     pub notsent_lowat: u32,
-    /// TCP keep-alive after so long a silence; none turns it off. A peer that answers no probe is given up after as
-    /// long again ([`SocketOptions::PROBES`]).
+    /// TCP keep-alive after so long a silence; none turns it off. A peer that answers no probe is closed after as long
+    /// again ([`SocketOptions::PROBES`]).
     pub keepalive: Option<Duration>,
     /// TCP_DEFER_ACCEPT: a connection is accepted when its first bytes have come, or after about so long; none accepts
     /// it at once. Linux alone.
@@ -49,13 +50,12 @@ pub struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// With this, 5,000 peers that never read hold less than 1 GiB of the kernel's memory, both ends together; and no
-    /// difference was seen for those who read (docs/decisions/0015).
+    /// With this, 5,000 peers that never read hold less than 1 GiB of the kernel's memory, both ends together. Peers that
+    /// read showed no difference (docs/decisions/0015).
     pub const NOTSENT_LOWAT: u32 = 8 * 1024;
 
-    /// How many keep-alive probes in a row may stay unanswered. They are a third of the silence apart, at least a
-    /// second, so a dead peer is found after twice the silence (after 1 s of it, after 4 s). The system's own 9 probes,
-    /// 75 s apart, would add 11 minutes to any silence.
+    /// How many keep-alive probes in a row may stay unanswered. They are a third of the silence apart, at least a second,
+    /// so a dead peer is found after twice the silence. The system's own 9 probes, 75 s apart, would add 11 minutes.
     pub const PROBES: u32 = 3;
 }
 
@@ -78,8 +78,7 @@ impl Default for SocketOptions {
 /// Listens for TCP connections at `address`; `[::]` takes IPv4 as well. Returns the socket and its real address.
 pub fn listen_tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<(ListeningSocket, SocketAddr)> {
     let socket = ip_socket(address, Type::STREAM, Protocol::TCP, options)?;
-    // A restart must not wait for the connections of the last run (TIME_WAIT). On UDP the same option would let a
-    // second server take the port, so it is set here alone.
+    // A restart must not wait for connections in TIME_WAIT. On UDP this option would let a second server take the port.
     socket.set_reuse_address(true)?;
     // What is set on the listener is inherited by what it accepts (Linux): no system call a connection.
     socket.set_tcp_nodelay(true)?;
@@ -123,13 +122,12 @@ pub fn bind_udp(address: SocketAddr, options: &SocketOptions) -> io::Result<(Dat
     socket.bind(&address.into())?;
     let socket = UdpSocket::from_std(socket.into());
     let bound = socket.local_addr()?;
-    // Elsewhere every datagram was sent to the address that the socket is bound to, and replies leave from it.
-    let endpoint = if bound.ip().is_unspecified() || is_to_many(bound) {
-        DatagramEndpoint::UdpWildcard(WildcardSocket::new(socket)?)
-    } else {
-        DatagramEndpoint::Udp(socket)
-    };
-    Ok((endpoint, bound))
+    // Every other datagram was sent to the address that the socket is bound to, and replies leave from it.
+    #[cfg(target_os = "linux")]
+    if bound.ip().is_unspecified() || is_to_many(bound) {
+        return Ok((DatagramEndpoint::UdpWildcard(WildcardSocket::new(socket)?), bound));
+    }
+    Ok((DatagramEndpoint::Udp(socket), bound))
 }
 
 /// Whether `address` is one to which many hosts listen. Only the kernel knows every broadcast address: without
@@ -232,42 +230,41 @@ fn begin_to_connect(socket: &Socket, to: &SockAddr) -> io::Result<()> {
     }
 }
 
-/// A datagram socket towards `to`, from a local address where one is given and the address has such.
+/// A datagram socket towards `to`. UDP leaves from a local address where one is given, else from a port that the kernel
+/// chooses.
 pub fn connect_datagram(to: &Address, from: Option<SocketAddr>) -> io::Result<DatagramEndpoint> {
     match to {
-        Address::Ip(to) => connect_udp(*to, from),
-        Address::Unix(name) => connect_unix_datagram(name),
+        Address::Ip(to) => {
+            let any: IpAddr = match to {
+                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            let socket = UdpSocket::bind(from.unwrap_or(SocketAddr::new(any, 0)))?;
+            socket.connect(*to)?;
+            Ok(DatagramEndpoint::UdpConnected(socket))
+        }
+        Address::Unix(name) => {
+            let (socket, path) = named_unix_datagram()?;
+            socket.connect(&name.socket_address()?)?;
+            Ok(DatagramEndpoint::UnixConnected(path, socket.into()))
+        }
     }
 }
 
-/// A UDP socket towards `peer`, on a port that the kernel chooses; from a local address where one is given.
-pub fn connect_udp(peer: SocketAddr, from: Option<SocketAddr>) -> io::Result<DatagramEndpoint> {
-    let any: IpAddr = match peer {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind(from.unwrap_or(SocketAddr::new(any, 0)))?;
-    socket.connect(peer)?;
-    Ok(DatagramEndpoint::UdpConnected(socket))
-}
-
-/// A Unix datagram socket towards `peer`, with a name that the kernel chooses, so that it can be answered (`unix(7)`,
-/// autobind). The name is an abstract one: it is gone with the socket, however the process ends.
+/// A Unix datagram socket that can be answered, by a name that the kernel chooses (`unix(7)`, autobind). The name is an
+/// abstract one: it is gone with the socket, however the process ends.
 #[cfg(target_os = "linux")]
-pub fn connect_unix_datagram(peer: &UnixName) -> io::Result<DatagramEndpoint> {
+fn named_unix_datagram() -> io::Result<(Socket, Option<UnixPath>)> {
     let socket = unix_socket(Type::DGRAM)?;
-    // The family alone, and no name: that is how one is asked for.
+    // The address family without a name asks for one.
     socket.bind(&SockAddr::unix("")?)?;
-    socket.connect(&peer.socket_address()?)?;
-    Ok(DatagramEndpoint::UnixConnected(None, socket.into()))
+    Ok((socket, None))
 }
 
-/// A Unix datagram socket towards `peer`, bound to a path in the temporary folder, so that it can be answered. A
-/// process that is killed leaves the file behind.
+/// A Unix datagram socket that can be answered, by a path in the temporary folder. A process that is killed leaves the
+/// file behind.
 #[cfg(not(target_os = "linux"))]
-pub fn connect_unix_datagram(peer: &UnixName) -> io::Result<DatagramEndpoint> {
+fn named_unix_datagram() -> io::Result<(Socket, Option<UnixPath>)> {
     let own = std::env::temp_dir().join(format!("cooee-send-{}.sock", std::process::id()));
-    let (socket, path) = bound_unix_socket(&own.into(), Type::DGRAM, &SocketOptions::default())?;
-    socket.connect(&peer.socket_address()?)?;
-    Ok(DatagramEndpoint::UnixConnected(path, socket.into()))
+    bound_unix_socket(&own.into(), Type::DGRAM, &SocketOptions::default())
 }

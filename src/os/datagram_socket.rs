@@ -6,9 +6,10 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 
+use mio::event::Source as _;
 use mio::net::UdpSocket;
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token, event};
+use mio::{Interest, Registry, Token};
 
 use crate::os::address::Address;
 use crate::os::received::{Queue, Received};
@@ -17,6 +18,7 @@ use crate::os::route::Route;
 use crate::os::udp_batch;
 use crate::os::unix_name::UnixName;
 use crate::os::unix_path::UnixPath;
+#[cfg(target_os = "linux")]
 use crate::os::wildcard_socket::WildcardSocket;
 
 /// The longest datagram that is taken, in bytes. UDP's are far shorter; a Unix socket's are as long as its peer's
@@ -28,8 +30,8 @@ pub trait DatagramSocket {
     /// Receives one datagram: its length and its route. A datagram of 0 bytes is a message like any other.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)>;
 
-    /// Receives what waits into `buffer`, at least one datagram and as many as one call can, and adds them to
-    /// `received`, oldest first. An error came before any datagram.
+    /// Receives at least one datagram into `buffer`, as many as one call can, and adds them to `received`, oldest first.
+    /// An error came before any datagram.
     fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue>;
 
     /// The address that it answers from; none where it has one peer alone. A reply must never go there.
@@ -38,9 +40,8 @@ pub trait DatagramSocket {
     /// Sends one datagram back along `route`, whole or not at all.
     fn send(&mut self, bytes: &[u8], route: &Route) -> io::Result<()>;
 
-    /// Sends the first datagrams of `batch`, in order, each as [`send`](Self::send) does: at least one, and as many as
-    /// one call can. Returns how many left. An error is one of the very first; one of a later datagram is told when
-    /// that is the first.
+    /// Sends at least the first datagram of `batch` as [`send`](Self::send) does, and as many as one call can. Returns how
+    /// many left. An error is that of the first one.
     fn send_batch<'a, B>(&mut self, batch: B) -> io::Result<usize>
     where
         B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>;
@@ -73,67 +74,68 @@ pub(crate) fn send_first<'a, D: DatagramSocket>(
 pub enum DatagramEndpoint {
     /// UDP on one address.
     Udp(UdpSocket),
-    /// UDP on every address, or on one to which many hosts listen: each datagram tells where it was sent to, so that
-    /// replies leave from the address that was asked, and none answers what was sent to many.
+    /// UDP on every address, or on one of many hosts: each datagram tells its destination, so that replies leave from
+    /// there, and none answers what was sent to many.
+    #[cfg(target_os = "linux")]
     UdpWildcard(WildcardSocket),
     /// UDP towards one peer.
     UdpConnected(UdpSocket),
     /// A Unix datagram socket, with its path unless its name is abstract; the path goes first, as in
     /// [`ListeningSocket`](crate::os::listener::ListeningSocket).
     Unix(Option<UnixPath>, UnixDatagram),
-    /// A Unix datagram socket towards one peer, with a name of its own so that it can be answered: a path where the
-    /// system has no other names.
+    /// A Unix datagram socket towards one peer, with a name of its own, or a path where the system has no other names.
     UnixConnected(Option<UnixPath>, UnixDatagram),
 }
 
 impl DatagramSocket for DatagramEndpoint {
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
         match self {
-            DatagramEndpoint::Udp(socket) => {
+            Self::Udp(socket) => {
                 let (length, source) = socket.recv_from(buffer)?;
                 Ok((length, Route::Ip { source, arrival: None }))
             }
-            DatagramEndpoint::UdpWildcard(socket) => socket.receive(buffer),
-            DatagramEndpoint::UdpConnected(socket) => Ok((socket.recv(buffer)?, Route::Connected)),
-            DatagramEndpoint::Unix(_, socket) => {
+            #[cfg(target_os = "linux")]
+            Self::UdpWildcard(socket) => socket.receive(buffer),
+            Self::UdpConnected(socket) => Ok((socket.recv(buffer)?, Route::Connected)),
+            Self::Unix(_, socket) => {
                 let (length, source) = socket.recv_from(buffer)?;
                 Ok((length, Route::Unix(source)))
             }
-            DatagramEndpoint::UnixConnected(_, socket) => Ok((socket.recv(buffer)?, Route::Connected)),
+            Self::UnixConnected(_, socket) => Ok((socket.recv(buffer)?, Route::Connected)),
         }
     }
 
     fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue> {
         match self {
             #[cfg(target_os = "linux")]
-            DatagramEndpoint::Udp(socket) => {
-                udp_batch::receive(socket, buffer, None, udp_batch::route_to_one_address, received)
-            }
+            Self::Udp(socket) => udp_batch::receive(socket, buffer, None, udp_batch::route_to_one_address, received),
             #[cfg(target_os = "linux")]
-            DatagramEndpoint::UdpWildcard(socket) => socket.receive_batch(buffer, received),
+            Self::UdpWildcard(socket) => socket.receive_batch(buffer, received),
             _ => receive_one(self, buffer, received),
         }
     }
 
     fn own(&self) -> Option<Address> {
         match self {
-            DatagramEndpoint::Udp(socket) => socket.local_addr().ok().map(Address::Ip),
-            DatagramEndpoint::UdpWildcard(socket) => socket.local().map(Address::Ip),
+            Self::Udp(socket) => socket.local_addr().ok().map(Address::Ip),
+            #[cfg(target_os = "linux")]
+            Self::UdpWildcard(socket) => socket.local().map(Address::Ip),
             // As the kernel has it: that is how others are told.
-            DatagramEndpoint::Unix(_, socket) => UnixName::of(&socket.local_addr().ok()?).map(Address::Unix),
-            DatagramEndpoint::UdpConnected(_) | DatagramEndpoint::UnixConnected(..) => None,
+            Self::Unix(_, socket) => UnixName::of(&socket.local_addr().ok()?).map(Address::Unix),
+            Self::UdpConnected(_) | Self::UnixConnected(..) => None,
         }
     }
 
     fn send(&mut self, bytes: &[u8], route: &Route) -> io::Result<()> {
         match (self, route) {
-            (DatagramEndpoint::UdpWildcard(socket), Route::Ip { source, arrival }) => {
+            #[cfg(target_os = "linux")]
+            (Self::UdpWildcard(socket), Route::Ip { source, arrival }) => {
                 socket.send(bytes, *source, arrival.map(|arrival| arrival.destination))
             }
-            (DatagramEndpoint::Udp(socket), Route::Ip { source, .. }) => socket.send_to(bytes, *source).map(drop),
-            (DatagramEndpoint::UdpConnected(socket), _) => socket.send(bytes).map(drop),
-            (DatagramEndpoint::Unix(_, socket), Route::Unix(to)) => socket.send_to_addr(bytes, to).map(drop),
-            (DatagramEndpoint::UnixConnected(_, socket), _) => socket.send(bytes).map(drop),
+            (Self::Udp(socket), Route::Ip { source, .. }) => socket.send_to(bytes, *source).map(drop),
+            (Self::UdpConnected(socket), _) => socket.send(bytes).map(drop),
+            (Self::Unix(_, socket), Route::Unix(to)) => socket.send_to_addr(bytes, to).map(drop),
+            (Self::UnixConnected(_, socket), _) => socket.send(bytes).map(drop),
             _ => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }
@@ -144,7 +146,7 @@ impl DatagramSocket for DatagramEndpoint {
     {
         match self {
             #[cfg(target_os = "linux")]
-            DatagramEndpoint::Udp(socket) if batch.len() > 1 => udp_batch::send(socket, batch),
+            Self::Udp(socket) if batch.len() > 1 => udp_batch::send(socket, batch),
             _ => send_first(self, batch),
         }
     }
@@ -155,12 +157,11 @@ impl DatagramEndpoint {
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let read = Interest::READABLE;
         match self {
-            DatagramEndpoint::Udp(socket) | DatagramEndpoint::UdpConnected(socket) => {
-                event::Source::register(socket, registry, token, read)
-            }
-            DatagramEndpoint::UdpWildcard(socket) => event::Source::register(socket.inner(), registry, token, read),
-            DatagramEndpoint::Unix(_, socket) | DatagramEndpoint::UnixConnected(_, socket) => {
-                event::Source::register(&mut SourceFd(&socket.as_raw_fd()), registry, token, read)
+            Self::Udp(socket) | Self::UdpConnected(socket) => socket.register(registry, token, read),
+            #[cfg(target_os = "linux")]
+            Self::UdpWildcard(socket) => socket.inner().register(registry, token, read),
+            Self::Unix(_, socket) | Self::UnixConnected(_, socket) => {
+                SourceFd(&socket.as_raw_fd()).register(registry, token, read)
             }
         }
     }

@@ -5,31 +5,20 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-#[cfg(target_os = "linux")]
-mod option {
-    use nix::libc;
-    use nix::sys::socket::sockopt::SetStruct;
-
-    /// An `int`, in seconds.
-    #[derive(Clone, Copy, Debug)]
-    pub(super) struct TcpDeferAccept;
-
-    // nix has its number, and leaves the option to whoever needs it.
-    nix::setsockopt_impl!(
-        TcpDeferAccept,
-        libc::IPPROTO_TCP,
-        libc::TCP_DEFER_ACCEPT,
-        libc::c_int,
-        SetStruct<'_, libc::c_int>
-    );
-}
-
-/// Has the kernel hold connections to `listener` back until their first bytes have come, or about `wait` has passed. It
-/// counts in seconds, of which it makes a number of SYN-ACKs that it repeats.
+/// Has the kernel hold connections to `listener` back until their first bytes have come, or about `wait` has passed.
 #[cfg(target_os = "linux")]
 pub(super) fn defer_accept(listener: &Socket, wait: Duration) -> io::Result<()> {
+    use nix::libc::{self, IPPROTO_TCP, TCP_DEFER_ACCEPT, c_int};
+    use nix::sys::socket::sockopt::SetStruct;
+
+    /// A number of seconds. nix leaves the option to its users.
+    #[derive(Clone, Copy, Debug)]
+    struct TcpDeferAccept;
+
+    nix::setsockopt_impl!(TcpDeferAccept, IPPROTO_TCP, TCP_DEFER_ACCEPT, c_int, SetStruct<'_, c_int>);
+
     let seconds = i32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
-    Ok(nix::sys::socket::setsockopt(listener, option::TcpDeferAccept, &seconds)?)
+    Ok(nix::sys::socket::setsockopt(listener, TcpDeferAccept, &seconds)?)
 }
 
 /// Other systems have filters of their own for this.

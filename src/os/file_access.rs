@@ -1,5 +1,4 @@
-//! Who may connect to a Unix socket: the owner, the group and the mode of its file (`unix(7)`: whoever may write to
-//! it).
+//! The owner, the group and the mode of a Unix socket's file: who may write to it may connect (`unix(7)`).
 
 use std::io;
 use std::path::Path;
@@ -11,8 +10,7 @@ use socket2::{SockAddr, Socket};
 use crate::os::reason::said;
 use crate::os::unix_path::UnixPath;
 
-/// What is set of the file of a Unix socket; whatever is none is left as the system makes it: the process's own user
-/// and group, and what the umask leaves of 0777.
+/// What is set of the file of a Unix socket. By default: the process's own user and group, and 0777 without the umask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileAccess {
     /// The permissions, such as 0o660.
@@ -29,10 +27,9 @@ impl FileAccess {
         *self == FileAccess::default()
     }
 
-    /// Binds `socket` to `path`, and gives the file its owner, group and mode before anybody can connect: it is made
-    /// without any permission, by a umask for the moment of the bind (which is the whole process's, so nothing else may
-    /// make files meanwhile). The caller listens afterwards; a datagram socket is open to others with the mode, which
-    /// is set last.
+    /// Binds `socket` to `path`, and gives the file its owner, group and mode before a client can connect: it is made
+    /// without permissions, by a umask during the bind (which is the process's, so nothing else may make files). The
+    /// caller listens afterwards; a datagram socket opens with the mode, which is set last.
     pub(super) fn bind(&self, socket: &Socket, address: &SockAddr, path: &Path) -> io::Result<UnixPath> {
         if self.is_default() {
             socket.bind(address)?;

@@ -1,6 +1,5 @@
-//! The kernel seam: what the reactor asks of the operating system, and the real one through `mio`.
-//!
-//! A test puts a simulated kernel in its place, with sockets that behave as badly as real ones may, from a seed.
+//! The kernel seam: what the reactor asks of the operating system, and the real one through `mio`. A test puts a
+//! simulated kernel in its place, with sockets that behave as badly as real ones may.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,13 +13,14 @@ use crate::os::address::Address;
 use crate::os::bind;
 use crate::os::clock::Tick;
 use crate::os::datagram_socket::{DatagramEndpoint, DatagramSocket};
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::os::fine_timer::FineTimer;
 use crate::os::key::Key;
 use crate::os::listener::{Listener, ListeningSocket};
 use crate::os::readiness::Readiness;
 use crate::os::stream::{Socket, Stream};
 
-/// How many events one poll brings at most. More than that stay in the kernel, and come with the next.
+/// The most events that one poll brings. Others stay in the kernel, and come with the next.
 const BATCH: usize = 1024;
 
 /// An edge-triggered kernel.
@@ -35,8 +35,7 @@ pub trait Kernel {
     /// This moment, on a clock that never goes back.
     fn now(&mut self) -> Tick;
 
-    /// Waits for events, `timeout` at the most (none: for ever), and adds them to `events`. An interrupted wait is one
-    /// without events.
+    /// Waits for events, at most for `timeout`, and adds them to `events`. An interrupted wait brings none.
     fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<(Key, Readiness)>) -> io::Result<()>;
 
     /// Asks for the edges of a stream, in both directions.
@@ -60,24 +59,32 @@ pub struct Mio {
     poll: Poll,
     events: Events,
     began: Instant,
-    /// There is one for all who wake this poll, and it lives as long: a waker that is dropped takes its edge along.
+    /// One for the life of the poll, because a waker that is dropped takes its edge along.
     waker: Option<Arc<Waker>>,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     timer: Option<FineTimer>,
 }
 
 impl Mio {
     /// A new instance of the system's selector. Its waits are rounded up to milliseconds.
     pub fn new() -> io::Result<Mio> {
-        let (poll, events) = (Poll::new()?, Events::with_capacity(BATCH));
-        Ok(Mio { poll, events, began: Instant::now(), waker: None, timer: None })
+        Ok(Mio {
+            poll: Poll::new()?,
+            events: Events::with_capacity(BATCH),
+            began: Instant::now(),
+            waker: None,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            timer: None,
+        })
     }
 
-    /// One whose clock begins at `began` and whose waits end on the microsecond, where the system has a timer for that:
-    /// whoever keeps a schedule with the reactor wants both. Each new deadline costs a system call.
+    /// One for a schedule: its clock begins at `began`, and its waits end on the microsecond, where the system has a timer
+    /// for that. Each new deadline costs a system call.
     pub fn with_fine_timer(began: Instant) -> io::Result<Mio> {
-        let mio = Mio::new()?;
-        let timer = FineTimer::new(mio.poll.registry())?;
-        Ok(Mio { began, timer, ..mio })
+        let mio = Mio { began, ..Mio::new()? };
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let mio = Mio { timer: Some(FineTimer::new(mio.poll.registry())?), ..mio };
+        Ok(mio)
     }
 
     /// What wakes a poll from outside.
@@ -101,6 +108,7 @@ impl Kernel for Mio {
 
     fn poll(&mut self, timeout: Option<Duration>, events: &mut Vec<(Key, Readiness)>) -> io::Result<()> {
         let mut timeout = timeout;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
         if let (Some(timer), Some(wait)) = (&mut self.timer, timeout)
             && !wait.is_zero()
         {
@@ -110,10 +118,14 @@ impl Kernel for Mio {
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {
                 for event in &self.events {
-                    match &mut self.timer {
-                        Some(timer) if Key::from(event.token()) == Key::TIMER => timer.fired(),
-                        _ => events.push(translate(event)),
+                    #[cfg(any(target_os = "linux", target_os = "android"))]
+                    if let Some(timer) = &mut self.timer
+                        && Key::from(event.token()) == Key::TIMER
+                    {
+                        timer.fired();
+                        continue;
                     }
+                    events.push(translate(event));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -143,13 +155,13 @@ impl Kernel for Mio {
     }
 }
 
-/// mio's event as ours. An error is a hint, no more: reading tells what it is, and gives the bytes that came before it.
+/// mio's event as ours. An error is only a hint: reading tells it, behind the bytes that came before it.
 fn translate(event: &Event) -> (Key, Readiness) {
-    let readiness = Readiness::READABLE.only_if(event.is_readable())
-        | Readiness::WRITABLE.only_if(event.is_writable())
-        | Readiness::PRIORITY.only_if(event.is_priority())
-        | Readiness::READ_CLOSED.only_if(event.is_read_closed())
-        | (Readiness::READ_CLOSED | Readiness::WRITABLE).only_if(event.is_error());
+    let mut readiness = Readiness::empty();
+    readiness.set(Readiness::READABLE, event.is_readable());
+    readiness.set(Readiness::WRITABLE, event.is_writable() || event.is_error());
+    readiness.set(Readiness::PRIORITY, event.is_priority());
+    readiness.set(Readiness::READ_CLOSED, event.is_read_closed() || event.is_error());
     (event.token().into(), readiness)
 }
 

@@ -1,9 +1,8 @@
 //! The name of one source: where it lies in the slab, and which occupant of that place is meant.
 //!
-//! A slab hands the last freed index out first, so an `accept` later in the same batch of events gets the place of a
-//! connection that died earlier in it, and the dead one's events would be taken for the newcomer's. The generation
-//! tells them apart: a key whose generation is not the occupant's is *stale*, and what comes for it is counted and
-//! dropped.
+//! A slab hands the last freed index out first. So a connection that is accepted gets the place of one that died in the
+//! same batch of events, and would be taken for it. The generation tells them apart: a key with another generation than
+//! the occupant's is *stale*, and its events are counted and dropped.
 
 use std::fmt;
 

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
+use mio::event::Source as _;
 use mio::net::{TcpListener, UnixListener};
-use mio::{Interest, Registry, Token, event};
+use mio::{Interest, Registry, Token};
 
 use crate::os::stream::{Socket, Stream};
 use crate::os::unix_path::UnixPath;
@@ -14,9 +15,8 @@ pub trait Listener {
     /// What it accepts.
     type Stream: Stream;
 
-    /// Takes the next established connection off the backlog (`accept4(2)`), with the peer's address where it has one.
-    ///
-    /// The address must come from here: after a RST nothing else can tell it.
+    /// Takes the next established connection off the backlog (`accept4(2)`), with the peer's address where it has one:
+    /// after a RST nothing else can tell it.
     fn accept(&mut self) -> io::Result<(Self::Stream, Option<SocketAddr>)>;
 }
 
@@ -47,10 +47,9 @@ impl Listener for ListeningSocket {
 impl ListeningSocket {
     /// Registers the socket, edge-triggered.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let source: &mut dyn event::Source = match self {
-            ListeningSocket::Tcp(listener) => listener,
-            ListeningSocket::Unix(_, listener) => listener,
-        };
-        source.register(registry, token, Interest::READABLE)
+        match self {
+            ListeningSocket::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
+            ListeningSocket::Unix(_, listener) => listener.register(registry, token, Interest::READABLE),
+        }
     }
 }

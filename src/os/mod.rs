@@ -7,9 +7,8 @@ pub mod clock;
 pub mod datagram_socket;
 mod defer_accept;
 pub mod file_access;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod fine_timer;
-#[cfg(target_os = "linux")]
-mod ip_address;
 pub mod kernel;
 pub mod key;
 pub mod listener;
@@ -18,7 +17,6 @@ pub mod reason;
 pub mod received;
 pub mod route;
 mod send_queue;
-pub(crate) mod shortage;
 pub mod standard_stream;
 pub mod stream;
 #[cfg(target_os = "linux")]
@@ -26,4 +24,5 @@ mod udp_batch;
 pub mod unix_name;
 pub mod unix_path;
 pub mod unix_socket;
-pub mod wildcard_socket;
+#[cfg(target_os = "linux")]
+mod wildcard_socket;

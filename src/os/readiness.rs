@@ -1,81 +1,40 @@
 //! Readiness, and the latch that remembers it.
 //!
-//! `mio` is edge-triggered: the kernel says *once* that a socket became ready, and says nothing more until it has
-//! answered `WouldBlock`. So readiness is a latch. The kernel sets it, `WouldBlock` clears it, and nothing else may
-//! clear it but the proof that a `WouldBlock` would come next (a short read on TCP, a short batch of datagrams).
+//! `mio` is edge-triggered: the kernel says *once* that a socket became ready, and nothing more until it has answered
+//! `WouldBlock`. So readiness is a latch. The kernel sets it, and `WouldBlock` clears it, or the proof that a
+//! `WouldBlock` would come next (a short read on TCP, a short batch of datagrams).
 
 use std::fmt;
-use std::ops::{BitOr, BitOrAssign};
 
-/// What one event says of one source: a set of directions and hints.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Readiness(u8);
+use bitflags::bitflags;
 
-impl Readiness {
-    /// Nothing is ready.
-    pub const NONE: Readiness = Readiness(0);
-    /// A read (or an accept, or a receive) would give something.
-    pub const READABLE: Readiness = Readiness(1);
-    /// A write would take something.
-    pub const WRITABLE: Readiness = Readiness(2);
-    /// The peer has shut its side down, or an error waits: read on until 0, `WouldBlock` or the error.
-    pub const READ_CLOSED: Readiness = Readiness(4);
-    /// TCP urgent data went by: a read stops short at the mark, so a short read proves nothing.
-    pub const PRIORITY: Readiness = Readiness(8);
-
-    /// Whether every bit of `other` is set here.
-    pub fn contains(self, other: Readiness) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether any bit of `other` is set here.
-    pub fn intersects(self, other: Readiness) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// This set where `holds`, else nothing.
-    #[must_use]
-    pub fn only_if(self, holds: bool) -> Readiness {
-        if holds { self } else { Readiness::NONE }
-    }
-
-    /// This set without the bits of `other`.
-    #[must_use]
-    pub fn without(self, other: Readiness) -> Readiness {
-        Readiness(self.0 & !other.0)
-    }
-}
-
-impl BitOr for Readiness {
-    type Output = Readiness;
-
-    fn bitor(self, other: Readiness) -> Readiness {
-        Readiness(self.0 | other.0)
-    }
-}
-
-impl BitOrAssign for Readiness {
-    fn bitor_assign(&mut self, other: Readiness) {
-        self.0 |= other.0;
+bitflags! {
+    /// What one event says of one source: a set of directions and hints.
+    #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub struct Readiness: u8 {
+        /// A read (or an accept, or a receive) would give something.
+        const READABLE = 1;
+        /// A write would take something.
+        const WRITABLE = 1 << 1;
+        /// The peer has shut its side down, or an error waits: read on until 0, `WouldBlock` or the error.
+        const READ_CLOSED = 1 << 2;
+        /// TCP urgent data went by: a read stops short at the mark, so a short read proves nothing.
+        const PRIORITY = 1 << 3;
     }
 }
 
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(Readiness, &str); 4] = [
-            (Readiness::READABLE, "readable"),
-            (Readiness::WRITABLE, "writable"),
-            (Readiness::READ_CLOSED, "read-closed"),
-            (Readiness::PRIORITY, "priority"),
-        ];
-        let mut separator = "";
-        for (_, name) in NAMES.iter().filter(|(bit, _)| self.contains(*bit)) {
-            write!(f, "{separator}{name}")?;
-            separator = "+";
+        if self.is_empty() {
+            return f.write_str("none");
         }
-        if separator.is_empty() { f.write_str("none") } else { Ok(()) }
+        let names: Vec<String> = self.iter_names().map(|(name, _)| name.to_lowercase().replace('_', "-")).collect();
+        f.write_str(&names.join("+"))
     }
 }
+
+/// The bit of a latch that no event sets: a call failed for lack of memory or descriptors, and is to be retried.
+const RETRY: Readiness = Readiness::from_bits_retain(1 << 7);
 
 /// The readiness that one source remembers.
 ///
@@ -85,8 +44,11 @@ impl fmt::Debug for Readiness {
 ///      ^                  |                         |
 ///      +--- WouldBlock ---+                         +--- WouldBlock clears readable; a short read does not
 ///      +-- a short read --+
+///
+///       a call that fails for lack of memory or descriptors
+///   set ---------------------------------------------------> set, retrying ---- the next drive ----> set
 /// ```
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latch(Readiness);
 
 impl Latch {
@@ -118,41 +80,45 @@ impl Latch {
         self.0.contains(Readiness::READ_CLOSED)
     }
 
-    /// Whether reading must go on to `WouldBlock` or 0, however short a read was.
-    ///
-    /// A FIN that arrived with the data gives no second edge, and neither do bytes behind TCP urgent data.
+    /// Whether reading must go on to `WouldBlock` or 0, however short a read was: a FIN that arrived with the data gives no
+    /// second edge, and neither do bytes behind TCP urgent data.
     pub fn sticky(self) -> bool {
         self.0.intersects(Readiness::READ_CLOSED | Readiness::PRIORITY)
     }
 
-    /// What it means for the next read, in words.
-    pub fn outlook(self) -> &'static str {
-        if self.readable() { "perhaps more waits" } else { "the kernel owes an edge" }
-    }
-
-    /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark is behind us then; a shut peer stays
-    /// shut.
+    /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark has passed; a shut peer stays shut.
     pub fn read_would_block(&mut self) {
-        self.0 = self.0.without(Readiness::READABLE | Readiness::PRIORITY);
+        self.0.remove(Readiness::READABLE | Readiness::PRIORITY);
     }
 
-    /// A read was shorter than its buffer on a stream where that proves that the kernel's queue is empty.
-    /// It clears nothing while the latch is [sticky](Latch::sticky).
+    /// A read was so short that the kernel's queue is empty. It clears nothing while the latch is
+    /// [sticky](Latch::sticky).
     pub fn read_short(&mut self) {
         if !self.sticky() {
-            self.0 = self.0.without(Readiness::READABLE);
+            self.0.remove(Readiness::READABLE);
         }
+    }
+
+    /// A call failed for lack of memory or descriptors, and no edge will tell when there is more: a retry is due.
+    pub fn retry_later(&mut self) {
+        self.0.insert(RETRY);
+    }
+
+    /// The source is driven. Every drive is a fresh try; a new failure arms the retry again.
+    #[inline]
+    pub fn try_again(&mut self) {
+        self.0.remove(RETRY);
+    }
+
+    /// Whether the last drive ended with a call that has to be retried.
+    #[inline]
+    pub fn is_retrying(self) -> bool {
+        self.0.contains(RETRY)
     }
 
     /// A write answered `WouldBlock`: the kernel owes an edge.
     pub fn write_would_block(&mut self) {
-        self.0 = self.0.without(Readiness::WRITABLE);
-    }
-}
-
-impl fmt::Debug for Latch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.remove(Readiness::WRITABLE);
     }
 }
 
@@ -201,7 +167,7 @@ mod tests {
 
     #[test]
     fn readiness_is_told_in_words() {
-        assert_eq!(format!("{:?}", Readiness::NONE), "none");
+        assert_eq!(format!("{:?}", Readiness::empty()), "none");
         assert_eq!(format!("{:?}", Readiness::READABLE | Readiness::PRIORITY), "readable+priority");
     }
 }

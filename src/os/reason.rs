@@ -1,5 +1,4 @@
-//! What a system's error means to a person: in words, and with what to do. The error's own text is told nowhere: it
-//! says "os error 22" where a reason is wanted.
+//! What a system's error means to a person, in words, and with what to do, instead of "os error 22".
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -113,6 +112,13 @@ pub fn of_kind(kind: io::ErrorKind) -> &'static str {
 /// Whether a kind says nothing, so that only the error's number does.
 pub(crate) fn is_unknown(kind: io::ErrorKind) -> bool {
     of_kind(kind) == UNKNOWN
+}
+
+/// Whether the kernel lacked memory for a call (`ENOMEM`), or buffers (`ENOBUFS`): nothing is wrong with the socket, and
+/// no edge will come, so the call is retried. A Unix stream answers a write so (`unix(7)`), a datagram socket either
+/// call (`send(2)`, `recv(2)`); other systems also TCP.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOMEM | Errno::ENOBUFS))
 }
 
 #[cfg(test)]

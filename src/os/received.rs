@@ -20,6 +20,6 @@ pub struct Received {
     pub range: Range<usize>,
     /// Where it came from.
     pub route: Route,
-    /// Whether it may have been longer than the room that it found. A cut message is never answered.
+    /// Whether it may have been longer than its room. A cut message is never answered.
     pub is_cut: bool,
 }

@@ -5,7 +5,7 @@ use std::os::unix::net::SocketAddr as UnixAddress;
 
 use crate::os::address::Peer;
 
-/// Where a datagram came from and which of our addresses it was sent to: what a reply needs.
+/// Where a datagram came from, and to which of our addresses: what a reply needs.
 #[derive(Clone, Debug)]
 pub enum Route {
     /// From an IP address.

@@ -2,26 +2,21 @@
 
 use std::os::fd::AsFd;
 
+/// The memory, in bytes, of what was written to this socket and its peer has not acknowledged; 0 where the system does
+/// not tell.
 #[cfg(target_os = "linux")]
-mod option {
+pub(super) fn held_by_kernel(socket: &impl AsFd) -> u32 {
     use nix::{getsockopt_impl, libc, sockopt_impl};
 
     // The kernel's `sk_get_meminfo`: nine counters of 32 bits, as many of them as are asked for.
     sockopt_impl!(SocketMemory, GetOnly, libc::SOL_SOCKET, libc::SO_MEMINFO, [u32; 6]);
 
     /// SK_MEMINFO_WMEM_QUEUED (`linux/sock_diag.h`): the memory of what was written and not acknowledged, a FIN too.
-    pub(super) const WRITE_QUEUE: usize = 5;
+    const WRITE_QUEUE: usize = 5;
+
+    nix::sys::socket::getsockopt(socket, SocketMemory).map_or(0, |memory| memory[WRITE_QUEUE])
 }
 
-/// The memory, in bytes, of what was written to this socket and its peer has not acknowledged; 0 where the system does
-/// not tell.
-#[cfg(target_os = "linux")]
-pub(super) fn held_by_kernel(socket: &impl AsFd) -> u32 {
-    nix::sys::socket::getsockopt(socket, option::SocketMemory).map_or(0, |memory| memory[option::WRITE_QUEUE])
-}
-
-/// The memory, in bytes, of what was written to this socket and its peer has not acknowledged; 0 where the system does
-/// not tell.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn held_by_kernel(_: &impl AsFd) -> u32 {
     0

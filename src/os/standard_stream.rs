@@ -1,26 +1,25 @@
 //! Standard input and standard output as streams that never block the loop.
 //!
-//! `O_NONBLOCK` belongs to the open file, which the user's shell shares: setting it on an inherited descriptor changes
-//! the shell. So the descriptors stay blocking, and `poll(2)` with timeout 0 is asked before each call.
+//! `O_NONBLOCK` belongs to the open file, which the user's shell shares. So the descriptors stay blocking, and `poll(2)`
+//! with timeout 0 is asked before each call.
 //!
-//! That is not enough for a terminal: it is ready while it has room for a single byte, and a line that is longer waits
-//! for somebody to read. So a terminal that is written to is opened once more, as an open file of our own, which does
-//! not block (Linux).
+//! A terminal is ready while it has room for a single byte, and a longer line would block. So a terminal that is written
+//! to is opened once more, as an open file of our own, which does not block (Linux).
 
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use mio::event::Source as _;
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token, event};
+use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::libc::{O_NOCTTY, O_NONBLOCK};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd;
 
-/// The most that one write to standard output takes. POSIX promises that a pipe which is ready takes `PIPE_BUF` bytes
-/// at once; one more byte could block.
+/// The most that one write takes: POSIX promises that a ready pipe takes `PIPE_BUF` bytes at once.
 const PIPE_BUF: usize = 4096;
 
 /// Standard input. It keeps nothing: every one of thousands of connections has room for it.
@@ -75,8 +74,7 @@ impl AsRawFd for StandardOutput {
     }
 }
 
-/// Puts an open file of our own in the place of standard error, where that is a terminal: one that takes no more
-/// answers `WouldBlock` then.
+/// Puts an open file of our own in the place of standard error, where that is a terminal, so that it never blocks.
 pub fn reopen_stderr() {
     if let Some(terminal) = reopen_terminal(&io::stderr()) {
         // Where it cannot be replaced it stays as it was.
@@ -84,8 +82,7 @@ pub fn reopen_stderr() {
     }
 }
 
-/// Opens the terminal of a descriptor once more. None where it is no terminal, or where that is not allowed (after
-/// `su`, say).
+/// Opens the terminal of a descriptor once more. None where there is none, or that is not allowed (after `su`, say).
 fn reopen_terminal(descriptor: &(impl IsTerminal + AsRawFd)) -> Option<OwnedFd> {
     if !descriptor.is_terminal() {
         return None;
@@ -94,8 +91,7 @@ fn reopen_terminal(descriptor: &(impl IsTerminal + AsRawFd)) -> Option<OwnedFd> 
     OpenOptions::new().write(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path).ok().map(OwnedFd::from)
 }
 
-/// Whether standard error takes a line at once, and somebody may still read it. A terminal that was stopped (^S) does
-/// not.
+/// Whether standard error takes a line at once and has a reader. A terminal that was stopped (^S) does not.
 pub fn stderr_is_ready() -> bool {
     let stderr = io::stderr();
     let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
@@ -111,43 +107,11 @@ fn ask(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
     }
 }
 
-/// Files and `/dev/null` refuse epoll (`EPERM`): they are always ready and never answer `WouldBlock`, so no edge is
-/// ever owed.
-fn allow_files(registered: io::Result<()>) -> io::Result<()> {
-    match registered {
+/// Registers a standard stream. Files and `/dev/null` refuse epoll (`EPERM`): they are always ready and never answer
+/// `WouldBlock`, so no edge is ever owed.
+pub(super) fn register(stream: &impl AsRawFd, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    match SourceFd(&stream.as_raw_fd()).register(registry, token, interest) {
         Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => Ok(()),
         result => result,
-    }
-}
-
-macro_rules! standard_source {
-    ($stream:ty) => {
-        impl event::Source for $stream {
-            fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-                allow_files(SourceFd(&self.as_raw_fd()).register(registry, token, interest))
-            }
-
-            fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-                allow_files(SourceFd(&self.as_raw_fd()).reregister(registry, token, interest))
-            }
-
-            fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-                SourceFd(&self.as_raw_fd()).deregister(registry)
-            }
-        }
-    };
-}
-
-standard_source!(StandardInput);
-standard_source!(StandardOutput);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn that_files_refuse_epoll_is_no_error_and_anything_else_is() {
-        assert!(allow_files(Err(Errno::EPERM.into())).is_ok());
-        assert!(allow_files(Err(Errno::EBADF.into())).is_err());
     }
 }

@@ -1,18 +1,18 @@
 //! The stream seam: what a connection needs of a byte stream, and the real streams.
 //!
-//! Every stream is non-blocking (the tutorial's `setblocking(0)`): a call that cannot be served at once answers
-//! `WouldBlock`. A test puts a scripted stream in a socket's place.
+//! Every stream is non-blocking: a call that cannot be served at once answers `WouldBlock`. Tests script a stream.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
+use mio::event::Source as _;
 use mio::net::{TcpStream, UnixStream};
-use mio::{Interest, Registry, Token, event};
+use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
 use crate::os::send_queue;
-use crate::os::standard_stream::{StandardInput, StandardOutput};
+use crate::os::standard_stream::{self, StandardInput, StandardOutput};
 
 /// How far the establishment of a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum ConnectProgress {
     /// Established, with the peer's address where it has one.
     Established(Option<SocketAddr>),
     /// Connected to itself: on loopback, a client whose ephemeral port is the one that it connects to meets its own SYN
-    /// (RFC 9293, 3.5, simultaneous open), and would take its own bytes for replies.
+    /// (simultaneous open, RFC 9293, 3.5).
     WithItself,
 }
 
@@ -37,16 +37,15 @@ pub trait Stream {
     /// Ends this side: the peer reads 0 after the last byte (`shutdown(2)`, a FIN on TCP).
     fn shutdown_write(&mut self) -> io::Result<()>;
 
-    /// Asks how a connect that was begun has gone.
+    /// The progress of a connect that was begun.
     fn connect_progress(&mut self) -> io::Result<ConnectProgress>;
 
-    /// The memory, in bytes, that the kernel holds for what was written, or shut, and the peer has not acknowledged. 0
-    /// where the system does not tell, and on streams that need no acknowledgement.
+    /// The kernel's memory, in bytes, for what was written, or shut, and the peer has not acknowledged. 0 where the system
+    /// does not tell, or nothing is acknowledged.
     fn held_by_kernel(&self) -> u32;
 
-    /// Gives the peer up: closing drops what it has not taken, and sends a RST (SO_LINGER of 0, `socket(7)`). Otherwise
-    /// the kernel goes on offering it for minutes, and holds memory for a socket that is nobody's (FIN-WAIT-1,
-    /// `tcp_orphan_retries` in `tcp(7)`).
+    /// Makes closing drop what the peer has not taken, and send a RST (SO_LINGER of 0, `socket(7)`). Otherwise the kernel
+    /// goes on offering it for minutes, without an owner (FIN-WAIT-1, `tcp_orphan_retries` in `tcp(7)`).
     fn abort(&mut self);
 
     /// Whether a read shorter than its buffer proves that nothing more is there.
@@ -125,7 +124,7 @@ impl Stream for Socket {
 
     fn abort(&mut self) {
         if let Socket::Tcp(stream) = self {
-            // Where it fails, the socket has no peer any more (EINVAL), and there is nobody to give up.
+            // It fails where the socket has no peer any more (EINVAL).
             let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
         }
     }
@@ -136,33 +135,18 @@ impl Stream for Socket {
 }
 
 impl Socket {
-    /// What to be told of. Registered once and never changed: an edge for a direction that nobody wants costs nothing
-    /// on TCP.
-    fn interest(&self) -> Interest {
+    /// Registers the stream, edge-triggered, once: an edge for a direction that is not wanted costs nothing on TCP.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
         match self {
             #[cfg(any(target_os = "linux", target_os = "android"))]
-            Socket::Tcp(_) => Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
+            Socket::Tcp(stream) => stream.register(registry, token, both | Interest::PRIORITY),
             #[cfg(not(any(target_os = "linux", target_os = "android")))]
-            Socket::Tcp(_) => Interest::READABLE | Interest::WRITABLE,
-            Socket::Unix(_) => Interest::READABLE | Interest::WRITABLE,
-            Socket::Input(_) => Interest::READABLE,
-            Socket::Output(_) => Interest::WRITABLE,
+            Socket::Tcp(stream) => stream.register(registry, token, both),
+            Socket::Unix(stream) => stream.register(registry, token, both),
+            Socket::Input(input) => standard_stream::register(input, registry, token, Interest::READABLE),
+            Socket::Output(output) => standard_stream::register(output, registry, token, Interest::WRITABLE),
         }
-    }
-
-    fn source(&mut self) -> &mut dyn event::Source {
-        match self {
-            Socket::Tcp(stream) => stream,
-            Socket::Unix(stream) => stream,
-            Socket::Input(input) => input,
-            Socket::Output(output) => output,
-        }
-    }
-
-    /// Registers the stream, edge-triggered.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let interest = self.interest();
-        self.source().register(registry, token, interest)
     }
 }
 

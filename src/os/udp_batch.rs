@@ -2,14 +2,13 @@
 
 use std::array;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
 use mio::net::UdpSocket;
 use nix::sys::socket::{MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 
-use crate::os::ip_address::ip_address;
 use crate::os::received::{Queue, Received};
 use crate::os::route::Route;
 
@@ -33,7 +32,6 @@ pub(in crate::os) fn receive(
     let mut slots: [[IoSliceMut<'_>; 1]; BATCH] =
         array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())]);
     // New headers for every call: in used ones, the length of the last address is the room for the next (nix#2813).
-    // They could not be kept in a socket anyway, which may move to another thread.
     let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, control);
     let messages = recvmmsg(socket.as_raw_fd(), &mut headers, &mut slots[..count], MsgFlags::empty(), None)?;
     let mut taken = 0;
@@ -46,8 +44,7 @@ pub(in crate::os) fn receive(
             is_cut: message.flags.contains(MsgFlags::MSG_TRUNC),
         });
     }
-    // The kernel stops early where it finds the queue empty, and at an error of the socket: but that comes with an edge
-    // of its own.
+    // The kernel stops early at an empty queue, and at an error of the socket, which has an edge of its own.
     Ok(if taken < count { Queue::Empty } else { Queue::Unknown })
 }
 
@@ -67,7 +64,7 @@ pub(in crate::os) fn send<'a>(
     let mut departures: [_; BATCH] = array::from_fn(|_| {
         let (to, bytes) = match batch.next() {
             Some((bytes, Route::Ip { source, .. })) => (*source, bytes),
-            // Nobody can be sent to at port 0: the kernel refuses it.
+            // The kernel refuses port 0.
             _ => (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), [].as_slice()),
         };
         (SocketAddrAny::from(to), [IoSlice::new(bytes)], SendAncillaryBuffer::default())
@@ -75,6 +72,15 @@ pub(in crate::os) fn send<'a>(
     let mut messages =
         departures.each_mut().map(|(to, parts, no_control)| MMsgHdr::new_with_addr(to, parts, no_control));
     Ok(sendmmsg(socket, &mut messages[..count], SendFlags::empty())?)
+}
+
+/// The address in `storage`, as the system calls of `nix` give it; none where it is of another family.
+pub(in crate::os) fn ip_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(address) = storage.as_sockaddr_in() {
+        return Some(SocketAddr::new(address.ip().into(), address.port()));
+    }
+    let address = storage.as_sockaddr_in6()?;
+    Some(SocketAddrV6::new(address.ip(), address.port(), address.flowinfo(), address.scope_id()).into())
 }
 
 #[cfg(test)]

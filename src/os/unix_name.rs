@@ -14,9 +14,9 @@ use crate::os::reason::said;
 /// The name of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum UnixName {
-    /// A path: whoever may write to the file may connect.
+    /// A path: who may write to the file may connect.
     Path(PathBuf),
-    /// A name without a file, which is gone with its socket: everybody in the same network namespace may connect.
+    /// A name without a file, which is gone with its socket. All of the same network namespace may connect.
     Abstract(Vec<u8>),
 }
 
@@ -62,8 +62,7 @@ impl UnixName {
     }
 }
 
-/// The bytes of the path or of the abstract name that the kernel tells of a socket, without the zero byte that an
-/// abstract one begins with there: so they do not tell the one from the other. Empty where it has no name.
+/// The bytes of a socket's path or abstract name (without its first byte, zero); empty where it has no name.
 pub fn bytes(address: &UnixAddress) -> &[u8] {
     let path = || address.as_pathname().map(|path| path.as_os_str().as_bytes());
     abstract_name(address).or_else(path).unwrap_or_default()

@@ -41,8 +41,8 @@ impl UnixPath {
         file.dev() == self.device && file.ino() == self.inode
     }
 
-    /// Gives the file an owner and a group, where they are given, and then its permissions. It is held meanwhile
-    /// (O_PATH), so that nobody who can write to the folder puts another file in its place.
+    /// Gives the file its owner and group, then its permissions. It is held meanwhile (O_PATH), so that no other file can
+    /// be put in its place.
     pub(super) fn give(&self, owner: Option<u32>, group: Option<u32>, mode: u32) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         let (held, path) = {
@@ -67,7 +67,7 @@ impl UnixPath {
 impl Drop for UnixPath {
     fn drop(&mut self) {
         if self.is_ours() {
-            // Nobody can be told any more, and the next start takes a dead socket over.
+            // The next start takes a dead socket over.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -94,7 +94,7 @@ pub fn make_room(path: &Path, kind: Type) -> io::Result<()> {
             "a Unix socket is there to which this user may not connect, so nobody can tell whether its server lives (choose another path, \
              or remove it)",
         )),
-        // It answers, its backlog is full, or it is a socket of another type: somebody lives there.
+        // It answers, its backlog is full, or it is a socket of another type: the path is in use.
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }

@@ -1,23 +1,21 @@
-//! Unix sockets to which nobody can send descriptors.
+//! Unix sockets that take no descriptors.
 //!
-//! A message can carry open files (`SCM_RIGHTS`, `unix(7)`). Nobody here takes them, so the kernel closes them: inside
-//! the `read` of the message, or inside the `close` of a socket on which it still waits. Such a close may take as long
-//! as the sender likes, O_NONBLOCK or not: that of a TCP socket with SO_LINGER whose peer never reads, say. With
-//! SO_PASSRIGHTS off the sender gets EPERM instead (Linux 6.16).
+//! A message can carry open files (`SCM_RIGHTS`, `unix(7)`). They are not taken, so the kernel closes them inside the
+//! `read` of the message, or inside the `close` of the socket. Such a close may block as long as the sender likes (a TCP
+//! socket with SO_LINGER whose peer never reads, say). With SO_PASSRIGHTS off the sender gets EPERM (Linux 6.16).
 
 use std::io;
 
 use socket2::{Domain, Socket, Type};
 
+/// Has the kernel refuse messages with descriptors to `socket`, and to what it accepts; false where the kernel is too old.
 #[cfg(target_os = "linux")]
-mod option {
+fn refuse_descriptors(socket: &Socket) -> io::Result<bool> {
     use nix::errno::Errno;
     use nix::libc;
-    use nix::sys::socket::setsockopt;
     use nix::sys::socket::sockopt::SetBool;
-    use socket2::Socket;
 
-    /// Whether messages to a Unix socket may carry descriptors. What a listener accepts inherits it.
+    /// Whether messages to a Unix socket may carry descriptors.
     #[derive(Clone, Copy, Debug)]
     struct PassRights;
 
@@ -26,34 +24,28 @@ mod option {
 
     nix::setsockopt_impl!(PassRights, libc::SOL_SOCKET, SO_PASSRIGHTS, bool, SetBool);
 
-    /// Has the kernel refuse messages with descriptors to `socket`; false where it is too old for that.
-    pub(super) fn refuse_descriptors(socket: &Socket) -> std::io::Result<bool> {
-        match setsockopt(socket, PassRights, &false) {
-            Ok(()) => Ok(true),
-            Err(Errno::ENOPROTOOPT) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+    match nix::sys::socket::setsockopt(socket, PassRights, &false) {
+        Ok(()) => Ok(true),
+        Err(Errno::ENOPROTOOPT) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
+/// Other systems have no option for it.
 #[cfg(not(target_os = "linux"))]
-mod option {
-    /// Other systems have no option for it.
-    pub(super) fn refuse_descriptors(_socket: &socket2::Socket) -> std::io::Result<bool> {
-        Ok(false)
-    }
+fn refuse_descriptors(_socket: &Socket) -> io::Result<bool> {
+    Ok(false)
 }
 
-/// A non-blocking Unix socket of type `kind`. Before it has a name or a peer nothing can be sent to it, so no message
-/// with descriptors comes first.
+/// A non-blocking Unix socket of type `kind`. Nothing can be sent to it before it has a name or a peer.
 pub(crate) fn unix_socket(kind: Type) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, kind.nonblocking(), None)?;
-    option::refuse_descriptors(&socket)?;
+    refuse_descriptors(&socket)?;
     Ok(socket)
 }
 
-/// Whether this system can refuse descriptors. Where it cannot, whoever may connect to a Unix socket can stop the loop.
+/// Whether this system can refuse descriptors. Where it cannot, a client of a Unix socket can stop the loop.
 pub fn refuses_descriptors() -> bool {
     let probe = Socket::new(Domain::UNIX, Type::DGRAM, None);
-    probe.and_then(|probe| option::refuse_descriptors(&probe)).unwrap_or(false)
+    probe.and_then(|probe| refuse_descriptors(&probe)).unwrap_or(false)
 }

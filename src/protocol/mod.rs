@@ -10,4 +10,3 @@ pub mod frame;
 pub mod framing;
 pub mod mode;
 pub mod refusal;
-pub mod text_form;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use log::Level;
 
-use crate::os::address::{canonical, source_network};
+use crate::os::address::{Peer, source_network};
 use crate::os::kernel::Kernel;
 use crate::os::key::Key;
 use crate::os::reason;
@@ -14,12 +14,14 @@ use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
 use crate::reactor::handler::Handler;
 use crate::reactor::log_limit::LogKind;
+use crate::reactor::metrics::Row;
 use crate::reactor::next::{Condition, Next};
 use crate::reactor::source::Source;
 use crate::reactor::sources::Place;
+use crate::reactor::step::Step;
 
-/// Newcomers over a limit of connections that are told so at once. Their descriptors come out of the 64 that the
-/// default of `--max-connections` leaves below the descriptor limit.
+/// The most newcomers over a limit that are being refused at a time. Their descriptors are among the 64 that the default
+/// of `--max-connections` leaves below the descriptor limit.
 pub(super) const REFUSED_MAX: usize = 32;
 
 impl<H: Handler, K: Kernel> Reactor<H, K> {
@@ -28,13 +30,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let now = self.shared.now;
         for _ in 0..acceptor::BATCH {
             let has_slot = self.has_slot();
-            let Some(Place { source: Source::Acceptor(acceptor), .. }) = self.sources.get_mut(key) else {
+            let Some(Place { source: Source::Acceptor(acceptor), row, .. }) = self.sources.get_mut(key) else {
                 return Next::Idle;
             };
             if !has_slot && acceptor.is_ready() {
                 return Next::Wait(Condition::ConnectionSlot);
             }
-            let (tag, draining) = (acceptor.tag(), acceptor.is_draining());
+            let (tag, row, draining) = (acceptor.tag, *row, acceptor.draining);
             match acceptor.accept() {
                 Accepted::Connection(stream, peer) => {
                     let refused = self.refusal(peer);
@@ -42,18 +44,17 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     if draining {
                         connection.drain();
                     }
-                    self.admit(connection, refused);
+                    self.admit(connection, row, peer, refused);
                 }
                 Accepted::Again => {}
                 Accepted::Drained if draining => {
                     return Next::Done(CloseReason::Drained);
                 }
                 Accepted::Drained => return Next::Idle,
-                // EMFILE, most often. The latch stays set, and the kernel gives no second edge for who waits in the
-                // backlog already: only this deadline runs the listener again. An event meanwhile only merges into the
-                // latch.
+                // EMFILE, most often. The latch stays set, and the kernel gives no second edge for connections that wait
+                // in the backlog: only this deadline runs the listener again.
                 Accepted::Failed(error) => {
-                    self.shared.metrics.accept_errors += 1;
+                    self.shared.metrics.row_mut(row).accept_errors += 1;
                     self.shared.log_limit.log(
                         LogKind::AcceptFailed,
                         Level::Warn,
@@ -78,40 +79,46 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
         let (limit, source) = (limits.max_connections_per_source?, peer?.ip());
         if self.census.of_source(source_network(source)) >= limit {
-            let line =
-                format_args!("the source of {} has {limit} connections: further ones are refused", canonical(source));
+            let line = format_args!(
+                "the source of {} has {limit} connections: further ones are refused",
+                source.to_canonical()
+            );
             self.shared.log_limit.log(LogKind::RefusedSource, Level::Warn, now, line);
             return Some(CloseReason::RefusedSource);
         }
         None
     }
 
-    /// Takes a newcomer in. It runs in the next turn, like everybody who was not on the list when this one began.
-    fn admit(&mut self, connection: Connection<K::Stream, H::Session>, refused: Option<CloseReason>) {
-        self.shared.metrics.accepted += 1;
+    /// Takes a newcomer in, which runs in the next turn.
+    fn admit(
+        &mut self,
+        connection: Connection<K::Stream, H::Session>,
+        row: Row,
+        peer: Option<SocketAddr>,
+        refused: Option<CloseReason>,
+    ) {
+        let counts = self.shared.metrics.row_mut(row);
+        counts.accepted += 1;
         if let Some(reason) = refused
             && self.census.refused() >= REFUSED_MAX
         {
-            // It has no place where it could be told, and may not make others wait for one: whose source is over its
-            // limit chooses how often.
-            self.shared.metrics.count_close(reason);
+            // No place is left to refuse it, and it may not make others wait for one: a source over its limit would choose
+            // how often.
+            counts.count_close(reason);
             return;
         }
         let (origin, source) = (connection.origin(), connection.source());
-        let key = self.sources.insert(Source::Connection(connection));
-        self.census.enter(origin, source);
-        match self.register(key) {
+        match self.add(Source::Connection(connection), row) {
             Ok(key) => {
-                if let Some(Place { source: Source::Connection(connection), .. }) = self.sources.get_mut(key) {
-                    log::debug!("{key} accepted {}", connection.peer());
-                }
+                self.census.enter(origin, source);
+                self.shared.tell(key, Step::Accepted(Peer::of(peer.as_ref())));
                 self.list(key);
             }
             Err(error) => {
-                // The kernel would not watch it (ENOMEM, ENOSPC): it is gone already, and no handler has heard of it.
-                self.census.leave(origin, source);
-                self.shared.metrics.count_close(CloseReason::of_error(&error));
-                self.shared.metrics.accept_errors += 1;
+                // The kernel would not watch it (ENOMEM, ENOSPC): it is dropped, and no handler has heard of it.
+                let counts = self.shared.metrics.row_mut(row);
+                counts.count_close(CloseReason::of_error(&error));
+                counts.accept_errors += 1;
                 self.shared.log_limit.log(
                     LogKind::AcceptFailed,
                     Level::Warn,

@@ -4,29 +4,28 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::os::clock::Tick;
 use crate::os::listener::Listener;
 use crate::os::readiness::{Latch, Readiness};
 
 /// How long to wait after an `accept` that failed for lack of something.
 ///
-/// An edge-triggered listener that met EMFILE with a full backlog stays deaf after descriptors are free again, until a
-/// new SYN comes: so nobody but a timer will call it. Ten tries a second cost nothing and are soon enough.
+/// An edge-triggered listener that met EMFILE gets no edge when descriptors are free again, until a new SYN comes. A
+/// timer, because retrying at once would spin the loop; ten tries a second cost nothing.
 pub const RETRY: Duration = Duration::from_millis(100);
 
-/// How many connections one turn accepts from one listener: a burst of 4,000 is in within a few turns, and the others
-/// get theirs.
+/// The most connections that one turn accepts from one listener: a burst of 4,000 takes a few turns.
 pub const BATCH: usize = 256;
 
 /// A listening socket in the reactor.
 #[derive(Debug)]
 pub struct Acceptor<L> {
-    listener: L,
+    pub(super) listener: L,
     latch: Latch,
-    tag: usize,
-    /// The last call failed: until the next, at the retry deadline, an event only merges into the latch, or 500 new
-    /// SYNs would be 500 failing calls.
-    retrying: bool,
-    draining: bool,
+    /// The number that the handler knows the listener by.
+    pub(super) tag: usize,
+    /// Whether the listener closes once nothing waits any more.
+    pub(super) draining: bool,
 }
 
 /// What one `accept` gave.
@@ -36,32 +35,23 @@ pub enum Accepted<S> {
     Connection(S, Option<SocketAddr>),
     /// Nothing waits any more: the latch is cleared.
     Drained,
-    /// That one is gone already, or the call was interrupted: the next, please.
+    /// That connection is gone already, or the call was interrupted: another call is to be made.
     Again,
-    /// There are no descriptors, or no memory, or something else is missing: the latch stays, and a retry is due.
+    /// Descriptors or memory are missing: the latch stays, and a retry is due.
     Failed(io::Error),
 }
 
 impl<L: Listener> Acceptor<L> {
     /// A listener whose connections the handler knows by `tag`.
     pub fn new(listener: L, tag: usize) -> Acceptor<L> {
-        Acceptor { listener, latch: Latch::default(), tag, retrying: false, draining: false }
+        Acceptor { listener, latch: Latch::default(), tag, draining: false }
     }
 
-    /// The number that the handler knows it by.
-    pub fn tag(&self) -> usize {
-        self.tag
-    }
-
-    /// The listener, to register it.
-    pub fn listener_mut(&mut self) -> &mut L {
-        &mut self.listener
-    }
-
-    /// Merges an event; true where it should run now.
+    /// Merges an event; true where the acceptor should be driven. While a retry is due it is not, or 500 new SYNs
+    /// would be 500 failing calls.
     pub fn latch(&mut self, readiness: Readiness) -> bool {
         self.latch.set(readiness);
-        !self.retrying
+        !self.latch.is_retrying()
     }
 
     /// Whether something may wait to be accepted.
@@ -71,24 +61,23 @@ impl<L: Listener> Acceptor<L> {
 
     /// Whether the last call failed, so that only the retry deadline wakes it.
     pub fn is_retrying(&self) -> bool {
-        self.retrying
+        self.latch.is_retrying()
     }
 
-    /// The reactor drains: what waits is accepted, whatever the latch says, then it closes.
+    /// The invariant: off the ready list, the kernel owes an edge, or a retry is `armed`.
+    pub fn keeps_the_invariant(&self, armed: Option<Tick>) -> bool {
+        !self.is_ready() || (self.is_retrying() && armed.is_some())
+    }
+
+    /// The reactor drains: what waits is accepted, whatever the latch says, then the listener closes.
     pub fn drain(&mut self) {
         self.draining = true;
         self.latch.set(Readiness::READABLE);
     }
 
-    /// Whether it closes once nothing waits any more.
-    pub fn is_draining(&self) -> bool {
-        self.draining
-    }
-
     /// Accepts one connection, if one waits.
     pub fn accept(&mut self) -> Accepted<L::Stream> {
-        // Whoever had it run, it tries again now: what it finds says anew whether a deadline is to be waited for.
-        self.retrying = false;
+        self.latch.try_again();
         if !self.latch.readable() {
             return Accepted::Drained;
         }
@@ -99,10 +88,10 @@ impl<L: Listener> Acceptor<L> {
                     self.latch.read_would_block();
                     Accepted::Drained
                 }
-                // The peer gave up while it waited, or a signal came (accept(2) lists both as harmless).
+                // The peer reset the connection in the backlog, or a signal came (accept(2) lists both as harmless).
                 io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accepted::Again,
                 _ => {
-                    self.retrying = true;
+                    self.latch.retry_later();
                     Accepted::Failed(error)
                 }
             },
@@ -162,9 +151,9 @@ mod tests {
     #[test]
     fn a_drain_looks_once_more_whatever_the_latch_says() {
         let mut acceptor = Acceptor::new(Failing(None), 3);
-        assert!(!acceptor.is_ready() && !acceptor.is_draining());
+        assert!(!acceptor.is_ready() && !acceptor.draining);
         acceptor.drain();
-        assert!(acceptor.is_ready() && acceptor.is_draining());
-        assert_eq!(acceptor.tag(), 3);
+        assert!(acceptor.is_ready() && acceptor.draining);
+        assert_eq!(acceptor.tag, 3);
     }
 }

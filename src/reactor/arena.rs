@@ -12,10 +12,8 @@ use crate::reactor::limits::Limits;
 /// ```
 ///
 /// Each source's reads begin on a cache line, because the kernel copies faster to there. Between two reads of one
-/// source there is no pad: echoes that lie side by side leave in one write.
-///
-/// It belongs to the reactor, not to a connection: bytes live here from the read until the write of the same group, and
-/// only what a socket refuses moves to memory of the connection's own.
+/// source there is no pad, so that echoes side by side leave in one write. What a socket refuses moves to memory of the
+/// connection's own.
 pub struct Arena {
     /// Positions count from its beginning: `start` is the first, `end` is behind the last.
     memory: Box<[u8]>,
@@ -26,18 +24,19 @@ pub struct Arena {
     pub composed: Vec<u8>,
 }
 
+impl Default for Arena {
+    fn default() -> Arena {
+        let AlignedBytes { memory, start } = AlignedBytes::zeroed(Arena::SIZE);
+        Arena { memory, start, end: start + Arena::SIZE, used: start, composed: Vec::new() }
+    }
+}
+
 impl Arena {
     /// Room for one more read of the largest size, however much the group has read before.
     const SIZE: usize = 2 * Limits::READ_MAX;
 
     /// Composed answers that the arena keeps memory for between groups; what a rare large group needed is given back.
     const COMPOSED_KEPT: usize = 1024 * 1024;
-
-    /// An empty arena.
-    pub fn new() -> Arena {
-        let (memory, start) = AlignedBytes::zeroed(Arena::SIZE).into_parts();
-        Arena { memory, start, end: start + Arena::SIZE, used: start, composed: Vec::new() }
-    }
 
     /// Whether another source's read of the largest size fits. That size is a whole number of lines, so the pad in
     /// front of it fits too.
@@ -64,7 +63,7 @@ impl Arena {
         start
     }
 
-    /// Gives everything from `start` on back: nobody refers to it.
+    /// Gives everything from `start` on back, to which no answer refers.
     pub fn release_from(&mut self, start: usize) {
         self.used = start;
     }
@@ -87,19 +86,13 @@ impl Arena {
     }
 }
 
-impl Default for Arena {
-    fn default() -> Arena {
-        Arena::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_group_reads_until_another_large_read_would_not_fit() {
-        let mut arena = Arena::new();
+        let mut arena = Arena::default();
         assert_eq!(arena.space(100).len(), 100);
         assert!(arena.has_room());
         let first = arena.keep(Limits::READ_MAX);
@@ -118,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_source_begins_on_a_line_the_first_on_a_page_and_its_reads_lie_side_by_side() {
-        let mut arena = Arena::new();
+        let mut arena = Arena::default();
         for group in 0..2 {
             arena.begin_source();
             assert_eq!(address(&mut arena) % AlignedBytes::PAGE, 0, "group {group}");
@@ -136,7 +129,7 @@ mod tests {
     #[test]
     fn room_for_a_source_is_room_behind_the_pad() {
         for used in Limits::READ_MAX - AlignedBytes::LINE..=Limits::READ_MAX {
-            let mut arena = Arena::new();
+            let mut arena = Arena::default();
             arena.keep(used);
             assert!(arena.has_room());
             arena.begin_source();
@@ -150,7 +143,7 @@ mod tests {
 
     #[test]
     fn long_answers_end_a_group_and_are_not_kept_for_ever() {
-        let mut arena = Arena::new();
+        let mut arena = Arena::default();
         arena.composed.resize(Limits::READ_MAX - 1, 0);
         assert!(arena.has_room());
         arena.composed.push(0);
@@ -165,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_given_back_with_the_group() {
-        let mut arena = Arena::new();
+        let mut arena = Arena::default();
         arena.space(3).copy_from_slice(b"abc");
         let start = arena.keep(3);
         assert_eq!(&arena.bytes()[start..start + 3], b"abc");

@@ -7,8 +7,7 @@
 ///           0        start               bytes.len()
 /// ```
 ///
-/// Invariant: `start <= bytes.len()`, and a buffer with nothing pending holds no memory, so that a connection that owes
-/// nothing owns nothing.
+/// Invariant: `start <= bytes.len()`, and a buffer with nothing pending holds no memory.
 #[derive(Debug, Default)]
 pub struct Buffer {
     bytes: Vec<u8>,
@@ -43,8 +42,7 @@ impl Buffer {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
-        // Growing by a quarter keeps many small pushes cheap; by doubling, every peer that does not read would hold
-        // twice what it is owed.
+        // Growing by a quarter keeps small pushes cheap; doubling would hold twice what a peer is owed.
         if self.bytes.len() + bytes.len() > self.bytes.capacity() {
             self.bytes.reserve_exact(bytes.len() + self.bytes.len() / 4);
         }

@@ -1,15 +1,16 @@
 //! Who is connected: how many are served, how many are being refused, and how many each source has.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::reactor::connection::Origin;
 
 /// The connections of a reactor, counted. Each enters when it comes and leaves when it is closed, and nothing is
 /// counted anywhere else.
 ///
-/// Sources are counted exactly, and only where their number is limited: a source is in the table while it has a
-/// connection, so the table has as many entries as there may be connections at the most, and no stranger shares a
-/// counter with another. (The standard library keys it at random, so that nobody can choose addresses that collide.)
+/// Sources are counted exactly, and only where their number is limited. A source is in the table while it has a
+/// connection, so there are at most as many entries as connections. (The standard library keys the table at random, so
+/// that no client can choose addresses that collide.)
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Census {
     served: usize,
@@ -18,18 +19,23 @@ pub(super) struct Census {
 }
 
 impl Census {
-    /// Nobody is here. Sources are counted where that is asked for.
+    /// A census without connections.
     pub(super) fn new(counts_sources: bool) -> Census {
         Census { served: 0, refused: 0, sources: counts_sources.then(HashMap::new) }
     }
 
+    /// The count that a connection belongs to, if to any.
+    fn count(&mut self, origin: Origin) -> Option<&mut usize> {
+        match origin {
+            Origin::Refused(_) => Some(&mut self.refused),
+            Origin::Accepted | Origin::Connected => Some(&mut self.served),
+            Origin::Attached => None,
+        }
+    }
+
     /// A connection comes. `source` is its client's, where it has one.
     pub(super) fn enter(&mut self, origin: Origin, source: Option<u64>) {
-        match origin {
-            Origin::Refused(_) => self.refused += 1,
-            Origin::Accepted | Origin::Connected => self.served += 1,
-            Origin::Attached => {}
-        }
+        self.count(origin).into_iter().for_each(|count| *count += 1);
         if let (Some(sources), Some(source)) = (&mut self.sources, source) {
             *sources.entry(source).or_default() += 1;
         }
@@ -37,17 +43,13 @@ impl Census {
 
     /// A connection that has entered goes.
     pub(super) fn leave(&mut self, origin: Origin, source: Option<u64>) {
-        match origin {
-            Origin::Refused(_) => self.refused -= 1,
-            Origin::Accepted | Origin::Connected => self.served -= 1,
-            Origin::Attached => {}
-        }
+        self.count(origin).into_iter().for_each(|count| *count -= 1);
         if let (Some(sources), Some(source)) = (&mut self.sources, source)
-            && let Some(count) = sources.get_mut(&source)
+            && let Entry::Occupied(mut count) = sources.entry(source)
         {
-            *count -= 1;
-            if *count == 0 {
-                sources.remove(&source);
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
     }

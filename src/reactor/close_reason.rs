@@ -8,15 +8,6 @@ use nix::errno::Errno;
 use crate::os::reason;
 use crate::reactor::named::named;
 
-/// What becomes of the bytes that a peer has not taken when its connection closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parting {
-    /// The kernel goes on offering what it has, and then the FIN.
-    Polite,
-    /// They are dropped at once, and a RST tells the peer that something is missing.
-    AtOnce,
-}
-
 named! {
     /// Why a connection ended. Every connection has exactly one reason; the summary counts them.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +64,7 @@ impl CloseReason {
         match error.kind() {
             ConnectionReset | BrokenPipe => CloseReason::Reset,
             ConnectionRefused => CloseReason::ConnectRefused,
-            // The standard library has no kind for it, and it is the same lack: of the kernel's memory, for sockets.
+            // The kernel lacks memory for sockets, for which the standard library has no kind.
             _ if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => CloseReason::Failed(OutOfMemory),
             kind => match error.raw_os_error().map(Errno::from_raw) {
                 Some(errno) if reason::is_unknown(kind) => {
@@ -84,8 +75,7 @@ impl CloseReason {
         }
     }
 
-    /// The reason that an error while connecting amounts to: a time-out is then another than on an established
-    /// connection.
+    /// The reason that an error while connecting amounts to.
     pub fn of_connect_error(error: &io::Error) -> CloseReason {
         if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE)) {
             return CloseReason::NoDescriptor;
@@ -96,31 +86,16 @@ impl CloseReason {
         }
     }
 
-    /// What becomes of the bytes that the peer has not taken. Where it has taken all, every end is polite.
-    pub fn parting(self) -> Parting {
+    /// Whether bytes that the peer has not taken are dropped, and a RST tells it that something is missing. Otherwise the
+    /// kernel goes on offering them, and then the FIN.
+    pub fn drops_owed(self) -> bool {
         match self {
-            // It took nothing for its whole time: so it has had what the kernel could still do for it.
-            CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => Parting::AtOnce,
-            // The reply is cut whatever is done. A FIN would pass for its end, and nobody is left who could look after
-            // the kernel's queue.
-            CloseReason::DrainTimeout | CloseReason::Aborted => Parting::AtOnce,
-            // Everything was written: what is under way belongs to a peer that may be slow.
-            CloseReason::PeerClosed | CloseReason::Ended | CloseReason::Drained => Parting::Polite,
-            // The peer broke a rule, and is owed what it had asked for before; that was flushed.
-            CloseReason::FrameTooLong
-            | CloseReason::FrameTruncated
-            | CloseReason::QueueLimit
-            | CloseReason::IncompleteTimeout => Parting::Polite,
-            // A few words that should arrive.
-            CloseReason::Refused | CloseReason::RefusedSource => Parting::Polite,
-            // There is no peer: none any more, or none yet.
-            CloseReason::Reset
-            | CloseReason::ConnectRefused
-            | CloseReason::ConnectTimeout
-            | CloseReason::SelfConnect
-            | CloseReason::NoDescriptor
-            | CloseReason::Failed(_)
-            | CloseReason::System(_) => Parting::Polite,
+            // The peer took nothing for its whole time: the kernel could do no more for it.
+            CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => true,
+            // The reply is cut whatever is done, and a FIN would pass for its end.
+            CloseReason::DrainTimeout | CloseReason::Aborted => true,
+            // Everything was written, or a last word was, to a peer that may be slow; or there is no peer.
+            _ => false,
         }
     }
 }

@@ -1,10 +1,11 @@
-//! What a source is driven with, and the one place where a handler is called.
+//! What a source is driven with, and what its handler is called with.
 
 use std::ops::Range;
 
 use crate::os::address::Peer;
 use crate::os::key::Key;
 use crate::reactor::handler::{Context, Handler, Wishes};
+use crate::reactor::metrics::{Counts, Row};
 use crate::reactor::reply::{Outgoing, Reply};
 use crate::reactor::shared::Shared;
 
@@ -12,7 +13,9 @@ use crate::reactor::shared::Shared;
 pub struct Drive<'a, H> {
     /// The source's name.
     pub key: Key,
-    /// Whom it serves.
+    /// The endpoint that the source belongs to.
+    pub row: Row,
+    /// The handler that is served.
     pub handler: &'a mut H,
     /// What it shares with all others.
     pub shared: &'a mut Shared,
@@ -22,7 +25,7 @@ pub struct Drive<'a, H> {
 
 /// The bytes that a handler is offered.
 pub(super) enum Offered<'a> {
-    /// A range of the arena: an echo of it is not copied.
+    /// A range of the arena, of which an echo is not copied.
     Arena(Range<usize>),
     /// Bytes that lie elsewhere.
     Kept(&'a [u8]),
@@ -30,42 +33,51 @@ pub(super) enum Offered<'a> {
 
 impl<'a, H: Handler> Drive<'a, H> {
     /// The handler's answers go to `outgoing`, where nothing is answered yet.
-    pub fn new(key: Key, handler: &'a mut H, shared: &'a mut Shared, outgoing: &'a mut Outgoing) -> Drive<'a, H> {
+    pub fn new(
+        key: Key,
+        row: Row,
+        handler: &'a mut H,
+        shared: &'a mut Shared,
+        outgoing: &'a mut Outgoing,
+    ) -> Drive<'a, H> {
         *outgoing = Outgoing::starting_at(shared.arena.composed.len());
-        Drive { key, handler, shared, outgoing }
+        Drive { key, row, handler, shared, outgoing }
     }
 
-    /// Calls the handler by `ask`, with what it is `offered` and a context in which `owed` bytes wait for `peer`, which
-    /// is known to have ended its side or not, and has not `unacknowledged` so much. Returns what the handler returned,
-    /// and what it wishes.
-    pub(super) fn call<R>(
-        &mut self,
-        (peer, peer_ends, unacknowledged): (Peer<'_>, bool, usize),
+    /// The counters of the source's endpoint.
+    #[inline]
+    pub(super) fn counts(&mut self) -> &mut Counts {
+        self.shared.metrics.row_mut(self.row)
+    }
+
+    /// What the handler is called with: the bytes that it is `offered`, and a context in which `owed` bytes wait for
+    /// `peer`, which is known to have ended its side or not, and has not `unacknowledged` so much.
+    #[inline(always)]
+    pub(super) fn context<'b>(
+        &'b mut self,
+        (peer, peer_ends, unacknowledged): (Peer<'b>, bool, usize),
         owed: usize,
-        offered: Offered<'_>,
-        ask: impl FnOnce(&mut H, &[u8], &mut Context<'_>) -> R,
-    ) -> (R, Wishes) {
+        offered: Offered<'b>,
+    ) -> (&'b mut H, &'b [u8], Context<'b>) {
         let Shared { arena, orders, metrics, log_limit, limits, now, .. } = &mut *self.shared;
         let (bytes, composed) = arena.parts();
         let (offered, arena_start) = match offered {
             Offered::Arena(range) => (&bytes[range.clone()], Some(range.start)),
             Offered::Kept(bytes) => (bytes, None),
         };
-        let reply = Reply::new(offered, arena_start, composed, self.outgoing, owed, limits.write_limit);
-        let mut wishes = Wishes::default();
-        let mut cx = Context {
+        let context = Context {
             now: *now,
             key: self.key,
+            row: self.row,
             peer,
             peer_ends,
             unacknowledged,
-            reply,
+            reply: Reply::new(offered, arena_start, composed, self.outgoing, owed, limits.write_limit),
             orders,
             metrics,
             log_limit,
-            wishes: &mut wishes,
+            wishes: Wishes::default(),
         };
-        let result = ask(self.handler, offered, &mut cx);
-        (result, wishes)
+        (self.handler, offered, context)
     }
 }

@@ -11,7 +11,7 @@ use crate::os::clock::Tick;
 use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::log_limit::LogLimit;
-use crate::reactor::metrics::Metrics;
+use crate::reactor::metrics::{Counts, Metrics, Row};
 use crate::reactor::reply::Reply;
 
 /// What a reactor serves. Only `open` and `receive` must be written.
@@ -96,14 +96,21 @@ pub struct Context<'a> {
     pub reply: Reply<'a>,
     /// What the handler asks of the reactor beyond this connection.
     pub orders: &'a mut Orders,
-    /// The reactor's counters.
+    /// The reactor's counters, of all endpoints.
     pub metrics: &'a mut Metrics,
     /// What may still be logged of the lines that can repeat without end.
     pub log_limit: &'a mut LogLimit,
-    pub(crate) wishes: &'a mut Wishes,
+    pub(crate) row: Row,
+    pub(crate) wishes: Wishes,
 }
 
 impl Context<'_> {
+    /// The counters of the endpoint that the connection or socket belongs to.
+    #[inline]
+    pub fn counts(&mut self) -> &mut Counts {
+        self.metrics.row_mut(self.row)
+    }
+
     /// Ends this side: what is owed is flushed, then the write side is shut. What the peer still sends is read and
     /// dropped. A datagram socket with one peer closes, once what was sent in this call has left; one that answers
     /// strangers serves them on.

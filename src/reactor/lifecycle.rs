@@ -4,9 +4,9 @@ use crate::os::clock::Tick;
 use crate::os::kernel::Kernel;
 use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
-use crate::reactor::connection::Origin;
+use crate::reactor::connection::{Connection, Origin};
 use crate::reactor::handler::{Handler, Stop};
-use crate::reactor::source::Source;
+use crate::reactor::step::Step;
 use crate::reactor::{Reactor, Turn, stop};
 
 /// How far a reactor is on its way to the end.
@@ -39,9 +39,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         if self.lifecycle == Lifecycle::Stopped { Turn::Stopped } else { Turn::Running }
     }
 
-    /// Begins to drain: what waits in the backlogs is accepted, what has arrived is answered. Then each connection ends
-    /// its side: it flushes, sends its FIN, and lingers until the peer ends too. The drain's deadline bounds all of
-    /// that.
+    /// Begins to drain: what waits in the backlogs is accepted, what has arrived is answered. Then each connection
+    /// flushes, sends its FIN, and lingers until the peer ends too, at most until the drain's deadline.
     pub fn drain(&mut self) {
         let deadline = self.shared.now.after(self.shared.limits.drain_timeout);
         self.lifecycle = Lifecycle::Draining(deadline);
@@ -49,14 +48,12 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             place.source.drain();
             self.ready.push(key, &mut place.listed);
         }
-        log::debug!("draining {} connections", self.census.served());
+        self.shared.tell(None, Step::Draining(self.census.served()));
     }
 
     fn only_attached_left(&self) -> bool {
-        self.sources.iter().all(|(_, place)| match &place.source {
-            Source::Connection(connection) => connection.origin() == Origin::Attached,
-            _ => false,
-        })
+        let is_attached = |connection: &Connection<_, _>| connection.origin() == Origin::Attached;
+        self.sources.iter().all(|(_, place)| place.source.connection().is_some_and(is_attached))
     }
 
     fn close_all(&mut self, handler: &mut H, reason: CloseReason) {

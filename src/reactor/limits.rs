@@ -7,46 +7,39 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections that are served at once; newcomers over it are refused.
     pub max_connections: usize,
-    /// Connections that are served at once for one source: an IPv4 address, or an IPv6 /64. None: as many as there may
-    /// be. Unix sockets have no source.
+    /// Connections that are served at once for one source: an IPv4 address, or an IPv6 /64. Unix sockets have no source.
     pub max_connections_per_source: Option<usize>,
-    /// How long a connection may be silent in both directions; how long a peer may take nothing of what it is owed,
-    /// whatever it sends; and how long a message may stay incomplete. None: for ever.
+    /// How long a connection may be silent in both directions, a peer may take nothing of what it is owed, and a message
+    /// may stay incomplete. None: without limit.
     pub idle_timeout: Option<Duration>,
-    /// How long nothing may move after one side has ended: a peer that does not read its last reply is not waited for
-    /// longer.
+    /// How long nothing may move after one side has ended.
     pub half_closed_timeout: Duration,
     /// How long a connection may take to be established.
     pub connect_timeout: Duration,
-    /// How long what a peer still sends is read and dropped after both replies and FIN have left.
-    ///
-    /// Closing with unread input sends a RST, which destroys the reply in flight; a peer that never closes is not
-    /// waited for longer.
+    /// How long what a peer still sends is read and dropped after replies and FIN have left: closing with unread input
+    /// would send a RST, which destroys the reply in flight.
     pub linger_timeout: Duration,
-    /// The same for a newcomer that was refused, and how long it may take to be told. Few are told at a time, and
-    /// others wait for that: so it is just long enough for a request that was sent at once to be read and dropped. What
-    /// arrives later is answered with a RST, which finds the farewell with the peer already.
+    /// The same for a newcomer that was refused, and how long telling it may take. Few are told at a time, so this is just
+    /// long enough to read and drop a request that was sent at once. What arrives later is answered with a RST, when the
+    /// peer has the refusal already.
     pub refusal_timeout: Duration,
     /// How long a drain may take in all.
     pub drain_timeout: Duration,
-    /// Bytes owed to one peer at which nothing more is read from it: the high-water mark of back-pressure. What one
-    /// read brought may be owed beyond it.
+    /// Bytes owed to one peer at which it is not read any more: the high-water mark of back-pressure. The answers to one
+    /// read may be owed beyond it.
     pub write_limit: usize,
-    /// Bytes owed or kept for all connections together. At two thirds of it, owed, those who owe are not read any more;
-    /// at the third that is left, kept of incomplete messages, those that cost the most are closed (see
-    /// [`Room`](crate::reactor::room::Room)).
+    /// Bytes owed or kept for all connections together. With two thirds owed, connections that owe are not read; with a
+    /// third kept of incomplete messages, those that cost the most are closed (see [`Room`](crate::reactor::room::Room)).
     pub queue_limit: usize,
-    /// Bytes read from one connection a turn, so that a firehose waits for its turn like a ping does.
+    /// Bytes read from one connection a turn, so that one with much to send does not keep others waiting.
     pub read_budget: usize,
-    /// Connections that read, at the most, before any of them writes. One: each connection's answer leaves right after
-    /// it was made, which whoever measures time wants, and costs some batching.
+    /// The most connections that read before any of them writes. With one, each answer leaves as soon as it was made, which
+    /// a measurement of time wants, and which costs some batching.
     pub group: usize,
     /// Replies a second that a datagram socket sends to one source address.
     pub datagram_rate: DatagramRate,
-    /// How long after the last event the reactor asks for the next one again and again before it sleeps. None: it
-    /// sleeps at once.
-    ///
-    /// To wake a process that sleeps takes many times as long as to answer a message; not to sleep takes a whole core.
+    /// How long after the last event the reactor polls without sleeping. None: it sleeps at once. Waking a process takes
+    /// many times as long as answering a message; not sleeping takes a whole core.
     pub busy_poll: Option<Duration>,
 }
 
@@ -63,13 +56,12 @@ pub enum DatagramRate {
 }
 
 impl Limits {
-    /// The most that one read takes, and so the most that one connection can have in the arena: a read buffer of 256
-    /// KiB serves 64 KiB messages at about four fifths of the CPU time of a 64 KiB one, and small ones at the same
-    /// cost.
+    /// The most that one read takes. A read buffer of 256 KiB serves 64 KiB messages at about four fifths of the CPU time
+    /// of a 64 KiB one, and small ones at the same cost.
     pub const READ_MAX: usize = 256 * 1024;
 
-    /// The most that a read takes while a part of the queue limit is reached. A connection that owes nothing still
-    /// reads then, so that well-behaved clients notice nothing, but each can add no more than this.
+    /// The most that a read takes while a part of the queue limit is reached. A connection that owes nothing still reads
+    /// then, but can add no more than this.
     pub const LEAN_READ: usize = 4 * 1024;
 }
 

@@ -1,7 +1,6 @@
 //! Repeated log lines of one kind are cut to a few a window; what was left out is told as a number.
 //!
-//! What a client or a full machine can make happen a hundred thousand times a second must not become a hundred thousand
-//! lines.
+//! What a client can make happen a hundred thousand times a second must not become as many lines.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,7 +26,7 @@ named! {
         Datagram = "datagram dropped",
         /// All owed bytes together reached their bound.
         QueueLimit = "queue limit reached",
-        /// A peer's message is to stop the server. While it drains, others may say the same.
+        /// A peer asked the server to stop. While it drains, others may ask the same.
         Bye = "said bye",
     }
 }
@@ -63,7 +62,7 @@ pub struct LogLimit {
 impl LogLimit {
     /// Logs `message` at `level`, unless this kind's lines are used up for the window.
     pub fn log(&mut self, kind: LogKind, level: Level, now: Tick, message: fmt::Arguments<'_>) {
-        // What nobody asked to see is not suppressed either.
+        // A line that is not shown anyway is not counted as suppressed.
         if log::log_enabled!(target: "cooee", level) && self.admit(kind, level, now) {
             log::log!(target: "cooee", level, "{message}");
         }

@@ -4,22 +4,20 @@ use crate::os::kernel::Kernel;
 use crate::os::key::Key;
 use crate::reactor::Reactor;
 use crate::reactor::handler::Handler;
-use crate::reactor::source::Source;
 
 impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Closes as many connections with incomplete messages as it takes to come down to the low-water mark, those first
     /// whose message has cost the most (see [`rent`](crate::reactor::connection::Connection::rent)).
-    ///
-    /// It looks at every connection, and the next time only after a quarter of the room was filled again.
+    /// It checks every connection, and the next time only after a quarter of the room was filled again.
     #[cold]
     pub(super) fn make_room(&mut self) {
         let now = self.shared.now;
         let mut tenants: Vec<(u64, Key)> = Vec::new();
         for (key, place) in self.sources.iter_mut() {
-            if let Source::Connection(connection) = &mut place.source
+            if let Some(connection) = place.source.connection_mut()
                 && connection.rent(now).is_some()
             {
-                // Nobody is closed for memory that is reserved and not used.
+                // No connection is closed for memory that is reserved and not used.
                 connection.squeeze(&mut self.shared);
                 tenants.extend(connection.rent(now).map(|rent| (rent, key)));
             }
@@ -29,7 +27,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             && let Some((_, key)) = tenants.pop()
         {
             if let Some(place) = self.sources.get_mut(key)
-                && let Source::Connection(connection) = &mut place.source
+                && let Some(connection) = place.source.connection_mut()
             {
                 connection.make_room(key, &mut self.shared);
                 self.ready.push(key, &mut place.listed);

@@ -25,13 +25,13 @@ pub mod metrics;
 pub mod named;
 pub mod next;
 pub mod ready_list;
-pub mod rehearsal;
 pub mod reply;
 pub mod room;
 mod run;
 pub mod shared;
 mod source;
 pub mod sources;
+pub mod step;
 mod stop;
 pub mod timers;
 
@@ -50,18 +50,19 @@ use crate::os::readiness::Readiness;
 use crate::reactor::acceptor::Acceptor;
 use crate::reactor::census::Census;
 use crate::reactor::close_reason::CloseReason;
-use crate::reactor::connection::{Connection, Origin, SessionSlot};
+use crate::reactor::connection::{Connection, Origin};
 use crate::reactor::datagram::Datagram;
 use crate::reactor::handler::{Connect, Handler, Orders};
 use crate::reactor::lifecycle::Lifecycle;
 use crate::reactor::limits::Limits;
-use crate::reactor::metrics::{Dropped, Metrics};
+use crate::reactor::metrics::{Dropped, Metrics, Row};
 use crate::reactor::ready_list::ReadyList;
 use crate::reactor::room::Share;
 use crate::reactor::run::Group;
 use crate::reactor::shared::Shared;
 use crate::reactor::source::Source;
 use crate::reactor::sources::Sources;
+use crate::reactor::step::Step;
 use crate::reactor::timers::Timers;
 
 /// Whether there will be another turn.
@@ -87,7 +88,7 @@ pub struct Reactor<H: Handler, K: Kernel = Mio> {
     /// Connections that wait for room in the queues.
     awaiting_room: BTreeSet<Key>,
     events: Vec<(Key, Readiness)>,
-    /// Until when it polls without sleeping; none where it sleeps whenever it can.
+    /// Until when the reactor polls without sleeping (`--busy-poll`).
     awake_until: Option<Tick>,
     group: Group,
     stop: Arc<AtomicU8>,
@@ -114,7 +115,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             ready: ReadyList::default(),
             timers: Timers::default(),
             census: Census::new(limits.max_connections_per_source.is_some()),
-            shared: Shared::new(limits),
+            shared: Shared::new(Limits { group: limits.group.max(1), ..limits }),
             lifecycle: Lifecycle::Serving,
             awaiting_slot: BTreeSet::new(),
             awaiting_room: BTreeSet::new(),
@@ -127,16 +128,16 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Accepts connections from `listener`; the handler knows them by `tag`.
     pub fn listen(&mut self, listener: K::Listener, tag: usize) -> io::Result<Key> {
-        let key = self.sources.insert(Source::Acceptor(Box::new(Acceptor::new(listener, tag))));
-        self.register(key)
+        let row = self.shared.metrics.row_of(tag);
+        self.add(Source::Acceptor(Box::new(Acceptor::new(listener, tag))), row)
     }
 
-    /// Receives datagrams from `socket`, with its session.
-    pub fn receive(&mut self, socket: K::Datagram, session: H::Session) -> io::Result<Key> {
+    /// Receives datagrams from `socket`, with its session; they are counted by `tag`.
+    pub fn receive(&mut self, socket: K::Datagram, tag: usize, session: H::Session) -> io::Result<Key> {
         let datagram = Datagram::new(socket, session);
-        let own = datagram.own().cloned();
-        let key = self.sources.insert(Source::Datagram(Box::new(datagram)));
-        let key = self.register(key)?;
+        let own = datagram.own.clone();
+        let row = self.shared.metrics.row_of(tag);
+        let key = self.add(Source::Datagram(Box::new(datagram)), row)?;
         own.into_iter().for_each(|own| self.shared.reply_guard.add(own));
         Ok(key)
     }
@@ -144,39 +145,34 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     /// Takes a stream over as it is, with its session. It counts for no limit, and a drain leaves it alone.
     pub fn attach(&mut self, stream: K::Stream, session: H::Session) -> io::Result<Key> {
         let connection = Connection::attached(stream, session, self.shared.now);
-        let key = self.sources.insert(Source::Connection(connection));
-        self.list(key);
-        self.register(key)
-    }
-
-    /// Begins to open a connection that was ordered, or opens a datagram socket.
-    fn connect(&mut self, connect: &Connect) -> io::Result<Key> {
-        if connect.datagrams {
-            let socket = self.kernel.connect_datagram(&connect.to, connect.from)?;
-            let key = self.sources.insert(Source::Datagram(Box::new(Datagram::connected(socket, connect.tag))));
-            let key = self.register(key)?;
-            self.list(key);
-            return Ok(key);
-        }
-        let stream = self.kernel.connect(&connect.to, connect.from)?;
-        let connection = Connection::connecting(stream, connect.to.ip(), connect.tag, self.shared.now);
-        let key = self.sources.insert(Source::Connection(connection));
-        let key = self.register(key)?;
-        self.census.enter(Origin::Connected, None);
-        self.shared.metrics.connected += 1;
+        let key = self.add(Source::Connection(connection), Row::ATTACHED)?;
         self.list(key);
         Ok(key)
     }
 
-    /// Asks the kernel for a new source's edges; a source that it refuses is gone again.
-    fn register(&mut self, key: Key) -> io::Result<Key> {
-        let Some(place) = self.sources.get_mut(key) else { return Err(io::ErrorKind::NotFound.into()) };
-        let registered = match &mut place.source {
-            Source::Connection(connection) => self.kernel.add_stream(connection.stream_mut(), key),
-            Source::Acceptor(acceptor) => self.kernel.add_listener(acceptor.listener_mut(), key),
-            Source::Datagram(datagram) => self.kernel.add_datagram(datagram.socket_mut(), key),
+    /// Begins to open a connection that was ordered, or opens a datagram socket.
+    fn connect(&mut self, connect: &Connect) -> io::Result<()> {
+        let source = if connect.datagrams {
+            let socket = self.kernel.connect_datagram(&connect.to, connect.from)?;
+            Source::Datagram(Box::new(Datagram::connected(socket, connect.tag)))
+        } else {
+            let stream = self.kernel.connect(&connect.to, connect.from)?;
+            Source::Connection(Connection::connecting(stream, connect.to.ip(), connect.tag, self.shared.now))
         };
-        if let Err(error) = registered {
+        let key = self.add(source, Row::NONE)?;
+        if !connect.datagrams {
+            self.census.enter(Origin::Connected, None);
+            self.shared.metrics.row_mut(Row::NONE).connected += 1;
+        }
+        self.list(key);
+        Ok(())
+    }
+
+    /// Takes a new source in, and asks the kernel for its edges. A source that the kernel refuses is dropped.
+    fn add(&mut self, source: Source<K, H::Session>, row: Row) -> io::Result<Key> {
+        let key = self.sources.insert(source, row);
+        let Some(place) = self.sources.get_mut(key) else { return Err(io::ErrorKind::NotFound.into()) };
+        if let Err(error) = place.source.register(&mut self.kernel, key) {
             self.sources.remove(key);
             return Err(error);
         }
@@ -190,11 +186,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     fn wake(&mut self, key: Key) {
         if let Some(place) = self.sources.get_mut(key) {
-            match &mut place.source {
-                Source::Connection(connection) => connection.wake(),
-                Source::Datagram(datagram) => datagram.wake(),
-                Source::Acceptor(_) => {}
-            }
+            place.source.wake();
             self.ready.push(key, &mut place.listed);
         }
     }
@@ -247,30 +239,27 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             if asked == timeout || !self.events.is_empty() {
                 break timeout;
             }
-            // Nothing can have happened: it asks again, without a turn for nothing.
+            // Nothing can have happened, so the poll is asked again.
             if let Some(before) = empty_at.replace(self.shared.now) {
                 self.shared.metrics.idle_polling += self.shared.now.since(before);
             }
         };
-        match timeout {
-            Some(timeout) => log::trace!("woke with {} events (it would wait {timeout:?})", self.events.len()),
-            None => log::trace!("woke with {} events (it would wait for ever)", self.events.len()),
-        }
+        self.shared.told = log::max_level();
+        self.shared.tell(None, Step::Woke(self.events.len(), timeout));
         if !self.events.is_empty() {
             self.awake_until = self.shared.limits.busy_poll.map(|time| self.shared.now.after(time));
         }
         Ok(())
     }
 
-    /// Whether the last event is so recent that the next one is not slept for.
+    /// Whether the last event is so recent that the reactor does not sleep until the next.
     fn stays_awake(&self) -> bool {
         self.awake_until.is_some_and(|moment| self.shared.now < moment)
     }
 
-    /// How long nothing can happen by itself.
+    /// Time until the next deadline; `None` if there is none.
     fn timeout(&mut self) -> Option<Duration> {
-        // A handler that is told of a failed connect may order the next: that is for this turn, and no event will come
-        // for it.
+        // A handler that is told of a failed connect may order the next one, for which no event will come.
         if !self.ready.is_empty() || !self.shared.orders.is_empty() || stop::is_asked(&self.stop) {
             return Some(Duration::ZERO);
         }
@@ -282,20 +271,20 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         Some(next.since(self.kernel.now()))
     }
 
-    /// Merges the events into the latches; whoever has an event is ready.
+    /// Merges the events into the latches, and lists their sources.
     fn merge_events(&mut self) {
         for (key, readiness) in self.events.drain(..) {
             match self.sources.get_mut(key) {
                 Some(place) => {
-                    log::trace!("{key} is {readiness:?}");
+                    self.shared.tell(key, Step::Event(readiness));
                     if place.source.latch(readiness) {
                         self.ready.push(key, &mut place.listed);
                     }
                 }
                 None if key == Key::WAKER => {}
                 None => {
-                    log::trace!("{key} is gone: its event is stale");
-                    self.shared.metrics.count_drop(Dropped::StaleEvent);
+                    self.shared.tell(key, Step::Stale);
+                    self.shared.metrics.row_mut(Row::NONE).count_drop(Dropped::StaleEvent);
                 }
             }
         }
@@ -307,8 +296,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Puts the sources whose deadline has come on the ready list. They run in the next turn like everybody else: what
-    /// has arrived for them meanwhile is read before they are judged.
+    /// Puts the sources whose deadline has come on the ready list. They run in the next turn, and read what has arrived
+    /// before they are judged.
     fn fire_deadlines(&mut self) {
         let now = self.shared.now;
         while let Some((moment, key)) = self.timers.pop_due(now) {
@@ -316,24 +305,10 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 self.timers.popped_stale();
                 continue;
             };
-            place.armed = None;
-            let due = match &mut place.source {
-                Source::Connection(connection) => {
-                    connection.deadline_passed(now, &self.shared.limits);
-                    let deadline = connection.deadline(&self.shared.limits);
-                    // A deadline that has moved is armed anew, and nobody runs, unless there is something to do: a
-                    // retry is due, say.
-                    place.armed = self.timers.arm(key, None, deadline.filter(|moment| *moment > now));
-                    place.armed.is_none() || !connection.keeps_the_invariant(&self.shared)
-                }
-                Source::Acceptor(_) => true,
-                Source::Datagram(datagram) => {
-                    datagram.deadline_passed(now);
-                    true
-                }
-            };
-            if due {
-                log::trace!("{key} has reached its deadline");
+            let (left, is_due) = place.source.deadline_passed(now, &self.shared);
+            place.armed = self.timers.arm(key, None, left);
+            if is_due {
+                self.shared.tell(key, Step::Deadline);
                 self.ready.push(key, &mut place.listed);
             }
         }
@@ -350,7 +325,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             self.wake(key);
         }
         for connect in std::mem::take(&mut self.shared.orders.connects) {
-            // A drain would wait for a newcomer that nobody drains.
+            // A drain would wait for a connection that is not told to drain.
             let reason = if self.lifecycle == Lifecycle::Serving {
                 self.connect(&connect).err().map(|error| CloseReason::of_connect_error(&error))
             } else {
@@ -362,7 +337,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Ends a source. Nothing is closed anywhere else.
+    /// Closes a source that has lived. Nothing else closes one.
     fn close(&mut self, key: Key, reason: CloseReason, handler: &mut H) {
         let Some(place) = self.sources.remove(key) else { return };
         self.timers.disarm(place.armed);
@@ -370,38 +345,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             self.awaiting_slot.remove(&key);
             self.awaiting_room.remove(&key);
         }
-        let orders = &mut self.shared.orders;
-        match place.source {
-            Source::Acceptor(_) => log::debug!("{key} listens no more"),
-            Source::Datagram(datagram) => {
-                datagram.own().into_iter().for_each(|own| self.shared.reply_guard.remove(own));
-                match datagram.into_session() {
-                    SessionSlot::Open(session) => handler.close(session, reason, orders),
-                    SessionSlot::Unopened(tag) => handler.connect_failed(tag as usize, reason, orders),
-                }
-            }
-            Source::Connection(mut connection) => {
-                let origin = connection.origin();
-                if connection.should_abort(reason) {
-                    connection.abort();
-                }
-                self.shared.room.exchange(connection.share(), Share::Nothing);
-                if origin != Origin::Attached {
-                    log::debug!("{key} closed {}: {reason}", connection.peer());
-                    self.shared.metrics.count_close(reason);
-                }
-                self.census.leave(origin, connection.source());
-                // The descriptor is free before anybody who waited for one is listed.
-                match connection.into_session() {
-                    SessionSlot::Open(session) => handler.close(session, reason, orders),
-                    SessionSlot::Unopened(tag) if origin == Origin::Connected => {
-                        handler.connect_failed(tag as usize, reason, orders);
-                    }
-                    SessionSlot::Unopened(_) => {}
-                }
-                self.wake_waiting();
-            }
-        }
+        place.source.close(key, place.row, reason, handler, &mut self.shared, &mut self.census);
+        self.wake_waiting();
     }
 
     /// Whether a newcomer can be served, or at least refused.
@@ -424,13 +369,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Whether every source keeps the latch invariant (see the crate's documentation), and what is counted of
-    /// connections and of the bytes that they hold is what is there. A test asks after every turn.
+    /// Whether every source keeps the latch invariant (see the crate's documentation), and the counts of connections and
+    /// of the bytes that they hold are true. Tests ask after every turn.
     pub fn keeps_the_invariant(&self) -> bool {
         let (mut owed, mut kept) = (0, 0);
         let mut census = Census::new(self.shared.limits.max_connections_per_source.is_some());
         for (_, place) in self.sources.iter() {
-            if let Source::Connection(connection) = &place.source {
+            if let Some(connection) = place.source.connection() {
                 match connection.share() {
                     Share::Nothing => {}
                     Share::Owed(bytes) => owed += bytes,
@@ -439,32 +384,19 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                 census.enter(connection.origin(), connection.source());
             }
         }
-        let room = &self.shared.room;
-        if census != self.census || (owed, kept) != (room.owed(), room.kept()) {
+        if census != self.census || (owed, kept) != (self.shared.room.owed(), self.shared.room.kept()) {
             return false;
         }
-        // This repeats the bounds instead of asking the room: a fault there must not hide itself.
+        // The bounds are repeated here, so that a fault of the room cannot hide itself.
         let limit = self.shared.limits.queue_limit;
-        let is_full = owed > (limit - limit / 3) / 4 * 3;
-        if kept > limit / 3 {
-            return false;
-        }
-        let waits = |key: &Key| {
-            (self.awaiting_slot.contains(key) && !self.has_slot()) || (self.awaiting_room.contains(key) && is_full)
-        };
-        self.sources.iter().all(|(key, place)| {
-            place.listed
-                || (place.waiting && waits(&key))
-                || match &place.source {
-                    Source::Connection(connection) => {
-                        connection.keeps_the_invariant(&self.shared)
-                            && connection.is_timed(place.armed, &self.shared.limits)
-                    }
-                    Source::Acceptor(acceptor) => {
-                        !acceptor.is_ready() || (acceptor.is_retrying() && place.armed.is_some())
-                    }
-                    Source::Datagram(datagram) => datagram.keeps_the_invariant(),
-                }
-        })
+        let (no_slot, no_room) = (!self.has_slot(), owed > (limit - limit / 3) / 4 * 3);
+        let waits =
+            |key: &Key| (no_slot && self.awaiting_slot.contains(key)) || (no_room && self.awaiting_room.contains(key));
+        kept <= limit / 3
+            && self.sources.iter().all(|(key, place)| {
+                place.listed
+                    || (place.waiting && waits(&key))
+                    || place.source.keeps_the_invariant(place.armed, &self.shared)
+            })
     }
 }

@@ -1,4 +1,4 @@
-//! What should happen next with a source that was just driven: it decides, and only the reactor acts.
+//! What should happen next with a source that was driven: the source decides, and only the reactor acts.
 
 use crate::os::clock::Tick;
 use crate::reactor::close_reason::CloseReason;
@@ -6,15 +6,15 @@ use crate::reactor::close_reason::CloseReason;
 /// What should happen next with a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Every direction that it wants has a cleared latch: the kernel owes it an edge.
+    /// Every direction that the source wants has a cleared latch: the kernel owes it an edge.
     Idle,
-    /// It stopped early, because its budget was used up: back to the ready list.
+    /// The source stopped early, because its budget was used up: back to the ready list.
     More,
-    /// It could do nothing for lack of something, and no edge will tell when there is more: try again then.
+    /// A call failed for lack of something, and no edge will tell when there is more: it is tried again then.
     RetryAt(Tick),
-    /// It waits for something that all sources share.
+    /// The source waits for a condition that all sources share.
     Wait(Condition),
-    /// It is over.
+    /// The source is over.
     Done(CloseReason),
 }
 

@@ -1,10 +1,8 @@
-//! The ready list: who runs in the next turn.
+//! The ready list: the sources that run in the next turn.
 
 use crate::os::key::Key;
 
-/// The sources that run next, in the order in which they came.
-///
-/// Each source remembers whether it is on the list, so that it is there once at most.
+/// The sources that run next, in order. Each remembers whether it is on the list, so that it is there at most once.
 #[derive(Debug, Default)]
 pub struct ReadyList {
     next: Vec<Key>,
@@ -20,12 +18,12 @@ impl ReadyList {
         }
     }
 
-    /// Whether nobody is ready.
+    /// Whether no source is ready.
     pub fn is_empty(&self) -> bool {
         self.next.is_empty()
     }
 
-    /// Takes the whole list. Whoever comes while it runs is for the next turn: so every turn is finite.
+    /// Takes the whole list. A source that is listed meanwhile runs in the next turn, so every turn is finite.
     pub fn take(&mut self) -> Vec<Key> {
         std::mem::swap(&mut self.next, &mut self.running);
         std::mem::take(&mut self.running)

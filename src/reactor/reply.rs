@@ -1,7 +1,7 @@
 //! What a handler sends in answer to what it was offered.
 //!
-//! An echo needs no copy: it is a range of the arena that the bytes were read into. Everything else is composed, in one
-//! scratch buffer that all connections of a turn share. A turn's replies to one connection leave together.
+//! An echo needs no copy: it is a range of the arena that the bytes were read into. Everything else is composed in one
+//! buffer that all connections of a turn share. A turn's replies to one connection leave together.
 
 use std::ops::Range;
 
@@ -12,9 +12,9 @@ pub struct Outgoing {
     pub echoed: Range<usize>,
     /// A range of the shared buffer of composed bytes.
     pub composed: Range<usize>,
-    /// Whether anything was sent, be it no bytes: an empty datagram is an answer too.
+    /// Whether a reply was given, even an empty one: an empty datagram is an answer too.
     pub answered: bool,
-    /// Whether the handler was told that the reply is full: then it waits to be told of room.
+    /// Whether the handler was told that the reply is full: then it waits for a tick.
     pub told_full: bool,
 }
 
@@ -90,18 +90,12 @@ impl<'a> Reply<'a> {
         self.send(&offered[range]);
     }
 
-    /// Whether anything was sent, be it no bytes.
-    pub fn has_answer(&self) -> bool {
-        self.outgoing.answered
-    }
-
     /// How many bytes the peer will be owed if the socket takes none.
     pub fn owed(&self) -> usize {
         self.owed + self.outgoing.len()
     }
 
-    /// Whether the write limit is reached: a handler then stops taking what it is offered, and is called again when
-    /// there is room.
+    /// Whether the write limit is reached. Then the handler stops taking what it is offered, and is called again later.
     pub fn wait_if_full(&mut self) -> bool {
         let full = self.owed() >= self.limit;
         self.outgoing.told_full |= full;

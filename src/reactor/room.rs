@@ -8,21 +8,19 @@
 //!   |                                              | bound some are closed |
 //! ```
 //!
-//! Whoever does not read could otherwise take the room of those who are in the middle of a message. Each part has a
-//! low-water mark at three quarters of it, so that one freed byte does not wake everybody, and one look at all
-//! connections makes room for many messages.
+//! So peers that do not read cannot take the room of incomplete messages. Each part has a low-water mark at three
+//! quarters of it, so that one freed byte does not wake all, and one search makes room for many messages.
 
-/// What a connection's queues count as. The whole connection counts with one part: who owes anything has no claim on
-/// the room of messages.
+/// What a connection's queues count as. A connection counts with one part: with bytes owed, all of it counts as owed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Share {
-    /// It has no memory in queues.
+    /// No memory.
     #[default]
     Nothing,
-    /// In bytes. The peer has to read before this gets less: its answers wait for it, and so may messages that are not
-    /// answered yet. What this side keeps for connections of its own counts here too: nobody is closed for it.
+    /// In bytes: answers that wait for the peer to read, and messages that wait for that. What this side keeps for
+    /// connections of its own counts here too.
     Owed(usize),
-    /// In bytes. An incomplete message of a client that owes no reading.
+    /// In bytes: an incomplete message of a client that is owed nothing.
     Kept(usize),
 }
 
@@ -41,8 +39,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// What of a queue limit all incomplete messages together may leave occupied once some were closed: so one that
-    /// fits, fits alone.
+    /// The low-water mark of incomplete messages: a message that fits into this fits beside the rest.
     pub const fn for_one_message(queue_limit: usize) -> usize {
         queue_limit / 4
     }
@@ -58,7 +55,6 @@ impl Room {
             kept_limit,
             kept_low_water: Room::for_one_message(queue_limit),
         };
-        // A limit of nothing is reached by nothing.
         room.is_full = room.owes_too_much();
         room
     }
@@ -88,25 +84,24 @@ impl Room {
         self.kept
     }
 
-    /// Whether a part is full: then everybody is read in small pieces. It is asked for every message, and changes
-    /// seldom.
+    /// Whether a part is full: then all connections are read in small pieces. It is asked for every message.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.is_full
     }
 
-    /// Whether the part of those who owe is full: then they are not read.
+    /// Whether the part of owed bytes is full: then connections that owe are not read.
     #[inline]
     pub fn owes_too_much(&self) -> bool {
         self.owed >= self.owed_limit
     }
 
-    /// Whether those who owe may be read again.
+    /// Whether connections that owe may be read again.
     pub fn owes_little(&self) -> bool {
         self.owed <= self.owed_limit / 4 * 3
     }
 
-    /// Whether so much is kept that somebody has to be closed.
+    /// Whether so much is kept that a connection has to be closed.
     #[inline]
     pub fn keeps_too_much(&self) -> bool {
         self.kept > self.kept_limit

@@ -1,8 +1,8 @@
 //! Running the ready list: in groups, and each group in phases.
 //!
-//! A group is as many connections as its limit allows and the arena has room for. First all of its connections read;
-//! then each writes, and is asked what should happen next. So the kernel's receive path and its send path each stay in
-//! the instruction cache, and what one read brought, one write answers.
+//! A group is as many connections as its limit allows and the arena has room for. First all of them read; then each
+//! writes, and decides what should happen next. So the kernel's receive path and its send path each stay in the
+//! instruction cache, and one write answers what one read brought.
 
 use log::Level;
 
@@ -15,6 +15,7 @@ use crate::reactor::log_limit::LogKind;
 use crate::reactor::next::{Condition, Next};
 use crate::reactor::reply::Outgoing;
 use crate::reactor::source::Source;
+use crate::reactor::step::Step;
 
 /// A connection of the group that has read, and what it is about to send.
 struct Member {
@@ -37,7 +38,7 @@ impl Group {
 }
 
 impl<H: Handler, K: Kernel> Reactor<H, K> {
-    /// Runs everybody on the ready list once.
+    /// Runs each source on the ready list once.
     pub(super) fn run_ready(&mut self, handler: &mut H) {
         let list = self.ready.take();
         let mut waiting = list.iter();
@@ -54,19 +55,20 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Lets sources read, until the group or the arena is full.
     fn receive_phase(&mut self, waiting: &mut std::slice::Iter<'_, Key>, handler: &mut H) {
-        while self.group.members.len() < self.shared.limits.group.max(1) && self.shared.arena.has_room() {
+        while self.group.members.len() < self.shared.limits.group && self.shared.arena.has_room() {
             let Some(&key) = waiting.next() else { return };
             let Some(place) = self.sources.get_mut(key) else { continue };
             place.listed = false;
+            let row = place.row;
             self.shared.arena.begin_source();
             match &mut place.source {
                 Source::Connection(connection) => {
                     let member = self.group.enter(key);
-                    connection.receive(&mut Drive::new(key, handler, &mut self.shared, &mut member.outgoing));
+                    connection.receive(&mut Drive::new(key, row, handler, &mut self.shared, &mut member.outgoing));
                 }
                 Source::Datagram(datagram) => {
                     let next =
-                        datagram.drive(&mut Drive::new(key, handler, &mut self.shared, &mut Outgoing::default()));
+                        datagram.drive(&mut Drive::new(key, row, handler, &mut self.shared, &mut Outgoing::default()));
                     let deadline = datagram.deadline();
                     place.armed = self.timers.arm(key, place.armed, deadline);
                     self.act(key, next, handler);
@@ -79,16 +81,16 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Lets every connection of the group write, and asks it what should happen next.
+    /// Lets every connection of the group write and decide what should happen next.
     fn send_phase(&mut self, handler: &mut H) {
         let mut members = std::mem::take(&mut self.group.members);
         for Member { key, outgoing } in &members {
             let key = *key;
             let Some(place) = self.sources.get_mut(key) else { continue };
-            let Source::Connection(connection) = &mut place.source else { continue };
-            connection.send(key, outgoing, &mut self.shared);
+            let Some(connection) = place.source.connection_mut() else { continue };
+            connection.send(key, place.row, outgoing, &mut self.shared);
             if connection.is_at_rest() {
-                log::trace!("{key} is at rest");
+                self.shared.tell(key, Step::AtRest);
                 continue;
             }
             let next = connection.settle(&mut self.shared);
@@ -108,7 +110,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Does what a source decided.
     fn act(&mut self, key: Key, next: Next, handler: &mut H) {
-        log::trace!("{key} is driven: {next:?}");
+        self.shared.tell(key, Step::Driven(next));
         match next {
             Next::Idle => {}
             Next::Done(reason) => self.close(key, reason, handler),
@@ -124,24 +126,18 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     fn wait_for(&mut self, key: Key, condition: Condition) {
         let Some(place) = self.sources.get_mut(key) else { return };
-        if !place.waiting {
-            place.waiting = true;
-            log::trace!("{key} waits for {condition:?}, with others");
-            match condition {
-                Condition::ConnectionSlot => drop(self.awaiting_slot.insert(key)),
-                Condition::QueueRoom => {
-                    self.awaiting_room.insert(key);
-                    let owed = self.shared.room.owed();
-                    self.shared.log_limit.log(
-                        LogKind::QueueLimit,
-                        Level::Warn,
-                        self.shared.now,
-                        format_args!(
-                            "{owed} bytes are owed to clients that do not read: they are not read from until they do"
-                        ),
-                    );
-                }
-            }
+        if std::mem::replace(&mut place.waiting, true) {
+            return;
         }
+        self.shared.tell(key, Step::HeldBack(condition));
+        if condition == Condition::ConnectionSlot {
+            self.awaiting_slot.insert(key);
+            return;
+        }
+        self.awaiting_room.insert(key);
+        let owed = self.shared.room.owed();
+        let line =
+            format_args!("{owed} bytes are owed to clients that do not read: they are not read from until they do");
+        self.shared.log_limit.log(LogKind::QueueLimit, Level::Warn, self.shared.now, line);
     }
 }

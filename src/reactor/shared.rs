@@ -1,6 +1,9 @@
 //! What all sources of a reactor share while they are driven.
 
+use log::LevelFilter;
+
 use crate::os::clock::Tick;
+use crate::os::key::Key;
 use crate::reactor::arena::Arena;
 use crate::reactor::datagram::batch::DatagramBatch;
 use crate::reactor::datagram::reply_guard::ReplyGuard;
@@ -9,6 +12,7 @@ use crate::reactor::limits::Limits;
 use crate::reactor::log_limit::LogLimit;
 use crate::reactor::metrics::Metrics;
 use crate::reactor::room::Room;
+use crate::reactor::step::Step;
 
 /// What all sources of a reactor share while they are driven.
 pub struct Shared {
@@ -30,6 +34,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// What may still be logged.
     pub log_limit: LogLimit,
+    /// The level up to which steps are told, which is looked up once a turn.
+    pub told: LevelFilter,
 }
 
 impl Shared {
@@ -40,11 +46,28 @@ impl Shared {
             reply_guard: ReplyGuard::new(limits.datagram_rate),
             room: Room::new(limits.queue_limit),
             limits,
-            arena: Arena::new(),
+            arena: Arena::default(),
             datagrams: DatagramBatch::default(),
             orders: Orders::default(),
             metrics: Metrics::default(),
             log_limit: LogLimit::default(),
+            told: log::max_level(),
         }
+    }
+
+    /// Tells a step of the source `key`, or of the whole loop, if its level is shown.
+    #[inline(always)]
+    pub fn tell(&self, key: impl Into<Option<Key>>, step: Step<'_>) {
+        if step.level() <= self.told {
+            log_step(key.into(), &step);
+        }
+    }
+}
+
+#[cold]
+fn log_step(key: Option<Key>, step: &Step<'_>) {
+    match key {
+        Some(key) => log::log!(target: step.target(), step.level(), "{key} {step}"),
+        None => log::log!(target: step.target(), step.level(), "{step}"),
     }
 }

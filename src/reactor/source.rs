@@ -1,13 +1,22 @@
-//! One source of events, whatever it is.
+//! One source of events: a connection, an acceptor or a datagram socket. What each does is asked here.
 
+use std::io;
+
+use crate::os::clock::Tick;
 use crate::os::kernel::Kernel;
+use crate::os::key::Key;
 use crate::os::readiness::Readiness;
 use crate::reactor::acceptor::Acceptor;
+use crate::reactor::census::Census;
+use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
 use crate::reactor::datagram::Datagram;
+use crate::reactor::handler::Handler;
+use crate::reactor::metrics::Row;
+use crate::reactor::shared::Shared;
+use crate::reactor::step::Step;
 
-/// A source of events. Connections lie in the slab themselves, for there are thousands; the few others are boxed, so
-/// that they do not make every place larger.
+/// A source of events. The thousands of connections lie in the slab; the few others are boxed, so that places are small.
 pub enum Source<K: Kernel, S> {
     /// A connection.
     Connection(Connection<K::Stream, S>),
@@ -18,7 +27,16 @@ pub enum Source<K: Kernel, S> {
 }
 
 impl<K: Kernel, S> Source<K, S> {
-    /// Merges an event into the latch; true where the source should run now.
+    /// Asks the kernel for the source's edges.
+    pub fn register(&mut self, kernel: &mut K, key: Key) -> io::Result<()> {
+        match self {
+            Source::Connection(connection) => kernel.add_stream(&mut connection.stream, key),
+            Source::Acceptor(acceptor) => kernel.add_listener(&mut acceptor.listener, key),
+            Source::Datagram(datagram) => kernel.add_datagram(&mut datagram.socket, key),
+        }
+    }
+
+    /// Merges an event into the latch; true where the source should be driven.
     pub fn latch(&mut self, readiness: Readiness) -> bool {
         match self {
             Source::Connection(connection) => {
@@ -30,13 +48,70 @@ impl<K: Kernel, S> Source<K, S> {
         }
     }
 
-    /// Begins to drain it.
+    /// A handler has woken the source.
+    pub fn wake(&mut self) {
+        match self {
+            Source::Connection(connection) => connection.wake(),
+            Source::Datagram(datagram) => datagram.wake(),
+            Source::Acceptor(_) => {}
+        }
+    }
+
+    /// A deadline has come. Returns the deadline that is left, if it has only moved, and whether the source is to be
+    /// driven.
+    pub fn deadline_passed(&mut self, now: Tick, shared: &Shared) -> (Option<Tick>, bool) {
+        match self {
+            Source::Connection(connection) => return connection.deadline_passed(now, shared),
+            Source::Datagram(datagram) => datagram.deadline_passed(now),
+            Source::Acceptor(_) => {}
+        }
+        (None, true)
+    }
+
+    /// Begins to drain the source.
     pub fn drain(&mut self) {
         match self {
             Source::Connection(connection) => connection.drain(),
             Source::Acceptor(acceptor) => acceptor.drain(),
             Source::Datagram(datagram) => datagram.drain(),
         }
+    }
+
+    /// Closes the source, and tells the handler.
+    pub fn close<H: Handler<Session = S>>(
+        self,
+        key: Key,
+        row: Row,
+        reason: CloseReason,
+        handler: &mut H,
+        shared: &mut Shared,
+        census: &mut Census,
+    ) {
+        match self {
+            Source::Connection(connection) => connection.close(key, row, reason, handler, shared, census),
+            Source::Acceptor(_) => shared.tell(key, Step::ListenerClosed),
+            Source::Datagram(datagram) => datagram.close(reason, handler, shared),
+        }
+    }
+
+    /// The invariant: off the ready list and every condition's, the source has a cleared latch for every direction that
+    /// it wants, or a retry is due; and its deadline is armed, as `armed`, or something sooner.
+    pub fn keeps_the_invariant(&self, armed: Option<Tick>, shared: &Shared) -> bool {
+        match self {
+            Source::Connection(connection) => connection.keeps_the_invariant(armed, shared),
+            Source::Acceptor(acceptor) => acceptor.keeps_the_invariant(armed),
+            Source::Datagram(datagram) => datagram.keeps_the_invariant(armed),
+        }
+    }
+
+    /// The connection, where the source is one.
+    pub fn connection(&self) -> Option<&Connection<K::Stream, S>> {
+        if let Source::Connection(connection) = self { Some(connection) } else { None }
+    }
+
+    /// The connection, where the source is one.
+    pub fn connection_mut(&mut self) -> Option<&mut Connection<K::Stream, S>> {
+        if let Source::Connection(connection) = self { Some(connection) } else { None }
     }
 }
 

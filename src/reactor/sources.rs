@@ -4,13 +4,14 @@ use slab::Slab;
 
 use crate::os::clock::Tick;
 use crate::os::key::Key;
+use crate::reactor::metrics::Row;
 
-/// A place in the slab: a source, and what the reactor itself remembers of it.
-///
-/// The small fields share eight bytes, and there are as many places as connections.
+/// A place in the slab: a source, and what the reactor itself remembers of it. The small fields share eight bytes.
 #[derive(Debug)]
 pub struct Place<T> {
     generation: u32,
+    /// The endpoint that the source belongs to.
+    pub row: Row,
     /// The source is on the ready list.
     pub listed: bool,
     /// The source is on a condition's list.
@@ -37,12 +38,12 @@ impl<T> Default for Sources<T> {
 }
 
 impl<T> Sources<T> {
-    /// Puts `source` into a free place, on no list, and names it.
-    pub fn insert(&mut self, source: T) -> Key {
+    /// Puts `source`, which belongs to the endpoint of `row`, into a free place, on no list, and names it.
+    pub fn insert(&mut self, source: T, row: Row) -> Key {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.slab.vacant_entry();
         let key = Key::new(entry.key(), self.generation);
-        entry.insert(Place { generation: key.generation(), listed: false, waiting: false, armed: None, source });
+        entry.insert(Place { generation: key.generation(), row, listed: false, waiting: false, armed: None, source });
         key
     }
 
@@ -80,9 +81,9 @@ mod tests {
     #[test]
     fn a_reused_place_is_not_found_by_the_old_key() {
         let mut sources = Sources::default();
-        let old = sources.insert("old");
+        let old = sources.insert("old", Row::NONE);
         assert_eq!(sources.remove(old).unwrap().source, "old");
-        let new = sources.insert("new");
+        let new = sources.insert("new", Row::NONE);
         assert_eq!(old.index(), new.index(), "the slab hands the last freed place out first");
         assert!(sources.get(old).is_none() && sources.get_mut(old).is_none() && sources.remove(old).is_none());
         assert_eq!(sources.get(new).unwrap().source, "new");

@@ -35,18 +35,14 @@ impl StopHandle {
     }
 }
 
-/// Whether something was asked for from outside.
+/// Whether a stop was asked for from outside.
 pub(crate) fn is_asked(flag: &AtomicU8) -> bool {
     flag.load(Ordering::Relaxed) != RUN
 }
 
-/// What was asked for from outside, once.
+/// The stop that was asked for from outside, once. It is rare, so a turn begins with a plain load.
 pub(crate) fn take(flag: &AtomicU8) -> Option<Stop> {
-    // Hardly ever set: a plain load a turn, and the exchange only then.
-    if !is_asked(flag) {
-        return None;
-    }
-    match flag.swap(RUN, Ordering::Acquire) {
+    match if is_asked(flag) { flag.swap(RUN, Ordering::Acquire) } else { RUN } {
         AT_ONCE => Some(Stop::AtOnce),
         DRAIN => Some(Stop::Drain),
         _ => None,

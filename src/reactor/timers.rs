@@ -1,8 +1,7 @@
 //! Deadlines, soonest first.
 //!
-//! A source that is touched a thousand times a second must not move its deadline a thousand times. So an armed deadline
-//! is a promise to look at the source *at the latest* then: when it fires early, because bytes have moved since, it is
-//! armed anew.
+//! A busy source must not move its deadline a thousand times a second. So an armed deadline is a promise to check the
+//! source *at the latest* then. If bytes have moved since, it fires early and is armed again.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,14 +9,13 @@ use std::collections::BinaryHeap;
 use crate::os::clock::Tick;
 use crate::os::key::Key;
 
-/// A queue with no more stale entries than this is left alone. In a longer one up to half may be stale: so it is
-/// bounded however fast connections come and go, and clearing up costs each of them a constant.
+/// A queue with no more stale entries than this is left alone. In a longer one up to half may be stale, so that its
+/// length is bounded, and clearing up costs each connection a constant.
 const STALE_MIN: usize = 64;
 
 /// The armed deadlines: at most one a source, which remembers it.
 ///
-/// A deadline that is taken back stays in the queue as a *stale* entry: its source remembers another deadline, or none,
-/// or is gone.
+/// A deadline that is taken back stays in the queue as a *stale* entry: its source has another deadline, none, or is gone.
 #[derive(Debug, Default)]
 pub struct Timers {
     queue: BinaryHeap<Reverse<(Tick, Key)>>,
@@ -39,13 +37,12 @@ impl Timers {
         }
     }
 
-    /// Takes the deadline of a source back, if it has one: its entry is stale from now on, and the source must remember
-    /// it no more.
+    /// Takes the deadline of a source back, if it has one: its entry is stale from now on.
     pub fn disarm(&mut self, armed: Option<Tick>) {
         self.stale += usize::from(armed.is_some());
     }
 
-    /// The soonest deadline. It may be a stale one: then somebody looks, and finds nothing to do.
+    /// The soonest deadline. It may be a stale one.
     pub fn next(&self) -> Option<Tick> {
         self.queue.peek().map(|Reverse((moment, _))| *moment)
     }
@@ -58,7 +55,7 @@ impl Timers {
         self.queue.pop().map(|Reverse(entry)| entry)
     }
 
-    /// An entry was taken out that nobody waited for.
+    /// The entry that was taken out was stale.
     pub fn popped_stale(&mut self) {
         self.stale = self.stale.saturating_sub(1);
     }
@@ -68,8 +65,7 @@ impl Timers {
         self.stale > STALE_MIN.max(self.queue.len() / 2)
     }
 
-    /// Drops the entries that are not live; of equal ones, for a deadline that was taken back and armed again, one is
-    /// left.
+    /// Drops the entries that are not live. Of equal ones, one is left.
     pub fn clear_up(&mut self, is_live: impl Fn(Key, Tick) -> bool) {
         let mut entries = std::mem::take(&mut self.queue).into_vec();
         entries.retain(|Reverse((moment, key))| is_live(*key, *moment));

@@ -21,6 +21,7 @@ use cooee::reactor::connection::Connection;
 use cooee::reactor::drive::Drive;
 use cooee::reactor::handler::{Context, Handler};
 use cooee::reactor::limits::Limits;
+use cooee::reactor::metrics::Row;
 use cooee::reactor::next::{Condition, Next};
 use cooee::reactor::reply::Outgoing;
 use cooee::reactor::room::{Room, Share};
@@ -207,8 +208,8 @@ impl Bench {
         let key = Key::new(0, 1);
         self.connection.latch(readiness);
         let mut outgoing = Outgoing::default();
-        self.connection.receive(&mut Drive::new(key, &mut self.served, &mut self.shared, &mut outgoing));
-        self.connection.send(key, &outgoing, &mut self.shared);
+        self.connection.receive(&mut Drive::new(key, Row::NONE, &mut self.served, &mut self.shared, &mut outgoing));
+        self.connection.send(key, Row::NONE, &outgoing, &mut self.shared);
         let next = self.connection.settle(&mut self.shared);
         self.shared.arena.reset();
         next
@@ -218,8 +219,8 @@ impl Bench {
     fn expires_at(&mut self, seconds: u64) -> Next {
         assert_eq!(self.deadline(), seconds);
         self.at(seconds);
-        self.connection.deadline_passed(self.shared.now, &self.shared.limits);
-        self.turn(Readiness::NONE)
+        self.connection.deadline_passed(self.shared.now, &self.shared);
+        self.turn(Readiness::empty())
     }
 
     /// In seconds since the start.
@@ -237,7 +238,7 @@ fn a_paused_connection_whose_write_fails_is_read_to_its_end() {
     // No edge will come any more: it has to go on by itself.
     assert_eq!(bench.turn(Readiness::READABLE), Next::More);
     bench.sends(b"sent before the reset").sends(b"");
-    assert_eq!(bench.turn(Readiness::NONE), Next::Done(CloseReason::Reset));
+    assert_eq!(bench.turn(Readiness::empty()), Next::Done(CloseReason::Reset));
     assert!(bench.script.borrow().reads.is_empty());
 }
 
@@ -247,7 +248,7 @@ fn a_drain_ends_the_side_of_a_connection_that_is_paused() {
     bench.sends(b"abc").sends(b"left unread");
     assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
     bench.connection.drain();
-    bench.turn(Readiness::NONE);
+    bench.turn(Readiness::empty());
     assert!(bench.script.borrow().is_shut, "nothing more can be asked for, and nothing is owed");
     assert_eq!(bench.served.offers, [b"abc"]);
 }
@@ -259,13 +260,13 @@ fn a_drain_waits_for_what_has_arrived() {
     // With six bytes owed it is not read.
     assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
     bench.connection.drain();
-    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert_eq!(bench.turn(Readiness::empty()), Next::Idle);
     assert!(!bench.script.borrow().is_shut, "a message that has arrived is answered first");
     // The peer takes what it was owed.
     let mut next = bench.turn(Readiness::WRITABLE);
     for _ in 0..3 {
         if next == Next::More {
-            next = bench.turn(Readiness::NONE);
+            next = bench.turn(Readiness::empty());
         }
     }
     assert_eq!(bench.script.borrow().sent, b"abcdefghi");
@@ -277,7 +278,7 @@ fn a_drain_gives_up_a_connection_that_is_not_established_yet() {
     let mut bench = Bench::over(triples, |stream| Connection::connecting(stream, None, 0, Tick::START));
     assert_eq!(bench.turn(Readiness::WRITABLE), Next::Idle);
     bench.connection.drain();
-    assert_eq!(bench.turn(Readiness::NONE), Next::Done(CloseReason::Drained));
+    assert_eq!(bench.turn(Readiness::empty()), Next::Done(CloseReason::Drained));
 }
 
 #[test]
@@ -330,7 +331,7 @@ fn a_handler_that_met_a_full_reply_is_told_of_room() {
     // The socket took everything at once, so that no edge will tell.
     bench.sends(b"a");
     assert_eq!(bench.turn(Readiness::READABLE), Next::More);
-    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert_eq!(bench.turn(Readiness::empty()), Next::Idle);
     assert_eq!(bench.served.ticks, 1);
 }
 
@@ -343,11 +344,11 @@ fn a_handler_that_waits_for_room_is_left_alone_until_there_is_some() {
     bench.turn(Readiness::READABLE);
     assert_eq!((bench.served.ticks, bench.served.offers.len()), (0, 1));
     bench.connection.wake();
-    bench.turn(Readiness::NONE);
+    bench.turn(Readiness::empty());
     assert_eq!((bench.served.ticks, bench.served.offers.len()), (1, 1), "a tick was asked for, an offer was not");
     bench.at(30);
     assert_eq!(bench.turn(Readiness::WRITABLE), Next::More);
-    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert_eq!(bench.turn(Readiness::empty()), Next::Idle);
     assert_eq!((bench.served.ticks, bench.served.offers.len()), (2, 2));
     assert_eq!(bench.script.borrow().sent, b"abcdefghi");
     // What was held back is an incomplete message only from now on.
@@ -374,7 +375,7 @@ fn who_makes_room_for_others_ends_its_side_and_holds_nothing() {
     assert!(bench.shared.room.kept() >= 5_000);
     bench.connection.make_room(Key::new(0, 1), &mut bench.shared);
     assert_eq!(bench.shared.room.kept(), 0, "there is room at once");
-    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert_eq!(bench.turn(Readiness::empty()), Next::Idle);
     assert!(bench.script.borrow().is_shut);
     bench.sends(b"");
     assert_eq!(bench.turn(Readiness::READABLE), Next::Done(CloseReason::QueueLimit));
@@ -443,7 +444,7 @@ fn short_reads_use_the_budget_up() {
     bench.sends(b"a").sends(b"b").sends(b"c");
     assert_eq!(bench.turn(Readiness::READABLE), Next::More, "others have their turn");
     assert_eq!(bench.served.offers, [b"a", b"b"]);
-    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert_eq!(bench.turn(Readiness::empty()), Next::Idle);
     assert_eq!(bench.served.offers.len(), 3);
 }
 
@@ -458,7 +459,7 @@ fn who_is_at_the_other_end_is_known_before_it_is_established() {
 fn an_attached_stream_has_its_session_and_needs_no_edge() {
     let mut bench = Bench::over(triples, |stream| Connection::attached(stream, (), Tick::START));
     bench.sends(b"abc");
-    assert_eq!(bench.turn(Readiness::NONE), Next::Idle);
+    assert_eq!(bench.turn(Readiness::empty()), Next::Idle);
     assert_eq!(bench.script.borrow().sent, b"abc");
     assert_eq!(bench.connection.deadline(&bench.shared.limits), None);
 }
@@ -578,7 +579,7 @@ fn a_write_that_takes_nothing_and_does_not_say_why_is_an_error() {
     bench.script.borrow_mut().writes.push_back(Ok(0));
     assert_eq!(bench.turn(Readiness::READABLE), Next::More);
     bench.sends(b"");
-    assert_eq!(bench.turn(Readiness::NONE), Next::Done(CloseReason::Failed(io::ErrorKind::WriteZero)));
+    assert_eq!(bench.turn(Readiness::empty()), Next::Done(CloseReason::Failed(io::ErrorKind::WriteZero)));
 }
 
 #[test]
@@ -593,19 +594,19 @@ fn behind_a_half_close_what_the_kernel_holds_is_told_and_a_failure_shows_at_the_
         bench.script.borrow_mut().held_by_kernel = 40;
         bench.turn(Readiness::WRITABLE);
         bench.connection.wake();
-        bench.turn(Readiness::NONE);
+        bench.turn(Readiness::empty());
         assert_eq!((bench.served.ticks, bench.served.unacknowledged), (1, 0), "more may be added to it");
         bench.sends(b"x").turn(Readiness::READABLE);
         assert!(bench.script.borrow().is_shut);
         bench.connection.wake();
-        bench.turn(Readiness::NONE);
+        bench.turn(Readiness::empty());
         // Of those that are served there are thousands, and nobody asks.
         assert_eq!((bench.served.ticks, bench.served.unacknowledged), (2, if is_ours { 40 } else { 0 }));
         // Both sides have ended, and no read tells that the peer is gone.
         assert_eq!(bench.sends(b"").turn(Readiness::READABLE | Readiness::READ_CLOSED), Next::Idle);
         bench.script.borrow_mut().connected = Some(Err(io::ErrorKind::ConnectionReset));
         bench.connection.wake();
-        assert_eq!(bench.turn(Readiness::NONE), Next::Done(CloseReason::Reset));
+        assert_eq!(bench.turn(Readiness::empty()), Next::Done(CloseReason::Reset));
         assert_eq!(bench.served.ticks, 2);
     }
 }

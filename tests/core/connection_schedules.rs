@@ -28,9 +28,10 @@ use cooee::reactor::connection::Connection;
 use cooee::reactor::drive::Drive;
 use cooee::reactor::handler::{Context, Handler};
 use cooee::reactor::limits::Limits;
+use cooee::reactor::metrics::Row;
 use cooee::reactor::next::{Condition, Next};
 use cooee::reactor::reply::Outgoing;
-use cooee::reactor::room::Room;
+use cooee::reactor::room::{Room, Share};
 use cooee::reactor::shared::Shared;
 
 use crate::support::full::measured;
@@ -202,18 +203,18 @@ impl Wire {
 
     /// The poll: what the kernel tells now.
     fn poll(&mut self, is_idle: bool, eager: bool) -> Readiness {
-        if !(is_idle || eager) || self.owes == Readiness::NONE {
+        if !(is_idle || eager) || self.owes.is_empty() {
             assert!(!is_idle, "the connection waits, and the kernel owes it no edge");
-            return Readiness::NONE;
+            return Readiness::empty();
         }
         let both = Readiness::READABLE | Readiness::WRITABLE;
         let mut told = self.owes;
         if told == both {
             told = self.schedule.telling(&[both, Readiness::READABLE, Readiness::WRITABLE]);
         }
-        self.owes = self.owes.without(told);
+        self.owes = self.owes.difference(told);
         if told.contains(Readiness::READABLE) {
-            let hints = [Readiness::NONE, Readiness::READ_CLOSED, Readiness::PRIORITY];
+            let hints = [Readiness::empty(), Readiness::READ_CLOSED, Readiness::PRIORITY];
             // Urgent data is a matter of TCP.
             let hints = if self.short_read_drains { &hints[..] } else { &hints[..2] };
             let hint = self.schedule.telling(hints);
@@ -296,7 +297,7 @@ impl Wire {
             Reset => {
                 // The error has taken the place of the one that a read would have given; no other edge follows.
                 self.broken = true;
-                self.owes = Readiness::NONE;
+                self.owes = Readiness::empty();
                 Err(io::ErrorKind::ConnectionReset.into())
             }
         }
@@ -436,8 +437,8 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
         connection.latch(readiness);
 
         let mut outgoing = Outgoing::default();
-        connection.receive(&mut Drive::new(key, &mut server, shared, &mut outgoing));
-        connection.send(key, &outgoing, shared);
+        connection.receive(&mut Drive::new(key, Row::NONE, &mut server, shared, &mut outgoing));
+        connection.send(key, Row::NONE, &outgoing, shared);
         let next = connection.settle(shared);
         shared.arena.reset();
         wire.borrow_mut().history.push(Happening::Settled(next));
@@ -449,14 +450,18 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
             }
             Next::More => true,
             Next::Idle => {
-                assert!(connection.keeps_the_invariant(shared), "idle, but ready for something that it wants");
+                let deadline = connection.deadline(&shared.limits);
+                assert!(
+                    connection.keeps_the_invariant(deadline, shared),
+                    "idle, but ready for something that it wants"
+                );
                 false
             }
             // The list of the condition moves to the ready list when it clears.
             Next::Wait(Condition::QueueRoom) => shared.room.owed() <= (case.queue_limit - case.queue_limit / 3) / 4 * 3,
             Next::RetryAt(moment) => {
-                connection.deadline_passed(moment, &shared.limits);
-                assert!(!connection.keeps_the_invariant(shared), "there is something to try again");
+                let (_, is_due) = connection.deadline_passed(moment, shared);
+                assert!(is_due, "there is something to try again");
                 true
             }
             Next::Wait(Condition::ConnectionSlot) => panic!("a connection waits for room alone"),
@@ -486,7 +491,7 @@ fn check_memory(
     let owed = server.answered - wire.delivered;
     let kept = if may_drop && (server.finished || wire.shut) { 0 } else { wire.received - server.taken };
     if owed == 0 && kept == 0 {
-        assert_eq!(connection.held_bytes(), 0, "it owes and keeps nothing, but owns memory");
+        assert_eq!(connection.share(), Share::Nothing, "it owes and keeps nothing, but owns memory");
     }
     // A service looks at the limit before each answer, so the last may reach over it; an echo looks at it before each
     // read.

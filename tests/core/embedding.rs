@@ -69,7 +69,7 @@ fn start_with(limits: Limits) -> Embedded {
     let (sender, closed) = mpsc::channel();
     let thread = thread::spawn(move || {
         reactor.run(&mut Shout(sender)).expect("the poll works");
-        (reactor.metrics().active(), reactor.metrics().dropped(Dropped::StaleEvent))
+        (reactor.metrics().total().active(), reactor.metrics().total().dropped(Dropped::StaleEvent))
     });
     Embedded { address, handle, closed, thread }
 }

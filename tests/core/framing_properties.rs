@@ -4,6 +4,7 @@
 //! places, and both must be answered alike: byte for byte where messages are framed, and character for character in
 //! chunks.
 
+use cooee::apps::rehearsal::Rehearsal;
 use cooee::apps::server::Server;
 use cooee::apps::server::service::Service;
 use cooee::protocol::bye::Bye;
@@ -13,7 +14,6 @@ use cooee::protocol::mode::Mode;
 use cooee::protocol::mode::ack::Ack;
 use cooee::reactor::close_reason::CloseReason;
 use cooee::reactor::handler::Stop;
-use cooee::reactor::rehearsal::Rehearsal;
 use proptest::prelude::*;
 
 const ENCODINGS: [&str; 6] = ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc-kr"];

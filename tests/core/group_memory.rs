@@ -182,7 +182,7 @@ fn a_datagram_finds_room_behind_the_largest_reads() {
         for _ in 0..streams {
             reactor.attach(Abundant::Endless, ()).unwrap();
         }
-        reactor.receive(Measuring, ()).unwrap();
+        reactor.receive(Measuring, 0, ()).unwrap();
         let mut echo = Echo::default();
         reactor.turn(&mut echo).unwrap();
         assert!(echo.datagrams > 0);
@@ -195,7 +195,7 @@ fn whoever_reads_behind_another_in_a_group_begins_on_a_line() {
     for length in [1, 63, 64, 65, 4_000] {
         reactor.attach(Abundant::Some(length), ()).unwrap();
     }
-    reactor.receive(Measuring, ()).unwrap();
+    reactor.receive(Measuring, 0, ()).unwrap();
     let mut echo = Echo::default();
     reactor.turn(&mut echo).unwrap();
     assert!(echo.datagrams > 0, "the datagram socket came last");

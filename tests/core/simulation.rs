@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use cooee::reactor::close_reason::CloseReason;
 use cooee::reactor::limits::{DatagramRate, Limits};
-use cooee::reactor::metrics::{Dropped, Metrics};
+use cooee::reactor::metrics::{Counts, Dropped};
 use cooee::reactor::{Reactor, Turn};
 
 use crate::support::full::measured;
@@ -117,7 +117,9 @@ impl Simulation {
         }
         for mailbox in 0..mailboxes {
             let socket = SimulatedDatagram { world: world.clone(), mailbox };
-            reactor.receive(socket, Session::Mailbox(mailbox)).expect("a datagram socket can be added");
+            reactor
+                .receive(socket, backlogs + mailbox, Session::Mailbox(mailbox))
+                .expect("a datagram socket can be added");
         }
         let connects = rng.pick(&[0, 20, 100]);
         if connects > 0 {
@@ -134,7 +136,7 @@ impl Simulation {
     fn turn(&mut self) -> Turn {
         let turn = self.reactor.turn(&mut self.server).expect("the poll does not fail");
         assert!(self.reactor.keeps_the_invariant(), "a source off the ready list is ready for something that it wants");
-        let (mut world, metrics) = (self.world.borrow_mut(), self.reactor.metrics());
+        let (mut world, metrics) = (self.world.borrow_mut(), self.reactor.metrics().total());
         world.check_owed();
         world.check_kept();
         assert_eq!(
@@ -200,7 +202,7 @@ impl Simulation {
                 self.until_stopped(LAST_STEPS);
             }
         }
-        let (world, metrics) = (self.world.borrow(), self.reactor.metrics());
+        let (world, metrics) = (self.world.borrow(), self.reactor.metrics().total());
         world.check_end();
         assert_eq!(metrics.active(), 0);
         assert_eq!(self.server.sessions, 0, "every session that was opened was closed");
@@ -216,7 +218,7 @@ struct Shown {
     /// The hash of its trace.
     hash: u64,
     /// What the reactor counted.
-    metrics: Metrics,
+    metrics: Counts,
     /// Polls in which the reactor stayed awake although it had nothing to do.
     awake_polls: u64,
     /// Datagram sockets that the handler asked for and ended.
@@ -234,7 +236,7 @@ fn simulate(seed: u64, is_told: bool) -> Shown {
     }
     simulation.end(ending);
     drop(report);
-    let (world, metrics) = (simulation.world.borrow(), simulation.reactor.metrics().clone());
+    let (world, metrics) = (simulation.world.borrow(), simulation.reactor.metrics().total());
     let mailboxes_ended = simulation.server.mailboxes_ended;
     Shown { hash: world.trace.hash(), metrics, awake_polls: world.awake_polls, mailboxes_ended }
 }

@@ -191,6 +191,24 @@ fn what_waits_behind_a_slow_reader_is_read_and_answered_in_a_drain() {
 }
 
 #[test]
+fn several_endpoints_have_a_line_each_below_the_total() {
+    let server = Server::start(&["tcp://127.0.0.1:0", "udp://127.0.0.1:0"]);
+    server.connect().echo(b"12345");
+    server.signal(SIGUSR1);
+    server.wait_log("udp://");
+    let urls = server.urls();
+    let log = server.stop();
+    let lines: Vec<&str> = log.lines().rev().take(3).collect();
+    let counts = "accepted=1 active=0 messages_in=1 messages_out=1 bytes_in=5 bytes_out=5 closed=1(";
+    assert!(lines[2].contains(&format!("] {counts}")), "{log}");
+    assert!(lines[1].contains(&format!("]   {}: {counts}", urls[0])), "{log}");
+    assert!(lines[0].ends_with(&format!(
+        "]   {}: accepted=0 active=0 messages_in=0 messages_out=0 bytes_in=0 bytes_out=0 closed=0 dropped=0 errors=0",
+        urls[1]
+    )), "{log}");
+}
+
+#[test]
 fn the_summary_comes_on_request_and_at_the_end() {
     let server = Server::start(&[]);
     server.signal(SIGUSR1);

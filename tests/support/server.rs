@@ -241,7 +241,8 @@ pub struct Summary(HashMap<String, u64>);
 
 impl Summary {
     fn parse(line: &str) -> Option<Summary> {
-        let start = line.find("accepted=").filter(|_| line.contains("messages_in="))?;
+        // The line of one endpoint begins with its name.
+        let start = line.find("] accepted=")? + 2;
         let pairs = line[start..].split([' ', '(', ')']).filter_map(|pair| pair.split_once('='));
         Some(Summary(pairs.map(|(name, count)| (name.to_owned(), count.parse().unwrap())).collect()))
     }

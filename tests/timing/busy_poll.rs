@@ -118,7 +118,7 @@ impl Awake {
         let kernel = Clocked { mio: Mio::new().expect("a selector"), now: Tick::START, asked: Vec::new() };
         let mut reactor = Reactor::with_kernel(kernel, Limits { busy_poll, ..Limits::default() });
         let (socket, address) = bind_udp(([127, 0, 0, 1], 0).into(), &SocketOptions::default()).expect("a free port");
-        reactor.receive(socket, ()).expect("a registered socket");
+        reactor.receive(socket, 0, ()).expect("a registered socket");
         let sender = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         sender.connect(address).expect("a local address");
         Awake { reactor, handler: Listener::default(), sender }

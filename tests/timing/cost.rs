@@ -30,7 +30,7 @@ impl Handler for Echo {
     fn open(&mut self, _tag: usize, _cx: &mut Context<'_>) {}
 
     fn receive(&mut self, _session: &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
-        cx.metrics.messages_in += 1;
+        cx.counts().messages_in += 1;
         cx.reply.echo(0..bytes.len());
         bytes.len()
     }
@@ -46,13 +46,13 @@ fn start() -> (Reactor<Echo>, SocketAddr) {
 
 /// Turns until `count` messages have arrived in all.
 fn turn_until(reactor: &mut Reactor<Echo>, count: u64) {
-    while reactor.metrics().messages_in < count {
+    while reactor.metrics().total().messages_in < count {
         reactor.turn(&mut Echo).expect("a turn");
     }
 }
 
 fn send_and_receive(reactor: &mut Reactor<Echo>, client: &mut Client) {
-    let before = reactor.metrics().messages_in;
+    let before = reactor.metrics().total().messages_in;
     client.send(&[7; 64]);
     turn_until(reactor, before + 1);
     let mut reply = [0; 64];

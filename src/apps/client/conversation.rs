@@ -3,9 +3,9 @@
 use crate::apps::client::Client;
 use crate::apps::client::delivery::{DeliveryState, LOOK_EVERY};
 use crate::apps::client::outcome::{SendOutcome, Shortfall};
+use crate::apps::client::refusal::holds_refusal;
 use crate::apps::client::sender::SETTLE;
 use crate::os::clock::Tick;
-use crate::protocol::refusal::holds_refusal;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Orders};
 

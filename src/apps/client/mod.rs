@@ -16,6 +16,7 @@ pub mod dialer;
 pub mod options;
 pub mod outcome;
 pub mod printer;
+mod refusal;
 pub mod replies;
 pub mod sender;
 

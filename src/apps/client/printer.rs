@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::apps::client::delivery::LOOK_EVERY;
 use crate::apps::client::outcome::SendOutcome;
+use crate::apps::client::refusal::is_refusal;
 use crate::os::clock::Tick;
 use crate::os::standard_stream::stderr_is_ready;
 use crate::protocol::escape::Escaped;
 use crate::protocol::frame::Parsed;
 use crate::protocol::framing::{Framing, Rules};
-use crate::protocol::refusal::is_refusal;
 use crate::reactor::reply::Reply;
 
 /// Bytes of printed text waiting for standard output at which the server is not read any more. Over that limit a

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::apps::client::outcome::SendOutcome;
+use crate::apps::text_form::TextForm;
 use crate::os::clock::Tick;
 use crate::protocol::bye::{BYE, Bye};
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::{Framing, Rules};
 use crate::protocol::mode::ack;
-use crate::protocol::text_form::TextForm;
 
 /// How long the first datagram waits for an error or a reply while other addresses of the server are untried.
 const ALONE: Duration = Duration::from_millis(200);

@@ -2,6 +2,8 @@
 
 pub mod service;
 
+use std::iter;
+
 use log::Level;
 
 use crate::apps::server::service::Service;
@@ -12,6 +14,7 @@ use crate::protocol::refusal::{AT_LIMIT, AT_SOURCE_LIMIT};
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Stop};
 use crate::reactor::log_limit::LogKind;
+use crate::reactor::metrics::Metrics;
 
 /// The target of the summary that SIGUSR1 asks for. It is logged at any general level.
 pub const SUMMARY: &str = "cooee::apps::server::summary";
@@ -80,6 +83,13 @@ impl Server {
         ServerSession::Client { service: u16::try_from(service).unwrap_or(u16::MAX), scanned: 0 }
     }
 
+    /// The lines of the summary: the total and, where there are several services, one line for each.
+    pub fn summary(&self, metrics: &Metrics) -> impl Iterator<Item = String> {
+        let services = if self.services.len() > 1 { self.services.as_slice() } else { &[] };
+        let row = |(tag, service): (usize, &Service)| Some(format!("  {}: {}", service.name, metrics.of(tag)?));
+        iter::once(metrics.total().to_string()).chain(services.iter().enumerate().filter_map(row))
+    }
+
     /// The signal that ended the server before it had drained, if one did.
     pub fn killed_by(&self) -> Option<i32> {
         self.killed_by
@@ -87,7 +97,9 @@ impl Server {
 
     fn signal(&mut self, signal: i32, action: OnSignal, cx: &mut Context<'_>) {
         match action {
-            OnSignal::Summary => log::info!(target: SUMMARY, "{}", cx.metrics),
+            OnSignal::Summary => {
+                self.summary(cx.metrics).for_each(|line| log::info!(target: SUMMARY, "{line}"));
+            }
             OnSignal::GoOn(reason) => log::info!("signal {signal}: {reason}"),
             OnSignal::Ask if self.is_asked_to_end => {
                 self.killed_by = Some(signal);
@@ -192,8 +204,9 @@ impl Handler for Server {
 }
 
 fn count(answered: bool, cx: &mut Context<'_>) {
-    cx.metrics.messages_in += 1;
-    cx.metrics.messages_out += u64::from(answered);
+    let counts = cx.counts();
+    counts.messages_in += 1;
+    counts.messages_out += u64::from(answered);
 }
 
 /// Whether `message` ends the conversation. Where it ends the whole server, that is ordered here.
@@ -221,7 +234,7 @@ fn break_off(reason: CloseReason, service: &Service, bytes: &[u8], cx: &mut Cont
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::rehearsal::Rehearsal;
+    use crate::apps::rehearsal::Rehearsal;
 
     #[test]
     #[should_panic(expected = "index out of bounds")]

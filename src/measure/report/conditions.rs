@@ -1,6 +1,7 @@
 //! The conditions of a run: without them its figures say nothing.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::load::options::{Body, End, Expect, Options, Pace};
 use crate::measure::report::visible::shortened;
-use crate::os::address::without_port;
 use crate::protocol::framing::Framing;
 
 /// Under which conditions a run took place: what was asked for, and where it was done.
@@ -145,6 +145,14 @@ fn options_by_flag(options: &Options) -> BTreeMap<String, String> {
         flags.push(("source", sources.join(",")));
     }
     flags.into_iter().map(|(flag, value)| (flag.to_owned(), value)).collect()
+}
+
+/// An IP address without its port, with the zone where it has one.
+pub fn without_port(address: &SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(six) if six.scope_id() > 0 => format!("{}%{}", six.ip(), six.scope_id()),
+        _ => address.ip().to_string(),
+    }
 }
 
 #[cfg(test)]

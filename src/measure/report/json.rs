@@ -4,9 +4,9 @@ use std::io::{self, Read, Write};
 
 use serde::Deserialize;
 
+use crate::apps::text_form::whole_to_utf8;
 use crate::measure::report::{Report, VERSION};
 use crate::os::reason;
-use crate::protocol::text_form::whole_to_utf8;
 
 /// The largest file that is read: a run of a day has not a tenth of it.
 const SIZE_MAX: u64 = 64 << 20;

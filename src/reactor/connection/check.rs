@@ -1,4 +1,4 @@
-//! What holds of a connection between two drives, a line each. Debug builds ask, and so do the tests.
+//! What holds of a connection between two drives, a line each. Debug builds check it.
 
 use crate::os::stream::Stream;
 use crate::reactor::connection::state::{Flags, Origin, Phase};
@@ -6,17 +6,14 @@ use crate::reactor::connection::{Connection, SessionSlot};
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Panics where the connection is in a state that it must not be in once it has settled and is not over.
+    /// Panics where a connection that has settled, and is not over, is in a state that it must not be in.
     pub(super) fn check(&self, shared: &Shared) {
         let (owed, kept) = (self.held.owed(), self.held.kept());
         let has = |flag: Flags| self.flags.contains(flag);
         let serves = matches!(self.slot, SessionSlot::Open(_));
         match self.phase {
             Phase::Connecting => {
-                assert!(
-                    matches!(self.origin, Origin::Connected),
-                    "only a connection of this side's own is being established"
-                );
+                assert!(matches!(self.origin, Origin::Connected), "an accepted connection is being established");
                 assert!(!serves, "nobody has a session for a connection that is not established");
                 assert!(owed == 0, "a connection that is not established owes bytes");
                 assert!(kept == 0, "a connection that is not established keeps bytes");
@@ -38,7 +35,7 @@ impl<T: Stream, S> Connection<T, S> {
                 assert!(kept == 0, "what this side does not answer any more is still kept");
                 assert!(!has(Flags::READ_ENDED), "both sides have ended, and the connection lives");
             }
-            Phase::Broken { .. } => {
+            Phase::Broken(_) | Phase::BrokenEnded(_) => {
                 assert!(owed == 0, "what can never be written is still owed");
                 assert!(self.latch.readable(), "a broken stream would block, and the connection lives");
                 assert!(!has(Flags::READ_ENDED), "a broken stream was read to its end, and the connection lives");
@@ -56,10 +53,7 @@ impl<T: Stream, S> Connection<T, S> {
         assert!(!has(Flags::EXPIRING), "a deadline has passed, and the connection was not judged");
         assert!(!has(Flags::STUCK), "a peer was found stuck, and the connection lives");
         assert!(!has(Flags::AWAITING_ROOM) || owed > 0, "a connection that owes nothing waits for room");
-        assert!(
-            !has(Flags::AWAITING_ROOM) || matches!(self.phase, Phase::Open),
-            "only an open connection waits for room"
-        );
+        assert!(!has(Flags::AWAITING_ROOM) || self.phase == Phase::Open, "a connection that ends waits for room");
         assert!(self.progress <= shared.now, "bytes have moved in the future");
         assert!(self.held.incomplete_since().is_none_or(|since| since <= shared.now), "a message began in the future");
     }
@@ -80,7 +74,7 @@ mod tests {
     use crate::reactor::close_reason::CloseReason;
     use crate::reactor::limits::Limits;
 
-    /// A stream that nobody uses.
+    /// A stream that is not called.
     struct Unused;
 
     impl Stream for Unused {
@@ -139,7 +133,7 @@ mod tests {
     }
 
     fn broken() -> Checked {
-        Connection { phase: Phase::Broken { reason: REASON, offers: true }, ..open() }
+        Connection { phase: Phase::Broken(REASON), ..open() }
     }
 
     fn refused() -> Checked {
@@ -175,7 +169,7 @@ mod tests {
             (lingering, |wrong| keep(wrong, Tick::START)),
             (lingering, |wrong| wrong.flags.insert(Flags::READ_ENDED)),
             (broken, |wrong| wrong.held.owe(b"owed")),
-            (broken, |wrong| wrong.latch = Latch::new(Readiness::NONE)),
+            (broken, |wrong| wrong.latch = Latch::new(Readiness::empty())),
             (broken, |wrong| wrong.flags.insert(Flags::READ_ENDED)),
             (open, |wrong| wrong.phase = Phase::Over(REASON)),
             (refused, |wrong| (wrong.phase, wrong.slot) = (Phase::Open, SessionSlot::Open(()))),

@@ -14,7 +14,7 @@ struct Queues {
     incomplete_since: Option<Tick>,
     /// When the handler wants to be called even if nothing arrives.
     wake_at: Option<Tick>,
-    /// What the kernel held for the peer when its time was up first: it has a last while to take some of it.
+    /// What the kernel held for the peer at the first time-out; a second one ends the connection.
     last_seen: Option<u32>,
     /// What the room of all connections knows of this.
     accounted: Share,
@@ -29,25 +29,24 @@ impl Queues {
     }
 }
 
-/// What a connection holds: the bytes that it keeps and owes, and what its handler asked to be woken for.
+/// What a connection holds: the bytes that it keeps and owes, and when its handler is to be woken.
 ///
-/// Invariant: after [`account`](Held::account), with nothing of these, it has no memory: one empty word in the slab
-/// entry.
+/// Invariant: after [`account`](Held::account) with nothing of these, this is one empty word in the slab entry.
 #[derive(Debug, Default)]
 pub(super) struct Held(Option<Box<Queues>>);
 
 impl Held {
-    /// Whether there is nothing behind it.
+    /// Whether the connection holds nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The memory that bytes take behind it, in bytes.
+    /// The memory of the queues, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |queues| queues.bytes())
     }
 
-    /// What it counts as: what is owed, or, where it `can_be_closed` for it, an incomplete message.
+    /// What the memory counts as: owed, or an incomplete message for which the connection `can_be_closed`.
     pub(super) fn share(&self, can_be_closed: bool) -> Share {
         match self.bytes() {
             0 => Share::Nothing,
@@ -56,7 +55,7 @@ impl Held {
         }
     }
 
-    /// Brings `room`, what all connections hold, up to date, and gives memory back that nothing needs.
+    /// Brings `room` up to date, and gives memory back that nothing needs.
     pub(super) fn account(&mut self, can_be_closed: bool, room: &mut Room) {
         let share = self.share(can_be_closed);
         let Some(queues) = &mut self.0 else { return };
@@ -86,12 +85,12 @@ impl Held {
         }
     }
 
-    /// What the kernel held for the peer, in bytes, when its time was up first.
+    /// What the kernel held for the peer at the first time-out, in bytes.
     pub(super) fn last_seen(&self) -> Option<u32> {
         self.0.as_ref().and_then(|queues| queues.last_seen)
     }
 
-    /// The peer's time is up, and the kernel holds `bytes` for it.
+    /// At the first time-out, the kernel holds `bytes` for the peer.
     pub(super) fn set_last_seen(&mut self, bytes: u32) {
         self.0.get_or_insert_default().last_seen = Some(bytes);
     }
@@ -126,11 +125,6 @@ impl Held {
         }
     }
 
-    /// What is owed will never be taken.
-    pub(super) fn discard_owed(&mut self) {
-        self.take_outbox();
-    }
-
     /// Takes the inbox out: what the handler has not taken.
     pub(super) fn take_inbox(&mut self) -> Buffer {
         let Some(queues) = &mut self.0 else { return Buffer::default() };
@@ -138,8 +132,7 @@ impl Held {
         std::mem::take(&mut queues.inbox)
     }
 
-    /// Keeps what the handler did not take. The clock of an incomplete message starts at `since`: behind a
-    /// whole message before it, or after a time in which the peer could not go on.
+    /// Keeps what the handler did not take. The message has been incomplete since `since`.
     pub(super) fn keep_inbox(&mut self, inbox: Buffer, since: Tick) {
         if !inbox.is_empty() {
             let queues = self.0.get_or_insert_default();
@@ -153,7 +146,7 @@ impl Held {
         self.0.as_ref().and_then(|queues| queues.incomplete_since)
     }
 
-    /// The peer could not go on until `now`: it has its time again.
+    /// The peer could not go on until `now`, and has its whole time again.
     pub(super) fn restart_incomplete(&mut self, now: Tick) {
         if let Some(since) = self.0.as_mut().and_then(|queues| queues.incomplete_since.as_mut()) {
             *since = now;
@@ -217,7 +210,7 @@ mod tests {
         inbox.push(b"kept");
         held.keep_inbox(inbox, Tick::START);
         held.restart_incomplete(Tick::at(Duration::from_secs(1)));
-        held.discard_owed();
+        held.take_outbox();
         assert_eq!(held.owed(), 0);
         assert_eq!(held.incomplete_since(), Some(Tick::at(Duration::from_secs(1))));
     }

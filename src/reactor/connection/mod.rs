@@ -28,16 +28,16 @@ use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::held::Held;
 use crate::reactor::connection::state::Flags;
-use crate::reactor::limits::Limits;
 use crate::reactor::room::Share;
+use crate::reactor::shared::Shared;
 
 /// One connection with its handler's session `S`.
 ///
-/// There are thousands, and most are idle: so it is small, and what only few have at a time lies behind [`Held`]. Most
-/// are also *calm* (see [`is_calm`](Connection::is_calm)), and then a message costs few decisions.
+/// There are thousands, and most are idle. So a connection is small, and what few have at a time lies behind [`Held`].
+/// Most are also *calm* (see [`is_calm`](Connection::is_calm)): then a message costs few decisions.
 #[derive(Debug)]
 pub struct Connection<T, S> {
-    stream: T,
+    pub(super) stream: T,
     latch: Latch,
     phase: Phase,
     origin: Origin,
@@ -52,17 +52,19 @@ pub struct Connection<T, S> {
 impl<T: Stream, S> Connection<T, S> {
     /// A connection that a listener accepted, with the peer's address as `accept` gave it.
     ///
-    /// It is assumed writable, for it has sent nothing; whether it is readable the kernel tells. One that is `refused`
-    /// is told why, and closed.
+    /// It is taken as writable, because nothing was sent yet. One that is `refused` is told why, and closed.
     pub fn accepted(stream: T, peer: Option<SocketAddr>, tag: usize, refused: Option<CloseReason>, now: Tick) -> Self {
         let origin = refused.map_or(Origin::Accepted, Origin::Refused);
         Connection { peer, ..Connection::new(stream, Phase::Fresh, origin, Readiness::WRITABLE, tag, now) }
     }
 
-    /// A connection that is being established to `peer`, where that has an IP address: writable readiness tells that
-    /// the kernel is done with it.
+    /// A connection that is being established to `peer`, where that has an IP address. Writable readiness tells that the
+    /// kernel is done.
     pub fn connecting(stream: T, peer: Option<SocketAddr>, tag: usize, now: Tick) -> Self {
-        Connection { peer, ..Connection::new(stream, Phase::Connecting, Origin::Connected, Readiness::NONE, tag, now) }
+        Connection {
+            peer,
+            ..Connection::new(stream, Phase::Connecting, Origin::Connected, Readiness::empty(), tag, now)
+        }
     }
 
     /// A stream that is handed over with its session. Files never give an edge, so both latches are set.
@@ -88,12 +90,7 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
-    /// The stream, to register it.
-    pub fn stream_mut(&mut self) -> &mut T {
-        &mut self.stream
-    }
-
-    /// How it came to be.
+    /// How the connection came to be.
     pub fn origin(&self) -> Origin {
         self.origin
     }
@@ -103,45 +100,33 @@ impl<T: Stream, S> Connection<T, S> {
         Peer::of(self.peer.as_ref())
     }
 
-    /// Which source its connections are counted for; none where it is not a client that is served over IP.
+    /// The source that the connection is counted for; none unless it is served to a client over IP.
     pub fn source(&self) -> Option<u64> {
         let peer = self.peer.filter(|_| matches!(self.origin, Origin::Accepted))?;
         Some(source_network(peer.ip()))
     }
 
-    /// Ends it: the stream closes here, and what its handler knows it by is handed back.
-    pub fn into_session(self) -> SessionSlot<S> {
-        self.slot
-    }
-
-    /// What its queues own beyond its slab entry, and which part of the room that is.
+    /// The memory of the queues, and which part of the room it counts for.
     pub fn share(&self) -> Share {
         self.held.share(self.can_be_closed_for_room())
-    }
-
-    /// Memory that its queues own beyond its slab entry, in bytes.
-    pub fn held_bytes(&self) -> usize {
-        self.held.bytes()
     }
 
     fn owed(&self) -> usize {
         self.held.owed()
     }
 
-    // What may happen to it from outside. The reactor then puts it on the ready list, unless a deadline was early.
-
     /// Merges an event into the latch.
     pub fn latch(&mut self, readiness: Readiness) {
         self.latch.set(readiness);
     }
 
-    /// Somebody woke it: the handler is called, and offered what it left.
+    /// A handler has woken the connection: its own is called, and offered what it left.
     pub fn wake(&mut self) {
         self.flags.remove(Flags::PAUSED);
         self.flags.insert(Flags::TICKING);
     }
 
-    /// The reactor drains: whatever the latch says, it is read once until the latch is clear.
+    /// The reactor drains: whatever the latch says, the connection is read until the latch is clear.
     pub fn drain(&mut self) {
         if !matches!(self.origin, Origin::Attached) {
             self.flags.insert(Flags::DRAINING);
@@ -149,16 +134,19 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
-    /// Its deadline has come. I/O goes before timers: it is read and written once more, and only then judged.
-    pub fn deadline_passed(&mut self, now: Tick, limits: &Limits) {
-        self.flags.remove(Flags::RETRYING);
+    /// A deadline has come. I/O goes before timers: the connection is read and written once more, and only then judged.
+    ///
+    /// Returns the deadline that is left, if it has only moved, and whether the connection is to be driven.
+    pub fn deadline_passed(&mut self, now: Tick, shared: &Shared) -> (Option<Tick>, bool) {
         if self.held.wake_at().is_some_and(|moment| moment <= now) {
             self.held.set_wake_at(None);
             self.flags.insert(Flags::TICKING);
         }
-        if self.time_limit(limits).is_some_and(|(moment, _)| moment <= now) {
+        if self.time_limit(&shared.limits).is_some_and(|(moment, _)| moment <= now) {
             self.flags.insert(Flags::EXPIRING);
             self.latch.set(Readiness::READABLE | Readiness::WRITABLE);
         }
+        let left = self.deadline(&shared.limits).filter(|moment| *moment > now);
+        (left, left.is_none() || self.latch.is_retrying() || self.is_runnable(shared))
     }
 }

@@ -9,15 +9,22 @@ use crate::reactor::buffer::Buffer;
 use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::connection::{Connection, SessionSlot};
 use crate::reactor::drive::{Drive, Offered};
-use crate::reactor::handler::{Context, Handler, Wishes};
+use crate::reactor::handler::{Handler, Wishes};
+
+/// Why the handler of a connection is called.
+#[derive(Clone, Copy)]
+pub(super) enum Call {
+    Open,
+    Receive,
+    EndOfStream,
+    Tick,
+}
 
 impl<T: Stream, S> Connection<T, S> {
-    /// The calls that are due before anything is read: the first of all, a tick, and what the handler would not take
-    /// before.
+    /// The calls that are due before anything is read: the first one, a tick, and what the handler did not take.
     pub(super) fn call_before_reading<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
-        self.flags.remove(Flags::RETRYING);
         if matches!(self.phase, Phase::Fresh) {
-            self.open(drive);
+            self.call_without_rest(Call::Open, &[], drive);
         }
         if self.flags.contains(Flags::FULL) && self.owed() < drive.shared.limits.write_limit {
             self.flags.remove(Flags::FULL);
@@ -26,9 +33,9 @@ impl<T: Stream, S> Connection<T, S> {
         }
         if self.flags.contains(Flags::TICKING) {
             self.flags.remove(Flags::TICKING);
-            // A handler that has ended its side is not called any more: what it sent would come after the FIN (EPIPE).
+            // After the handler has ended its side, an answer would come behind the FIN (EPIPE).
             if self.phase.offers() && !self.has_failed_in_silence() {
-                self.call(drive, &[], |handler, session, _, cx| handler.tick(session, cx));
+                self.call_without_rest(Call::Tick, &[], drive);
             }
         }
         if self.may_offer(self.owed() + drive.outgoing.len(), &drive.shared.limits) {
@@ -36,52 +43,30 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
-    fn open<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
-        let SessionSlot::Unopened(tag) = self.slot else { return };
-        let (tag, origin) = (tag as usize, self.origin);
-        let (session, wishes) = drive.call(
-            (self.peer(), self.latch.peer_ends(), 0),
-            0,
-            Offered::Kept(&[]),
-            |handler, _, cx| match origin {
-                Origin::Refused(reason) => {
-                    handler.refuse(tag, reason, cx);
-                    cx.finish(reason);
-                    None
-                }
-                _ => Some(handler.open(tag, cx)),
-            },
-        );
-        if let Some(session) = session {
-            self.slot = SessionSlot::Open(session);
-        }
-        self.grant(wishes, drive.shared.now);
-    }
-
     /// Offers the handler what it has not taken: the inbox, and behind it `fresh` bytes at the arena's free end.
     #[inline(always)]
     pub(super) fn offer<H: Handler<Session = S>>(&mut self, fresh: usize, drive: &mut Drive<'_, H>) {
         let start = drive.shared.arena.keep(fresh);
         let fresh = start..start + fresh;
-        let wishes =
-            if self.held.kept() == 0 { self.offer_fresh(fresh, drive) } else { self.offer_joined(fresh, drive) };
+        if self.held.kept() > 0 {
+            return self.offer_joined(fresh, drive);
+        }
+        // Most often nothing was left before, and the arena is offered itself.
+        let (taken, wishes) = self.call(Call::Receive, Offered::Arena(fresh.clone()), drive);
+        if taken < fresh.len() {
+            self.leave_fresh(fresh.start + taken..fresh.end, &wishes, drive);
+        }
+        self.offered(start, wishes, drive);
+    }
+
+    /// The handler has been offered the bytes from `start` on.
+    #[inline(always)]
+    fn offered<H>(&mut self, start: usize, wishes: Wishes, drive: &mut Drive<'_, H>) {
         // Nothing of these bytes is echoed: the next read may use their space.
         if drive.outgoing.echoed.end <= start {
             drive.shared.arena.release_from(start);
         }
         self.grant(wishes, drive.shared.now);
-    }
-
-    /// Most often nothing was left before, and the arena is offered itself.
-    #[inline(always)]
-    fn offer_fresh<H: Handler<Session = S>>(&mut self, fresh: Range<usize>, drive: &mut Drive<'_, H>) -> Wishes {
-        let (taken, wishes) = self.ask(drive, Offered::Arena(fresh.clone()), |handler, session, bytes, cx| {
-            handler.receive(session, bytes, cx).min(bytes.len())
-        });
-        if taken < fresh.len() {
-            self.leave_fresh(fresh.start + taken..fresh.end, &wishes, drive);
-        }
-        wishes
     }
 
     #[cold]
@@ -93,20 +78,18 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Bytes that were left before come first, so fresh ones join them.
     #[cold]
-    fn offer_joined<H: Handler<Session = S>>(&mut self, fresh: Range<usize>, drive: &mut Drive<'_, H>) -> Wishes {
+    fn offer_joined<H: Handler<Session = S>>(&mut self, fresh: Range<usize>, drive: &mut Drive<'_, H>) {
+        let start = fresh.start;
         let incomplete_since = self.held.incomplete_since();
         let mut inbox = self.held.take_inbox();
         inbox.push(&drive.shared.arena.bytes()[fresh]);
-        let (taken, wishes) = self.ask(drive, Offered::Kept(inbox.pending()), |handler, session, bytes, cx| {
-            handler.receive(session, bytes, cx).min(bytes.len())
-        });
+        let (taken, wishes) = self.call(Call::Receive, Offered::Kept(inbox.pending()), drive);
         inbox.consume(taken);
-        // The clock of an incomplete message starts behind a whole one, or after a time in which the peer could not go
-        // on.
+        // A message is incomplete since the one before it was whole, or since the peer could go on again.
         let restart = taken > 0 || self.flags.contains(Flags::HELD_BACK);
         let since = incomplete_since.filter(|_| !restart).unwrap_or(drive.shared.now);
         self.leave(inbox, since, &wishes, drive);
-        wishes
+        self.offered(start, wishes, drive);
     }
 
     /// Keeps what the handler left, the first of it incomplete since then.
@@ -117,35 +100,52 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     /// Calls the handler with bytes of which nothing is kept, or with none.
-    pub(super) fn call<H: Handler<Session = S>>(
+    #[cold]
+    pub(super) fn call_without_rest<H: Handler<Session = S>>(
         &mut self,
-        drive: &mut Drive<'_, H>,
+        call: Call,
         bytes: &[u8],
-        ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
+        drive: &mut Drive<'_, H>,
     ) {
-        let ((), wishes) = self.ask(drive, Offered::Kept(bytes), ask);
+        let (_, wishes) = self.call(call, Offered::Kept(bytes), drive);
         self.grant(wishes, drive.shared.now);
     }
 
-    /// The memory of what a peer that was connected to has not acknowledged, once nothing is added to it.
+    /// The memory of what the peer of a half-closed client has not acknowledged.
     #[inline]
     fn unacknowledged(&self) -> usize {
         let is_known = self.flags.contains(Flags::HALF_CLOSED) && matches!(self.origin, Origin::Connected);
         if is_known { self.stream.held_by_kernel() as usize } else { 0 }
     }
 
-    /// Calls the handler by `ask`, where it has a session for this connection.
-    #[inline]
-    fn ask<H: Handler<Session = S>, R: Default>(
+    /// Calls the handler. Returns how much it took of what it is offered, and what it wishes.
+    #[inline(always)]
+    fn call<H: Handler<Session = S>>(
         &mut self,
-        drive: &mut Drive<'_, H>,
+        call: Call,
         offered: Offered<'_>,
-        ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>) -> R,
-    ) -> (R, Wishes) {
+        drive: &mut Drive<'_, H>,
+    ) -> (usize, Wishes) {
         let (owed, unacknowledged) = (self.owed(), self.unacknowledged());
-        let SessionSlot::Open(session) = &mut self.slot else { return Default::default() };
         let peer = (Peer::of(self.peer.as_ref()), self.latch.peer_ends(), unacknowledged);
-        drive.call(peer, owed, offered, |handler, bytes, cx| ask(handler, session, bytes, cx))
+        let (handler, bytes, mut cx) = drive.context(peer, owed, offered);
+        let mut taken = 0;
+        match (call, &mut self.slot) {
+            (Call::Receive, SessionSlot::Open(session)) => {
+                taken = handler.receive(session, bytes, &mut cx).min(bytes.len());
+            }
+            (Call::EndOfStream, SessionSlot::Open(session)) => handler.end_of_stream(session, bytes, &mut cx),
+            (Call::Tick, SessionSlot::Open(session)) => handler.tick(session, &mut cx),
+            (Call::Open, SessionSlot::Unopened(tag)) => match self.origin {
+                Origin::Refused(reason) => {
+                    handler.refuse(*tag as usize, reason, &mut cx);
+                    cx.finish(reason);
+                }
+                _ => self.slot = SessionSlot::Open(handler.open(*tag as usize, &mut cx)),
+            },
+            _ => {}
+        }
+        (taken, cx.wishes)
     }
 
     #[inline]

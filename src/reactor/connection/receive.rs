@@ -3,34 +3,29 @@
 use std::io;
 
 use crate::os::clock::Tick;
-use crate::os::key::Key;
-use crate::os::shortage::is_shortage;
+use crate::os::reason::is_shortage;
 use crate::os::stream::{ConnectProgress, Stream};
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
-use crate::reactor::connection::state::{Flags, Origin, Phase};
+use crate::reactor::connection::state::Phase;
 use crate::reactor::drive::Drive;
 use crate::reactor::handler::Handler;
 use crate::reactor::limits::Limits;
+use crate::reactor::step::Step;
 
-/// What a read costs of the budget at least, in bytes: many short reads take their time too.
+/// The least that a read costs of the budget, in bytes: many short reads take time too.
 const READ_COST: usize = 4 * 1024;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Reads what its latch and its budget allow, and offers it to the handler; the answers are collected in the
-    /// drive's `outgoing`.
+    /// Reads what the latch and the budget allow, and offers it to the handler. The answers are in the drive's
+    /// `outgoing`.
     pub fn receive<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) {
         let key = drive.key;
-        if matches!(self.phase, Phase::Connecting) {
-            if !self.establish(drive.shared.now) {
-                return;
-            }
-            log::debug!("{key} is connected to {}", self.peer());
-        }
+        self.latch.try_again();
         // Nothing but the latch decides on the first read of a calm connection.
         let mut is_plain = self.is_calm() && !drive.shared.room.is_full();
-        if !is_plain {
-            self.call_before_reading(drive);
+        if !is_plain && !self.begin(drive) {
+            return;
         }
         let mut budget = drive.shared.limits.read_budget;
         while budget > 0 && self.latch.readable() {
@@ -48,25 +43,39 @@ impl<T: Stream, S> Connection<T, S> {
                     if count < size && self.stream.short_read_drains() {
                         self.latch.read_short();
                     }
-                    log::trace!("{key} read {count} bytes of at most {size}: {}", self.latch.outlook());
+                    drive.shared.tell(key, Step::Read(count, size, self.latch.readable()));
                     self.took_in(count, drive);
                 }
-                Err(error) => self.read_failed(key, &error),
+                Err(error) => self.read_failed(&error, drive),
             }
         }
     }
 
     #[cold]
-    fn read_failed(&mut self, key: Key, error: &io::Error) {
+    fn read_failed<H>(&mut self, error: &io::Error, drive: &Drive<'_, H>) {
         match error.kind() {
             io::ErrorKind::WouldBlock => {
-                log::trace!("{key} read would block: the kernel owes an edge");
+                drive.shared.tell(drive.key, Step::ReadWouldBlock);
                 self.latch.read_would_block();
             }
             io::ErrorKind::Interrupted => {}
-            _ if is_shortage(error) => self.flags.insert(Flags::RETRYING),
+            _ if is_shortage(error) => self.latch.retry_later(),
             _ => self.set_over(CloseReason::of_error(error)),
         }
+    }
+
+    /// What comes before the first read of a connection that is not calm; false where there is none, because the
+    /// connection is not established.
+    #[cold]
+    fn begin<H: Handler<Session = S>>(&mut self, drive: &mut Drive<'_, H>) -> bool {
+        if matches!(self.phase, Phase::Connecting) {
+            if !self.establish(drive.shared.now) {
+                return false;
+            }
+            drive.shared.tell(drive.key, Step::Connected(self.peer()));
+        }
+        self.call_before_reading(drive);
+        true
     }
 
     /// Asks whether the connection is established; true once it is.
@@ -87,8 +96,8 @@ impl<T: Stream, S> Connection<T, S> {
         matches!(self.phase, Phase::Fresh)
     }
 
-    /// How much the next read may take: while bytes are owed, no more than may be owed besides; little while memory is
-    /// short, and nothing while it is not to be read.
+    /// How much the next read may take: while bytes are owed, no more than may still be owed; little while a part of the
+    /// room is full; nothing while the connection is not to be read.
     #[cold]
     fn read_allowance<H>(&self, drive: &Drive<'_, H>) -> usize {
         let owed = self.owed() + drive.outgoing.len();
@@ -107,12 +116,9 @@ impl<T: Stream, S> Connection<T, S> {
 
     #[inline]
     fn took_in<H: Handler<Session = S>>(&mut self, count: usize, drive: &mut Drive<'_, H>) {
-        if !matches!(self.origin, Origin::Attached) {
-            drive.shared.metrics.bytes_in += count as u64;
-        }
+        drive.counts().bytes_in += count as u64;
         if self.phase.offers() {
-            // Sending is no progress for a peer that does not take what it is owed: it could hold that much for ever,
-            // for a byte now and then.
+            // What a peer sends is no progress while it is owed bytes, or one byte now and then would hold them.
             if self.owed() == 0 || !self.owes_answers() {
                 self.progress = drive.shared.now;
             }

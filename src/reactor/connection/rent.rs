@@ -1,4 +1,4 @@
-//! What a connection costs that is in the middle of a message, and how it makes room for others.
+//! The cost of a connection with an incomplete message, and how it makes room for others.
 
 use log::Level;
 
@@ -13,20 +13,17 @@ use crate::reactor::room::Share;
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Whether what it keeps is a client's incomplete message. What the handler holds back waits until the peer reads:
-    /// then it is owed, as are the answers. (Connections of this side's own are not closed for the bytes that they wait
-    /// for, and one that failed is about to end.)
+    /// Whether the kept bytes are a client's incomplete message. What the handler holds back counts as owed, like the
+    /// answers. (This side's own connections are not closed for such bytes, and a broken one is about to end.)
     pub(super) fn can_be_closed_for_room(&self) -> bool {
         matches!(self.origin, Origin::Accepted | Origin::Refused(_))
             && !self.flags.contains(Flags::HELD_BACK)
             && !self.phase.is_broken()
     }
 
-    /// What its incomplete message has cost until now: memory, times how long. None where it has no share in the room
-    /// of messages.
-    ///
-    /// A message cannot wait for room: those that all wait for each other's would wait for ever. So some are closed,
-    /// and by this measure it is neither the newcomer who will be done soon, nor the one whose few bytes are old.
+    /// The cost of the incomplete message until now, memory × age; none where there is none. If messages waited for room,
+    /// all could wait for each other. So some connections are closed, and by this measure neither a newcomer that will be
+    /// done soon, nor one whose few bytes are old.
     pub fn rent(&self, now: Tick) -> Option<u64> {
         match self.share() {
             Share::Kept(bytes) => {
@@ -43,7 +40,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.account(shared);
     }
 
-    /// Gives its incomplete message up, and ends this side.
+    /// Drops the incomplete message, and ends this side.
     pub fn make_room(&mut self, key: Key, shared: &mut Shared) {
         shared.log_limit.log(
             LogKind::QueueLimit,

@@ -3,23 +3,24 @@
 use std::io;
 
 use crate::os::key::Key;
-use crate::os::shortage::is_shortage;
+use crate::os::reason::is_shortage;
 use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
-use crate::reactor::connection::state::{Flags, Origin, Phase};
+use crate::reactor::connection::state::{Flags, Phase};
+use crate::reactor::metrics::Row;
 use crate::reactor::reply::Outgoing;
 use crate::reactor::shared::Shared;
+use crate::reactor::step::Step;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Writes what is owed: what the socket refused earlier first, then this turn's answers. What it refuses now is
-    /// kept.
-    pub fn send(&mut self, key: Key, outgoing: &Outgoing, shared: &mut Shared) {
-        if matches!(self.phase, Phase::Connecting | Phase::Broken { .. } | Phase::Over(_)) {
+    /// Writes what was owed before, then this turn's answers. What the socket refuses is owed.
+    pub fn send(&mut self, key: Key, row: Row, outgoing: &Outgoing, shared: &mut Shared) {
+        if self.phase.is_broken() || matches!(self.phase, Phase::Connecting | Phase::Over(_)) {
             return;
         }
         if outgoing.told_full {
-            // It waits for a tick, even where the socket takes everything at once.
+            // The handler waits for a tick, even where the socket takes everything at once.
             self.flags.insert(Flags::FULL);
         }
         let (echoed, composed) = (outgoing.echoed.clone(), outgoing.composed.clone());
@@ -33,14 +34,12 @@ impl<T: Stream, S> Connection<T, S> {
             self.write_owed()
         };
         if !self.latch.writable() {
-            log::trace!("{key} write would block: it owes {} bytes, and the kernel owes an edge", self.owed());
+            shared.tell(key, Step::WriteWouldBlock(self.owed()));
         }
         if written > 0 {
             self.progress = shared.now;
-            log::trace!("{key} wrote {written} bytes, owes {}", self.owed());
-            if !matches!(self.origin, Origin::Attached) {
-                shared.metrics.bytes_out += written as u64;
-            }
+            shared.tell(key, Step::Wrote(written, self.owed()));
+            shared.metrics.row_mut(row).bytes_out += written as u64;
         }
     }
 
@@ -72,19 +71,20 @@ impl<T: Stream, S> Connection<T, S> {
         written
     }
 
-    /// Writes until everything is out or the kernel takes no more; a short write is followed by another, since only
-    /// `WouldBlock` promises an edge. Returns how many bytes went.
+    /// Writes until everything is out or the kernel takes no more. A short write is followed by another, because only
+    /// `WouldBlock` promises an edge. Returns the number of bytes written.
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
-        while written < bytes.len()
-            && self.latch.writable()
-            && !self.phase.is_broken()
-            && !self.flags.contains(Flags::RETRYING)
-        {
+        while written < bytes.len() && self.latch.writable() && !self.latch.is_retrying() {
             match self.stream.write(&bytes[written..]) {
                 Ok(count) if count > 0 => written += count,
-                outcome => self.write_failed(outcome),
+                outcome => {
+                    self.write_failed(outcome);
+                    if self.phase.is_broken() {
+                        break;
+                    }
+                }
             }
         }
         written
@@ -97,7 +97,7 @@ impl<T: Stream, S> Connection<T, S> {
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => self.latch.write_would_block(),
                 io::ErrorKind::Interrupted => {}
-                _ if is_shortage(&error) => self.flags.insert(Flags::RETRYING),
+                _ if is_shortage(&error) => self.latch.retry_later(),
                 _ => self.set_broken(CloseReason::of_error(&error)),
             },
         }

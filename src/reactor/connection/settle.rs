@@ -5,12 +5,11 @@ use crate::os::stream::Stream;
 use crate::reactor::acceptor::RETRY;
 use crate::reactor::connection::Connection;
 use crate::reactor::connection::state::{Flags, Phase};
-use crate::reactor::limits::Limits;
 use crate::reactor::next::{Condition, Next};
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Decides what should happen next, and accounts for the bytes that it holds.
+    /// Decides what should happen next, and accounts for the bytes that the connection holds.
     #[cold]
     pub fn settle(&mut self, shared: &mut Shared) -> Next {
         if matches!(self.phase, Phase::Fresh) {
@@ -22,24 +21,26 @@ impl<T: Stream, S> Connection<T, S> {
         self.account(shared);
         let waits = self.note_waiting(shared);
         let read_ended = self.flags.contains(Flags::READ_ENDED);
-        self.send_fin_when_flushed(shared.now);
+        self.send_fin_when_flushed(shared);
         match self.phase {
             Phase::Over(reason) => return Next::Done(reason),
-            Phase::Broken { reason, .. } if read_ended || !self.latch.readable() => return Next::Done(reason),
-            // Nothing unread is left, so closing sends the FIN, where none was sent yet.
+            Phase::Broken(reason) | Phase::BrokenEnded(reason) if read_ended || !self.latch.readable() => {
+                return Next::Done(reason);
+            }
+            // Nothing unread is left, so closing sends the FIN.
             Phase::Flushing(reason) if read_ended && self.owed() == 0 => return Next::Done(reason),
             Phase::Lingering(reason) if read_ended => return Next::Done(reason),
             _ => {}
         }
         let expiring = self.flags.contains(Flags::EXPIRING);
         self.flags.remove(Flags::EXPIRING);
-        // A call that the kernel had no memory for says nothing about the peer: it is judged at the retry.
+        // A call that lacked memory says nothing about the peer, which is judged at the retry.
         if expiring
-            && !self.flags.contains(Flags::RETRYING)
+            && !self.latch.is_retrying()
             && let Some((moment, reason)) = self.time_limit(&shared.limits)
             && moment <= shared.now
         {
-            if let Some(reason) = self.time_out(reason, shared.now) {
+            if let Some(reason) = self.time_out(reason, shared) {
                 return Next::Done(reason);
             }
             self.account(shared);
@@ -47,7 +48,7 @@ impl<T: Stream, S> Connection<T, S> {
         if cfg!(debug_assertions) {
             self.check(shared);
         }
-        if self.flags.contains(Flags::RETRYING) {
+        if self.latch.is_retrying() {
             Next::RetryAt(shared.now.after(RETRY))
         } else if self.is_runnable(shared) {
             Next::More
@@ -63,7 +64,7 @@ impl<T: Stream, S> Connection<T, S> {
         self.held.account(self.can_be_closed_for_room(), &mut shared.room);
     }
 
-    /// Whether it waits for room. After a wait its peer has its time again to finish a message.
+    /// Whether the connection waits for room. After a wait the peer has its whole time again to finish a message.
     fn note_waiting(&mut self, shared: &Shared) -> bool {
         let waits = self.waits_for_room(self.owed(), shared);
         if self.flags.contains(Flags::AWAITING_ROOM) && !waits {
@@ -73,16 +74,11 @@ impl<T: Stream, S> Connection<T, S> {
         waits
     }
 
-    /// The invariant: a source that is off the ready list has a cleared latch for every direction that it wants, or a
-    /// retry is due.
-    pub fn keeps_the_invariant(&self, shared: &Shared) -> bool {
-        self.flags.contains(Flags::RETRYING) || !self.is_runnable(shared)
-    }
-
-    /// The other half of the invariant: the deadline that it has is armed, as `armed`, or something sooner.
-    pub fn is_timed(&self, armed: Option<Tick>, limits: &Limits) -> bool {
-        let is_retry_armed = !self.flags.contains(Flags::RETRYING) || armed.is_some();
-        let deadline = self.deadline(limits);
-        is_retry_armed && deadline.is_none_or(|moment| armed.is_some_and(|armed| armed <= moment))
+    /// The invariant: off the ready list, the connection has a cleared latch for every direction that it wants, or a
+    /// retry is due; and its deadline is armed, as `armed`, or something sooner.
+    pub fn keeps_the_invariant(&self, armed: Option<Tick>, shared: &Shared) -> bool {
+        let deadline = self.deadline(&shared.limits);
+        let rests = if self.latch.is_retrying() { armed.is_some() } else { !self.is_runnable(shared) };
+        rests && deadline.is_none_or(|moment| armed.is_some_and(|armed| armed <= moment))
     }
 }

@@ -13,8 +13,7 @@ pub enum Origin {
     Refused(CloseReason),
     /// A handler asked for it.
     Connected,
-    /// It was handed over as it is (standard input, a pipe of signals): it counts for no limit, and a drain leaves it
-    /// alone.
+    /// It was handed over as it is (standard input, a pipe of signals). It counts for no limit, and a drain leaves it.
     Attached,
 }
 
@@ -27,29 +26,27 @@ pub enum Origin {
 ///       +---------------------+----------+-- read error, time-out ---+
 ///                                            (Over until the turn ends)
 /// ```
+///
+/// All payloads are alike, so that the phase has a byte of its own: decoding a niche would cost each message some
+/// instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The connection is being established.
     Connecting,
-    /// Bytes go both ways, for the first turn: the handler is told of the connection, and then the connection settles,
-    /// however calm it is.
+    /// Bytes go both ways, for the first turn: the handler is called, and the connection settles, however calm it is.
     Fresh,
     /// Bytes go both ways, and a deadline is armed.
     Open,
     /// This side is done but still owes bytes; then it shuts its write side. What is read is dropped.
     Flushing(CloseReason),
-    /// Replies and FIN have left. What still comes is read and dropped: closing with unread input would send a RST,
+    /// Replies and FIN have left. What still comes is read and dropped, because closing with unread input sends a RST,
     /// which destroys the replies on their way.
     Lingering(CloseReason),
-    /// A write failed, and nothing more can be written. What came before the error is still read, and is offered to a
-    /// handler that has not ended its side.
-    Broken {
-        /// What the write failed with.
-        reason: CloseReason,
-        /// Whether the handler is offered what is read.
-        offers: bool,
-    },
-    /// The connection is over: the reactor closes it at the end of the turn.
+    /// A write failed, and nothing more can be written. What came before the error is still read and offered.
+    Broken(CloseReason),
+    /// The same once the handler has ended its side: what came before the error is read and dropped.
+    BrokenEnded(CloseReason),
+    /// The connection is over, and the reactor is about to close it.
     Over(CloseReason),
 }
 
@@ -58,15 +55,17 @@ impl Phase {
     pub(super) fn reason(self) -> Option<CloseReason> {
         match self {
             Phase::Connecting | Phase::Fresh | Phase::Open => None,
-            Phase::Flushing(reason) | Phase::Lingering(reason) | Phase::Over(reason) | Phase::Broken { reason, .. } => {
-                Some(reason)
-            }
+            Phase::Flushing(reason)
+            | Phase::Lingering(reason)
+            | Phase::Broken(reason)
+            | Phase::BrokenEnded(reason)
+            | Phase::Over(reason) => Some(reason),
         }
     }
 
     /// Whether a write has failed.
     pub(super) fn is_broken(self) -> bool {
-        matches!(self, Phase::Broken { .. })
+        matches!(self, Phase::Broken(_) | Phase::BrokenEnded(_))
     }
 
     /// Whether bytes go both ways.
@@ -77,12 +76,12 @@ impl Phase {
     /// Whether the handler is offered what is read.
     #[inline]
     pub(super) fn offers(self) -> bool {
-        self.is_open() || matches!(self, Phase::Broken { offers: true, .. })
+        self.is_open() || matches!(self, Phase::Broken(_))
     }
 }
 
 bitflags! {
-    /// What holds of a connection beside its phase: most often nothing, and that is asked in one comparison.
+    /// What holds of a connection beside its phase: most often nothing, which is one comparison.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) struct Flags: u16 {
         /// The peer's side has ended: nothing more will be read.
@@ -91,24 +90,21 @@ bitflags! {
         const HELD_BACK = 1 << 1;
         /// The handler wants to be woken before it is offered anything.
         const PAUSED = 1 << 2;
-        /// The peer was to be sent so much that the write limit was reached; the handler is told when there is room
-        /// again.
+        /// The handler was told that the write limit is reached, and is called when there is room again.
         const FULL = 1 << 3;
         /// What is owed is the last: then the write side is shut, and reading goes on.
         const HALF_CLOSING = 1 << 4;
         /// The handler's `tick` is due.
         const TICKING = 1 << 5;
-        /// A deadline has passed: unless something moves in this turn, it is over.
+        /// A deadline has passed: unless something moves in this turn, the connection is over.
         const EXPIRING = 1 << 6;
         /// The reactor drains: what has arrived is answered, then this side ends.
         const DRAINING = 1 << 7;
-        /// It waits for room in the queues of all connections, and is not read.
+        /// The connection waits for room in the queues of all connections, and is not read.
         const AWAITING_ROOM = 1 << 8;
-        /// The kernel lacked memory for a call: until the retry deadline, or an event, it wants nothing.
-        const RETRYING = 1 << 9;
-        /// Its time was up, and then the peer had a last while to take what the kernel held, and took nothing.
-        const STUCK = 1 << 10;
-        /// This side's FIN was sent, and reading goes on: what the kernel holds can only become less.
-        const HALF_CLOSED = 1 << 11;
+        /// The peer took nothing of what the kernel held between two time-outs.
+        const STUCK = 1 << 9;
+        /// This side's FIN was sent, and reading goes on.
+        const HALF_CLOSED = 1 << 10;
     }
 }

@@ -1,4 +1,4 @@
-//! What a connection wants, and how long it has patience.
+//! What a connection wants, and its time limits.
 
 use crate::os::clock::Tick;
 use crate::os::stream::Stream;
@@ -9,36 +9,36 @@ use crate::reactor::limits::Limits;
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Whether it is open and nothing else: no flag is up, no byte kept or owed, no call to the handler due. Most
-    /// connections are, most of the time; then it wants to read, and that is all there is to decide.
+    /// Whether the connection is open and nothing else: no flag is up, no byte kept or owed, no call to the handler due.
+    /// Most connections are calm most of the time: they want to read, and nothing has to be decided.
     #[inline]
     pub(super) fn is_calm(&self) -> bool {
         matches!(self.phase, Phase::Open) && self.flags.is_empty() && self.held.is_empty()
     }
 
-    /// Whether it is calm and the kernel owes it an edge: then nothing is left to do or to decide. Its deadline has at
-    /// most moved away since it was armed, and is looked at when it fires.
+    /// Whether the connection is calm and the kernel owes it an edge: nothing is left to do or to decide. Its deadline
+    /// can only have moved later; it is checked again when it fires.
     #[inline]
     pub fn is_at_rest(&self) -> bool {
-        self.is_calm() && !self.latch.readable()
+        self.is_calm() && !self.latch.readable() && !self.latch.is_retrying()
     }
 
     /// Whether what is sent answers what is read, so that reading on would make more of it.
     ///
-    /// A client's requests are not made by reading replies: if it stopped reading while the server is slow to take
-    /// them, a server that keeps the same rule would wait for it, and both for ever.
+    /// A client's requests are not made by reading replies. If it stopped reading while the server is slow to take them,
+    /// a server with the same rule would wait too, and neither would go on.
     pub(super) fn owes_answers(&self) -> bool {
         !matches!(self.origin, Origin::Connected) && self.phase.is_open()
     }
 
-    /// Whether so much is owed that the peer has to take some of it before it is read again.
+    /// Whether so much is owed that the peer has to take some before the connection is read again.
     pub(super) fn is_held_up(&self, owed: usize, limits: &Limits) -> bool {
         owed >= limits.write_limit && self.owes_answers()
     }
 
-    /// Whether its phase lets it read: an open connection reads while it owes less than the write limit.
+    /// Whether the phase lets the connection read: an open one reads while it owes less than the write limit.
     pub(super) fn wants_read(&self, owed: usize, limits: &Limits) -> bool {
-        if self.flags.intersects(Flags::READ_ENDED | Flags::RETRYING) {
+        if self.flags.contains(Flags::READ_ENDED) || self.latch.is_retrying() {
             return false;
         }
         match self.phase {
@@ -46,19 +46,19 @@ impl<T: Stream, S> Connection<T, S> {
             Phase::Fresh | Phase::Open => {
                 !self.flags.intersects(Flags::PAUSED | Flags::HELD_BACK) && !self.is_held_up(owed, limits)
             }
-            Phase::Flushing(_) | Phase::Lingering(_) | Phase::Broken { .. } => true,
+            _ => true,
         }
     }
 
-    /// Whether it reads now, if its latch is set. **Back-pressure is this expression.**
+    /// Whether the connection reads now, if its latch is set. **Back-pressure is this expression.**
     ///
-    /// A calm connection owes nothing, so its first read in a turn is not asked; the answers to one read may be owed
+    /// The first read of a calm connection needs no check, because nothing is owed. The answers to one read may be owed
     /// beyond the limit.
     pub(super) fn may_read(&self, owed: usize, shared: &Shared) -> bool {
         self.wants_read(owed, &shared.limits) && !self.waits_for_room(owed, shared)
     }
 
-    /// Whether the handler is offered again what it would not take.
+    /// Whether the handler is offered again what it did not take.
     pub(super) fn may_offer(&self, owed: usize, limits: &Limits) -> bool {
         self.phase.offers()
             && self.flags.intersection(Flags::HELD_BACK | Flags::PAUSED) == Flags::HELD_BACK
@@ -66,11 +66,11 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     pub(super) fn wants_write(&self) -> bool {
-        let is_owing = !matches!(self.phase, Phase::Broken { .. } | Phase::Over(_)) && self.owed() > 0;
-        !self.flags.contains(Flags::RETRYING) && (matches!(self.phase, Phase::Connecting) || is_owing)
+        let is_owing = !self.phase.is_broken() && !matches!(self.phase, Phase::Over(_)) && self.owed() > 0;
+        !self.latch.is_retrying() && (matches!(self.phase, Phase::Connecting) || is_owing)
     }
 
-    /// Once the part of the room that is for them is full, those who owe stop reading until there is some again.
+    /// Whether the connection owes bytes while the room for owed bytes is full: then it is not read until there is room.
     pub(super) fn waits_for_room(&self, owed: usize, shared: &Shared) -> bool {
         owed > 0 && self.owes_answers() && shared.room.owes_too_much()
     }
@@ -88,7 +88,7 @@ impl<T: Stream, S> Connection<T, S> {
         opens || reads || writes || ticks || relieved || offers
     }
 
-    /// The moment at which its patience ends, and what its end is called then.
+    /// The current phase's time-out, and the reason to close with.
     pub(super) fn time_limit(&self, limits: &Limits) -> Option<(Tick, CloseReason)> {
         if matches!(self.origin, Origin::Attached) {
             return None;
@@ -98,8 +98,8 @@ impl<T: Stream, S> Connection<T, S> {
         }
         match self.phase {
             Phase::Connecting => Some((self.progress.after(limits.connect_timeout), CloseReason::ConnectTimeout)),
-            // A broken stream never rests: it is read to its end, and then it is over.
-            Phase::Broken { .. } | Phase::Over(_) => None,
+            // A broken stream never rests: it is read to its end and closed.
+            Phase::Broken(_) | Phase::BrokenEnded(_) | Phase::Over(_) => None,
             Phase::Open if self.flags.contains(Flags::READ_ENDED) => {
                 Some((self.progress.after(limits.half_closed_timeout), CloseReason::HalfClosedTimeout))
             }
@@ -122,7 +122,7 @@ impl<T: Stream, S> Connection<T, S> {
         }
     }
 
-    /// When it must be looked at again even if no event comes.
+    /// When the connection must be driven or checked even if no event comes.
     pub fn deadline(&self, limits: &Limits) -> Option<Tick> {
         let limit = self.time_limit(limits).map(|(moment, _)| moment);
         match (limit, self.held.wake_at()) {

@@ -4,11 +4,11 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 use crate::os::clock::Tick;
 
-/// How many buckets a table has: those who fall into one bucket share it. A table that grew with the number of forged
-/// addresses would be the next thing to attack.
+/// The number of buckets in a table; sources that fall into one share it. A table that grew with forged addresses could
+/// be attacked itself.
 const BUCKETS: usize = 8192;
 
-/// What somebody may still have: tokens, which come at a rate and are saved up for one second.
+/// The tokens that a source may still take: they come at a rate, and are saved up for one second.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
     tokens: f32,
@@ -35,7 +35,7 @@ impl Bucket {
 #[derive(Debug)]
 pub struct Buckets {
     per_second: f32,
-    /// Keyed at random, so that nobody can choose a key that shares a victim's bucket.
+    /// Keyed at random, so that no client can choose a key in a victim's bucket.
     hasher: RandomState,
     buckets: Vec<Bucket>,
 }
@@ -58,12 +58,6 @@ impl Buckets {
         bucket.filled = now;
         bucket
     }
-
-    /// How many bytes the table takes.
-    #[cfg(test)]
-    pub fn bytes(&self) -> usize {
-        self.buckets.capacity() * size_of::<Bucket>()
-    }
 }
 
 #[cfg(test)]
@@ -71,6 +65,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    impl Buckets {
+        /// How many bytes the table takes.
+        pub fn bytes(&self) -> usize {
+            self.buckets.capacity() * size_of::<Bucket>()
+        }
+    }
 
     #[test]
     fn a_bucket_fills_again_and_no_further_than_to_one_second() {

@@ -1,25 +1,22 @@
 //! Ends every datagram that goes round: an answer of ours that is answered, and comes back for the next.
 //!
-//! Whoever answers can be made to answer an answerer: by a forged source, by a Unix name that leads to another server.
-//! On the wire such a loop looks like a client that says the same thing again as soon as it was answered; so what can
-//! be told is only how *often* the same datagram comes from the same source. Of 10,000 one is not answered. A client
-//! loses that one answer; a datagram that goes round is gone.
+//! A server that answers can be made to answer another one: by a forged source, or by a Unix name that leads there. On
+//! the wire such a loop looks like a client that repeats itself. Only the number of equal datagrams from one source
+//! tells, so one of 10,000 is not answered. A client loses that answer; a datagram that goes round ends.
 //!
 //! ```text
 //!   hash(source, length, first and last bytes) -> set -> 4 places of (tag, when its count is back at zero)
 //! ```
 //!
-//! A count is kept as the moment at which it is zero again: each answer moves it a second on, and time takes one a
-//! second off. So who says the same thing once a second for a year loses nothing. A datagram without a place takes one
-//! that is at zero; where none is, it takes one off the lowest of the four instead, now and then. So other traffic
-//! needs no memory, and takes nothing from the highest count of a set: the datagram that has it comes to 10,000, is
-//! dropped, and then the next one's count is the highest. However many go round, they all end.
+//! A count is kept as the moment at which it is zero again: each answer adds one, and each second takes one off. A
+//! client that repeats itself once a second loses nothing. A datagram without a place takes one that is at zero, or
+//! now and then takes one off the lowest of the four. So other traffic needs no memory and leaves the highest count of
+//! a set alone: that datagram comes to 10,000 and is dropped, then the next. However many go round, all of them end.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use crate::os::address::canonical;
 use crate::os::clock::Tick;
 use crate::os::route::Route;
 use crate::os::unix_name;
@@ -28,23 +25,21 @@ use crate::os::unix_name;
 /// of a second.
 const ANSWERS: u32 = 10_000;
 
-/// What an answer counts that ends the conversation. Nobody says good-bye ten times.
-const FAREWELL: u32 = 1_000;
+/// What an answer that ends the conversation counts. Ten from one client are not expected.
+const LAST_ANSWER: u32 = 1_000;
 
-/// How many sets of places there are. What can go round is what two sockets' queues hold: some 256 short datagrams each
-/// with the kernel's default (`net.core.rmem_default`), and 10 over Unix sockets (`net.unix.max_dgram_qlen`). Nearly
-/// all of these have a place of their own at once.
+/// The number of sets. What goes round fits into two sockets' queues: some 256 short datagrams each by the kernel's
+/// default (`net.core.rmem_default`), 10 over Unix sockets (`net.unix.max_dgram_qlen`). Nearly all of them have a place.
 const SETS: usize = 1024;
 
 /// How many places a set has.
 const PLACES: usize = 4;
 
-/// How many datagrams without a place it takes, on the average, to bring the lowest count of their set down by one. So
-/// a datagram that is one of many in its set comes back before it has lost its place.
-const PATIENCE: usize = 16;
+/// The average number of datagrams without a place that take one off the lowest count of their set. So a datagram that
+/// is one of many in its set comes back before it has lost its place.
+const PRESSURE: usize = 16;
 
-/// How many bytes at either end tell a datagram. The middle of a longer one is not looked at, which keeps the cost the
-/// same for all.
+/// The number of bytes at either end that identify a datagram. A longer one costs no more.
 const END: usize = 64;
 
 /// One datagram's count.
@@ -58,7 +53,7 @@ struct Place {
 /// The counts of the datagrams that are answered most often: one table for all sockets of a reactor.
 #[derive(Debug)]
 pub struct LoopGuard {
-    /// Keyed at random, so that nobody can aim at another's place.
+    /// Keyed at random, so that no sender can aim at another's place.
     hasher: RandomState,
     /// Made when the first datagram is counted. It takes 32 KiB.
     sets: Vec<[Place; PLACES]>,
@@ -84,7 +79,7 @@ impl LoopGuard {
         let set = &mut self.sets[hash as usize % SETS];
         // A u32 of seconds lasts for 136 years.
         let second = now.since(Tick::START).as_secs() as u32;
-        count(set, (hash >> 32) as u32, if ends { FAREWELL } else { 1 }, second, &mut self.dice)
+        count(set, (hash >> 32) as u32, if ends { LAST_ANSWER } else { 1 }, second, &mut self.dice)
     }
 
     /// A number for the sender and the datagram. Whole words, in few calls: the hasher is what a count costs.
@@ -93,7 +88,7 @@ impl LoopGuard {
         let length = datagram.len() as u64;
         match route {
             Route::Ip { source, .. } => {
-                let ip = match canonical(source.ip()) {
+                let ip = match source.ip().to_canonical() {
                     IpAddr::V4(ip) => u128::from(u32::from(ip)),
                     IpAddr::V6(ip) => u128::from(ip),
                 };
@@ -132,13 +127,13 @@ fn count(set: &mut [Place; PLACES], tag: u32, weight: u32, second: u32, dice: &m
         }
         return admitted;
     }
-    // Of several that are lowest any one: in an order of their own, those who go round together could push each other
-    // out for ever.
+    // A random one of the lowest: in a fixed order, datagrams that go round together could displace each other without
+    // end.
     let first = dice.roll(PLACES);
     let lowest = (0..PLACES).map(|step| (first + step) % PLACES).min_by_key(|place| set[*place].zero_at);
     let lowest = &mut set[lowest.unwrap_or(first)];
     if lowest.zero_at > second {
-        if dice.roll(PATIENCE) > 0 {
+        if dice.roll(PRESSURE) > 0 {
             return true;
         }
         lowest.zero_at = lowest.zero_at.saturating_sub(weight);
@@ -149,7 +144,7 @@ fn count(set: &mut [Place; PLACES], tag: u32, weight: u32, second: u32, dice: &m
     true
 }
 
-/// Chance, cheap and of no other use (Marsaglia's xorshift).
+/// Cheap random numbers (Marsaglia's xorshift).
 #[derive(Debug)]
 struct Dice(NonZeroU32);
 
@@ -200,7 +195,7 @@ mod tests {
                     assert_eq!(answers(&mut guard, &route, datagram, false), ANSWERS, "then the count begins anew");
                 }
             }
-            assert_eq!(answers(&mut guard, &route, b"bye", true), ANSWERS / FAREWELL);
+            assert_eq!(answers(&mut guard, &route, b"bye", true), ANSWERS / LAST_ANSWER);
         }
     }
 

@@ -15,49 +15,56 @@ use crate::os::address::Address;
 use crate::os::clock::Tick;
 use crate::os::datagram_socket::{DATAGRAM_MAX, DatagramSocket, receive_one};
 use crate::os::readiness::{Latch, Readiness};
+use crate::os::reason::is_shortage;
 use crate::os::received::{Queue, Received};
 use crate::os::route::Route;
-use crate::os::shortage::is_shortage;
 use crate::reactor::acceptor::RETRY;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::SessionSlot;
 use crate::reactor::datagram::batch::{Answer, DatagramBatch};
 use crate::reactor::datagram::reply_guard::Question;
 use crate::reactor::drive::{Drive, Offered};
-use crate::reactor::handler::{Context, Handler};
+use crate::reactor::handler::Handler;
 use crate::reactor::limits::Limits;
 use crate::reactor::log_limit::LogKind;
 use crate::reactor::metrics::Dropped;
 use crate::reactor::next::Next;
 use crate::reactor::reply::Outgoing;
 use crate::reactor::shared::Shared;
+use crate::reactor::step::Step;
 
-/// How many datagrams one turn takes from one socket, and not many more, before the others have theirs.
+/// About how many datagrams one turn takes from one socket, before the other sources have their turn.
 const TURN: usize = 64;
 
 /// Room to receive into: all that the arena has, which is never less than for one read.
 const ROOM: usize = 2 * Limits::READ_MAX;
 const _: () = assert!(Limits::READ_MAX >= DATAGRAM_MAX);
 
-/// How many errors one turn takes off one socket, before it is left alone until the retry deadline.
+/// How many errors one turn takes off one socket, before a retry is due.
 const ERRORS_MAX: u32 = 16;
+
+/// Why the handler of a datagram socket is called.
+#[derive(Clone, Copy)]
+enum Call {
+    Datagram,
+    Tick,
+    Error(CloseReason),
+}
 
 /// A datagram socket with its handler's session `S`.
 pub struct Datagram<D, S> {
-    socket: D,
+    pub(super) socket: D,
     slot: SessionSlot<S>,
     latch: Latch,
-    own: Option<Address>,
+    /// Where the socket is bound, if it answers strangers.
+    pub(super) own: Option<Address>,
     ticking: bool,
     wake_at: Option<Tick>,
-    /// As with an acceptor: until it is driven again, at the latest at the retry deadline, an event only merges into
-    /// the latch.
-    retrying: bool,
     draining: bool,
-    /// The handler has ended it, for this reason: a socket that has one peer alone.
+    /// The handler has ended a socket with one peer, for this reason.
     finished: Option<CloseReason>,
-    /// The last turn took more than one: then the next begins with a batch. Preparing one costs more than the call that
-    /// it saves where a single datagram waits.
+    /// The last turn took more than one datagram, so the next begins with a batch. For a single datagram, preparing a
+    /// batch costs more than the call that it saves.
     is_busy: bool,
 }
 
@@ -67,7 +74,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         Datagram::with_slot(socket, SessionSlot::Open(session))
     }
 
-    /// A socket with one peer that was asked for by `tag`: its first turn opens the session.
+    /// A socket with one peer that was ordered by `tag`: its first turn opens the session.
     pub fn connected(socket: D, tag: usize) -> Self {
         let slot = SessionSlot::Unopened(u32::try_from(tag).unwrap_or(u32::MAX));
         Datagram { ticking: true, ..Datagram::with_slot(socket, slot) }
@@ -82,40 +89,33 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             own,
             ticking: false,
             wake_at: None,
-            retrying: false,
             draining: false,
             finished: None,
             is_busy: false,
         }
     }
 
-    /// Where it is bound, if it answers strangers.
-    pub fn own(&self) -> Option<&Address> {
-        self.own.as_ref()
+    /// Closes the socket.
+    pub(super) fn close<H: Handler<Session = S>>(self, reason: CloseReason, handler: &mut H, shared: &mut Shared) {
+        if let Some(own) = &self.own {
+            shared.reply_guard.remove(own);
+        }
+        drop(self.socket);
+        self.slot.close(true, reason, handler, &mut shared.orders);
     }
 
-    /// The socket, to register it.
-    pub fn socket_mut(&mut self) -> &mut D {
-        &mut self.socket
-    }
-
-    /// Ends it: the socket closes here, and what its handler knows it by is handed back.
-    pub fn into_session(self) -> SessionSlot<S> {
-        self.slot
-    }
-
-    /// Merges an event; true where it should run now.
+    /// Merges an event; true where the socket should be driven: as with an acceptor, not while a retry is due.
     pub fn latch(&mut self, readiness: Readiness) -> bool {
         self.latch.set(readiness);
-        !self.retrying
+        !self.latch.is_retrying()
     }
 
-    /// Somebody woke it: the handler is called.
+    /// A handler has woken the socket: its own is called.
     pub fn wake(&mut self) {
         self.ticking = true;
     }
 
-    /// The reactor drains: what has arrived is answered, whatever the latch says, then it closes.
+    /// The reactor drains: what has arrived is answered, whatever the latch says, then the socket closes.
     pub fn drain(&mut self) {
         self.draining = true;
         self.latch.set(Readiness::READABLE);
@@ -134,9 +134,10 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         self.wake_at
     }
 
-    /// The invariant: off the ready list, either a retry is due or the kernel owes an edge.
-    pub fn keeps_the_invariant(&self) -> bool {
-        self.retrying || !(self.latch.readable() || self.ticking)
+    /// The invariant: off the ready list, the kernel owes an edge, or a retry is `armed`; and so is the deadline.
+    pub fn keeps_the_invariant(&self, armed: Option<Tick>) -> bool {
+        let rests = if self.latch.is_retrying() { armed.is_some() } else { !(self.latch.readable() || self.ticking) };
+        rests && self.wake_at.is_none_or(|moment| armed.is_some_and(|armed| armed <= moment))
     }
 
     /// Receives datagrams and answers each.
@@ -149,12 +150,11 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     }
 
     fn drive_with<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, drive: &mut Drive<'_, H>) -> Next {
-        // Whoever had it driven, it tries again now: what it finds says anew whether a deadline is to be waited for.
-        self.retrying = false;
+        self.latch.try_again();
         if std::mem::take(&mut self.ticking) {
             batch.clear();
             batch.received.push(Received { range: 0..0, route: Route::Connected, is_cut: false });
-            self.answer_all(batch, drive, |handler, session, _, cx| handler.tick(session, cx));
+            self.answer_all(batch, Call::Tick, drive);
         }
         let (mut spent, mut errors) = (0, 0);
         while spent < TURN && self.latch.readable() && self.finished.is_none() {
@@ -169,25 +169,25 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             match received {
                 Ok(queue) => {
                     if queue == Queue::Empty {
-                        log::trace!("{} has no more datagrams: the kernel owes an edge", drive.key);
+                        drive.shared.tell(drive.key, Step::QueueEmpty);
                         self.latch.read_would_block();
                     }
                     self.take_in(batch, drive);
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
-                        log::trace!("{} receive would block: the kernel owes an edge", drive.key);
+                        drive.shared.tell(drive.key, Step::ReceiveWouldBlock);
                         self.latch.read_would_block();
                     }
                     io::ErrorKind::Interrupted => spent += 1,
                     _ => {
-                        drive.shared.metrics.datagram_errors += 1;
+                        drive.counts().datagram_errors += 1;
                         self.tell_fault(CloseReason::of_error(&error), drive);
-                        // An ICMP message about an earlier reply is taken off the socket by telling it. Lack of memory
-                        // is not, and neither is what comes again and again.
+                        // The call takes an ICMP message about an earlier reply off the socket. Lack of memory stays,
+                        // and so does an error that comes again and again.
                         errors += 1;
                         if errors == ERRORS_MAX || is_shortage(&error) {
-                            self.retrying = true;
+                            self.latch.retry_later();
                             return Next::RetryAt(drive.shared.now.after(RETRY));
                         }
                     }
@@ -209,37 +209,26 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
 
     /// Offers the handler what was received.
     fn take_in<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, drive: &mut Drive<'_, H>) {
-        let Shared { arena, metrics, .. } = &mut *drive.shared;
         let end = batch.received.last().map_or(0, |last| last.range.end);
-        let start = arena.keep(end);
+        let start = drive.shared.arena.keep(end);
         for received in &mut batch.received {
-            metrics.bytes_in += received.range.len() as u64;
-            log::trace!(
-                "{} received a datagram of {} bytes from {}",
-                drive.key,
-                received.range.len(),
-                received.route.peer()
-            );
+            drive.counts().bytes_in += received.range.len() as u64;
+            drive.shared.tell(drive.key, Step::Received(received.range.len(), received.route.peer()));
             received.range = start + received.range.start..start + received.range.end;
         }
-        self.answer_all(batch, drive, |handler, session, bytes, cx| handler.datagram(session, bytes, cx));
+        self.answer_all(batch, Call::Datagram, drive);
         drive.shared.arena.release_from(start);
     }
 
     /// Calls the handler for each datagram of the batch, then sends what it answered.
-    fn answer_all<H: Handler<Session = S>>(
-        &mut self,
-        batch: &mut DatagramBatch,
-        drive: &mut Drive<'_, H>,
-        ask: impl Fn(&mut H, &mut S, &[u8], &mut Context<'_>),
-    ) {
+    fn answer_all<H: Handler<Session = S>>(&mut self, batch: &mut DatagramBatch, call: Call, drive: &mut Drive<'_, H>) {
         let composed = drive.shared.arena.composed.len();
         for (number, received) in batch.received.iter().enumerate() {
             if received.is_cut {
-                drive.shared.metrics.count_drop(Dropped::TooLong);
+                drive.counts().count_drop(Dropped::TooLong);
                 continue;
             }
-            let ends = self.ask(&received.route, received.range.clone(), drive, &ask);
+            let ends = self.call(call, &received.route, received.range.clone(), drive);
             if !drive.outgoing.answered {
                 continue;
             }
@@ -256,8 +245,8 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
         drive.shared.arena.composed.truncate(composed);
     }
 
-    /// Sends the answers of a batch, or says why one was dropped: an answer is never queued and never waited for, or
-    /// one peer that does not read would hold up the others.
+    /// Sends the answers of a batch, or tells why one was dropped. An answer is never queued, or one peer that does not
+    /// read would hold up the others.
     fn send_all<H: Handler<Session = S>>(&mut self, batch: &DatagramBatch, drive: &mut Drive<'_, H>) {
         let mut waiting = batch.answers.as_slice();
         while let Some((first, others)) = waiting.split_first() {
@@ -267,8 +256,9 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             match sent {
                 Ok(count) => {
                     let (left, others) = waiting.split_at(count.min(waiting.len()));
-                    metrics.messages_out += left.len() as u64;
-                    metrics.bytes_out += left.iter().map(|answer| answer.bytes(arena).len() as u64).sum::<u64>();
+                    let counts = metrics.row_mut(drive.row);
+                    counts.messages_out += left.len() as u64;
+                    counts.bytes_out += left.iter().map(|answer| answer.bytes(arena).len() as u64).sum::<u64>();
                     waiting = others;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -283,29 +273,31 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     }
 
     fn tell_fault<H: Handler<Session = S>>(&mut self, reason: CloseReason, drive: &mut Drive<'_, H>) {
-        // What a handler would send in answer to a failed send could fail again: only its other wishes count.
+        // An answer to a failed send could fail again, so only the other wishes count.
         let composed = drive.shared.arena.composed.len();
-        self.ask(&Route::Connected, 0..0, drive, |handler, session, _, cx| handler.datagram_error(session, reason, cx));
+        self.call(Call::Error(reason), &Route::Connected, 0..0, drive);
         drive.shared.arena.composed.truncate(composed);
     }
 
     /// Calls the handler; what it answers is left in the drive. Returns whether that ends the conversation.
-    fn ask<H: Handler<Session = S>>(
+    fn call<H: Handler<Session = S>>(
         &mut self,
+        call: Call,
         route: &Route,
         received: Range<usize>,
         drive: &mut Drive<'_, H>,
-        ask: impl FnOnce(&mut H, &mut S, &[u8], &mut Context<'_>),
     ) -> bool {
         *drive.outgoing = Outgoing::starting_at(drive.shared.arena.composed.len());
-        let slot = &mut self.slot;
-        let ((), wishes) =
-            drive.call((route.peer(), false, 0), 0, Offered::Arena(received), |handler, bytes, cx| match slot {
-                SessionSlot::Open(session) => ask(handler, session, bytes, cx),
-                // Nothing was received yet: the first call is the tick that it was made with.
-                SessionSlot::Unopened(tag) => *slot = SessionSlot::Open(handler.open(*tag as usize, cx)),
-            });
-        // Among strangers it is the end of one conversation, and the socket serves the others.
+        let (handler, bytes, mut cx) = drive.context((route.peer(), false, 0), 0, Offered::Arena(received));
+        match (&mut self.slot, call) {
+            (SessionSlot::Open(session), Call::Datagram) => handler.datagram(session, bytes, &mut cx),
+            (SessionSlot::Open(session), Call::Tick) => handler.tick(session, &mut cx),
+            (SessionSlot::Open(session), Call::Error(reason)) => handler.datagram_error(session, reason, &mut cx),
+            // Nothing was received yet: the first call is the tick that the socket was made with.
+            (SessionSlot::Unopened(tag), _) => self.slot = SessionSlot::Open(handler.open(*tag as usize, &mut cx)),
+        }
+        let wishes = cx.wishes;
+        // A socket that answers strangers serves the others on.
         if self.own.is_none() {
             self.finished = self.finished.or(wishes.finish);
         }
@@ -318,7 +310,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
 
 fn tell_dropped<H>(kind: Dropped, answer: &Answer, route: &Route, drive: &mut Drive<'_, H>) {
     let Shared { arena, metrics, log_limit, now, .. } = &mut *drive.shared;
-    metrics.count_drop(kind);
+    metrics.row_mut(drive.row).count_drop(kind);
     let (key, length) = (drive.key, answer.bytes(arena).len());
     let line = format_args!("{key} did not answer {} with {length} bytes: {kind}", route.peer());
     log_limit.log(LogKind::Datagram, Level::Debug, *now, line);
@@ -328,15 +320,11 @@ fn tell_dropped<H>(kind: Dropped, answer: &Answer, route: &Route, drive: &mut Dr
 fn why_dropped(error: &io::Error) -> (Dropped, CloseReason) {
     if error.kind() == io::ErrorKind::WouldBlock {
         (Dropped::WouldBlock, CloseReason::of_error(error))
-    } else if is_too_long(error) {
+    } else if error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32) {
         (Dropped::TooLong, CloseReason::FrameTooLong)
     } else {
         (Dropped::SendFailed, CloseReason::of_error(error))
     }
-}
-
-fn is_too_long(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(nix::errno::Errno::EMSGSIZE as i32)
 }
 
 #[cfg(test)]
@@ -349,6 +337,8 @@ mod tests {
     use super::*;
     use crate::os::datagram_socket::send_first;
     use crate::os::key::Key;
+    use crate::reactor::handler::Context;
+    use crate::reactor::metrics::{Counts, Row};
 
     /// What its calls answer, one after the other; then `WouldBlock`.
     #[derive(Default)]
@@ -449,7 +439,17 @@ mod tests {
 
         fn drive(&mut self) -> Next {
             let mut outgoing = Outgoing::default();
-            self.datagram.drive(&mut Drive::new(Key::new(0, 1), &mut self.handler, &mut self.shared, &mut outgoing))
+            self.datagram.drive(&mut Drive::new(
+                Key::new(0, 1),
+                Row::NONE,
+                &mut self.handler,
+                &mut self.shared,
+                &mut outgoing,
+            ))
+        }
+
+        fn counts(&self) -> Counts {
+            self.shared.metrics.total()
         }
 
         fn sent(&self) -> usize {
@@ -462,14 +462,14 @@ mod tests {
         let mut stage = Stage::new([Ok(&b"reply"[..])]);
         let socket = std::mem::take(&mut stage.datagram.socket);
         stage.datagram = Datagram::connected(socket, 7);
-        assert!(!stage.datagram.keeps_the_invariant(), "it must be listed");
+        assert!(!stage.datagram.keeps_the_invariant(None), "it must be listed");
         assert!(stage.datagram.latch(Readiness::READABLE));
         assert_eq!((stage.drive(), stage.drive()), (Next::Idle, Next::Idle));
         assert_eq!((stage.handler.opened.as_slice(), stage.handler.ticks), (&[7][..], 0));
         assert_eq!(stage.datagram.socket.sent, [b"first", b"reply"]);
-        assert!(matches!(stage.datagram.into_session(), SessionSlot::Open(())));
+        assert!(matches!(stage.datagram.slot, SessionSlot::Open(())));
         let unopened: Datagram<_, ()> = Datagram::connected(Scripted::default(), 7);
-        assert!(matches!(unopened.into_session(), SessionSlot::Unopened(7)));
+        assert!(matches!(unopened.slot, SessionSlot::Unopened(7)));
     }
 
     #[test]
@@ -484,11 +484,11 @@ mod tests {
     fn a_turn_takes_so_many_and_the_rest_waits_for_the_next() {
         let mut stage = Stage::new(vec![Ok(&b"ping"[..]); TURN + 3]);
         assert_eq!((stage.drive(), stage.sent()), (Next::More, TURN));
-        assert!(!stage.datagram.keeps_the_invariant(), "it must be listed");
+        assert!(!stage.datagram.keeps_the_invariant(None), "it must be listed");
         assert_eq!((stage.drive(), stage.sent()), (Next::Idle, TURN + 3));
-        assert!(stage.datagram.keeps_the_invariant());
+        assert!(stage.datagram.keeps_the_invariant(None));
         let bytes = 4 * (TURN as u64 + 3);
-        assert_eq!((stage.shared.metrics.bytes_in, stage.shared.metrics.bytes_out), (bytes, bytes));
+        assert_eq!((stage.counts().bytes_in, stage.counts().bytes_out), (bytes, bytes));
     }
 
     #[test]
@@ -511,9 +511,10 @@ mod tests {
             let mut stage = Stage::new([Err(lack), Ok(&b"ping"[..])]);
             assert_eq!((stage.drive(), stage.sent()), (Next::RetryAt(Tick::START.after(RETRY)), 0), "{lack}");
             assert!(!stage.datagram.latch(Readiness::READABLE), "an event only merges until then");
-            assert!(stage.datagram.keeps_the_invariant());
+            assert!(stage.datagram.keeps_the_invariant(Some(Tick::START.after(RETRY))));
+            assert!(!stage.datagram.keeps_the_invariant(None), "nobody would try again");
             assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1));
-            assert_eq!(stage.shared.metrics.datagram_errors, 1);
+            assert_eq!(stage.counts().datagram_errors, 1);
         }
         let gone = vec![Err(Errno::ECONNREFUSED); ERRORS_MAX as usize];
         let mut stage = Stage::new(gone[1..].iter().copied().chain([Ok(&b"ping"[..])]));
@@ -532,7 +533,7 @@ mod tests {
         assert!(!stage.datagram.latch(Readiness::READABLE));
         stage.datagram.wake();
         assert_eq!((stage.drive(), stage.sent()), (Next::Idle, 1), "the lack is over");
-        assert!(stage.datagram.keeps_the_invariant());
+        assert!(stage.datagram.keeps_the_invariant(None));
         assert!(
             stage.datagram.latch(Readiness::READABLE),
             "the next datagram need not wait for a deadline of the past"
@@ -549,7 +550,7 @@ mod tests {
         stage.datagram.deadline_passed(Tick::at(Duration::from_millis(4)));
         assert_eq!((stage.drive(), stage.handler.ticks), (Next::Idle, 0));
         stage.datagram.deadline_passed(moment);
-        assert!(!stage.datagram.keeps_the_invariant(), "a tick is due");
+        assert!(!stage.datagram.keeps_the_invariant(None), "a tick is due");
         assert_eq!((stage.drive(), stage.handler.ticks, stage.datagram.deadline()), (Next::Idle, 1, None));
         stage.datagram.wake();
         assert_eq!((stage.drive(), stage.handler.ticks), (Next::Idle, 2));
@@ -567,9 +568,9 @@ mod tests {
             stage.datagram.socket.refused.push_back(error);
             assert_eq!(stage.drive(), Next::Idle);
             assert_eq!(stage.datagram.socket.sent, [b"pong!".to_vec()]);
-            assert_eq!(stage.shared.metrics.dropped(kind), 1, "{error}");
+            assert_eq!(stage.counts().dropped(kind), 1, "{error}");
             assert_eq!(stage.handler.faults, [reason]);
-            assert_eq!((stage.shared.metrics.messages_out, stage.shared.metrics.bytes_out), (1, 5));
+            assert_eq!((stage.counts().messages_out, stage.counts().bytes_out), (1, 5));
         }
     }
 

@@ -1,12 +1,12 @@
 //! Whether a datagram may be answered at all.
 //!
-//! Answering every datagram is how two echo servers talk to each other for ever (CERT VU#417980, CVE-2024-2169) and how
-//! a forged source address turns a server against a third party. So some sources get no answer, every other outside
-//! loopback gets a bounded rate, and no datagram is answered again and again.
+//! If every datagram is answered, two echo servers talk without end (CERT VU#417980, CVE-2024-2169), and a forged source
+//! turns a server against a third party. So some sources get no answer, every other outside loopback gets a bounded
+//! rate, and no datagram is answered again and again.
 
 use std::net::SocketAddr;
 
-use crate::os::address::{Address, canonical};
+use crate::os::address::Address;
 use crate::os::clock::Tick;
 use crate::os::route::{Arrival, Route};
 use crate::reactor::datagram::loop_guard::LoopGuard;
@@ -23,8 +23,7 @@ const SSDP_PORT: u16 = 1900;
 /// Which datagrams the sockets of a reactor answer.
 #[derive(Debug)]
 pub struct ReplyGuard {
-    /// Where these sockets are bound: whatever comes from there is an answer of our own. There are as many as
-    /// endpoints.
+    /// Where these sockets are bound: what comes from there is an answer of our own.
     own: Vec<Address>,
     rate: ReplyRate,
     loops: LoopGuard,
@@ -54,7 +53,7 @@ impl ReplyGuard {
         self.own.push(own);
     }
 
-    /// A socket that was bound to `own` is gone.
+    /// A socket that was bound to `own` was closed.
     pub fn remove(&mut self, own: &Address) {
         if let Some(place) = self.own.iter().position(|address| address == own) {
             self.own.swap_remove(place);
@@ -68,8 +67,7 @@ impl ReplyGuard {
             Route::Connected => return Ok(()),
             Route::Unknown => return Err(Dropped::Unnamed),
             Route::Unix(address) if address.is_unnamed() => return Err(Dropped::Unnamed),
-            // A client chooses its own name, and can let it lead here. But our answer arrives with the name that we are
-            // bound to.
+            // A client chooses its own name, which can lead here; our answer then arrives from the name of our socket.
             Route::Unix(address) if self.own.iter().any(|own| own.is_named(address)) => return Err(Dropped::Guarded),
             Route::Unix(_) => {}
             Route::Ip { source, arrival } => {
@@ -96,23 +94,22 @@ impl ReplyGuard {
 
     /// Whether the answer would come back to one of our sockets.
     ///
-    /// A socket that is bound to every address is at home on all of this machine's: a datagram from its port that came
-    /// over the loopback interface was sent from one of them, whichever it names; and so was one that names its own
-    /// destination.
+    /// A socket that is bound to every address has all of this machine's. A datagram from its port was sent by it if it
+    /// came over the loopback interface, or if it names its own destination as its source.
     fn is_ours(&self, source: SocketAddr, arrival: Option<Arrival>, here: Option<&Address>) -> bool {
-        let ip = canonical(source.ip());
+        let ip = source.ip().to_canonical();
         let bound = || here.and_then(Address::ip).map(|here| here.ip()).filter(|here| !here.is_unspecified());
         let is_on_this_machine = || {
             let destination = arrival.map(|arrival| arrival.destination).or_else(bound);
             ip.is_loopback()
                 || arrival.is_some_and(|arrival| arrival.over_loopback)
-                || destination.is_none_or(|destination| canonical(destination) == ip)
+                || destination.is_none_or(|destination| destination.to_canonical() == ip)
         };
         self.own
             .iter()
             .filter_map(Address::ip)
             .filter(|own| own.port() == source.port())
-            .any(|own| if own.ip().is_unspecified() { is_on_this_machine() } else { canonical(own.ip()) == ip })
+            .any(|own| if own.ip().is_unspecified() { is_on_this_machine() } else { own.ip().to_canonical() == ip })
     }
 }
 

@@ -1,11 +1,10 @@
 //! How many replies a second one source address gets, however many sources there are.
 //!
-//! The source address of a datagram can be forged, so a reply may go to somebody who asked for nothing. The rate bounds
-//! what a forger can make this server send to one victim.
+//! The source address of a datagram can be forged. The rate bounds what a forger can make this server send to a victim.
 //!
-//! An IPv4 address is one source. Over IPv6 a host can use every address of its /64 (RFC 4291, 2.5.4), and every
-//! neighbour's address lies in the same one. So neither bounds a source alone: by address, one host has 2^64 rates; by
-//! /64, one host spends its neighbours' rate. A rate is therefore cut in two:
+//! An IPv4 address is one source. An IPv6 host can use every address of its /64 (RFC 4291, 2.5.4), which its neighbours
+//! share. By address, one host would have 2^64 rates; by /64, it would spend its neighbours' rate. So a rate has two
+//! parts:
 //!
 //! ```text
 //!   rate = pool + share      pool:   9/10, all addresses of a network together, first come, first served
@@ -13,22 +12,21 @@
 //!   all shares of a network together get no more than its reserve, 4 x rate
 //! ```
 //!
-//! One address gets at most the rate, one /64 at most `pool + reserve`, which is 4.9 times the rate. A greedy neighbour
-//! takes the pool and its own share, and 39 others still have theirs. An IPv4 address is a network of one.
+//! One address gets at most the rate, one /64 at most 4.9 times the rate (`pool + reserve`). Beside a greedy neighbour,
+//! 39 others still have their shares. An IPv4 address is a network of one.
 
 use std::net::IpAddr;
 
-use crate::os::address::{canonical, source_network};
+use crate::os::address::source_network;
 use crate::os::clock::Tick;
 use crate::reactor::datagram::buckets::Buckets;
 use crate::reactor::limits::DatagramRate;
 
-/// What part of the rate one address has for itself, and at least one reply a second: enough for a client that asks now
-/// and then.
+/// The part of the rate that one address has for itself, at least one reply a second: enough for a rare request.
 const SHARE: u32 = 10;
 
-/// How many rates all shares of a network get together. It is what a forger can have sent to one network beyond its
-/// pool; and what 40 greedy hosts in it need before the others feel them.
+/// The number of rates that all shares of a network get together. It bounds what a forger can have sent to one network
+/// beyond its pool, and 40 greedy hosts spend it.
 const RESERVE: u32 = 4;
 
 /// Who may still be answered: one for all sockets of a reactor, so that more endpoints draw no more replies.
@@ -51,7 +49,7 @@ struct Tables {
 }
 
 impl ReplyRate {
-    /// Nobody has been answered; a full bucket holds one second's worth of replies.
+    /// Full buckets, each with the replies of one second.
     pub fn new(rate: DatagramRate) -> ReplyRate {
         let (per_second, loopback_is_free) = match rate {
             DatagramRate::Outside(per_second) => (Some(per_second), true),
@@ -64,7 +62,7 @@ impl ReplyRate {
     /// Whether `source` may be answered at `now`; the answer is counted.
     pub fn admit(&mut self, source: IpAddr, now: Tick) -> bool {
         let Some(tables) = &mut self.tables else { return true };
-        let source = canonical(source);
+        let source = source.to_canonical();
         (self.loopback_is_free && source.is_loopback()) || tables.admit(source, now)
     }
 }

@@ -13,7 +13,7 @@ use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
 use cooee::protocol::mode::ack::{Ack, FORMAT_MAX};
-use cooee::reactor::rehearsal::Rehearsal;
+use cooee::apps::rehearsal::Rehearsal;
 use cooee_fuzz::labels::label;
 use libfuzzer_sys::fuzz_target;
 

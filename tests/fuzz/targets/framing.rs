@@ -13,7 +13,7 @@ use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
 use cooee::protocol::mode::ack::Ack;
 use cooee::reactor::close_reason::CloseReason;
-use cooee::reactor::rehearsal::Rehearsal;
+use cooee::apps::rehearsal::Rehearsal;
 use cooee_fuzz::cuts::Cuts;
 use libfuzzer_sys::fuzz_target;
 
@@ -80,7 +80,7 @@ fn frames_lie_side_by_side(rules: &Rules, bytes: &[u8]) {
 
 /// Where a chunk ends depends on how it came, but its bytes do not.
 fn check_chunks(service: &Service, bytes: &[u8], rehearsal: &Rehearsal<Server>) {
-    let (sent, messages) = (rehearsal.sent(), rehearsal.metrics().messages_in as usize);
+    let (sent, messages) = (rehearsal.sent(), rehearsal.metrics().total().messages_in as usize);
     let ended = rehearsal.finished() == Some(CloseReason::Ended);
     assert!(ended || rehearsal.finished() == Some(CloseReason::PeerClosed));
     assert!(!ended || service.bye != Bye::Ignore);

@@ -29,7 +29,7 @@ impl World {
         self.places.insert(key, place);
         let level = self.level(key);
         // A newcomer is known to be writable; the kernel may tell it all the same.
-        let is_told = if self.rng.percent(50) { level } else { level.without(Readiness::WRITABLE) };
+        let is_told = if self.rng.percent(50) { level } else { level.difference(Readiness::WRITABLE) };
         self.owe(Some(key), is_told);
     }
 

@@ -326,7 +326,7 @@ impl World {
                 Readiness::WRITABLE,
                 Readiness::READ_CLOSED,
                 Readiness::PRIORITY,
-                Readiness::NONE,
+                Readiness::empty(),
             ];
             let readiness = self.rng.pick(&bits) | self.rng.pick(&bits);
             self.tell(key.expect("it is below the length"), readiness, events);
@@ -351,7 +351,7 @@ impl World {
 
     /// What is ready now.
     fn level(&self, key: Key) -> Readiness {
-        let mut level = Readiness::NONE;
+        let mut level = Readiness::empty();
         match self.places.get(&key) {
             Some(Place::Link(link)) => {
                 let link = &self.links[*link];
@@ -378,7 +378,7 @@ impl World {
     /// From now on the kernel owes this edge. Edges of one source that nobody was told of yet are one event.
     fn owe(&mut self, key: Option<Key>, readiness: Readiness) {
         let Some(key) = key else { return };
-        if readiness == Readiness::NONE {
+        if readiness.is_empty() {
             return;
         }
         match self.edges.iter_mut().find(|(owed, _)| *owed == key) {
@@ -484,7 +484,7 @@ impl World {
             1 if !self.is_calm => Connecting::WithItself,
             _ => Connecting::Established,
         };
-        let hint = if link.connecting == Connecting::Refused { Readiness::READ_CLOSED } else { Readiness::NONE };
+        let hint = if link.connecting == Connecting::Refused { Readiness::READ_CLOSED } else { Readiness::empty() };
         let key = link.key;
         self.owe(key, Readiness::WRITABLE | hint);
         self.rouse(position);

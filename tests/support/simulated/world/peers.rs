@@ -31,7 +31,7 @@ impl World {
             let resets = link.under_way() > 0 || rng.percent(50);
             return if resets { self.peer_resets(position) } else { self.peer_vanishes(position) };
         }
-        let mut edge = Readiness::NONE;
+        let mut edge = Readiness::empty();
         let under_way = link.under_way();
         if under_way > 0 && !link.is_deaf && !link.destroyed {
             let count = if is_calm { under_way } else { rng.between(1, under_way) };

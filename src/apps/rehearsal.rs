@@ -8,7 +8,7 @@ use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Orders, Stop, Wishes};
 use crate::reactor::log_limit::LogLimit;
-use crate::reactor::metrics::Metrics;
+use crate::reactor::metrics::{Metrics, Row};
 use crate::reactor::reply::{Outgoing, Reply};
 
 /// One session of a handler, driven by hand.
@@ -104,9 +104,9 @@ impl<H: Handler> Rehearsal<H> {
     }
 
     fn call<R>(&mut self, offered: &[u8], ask: impl FnOnce(&mut Context<'_>) -> R) -> R {
-        let (mut composed, mut outgoing, mut wishes) = (Vec::new(), Outgoing::default(), Wishes::default());
+        let (mut composed, mut outgoing) = (Vec::new(), Outgoing::default());
         let reply = Reply::new(offered, Some(0), &mut composed, &mut outgoing, 0, self.limit);
-        let result = ask(&mut Context {
+        let mut cx = Context {
             now: self.now,
             key: Key::new(0, 0),
             peer: Peer::Unix(None),
@@ -116,11 +116,14 @@ impl<H: Handler> Rehearsal<H> {
             orders: &mut self.orders,
             metrics: &mut self.metrics,
             log_limit: &mut self.log_limit,
-            wishes: &mut wishes,
-        });
+            row: Row::NONE,
+            wishes: Wishes::default(),
+        };
+        let result = ask(&mut cx);
+        let finish = cx.wishes.finish;
         self.sent.extend_from_slice(&offered[outgoing.echoed]);
         self.sent.extend_from_slice(&composed[outgoing.composed]);
-        self.finished = self.finished.or(wishes.finish);
+        self.finished = self.finished.or(finish);
         result
     }
 }

@@ -10,6 +10,7 @@ use crate::reactor::handler::{Context, Handler, Orders, Stop, Wishes};
 use crate::reactor::log_limit::LogLimit;
 use crate::reactor::metrics::{Metrics, Row};
 use crate::reactor::reply::{Outgoing, Reply};
+use crate::reactor::tag::Tag;
 
 /// One session of a handler, driven by hand.
 pub struct Rehearsal<H: Handler> {
@@ -26,7 +27,7 @@ pub struct Rehearsal<H: Handler> {
 
 impl<H: Handler> Rehearsal<H> {
     /// Opens a session at the listener `tag`; `limit` bytes may be owed to it at a time.
-    pub fn open(handler: &mut H, tag: usize, limit: usize) -> Rehearsal<H> {
+    pub fn open(handler: &mut H, tag: Tag, limit: usize) -> Rehearsal<H> {
         let mut rehearsal = Rehearsal {
             session: None,
             kept: Vec::new(),

@@ -20,6 +20,7 @@ use crate::os::standard_stream::StandardOutput;
 use crate::os::stream::Socket;
 use crate::os::unix_socket::refuses_descriptors;
 use crate::reactor::Reactor;
+use crate::reactor::tag::Tag;
 
 /// Serves until a signal, or a message that stops the server.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, CliError> {
@@ -34,6 +35,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, CliError> {
     plans.iter_mut().try_for_each(EndpointPlan::look_up)?;
     overlap::resolve(&mut plans)?;
     let listening = plans.iter().map(|plan| plan.transports.len() * plan.addresses.len().max(1)).sum();
+    if listening > Server::SERVICES_MAX {
+        return Err(CliError::Usage(format!("{listening} endpoints: there can be at most {}", Server::SERVICES_MAX)));
+    }
     let possible = room::connection_limit(arguments.max_connections, listening)?;
     let memory = MemoryLimit::smallest();
     let max_connections = memory_limit::max_connections(memory.as_ref(), arguments.max_connections, possible);
@@ -57,7 +61,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, CliError> {
     let mut reactor = Reactor::new(limits).map_err(cannot_start)?;
     let mut services = Vec::new();
     let mut announcements = Vec::new();
-    for (tag, Opening { bound, service, exposure }) in openings.into_iter().enumerate() {
+    for (tag, Opening { bound, service, exposure }) in (0..).map(Tag).zip(openings) {
         match bound {
             Bound::Listener(listener) => reactor.listen(listener, tag),
             Bound::Datagram(socket) => reactor.receive(socket, tag, Server::session(tag)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::os::clock::Tick;
 use crate::os::listener::Listener;
 use crate::os::readiness::{Latch, Readiness};
+use crate::reactor::tag::Tag;
 
 /// How long to wait after an `accept` that failed for lack of something.
 ///
@@ -23,7 +24,7 @@ pub struct Acceptor<L> {
     pub(super) listener: L,
     latch: Latch,
     /// The number that the handler knows the listener by.
-    pub(super) tag: usize,
+    pub(super) tag: Tag,
     /// Whether the listener closes once nothing waits any more.
     pub(super) draining: bool,
 }
@@ -43,7 +44,7 @@ pub enum Accepted<S> {
 
 impl<L: Listener> Acceptor<L> {
     /// A listener whose connections the handler knows by `tag`.
-    pub fn new(listener: L, tag: usize) -> Acceptor<L> {
+    pub fn new(listener: L, tag: Tag) -> Acceptor<L> {
         Acceptor { listener, latch: Latch::default(), tag, draining: false }
     }
 
@@ -118,7 +119,7 @@ mod tests {
     }
 
     fn ready(error: Errno) -> Acceptor<Failing> {
-        let mut acceptor = Acceptor::new(Failing(Some(error)), 3);
+        let mut acceptor = Acceptor::new(Failing(Some(error)), Tag(3));
         assert!(acceptor.latch(Readiness::READABLE), "it should run now");
         acceptor
     }
@@ -150,10 +151,10 @@ mod tests {
 
     #[test]
     fn a_drain_looks_once_more_whatever_the_latch_says() {
-        let mut acceptor = Acceptor::new(Failing(None), 3);
+        let mut acceptor = Acceptor::new(Failing(None), Tag(3));
         assert!(!acceptor.is_ready() && !acceptor.draining);
         acceptor.drain();
         assert!(acceptor.is_ready() && acceptor.draining);
-        assert_eq!(acceptor.tag, 3);
+        assert_eq!(acceptor.tag, Tag(3));
     }
 }

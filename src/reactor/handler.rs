@@ -13,18 +13,19 @@ use crate::reactor::close_reason::CloseReason;
 use crate::reactor::log_limit::LogLimit;
 use crate::reactor::metrics::{Counts, Metrics, Row};
 use crate::reactor::reply::Reply;
+use crate::reactor::tag::Tag;
 
 /// What a reactor serves. Only `open` and `receive` must be written.
 ///
-/// Every method gets a [`Context`], through which it answers and asks. `tag` is the number that a listener was
-/// registered with (or a connection asked for), so that one handler can serve several endpoints in several ways.
+/// Every method gets a [`Context`], through which it answers and asks. By its [`Tag`] a handler knows which endpoint it
+/// is called for, and serves several in several ways.
 pub trait Handler {
     /// What the handler remembers of one connection or datagram socket; it lies in the connection's slab entry.
     type Session;
 
     /// A connection was accepted, or one that was asked for is established; or a datagram socket that was asked for is
     /// there.
-    fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> Self::Session;
+    fn open(&mut self, tag: Tag, cx: &mut Context<'_>) -> Self::Session;
 
     /// Bytes arrived: `bytes` is everything that is not taken yet, oldest first.
     ///
@@ -60,7 +61,7 @@ pub trait Handler {
 
     /// The newcomer comes over the connection limit ([`CloseReason::Refused`]), or over that of its source
     /// ([`CloseReason::RefusedSource`]): what is sent here is its farewell.
-    fn refuse(&mut self, tag: usize, reason: CloseReason, cx: &mut Context<'_>) {
+    fn refuse(&mut self, tag: Tag, reason: CloseReason, cx: &mut Context<'_>) {
         let _ = (tag, reason, cx);
     }
 
@@ -72,7 +73,7 @@ pub trait Handler {
     /// A connection or socket asked for with [`Orders::connect`] and its like was not established. Asking again at
     /// once, for as long as it fails, keeps the loop turning without rest: [`Context::wake_after`] of another source is
     /// the place for the next try.
-    fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
+    fn connect_failed(&mut self, tag: Tag, reason: CloseReason, orders: &mut Orders) {
         let _ = (tag, reason, orders);
     }
 }
@@ -164,7 +165,7 @@ pub enum Stop {
 pub(crate) struct Connect {
     pub(crate) to: Address,
     pub(crate) from: Option<SocketAddr>,
-    pub(crate) tag: usize,
+    pub(crate) tag: Tag,
     pub(crate) datagrams: bool,
 }
 
@@ -185,20 +186,20 @@ impl Orders {
 
     /// Opens a connection; [`Handler::open`] or [`Handler::connect_failed`] tells how it went. A reactor that drains
     /// opens none ([`CloseReason::Drained`]).
-    pub fn connect(&mut self, address: Address, tag: usize) {
+    pub fn connect(&mut self, address: Address, tag: Tag) {
         self.connects.push(Connect { to: address, from: None, tag, datagrams: false });
     }
 
     /// The same from a local address: a client that needs more connections to one server than one address has ports
     /// takes several.
-    pub fn connect_from(&mut self, source: SocketAddr, address: Address, tag: usize) {
+    pub fn connect_from(&mut self, source: SocketAddr, address: Address, tag: Tag) {
         self.connects.push(Connect { to: address, from: Some(source), tag, datagrams: false });
     }
 
     /// Opens a datagram socket with one peer, from a local address where one is given. [`Handler::open`] tells that it
     /// is there, and nothing of the peer: whether anybody lives there only an answer tells, or a
     /// [`Handler::datagram_error`].
-    pub fn connect_datagram(&mut self, source: Option<SocketAddr>, address: Address, tag: usize) {
+    pub fn connect_datagram(&mut self, source: Option<SocketAddr>, address: Address, tag: Tag) {
         self.connects.push(Connect { to: address, from: source, tag, datagrams: true });
     }
 

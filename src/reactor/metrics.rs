@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::named::named;
+use crate::reactor::tag::Tag;
 
 named! {
     /// Why something was dropped instead of delivered or answered.
@@ -93,7 +94,7 @@ impl Counts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
     /// Each with its tag; the first are [`Row::NONE`] and [`Row::ATTACHED`].
-    rows: Vec<(Option<usize>, Counts)>,
+    rows: Vec<(Option<Tag>, Counts)>,
     /// Time without anything to do while the reactor stays awake ([`Limits::busy_poll`](super::limits::Limits)), or a
     /// little less: from each poll that came back empty to the next.
     pub idle_polling: Duration,
@@ -108,7 +109,7 @@ impl Default for Metrics {
 impl Metrics {
     /// The row of the endpoints with this tag, which is made where there is none yet. Beyond 65,534 tags, they share
     /// [`Row::NONE`].
-    pub fn row_of(&mut self, tag: usize) -> Row {
+    pub fn row_of(&mut self, tag: Tag) -> Row {
         let known = self.rows.iter().position(|(other, _)| *other == Some(tag));
         let Ok(row) = u16::try_from(known.unwrap_or(self.rows.len())) else { return Row::NONE };
         if known.is_none() {
@@ -124,7 +125,7 @@ impl Metrics {
     }
 
     /// The counters of the endpoints with this tag, where there are any.
-    pub fn of(&self, tag: usize) -> Option<&Counts> {
+    pub fn of(&self, tag: Tag) -> Option<&Counts> {
         self.rows.iter().find(|(other, _)| *other == Some(tag)).map(|(_, counts)| counts)
     }
 
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn the_total_is_the_sum_of_all_rows_and_each_tag_has_one() {
         let mut metrics = Metrics::default();
-        let rows = [7, 3, 7].map(|tag| metrics.row_of(tag));
+        let rows = [7, 3, 7].map(|tag| metrics.row_of(Tag(tag)));
         assert!(rows[0] == rows[2] && rows[0] != rows[1] && rows[0] != Row::NONE);
         // One of each, so that a counter that is left out of the sum is seen.
         let one = Counts {
@@ -217,7 +218,10 @@ mod tests {
             dropped: [1; Dropped::COUNT],
         };
         *metrics.row_mut(rows[1]) = one.clone();
-        assert_eq!((metrics.of(3), metrics.of(7), metrics.of(0)), (Some(&one), Some(&Counts::default()), None));
+        assert_eq!(
+            (metrics.of(Tag(3)), metrics.of(Tag(7)), metrics.of(Tag(0))),
+            (Some(&one), Some(&Counts::default()), None)
+        );
         assert_eq!(metrics.total(), one);
         metrics.row_mut(Row::NONE).bytes_in = 5;
         metrics.row_mut(Row::ATTACHED).bytes_in = 100;

@@ -33,6 +33,7 @@ mod source;
 pub mod sources;
 pub mod step;
 mod stop;
+pub mod tag;
 pub mod timers;
 
 use std::collections::BTreeSet;
@@ -63,6 +64,7 @@ use crate::reactor::shared::Shared;
 use crate::reactor::source::Source;
 use crate::reactor::sources::Sources;
 use crate::reactor::step::Step;
+use crate::reactor::tag::Tag;
 use crate::reactor::timers::Timers;
 
 /// Whether there will be another turn.
@@ -127,13 +129,13 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     }
 
     /// Accepts connections from `listener`; the handler knows them by `tag`.
-    pub fn listen(&mut self, listener: K::Listener, tag: usize) -> io::Result<Key> {
+    pub fn listen(&mut self, listener: K::Listener, tag: Tag) -> io::Result<Key> {
         let row = self.shared.metrics.row_of(tag);
         self.add(Source::Acceptor(Box::new(Acceptor::new(listener, tag))), row)
     }
 
     /// Receives datagrams from `socket`, with its session; they are counted by `tag`.
-    pub fn receive(&mut self, socket: K::Datagram, tag: usize, session: H::Session) -> io::Result<Key> {
+    pub fn receive(&mut self, socket: K::Datagram, tag: Tag, session: H::Session) -> io::Result<Key> {
         let datagram = Datagram::new(socket, session);
         let own = datagram.own.clone();
         let row = self.shared.metrics.row_of(tag);

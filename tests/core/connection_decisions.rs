@@ -26,6 +26,7 @@ use cooee::reactor::next::{Condition, Next};
 use cooee::reactor::reply::Outgoing;
 use cooee::reactor::room::{Room, Share};
 use cooee::reactor::shared::Shared;
+use cooee::reactor::tag::Tag;
 
 /// How long a message has.
 const IDLE: Duration = Duration::from_secs(60);
@@ -119,7 +120,7 @@ struct Served {
 impl Handler for Served {
     type Session = ();
 
-    fn open(&mut self, _: usize, _: &mut Context<'_>) {}
+    fn open(&mut self, _: Tag, _: &mut Context<'_>) {}
 
     fn receive(&mut self, (): &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
         self.offers.push(bytes.to_vec());
@@ -170,7 +171,7 @@ struct Bench {
 
 impl Bench {
     fn new(receive: fn(&[u8], &mut Context<'_>) -> usize) -> Bench {
-        Bench::over(receive, |stream| Connection::accepted(stream, None, 0, None, Tick::START))
+        Bench::over(receive, |stream| Connection::accepted(stream, None, Tag(0), None, Tick::START))
     }
 
     fn over(
@@ -275,7 +276,7 @@ fn a_drain_waits_for_what_has_arrived() {
 
 #[test]
 fn a_drain_gives_up_a_connection_that_is_not_established_yet() {
-    let mut bench = Bench::over(triples, |stream| Connection::connecting(stream, None, 0, Tick::START));
+    let mut bench = Bench::over(triples, |stream| Connection::connecting(stream, None, Tag(0), Tick::START));
     assert_eq!(bench.turn(Readiness::WRITABLE), Next::Idle);
     bench.connection.drain();
     assert_eq!(bench.turn(Readiness::empty()), Next::Done(CloseReason::Drained));
@@ -451,7 +452,7 @@ fn short_reads_use_the_budget_up() {
 #[test]
 fn who_is_at_the_other_end_is_known_before_it_is_established() {
     let peer = "127.0.0.1:9".parse().unwrap();
-    let bench = Bench::over(triples, |stream| Connection::connecting(stream, Some(peer), 0, Tick::START));
+    let bench = Bench::over(triples, |stream| Connection::connecting(stream, Some(peer), Tag(0), Tick::START));
     assert_eq!(bench.connection.peer().to_string(), "127.0.0.1:9");
 }
 
@@ -586,7 +587,7 @@ fn a_write_that_takes_nothing_and_does_not_say_why_is_an_error() {
 fn behind_a_half_close_what_the_kernel_holds_is_told_and_a_failure_shows_at_the_next_tick() {
     for is_ours in [true, false] {
         let mut bench = match is_ours {
-            true => Bench::over(half_close, |stream| Connection::connecting(stream, None, 0, Tick::START)),
+            true => Bench::over(half_close, |stream| Connection::connecting(stream, None, Tag(0), Tick::START)),
             false => Bench::new(half_close),
         };
         bench.served.stays = true;

@@ -33,6 +33,7 @@ use cooee::reactor::next::{Condition, Next};
 use cooee::reactor::reply::Outgoing;
 use cooee::reactor::room::{Room, Share};
 use cooee::reactor::shared::Shared;
+use cooee::reactor::tag::Tag;
 
 use crate::support::full::measured;
 use crate::support::service::{Service, byte_at};
@@ -368,7 +369,7 @@ impl Server {
 impl Handler for Server {
     type Session = ();
 
-    fn open(&mut self, _: usize, _: &mut Context<'_>) {}
+    fn open(&mut self, _: Tag, _: &mut Context<'_>) {}
 
     fn receive(&mut self, (): &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
         self.check_offer(bytes);
@@ -423,7 +424,7 @@ fn run(case: &Case, schedule: Schedule, shared: &mut Shared) -> Schedule {
         answered: 0,
         finished: false,
     };
-    let mut connection = Connection::accepted(ScriptedStream(wire.clone()), None, 0, None, Tick::START);
+    let mut connection = Connection::accepted(ScriptedStream(wire.clone()), None, Tag(0), None, Tick::START);
     shared.room = Room::new(case.queue_limit);
     // The reactor lists a newcomer.
     let mut is_listed = true;

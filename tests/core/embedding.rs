@@ -19,6 +19,7 @@ use cooee::reactor::close_reason::CloseReason;
 use cooee::reactor::handler::{Context, Handler, Orders, Stop};
 use cooee::reactor::limits::Limits;
 use cooee::reactor::metrics::Dropped;
+use cooee::reactor::tag::Tag;
 use cooee::reactor::{Reactor, StopHandle};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,24 +28,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Shout(mpsc::Sender<CloseReason>);
 
 impl Handler for Shout {
-    type Session = usize;
+    type Session = Tag;
 
-    fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> usize {
+    fn open(&mut self, tag: Tag, cx: &mut Context<'_>) -> Tag {
         cx.reply.send(b"cooee!");
         tag
     }
 
-    fn receive(&mut self, _session: &mut usize, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    fn receive(&mut self, _session: &mut Tag, bytes: &[u8], cx: &mut Context<'_>) -> usize {
         cx.reply.send(&bytes.to_ascii_uppercase());
         bytes.len()
     }
 
-    fn tick(&mut self, _session: &mut usize, cx: &mut Context<'_>) {
+    fn tick(&mut self, _session: &mut Tag, cx: &mut Context<'_>) {
         cx.reply.send(b"tick");
     }
 
-    fn close(&mut self, session: usize, reason: CloseReason, _orders: &mut Orders) {
-        assert_eq!(session, 7, "the session is the one that open returned");
+    fn close(&mut self, session: Tag, reason: CloseReason, _orders: &mut Orders) {
+        assert_eq!(session, Tag(7), "the session is the one that open returned");
         self.0.send(reason).expect("the test listens");
     }
 }
@@ -64,7 +65,7 @@ fn start() -> Embedded {
 fn start_with(limits: Limits) -> Embedded {
     let mut reactor = Reactor::new(limits).expect("a selector");
     let (listener, address) = listen_tcp(([127, 0, 0, 1], 0).into(), &SocketOptions::default()).expect("a free port");
-    reactor.listen(listener, 7).expect("a registered listener");
+    reactor.listen(listener, Tag(7)).expect("a registered listener");
     let handle = reactor.stop_handle().expect("a waker");
     let (sender, closed) = mpsc::channel();
     let thread = thread::spawn(move || {

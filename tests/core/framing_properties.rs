@@ -14,6 +14,7 @@ use cooee::protocol::mode::Mode;
 use cooee::protocol::mode::ack::Ack;
 use cooee::reactor::close_reason::CloseReason;
 use cooee::reactor::handler::Stop;
+use cooee::reactor::tag::Tag;
 use proptest::prelude::*;
 
 const ENCODINGS: [&str; 6] = ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc-kr"];
@@ -33,7 +34,7 @@ fn converse<'a>(
     limit: usize,
     parts: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<u8>, Option<CloseReason>) {
-    let mut rehearsal = Rehearsal::open(server, 0, limit);
+    let mut rehearsal = Rehearsal::open(server, Tag(0), limit);
     for part in parts {
         rehearsal.receive(server, part);
     }
@@ -132,11 +133,11 @@ proptest! {
     #[test]
     fn a_datagram_is_one_message_whatever_is_in_it(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let mut server = service(ack(Charset::UTF_8), Framing::Len32, Charset::UTF_8, Bye::Close);
-        let mut rehearsal = Rehearsal::open(&mut server, 0, usize::MAX);
+        let mut rehearsal = Rehearsal::open(&mut server, Tag(0), usize::MAX);
         let expected = if bytes == b"bye" { bytes.clone() } else { [b"<", &bytes[..], b">"].concat() };
         prop_assert_eq!(rehearsal.datagram(&mut server, &bytes), expected);
         let mut server = service(Mode::Echo, Framing::Len32, Charset::UTF_8, Bye::Close);
-        let mut rehearsal = Rehearsal::open(&mut server, 0, usize::MAX);
+        let mut rehearsal = Rehearsal::open(&mut server, Tag(0), usize::MAX);
         prop_assert_eq!(rehearsal.datagram(&mut server, &bytes), bytes, "an echo is no byte more");
     }
 
@@ -161,7 +162,7 @@ proptest! {
             _ => (Mode::Discard, if bytes == b"bye" { 3 } else { 0 }),
         };
         let mut server = service(mode, Framing::Chunk, charset, bye);
-        let mut rehearsal = Rehearsal::open(&mut server, 0, usize::MAX);
+        let mut rehearsal = Rehearsal::open(&mut server, Tag(0), usize::MAX);
         let answer = rehearsal.datagram(&mut server, &bytes);
         prop_assert!(answer.len() <= most, "{} bytes drew {}, where {} are most", bytes.len(), answer.len(), most);
     }
@@ -189,7 +190,7 @@ fn bye_ends_the_conversation_only_where_it_stands_alone() {
 fn bye_stops_the_server_only_where_that_was_asked_for() {
     for (bye, stop) in [(Bye::Ignore, None), (Bye::Close, None), (Bye::Stop, Some(Stop::Drain))] {
         let mut server = service(Mode::Discard, Framing::Line, Charset::UTF_8, bye);
-        let mut rehearsal = Rehearsal::open(&mut server, 0, usize::MAX);
+        let mut rehearsal = Rehearsal::open(&mut server, Tag(0), usize::MAX);
         rehearsal.receive(&mut server, b"bye\n");
         assert_eq!(rehearsal.ordered_stop(), stop, "{bye}");
     }

@@ -20,6 +20,7 @@ use cooee::os::route::Route;
 use cooee::os::stream::{ConnectProgress, Stream};
 use cooee::reactor::handler::{Context, Handler};
 use cooee::reactor::limits::Limits;
+use cooee::reactor::tag::Tag;
 use cooee::reactor::{Kernel, Reactor};
 
 /// A stream whose peer takes everything.
@@ -163,7 +164,7 @@ struct Echo {
 impl Handler for Echo {
     type Session = ();
 
-    fn open(&mut self, _: usize, _: &mut Context<'_>) {}
+    fn open(&mut self, _: Tag, _: &mut Context<'_>) {}
 
     fn receive(&mut self, (): &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
         cx.reply.echo(0..bytes.len());
@@ -182,7 +183,7 @@ fn a_datagram_finds_room_behind_the_largest_reads() {
         for _ in 0..streams {
             reactor.attach(Abundant::Endless, ()).unwrap();
         }
-        reactor.receive(Measuring, 0, ()).unwrap();
+        reactor.receive(Measuring, Tag(0), ()).unwrap();
         let mut echo = Echo::default();
         reactor.turn(&mut echo).unwrap();
         assert!(echo.datagrams > 0);
@@ -195,7 +196,7 @@ fn whoever_reads_behind_another_in_a_group_begins_on_a_line() {
     for length in [1, 63, 64, 65, 4_000] {
         reactor.attach(Abundant::Some(length), ()).unwrap();
     }
-    reactor.receive(Measuring, 0, ()).unwrap();
+    reactor.receive(Measuring, Tag(0), ()).unwrap();
     let mut echo = Echo::default();
     reactor.turn(&mut echo).unwrap();
     assert!(echo.datagrams > 0, "the datagram socket came last");

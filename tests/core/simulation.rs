@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use cooee::reactor::close_reason::CloseReason;
 use cooee::reactor::limits::{DatagramRate, Limits};
 use cooee::reactor::metrics::{Counts, Dropped};
+use cooee::reactor::tag::Tag;
 use cooee::reactor::{Reactor, Turn};
 
 use crate::support::full::measured;
@@ -113,12 +114,12 @@ impl Simulation {
         let mut reactor = Reactor::with_kernel(SimulatedKernel(world.clone()), limits);
         for backlog in 0..backlogs {
             let listener = SimulatedListener { world: world.clone(), backlog };
-            reactor.listen(listener, backlog).expect("a listener can be added");
+            reactor.listen(listener, Tag::try_from(backlog).expect("a few")).expect("a listener can be added");
         }
         for mailbox in 0..mailboxes {
             let socket = SimulatedDatagram { world: world.clone(), mailbox };
             reactor
-                .receive(socket, backlogs + mailbox, Session::Mailbox(mailbox))
+                .receive(socket, Tag::try_from(backlogs + mailbox).expect("a few"), Session::Mailbox(mailbox))
                 .expect("a datagram socket can be added");
         }
         let connects = rng.pick(&[0, 20, 100]);

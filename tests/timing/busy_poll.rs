@@ -20,6 +20,7 @@ use cooee::os::readiness::Readiness;
 use cooee::os::stream::Socket;
 use cooee::reactor::handler::{Context, Handler, Stop};
 use cooee::reactor::limits::Limits;
+use cooee::reactor::tag::Tag;
 use cooee::reactor::{Kernel, Mio, Reactor, Turn};
 
 /// How far the clock goes with each poll.
@@ -85,7 +86,7 @@ struct Listener {
 impl Handler for Listener {
     type Session = ();
 
-    fn open(&mut self, _tag: usize, _cx: &mut Context<'_>) {}
+    fn open(&mut self, _tag: Tag, _cx: &mut Context<'_>) {}
 
     fn receive(&mut self, _session: &mut (), bytes: &[u8], _cx: &mut Context<'_>) -> usize {
         bytes.len()
@@ -118,7 +119,7 @@ impl Awake {
         let kernel = Clocked { mio: Mio::new().expect("a selector"), now: Tick::START, asked: Vec::new() };
         let mut reactor = Reactor::with_kernel(kernel, Limits { busy_poll, ..Limits::default() });
         let (socket, address) = bind_udp(([127, 0, 0, 1], 0).into(), &SocketOptions::default()).expect("a free port");
-        reactor.receive(socket, 0, ()).expect("a registered socket");
+        reactor.receive(socket, Tag(0), ()).expect("a registered socket");
         let sender = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         sender.connect(address).expect("a local address");
         Awake { reactor, handler: Listener::default(), sender }

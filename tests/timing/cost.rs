@@ -18,6 +18,7 @@ use cooee::os::bind::{SocketOptions, listen_tcp};
 use cooee::reactor::Reactor;
 use cooee::reactor::handler::{Context, Handler};
 use cooee::reactor::limits::Limits;
+use cooee::reactor::tag::Tag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -27,7 +28,7 @@ struct Echo;
 impl Handler for Echo {
     type Session = ();
 
-    fn open(&mut self, _tag: usize, _cx: &mut Context<'_>) {}
+    fn open(&mut self, _tag: Tag, _cx: &mut Context<'_>) {}
 
     fn receive(&mut self, _session: &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
         cx.counts().messages_in += 1;
@@ -40,7 +41,7 @@ fn start() -> (Reactor<Echo>, SocketAddr) {
     let limits = Limits { max_connections: 10_000, ..Limits::default() };
     let mut reactor = Reactor::new(limits).expect("a selector");
     let (listener, address) = listen_tcp(([127, 0, 0, 1], 0).into(), &SocketOptions::default()).expect("a free port");
-    reactor.listen(listener, 0).expect("a registered listener");
+    reactor.listen(listener, Tag(0)).expect("a registered listener");
     (reactor, address)
 }
 

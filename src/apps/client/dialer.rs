@@ -6,12 +6,13 @@ use crate::apps::candidates::Candidates;
 use crate::os::clock::Tick;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::Orders;
+use crate::reactor::tag::Tag;
 
 /// How long a connection waits that the server's backlog had no room for.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// The tag of every order: there is one at a time.
-const TAG: usize = 0;
+const TAG: Tag = Tag(0);
 
 /// The way to the server.
 #[derive(Debug)]

@@ -34,6 +34,7 @@ use crate::os::clock::Tick;
 use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Orders, Stop};
+use crate::reactor::tag::Tag;
 
 /// The shortest time in which the server has to take what it is owed: an acknowledgement takes a round trip, however
 /// short the wait for replies.
@@ -264,7 +265,7 @@ impl Client {
 impl Handler for Client {
     type Session = ClientSession;
 
-    fn open(&mut self, _tag: usize, cx: &mut Context<'_>) -> ClientSession {
+    fn open(&mut self, _tag: Tag, cx: &mut Context<'_>) -> ClientSession {
         self.server = Some(cx.key);
         // A datagram socket opens whether the server is there or not.
         if !self.dialer.datagrams {
@@ -381,7 +382,7 @@ impl Handler for Client {
         }
     }
 
-    fn connect_failed(&mut self, _tag: usize, reason: CloseReason, orders: &mut Orders) {
+    fn connect_failed(&mut self, _tag: Tag, reason: CloseReason, orders: &mut Orders) {
         match self.dialer.failed(reason, orders) {
             // It may wait for a timer, and this source has none.
             Ok(()) => self.wake_output(orders),

@@ -15,6 +15,7 @@ use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Stop};
 use crate::reactor::log_limit::LogKind;
 use crate::reactor::metrics::Metrics;
+use crate::reactor::tag::Tag;
 
 /// The target of the summary that SIGUSR1 asks for. It is logged at any general level.
 pub const SUMMARY: &str = "cooee::apps::server::summary";
@@ -63,8 +64,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of these services; a listener's tag is its service's place in the list, and so is the number of a
-    /// datagram socket's [`session`](Server::session).
+    /// Services at the most.
+    pub const SERVICES_MAX: usize = 1 << 16;
+
+    /// A server of these services. The tag of a listener, and that of a datagram socket's [`session`](Server::session),
+    /// is the place of its service in the list.
     ///
     /// # Panics
     ///
@@ -78,16 +82,21 @@ impl Server {
         self.signals = signals;
     }
 
-    /// The session of a datagram socket of the service with this number.
-    pub fn session(service: usize) -> ServerSession {
-        ServerSession::Client { service: u16::try_from(service).unwrap_or(u16::MAX), scanned: 0 }
+    /// The session of a datagram socket of the service with this tag.
+    ///
+    /// # Panics
+    ///
+    /// When the tag is not below [`SERVICES_MAX`](Server::SERVICES_MAX).
+    pub fn session(tag: Tag) -> ServerSession {
+        let service = u16::try_from(tag.0).expect("a server has at most `SERVICES_MAX` services");
+        ServerSession::Client { service, scanned: 0 }
     }
 
     /// The lines of the summary: the total and, where there are several services, one line for each.
     pub fn summary(&self, metrics: &Metrics) -> impl Iterator<Item = String> {
         let services = if self.services.len() > 1 { self.services.as_slice() } else { &[] };
-        let row = |(tag, service): (usize, &Service)| Some(format!("  {}: {}", service.name, metrics.of(tag)?));
-        iter::once(metrics.total().to_string()).chain(services.iter().enumerate().filter_map(row))
+        let row = |(tag, service): (Tag, &Service)| Some(format!("  {}: {}", service.name, metrics.of(tag)?));
+        iter::once(metrics.total().to_string()).chain((0..).map(Tag).zip(services).filter_map(row))
     }
 
     /// The signal that ended the server before it had drained, if one did.
@@ -145,8 +154,8 @@ impl Server {
 impl Handler for Server {
     type Session = ServerSession;
 
-    fn open(&mut self, tag: usize, _cx: &mut Context<'_>) -> ServerSession {
-        match &self.services[tag] {
+    fn open(&mut self, tag: Tag, _cx: &mut Context<'_>) -> ServerSession {
+        match &self.services[tag.index()] {
             service if service.is_raw() => ServerSession::Raw { echoes: service.mode == Mode::Echo },
             _ => Server::session(tag),
         }
@@ -195,8 +204,8 @@ impl Handler for Server {
         }
     }
 
-    fn refuse(&mut self, tag: usize, reason: CloseReason, cx: &mut Context<'_>) {
-        if let Some(Service { mode: Mode::Ack(_), rules, .. }) = self.services.get(tag) {
+    fn refuse(&mut self, tag: Tag, reason: CloseReason, cx: &mut Context<'_>) {
+        if let Some(Service { mode: Mode::Ack(_), rules, .. }) = self.services.get(tag.index()) {
             let text = if reason == CloseReason::RefusedSource { AT_SOURCE_LIMIT } else { AT_LIMIT };
             cx.reply.send(&rules.framing.framed(text));
         }
@@ -239,6 +248,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "index out of bounds")]
     fn a_listener_without_a_service_is_a_mistake_of_the_programmer() {
-        Rehearsal::open(&mut Server::new(Vec::new()), 0, 100);
+        Rehearsal::open(&mut Server::new(Vec::new()), Tag(0), 100);
     }
 }

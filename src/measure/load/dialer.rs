@@ -10,6 +10,7 @@ use crate::measure::load::own_waits::OwnWaits;
 use crate::measure::load::stopwatch::Moment;
 use crate::os::address::Address;
 use crate::reactor::handler::Orders;
+use crate::reactor::tag::Tag;
 
 /// Connections that are being established at once. A server's queue of newcomers may be short, and one that overflows
 /// makes the rest wait for a second. With churn there are as many as the user has asked for: there a message would wait
@@ -92,10 +93,11 @@ impl Dialer {
         self.next = self.next.max(now.before(self.spacing)).after(self.spacing);
         self.under_way += 1;
         let Some(address) = self.candidates.current().cloned() else { return };
+        let tag = Tag::try_from(lane).expect("there are at most `CONNECTIONS_MAX` lanes");
         match (self.next_source(&address), self.datagrams) {
-            (source, true) => orders.connect_datagram(source, address, lane),
-            (Some(source), false) => orders.connect_from(source, address, lane),
-            (None, false) => orders.connect(address, lane),
+            (source, true) => orders.connect_datagram(source, address, tag),
+            (Some(source), false) => orders.connect_from(source, address, tag),
+            (None, false) => orders.connect(address, tag),
         }
     }
 

@@ -73,6 +73,7 @@ mod tests {
     use crate::reactor::buffer::Buffer;
     use crate::reactor::close_reason::CloseReason;
     use crate::reactor::limits::Limits;
+    use crate::reactor::tag::Tag;
 
     /// A stream that is not called.
     struct Unused;
@@ -118,7 +119,7 @@ mod tests {
     }
 
     fn connecting() -> Checked {
-        Connection::connecting(Unused, None, 0, Tick::START)
+        Connection::connecting(Unused, None, Tag(0), Tick::START)
     }
 
     fn flushing() -> Checked {
@@ -137,7 +138,7 @@ mod tests {
     }
 
     fn refused() -> Checked {
-        let new = Connection::accepted(Unused, None, 0, Some(CloseReason::Refused), Tick::START);
+        let new = Connection::accepted(Unused, None, Tag(0), Some(CloseReason::Refused), Tick::START);
         Connection { phase: Phase::Lingering(REASON), ..new }
     }
 
@@ -159,7 +160,7 @@ mod tests {
             (connecting, |wrong| keep(wrong, Tick::START)),
             (connecting, |wrong| wrong.flags.insert(Flags::READ_ENDED)),
             (open, |wrong| wrong.phase = Phase::Fresh),
-            (open, |wrong| wrong.slot = SessionSlot::Unopened(0)),
+            (open, |wrong| wrong.slot = SessionSlot::Unopened(Tag(0))),
             (open, |wrong| wrong.flags.insert(Flags::HALF_CLOSING)),
             (open, |wrong| wrong.flags.insert(Flags::HELD_BACK)),
             (flushing, |wrong| drop(wrong.held.take_outbox())),

@@ -30,6 +30,7 @@ use crate::reactor::connection::held::Held;
 use crate::reactor::connection::state::Flags;
 use crate::reactor::room::Share;
 use crate::reactor::shared::Shared;
+use crate::reactor::tag::Tag;
 
 /// One connection with its handler's session `S`.
 ///
@@ -53,14 +54,14 @@ impl<T: Stream, S> Connection<T, S> {
     /// A connection that a listener accepted, with the peer's address as `accept` gave it.
     ///
     /// It is taken as writable, because nothing was sent yet. One that is `refused` is told why, and closed.
-    pub fn accepted(stream: T, peer: Option<SocketAddr>, tag: usize, refused: Option<CloseReason>, now: Tick) -> Self {
+    pub fn accepted(stream: T, peer: Option<SocketAddr>, tag: Tag, refused: Option<CloseReason>, now: Tick) -> Self {
         let origin = refused.map_or(Origin::Accepted, Origin::Refused);
         Connection { peer, ..Connection::new(stream, Phase::Fresh, origin, Readiness::WRITABLE, tag, now) }
     }
 
     /// A connection that is being established to `peer`, where that has an IP address. Writable readiness tells that the
     /// kernel is done.
-    pub fn connecting(stream: T, peer: Option<SocketAddr>, tag: usize, now: Tick) -> Self {
+    pub fn connecting(stream: T, peer: Option<SocketAddr>, tag: Tag, now: Tick) -> Self {
         Connection {
             peer,
             ..Connection::new(stream, Phase::Connecting, Origin::Connected, Readiness::empty(), tag, now)
@@ -72,18 +73,18 @@ impl<T: Stream, S> Connection<T, S> {
         let both = Readiness::READABLE | Readiness::WRITABLE;
         Connection {
             slot: SessionSlot::Open(session),
-            ..Connection::new(stream, Phase::Open, Origin::Attached, both, 0, now)
+            ..Connection::new(stream, Phase::Open, Origin::Attached, both, Tag::default(), now)
         }
     }
 
-    fn new(stream: T, phase: Phase, origin: Origin, readiness: Readiness, tag: usize, now: Tick) -> Self {
+    fn new(stream: T, phase: Phase, origin: Origin, readiness: Readiness, tag: Tag, now: Tick) -> Self {
         Connection {
             stream,
             latch: Latch::new(readiness),
             phase,
             origin,
             flags: Flags::empty(),
-            slot: SessionSlot::Unopened(u32::try_from(tag).unwrap_or(u32::MAX)),
+            slot: SessionSlot::Unopened(tag),
             held: Held::default(),
             progress: now,
             peer: None,

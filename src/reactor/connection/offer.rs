@@ -138,10 +138,10 @@ impl<T: Stream, S> Connection<T, S> {
             (Call::Tick, SessionSlot::Open(session)) => handler.tick(session, &mut cx),
             (Call::Open, SessionSlot::Unopened(tag)) => match self.origin {
                 Origin::Refused(reason) => {
-                    handler.refuse(*tag as usize, reason, &mut cx);
+                    handler.refuse(*tag, reason, &mut cx);
                     cx.finish(reason);
                 }
-                _ => self.slot = SessionSlot::Open(handler.open(*tag as usize, &mut cx)),
+                _ => self.slot = SessionSlot::Open(handler.open(*tag, &mut cx)),
             },
             _ => {}
         }

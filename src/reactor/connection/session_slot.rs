@@ -2,12 +2,13 @@
 
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Handler, Orders};
+use crate::reactor::tag::Tag;
 
 /// The place of a source's session.
 #[derive(Debug)]
 pub enum SessionSlot<S> {
     /// [`Handler::open`] was not called yet: the tag that it will be given.
-    Unopened(u32),
+    Unopened(Tag),
     /// The handler's session.
     Open(S),
 }
@@ -24,7 +25,7 @@ impl<S> SessionSlot<S> {
     ) {
         match self {
             SessionSlot::Open(session) => handler.close(session, reason, orders),
-            SessionSlot::Unopened(tag) if is_ordered => handler.connect_failed(tag as usize, reason, orders),
+            SessionSlot::Unopened(tag) if is_ordered => handler.connect_failed(tag, reason, orders),
             SessionSlot::Unopened(_) => {}
         }
     }

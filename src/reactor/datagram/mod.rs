@@ -32,6 +32,7 @@ use crate::reactor::next::Next;
 use crate::reactor::reply::Outgoing;
 use crate::reactor::shared::Shared;
 use crate::reactor::step::Step;
+use crate::reactor::tag::Tag;
 
 /// About how many datagrams one turn takes from one socket, before the other sources have their turn.
 const TURN: usize = 64;
@@ -75,8 +76,8 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
     }
 
     /// A socket with one peer that was ordered by `tag`: its first turn opens the session.
-    pub fn connected(socket: D, tag: usize) -> Self {
-        let slot = SessionSlot::Unopened(u32::try_from(tag).unwrap_or(u32::MAX));
+    pub fn connected(socket: D, tag: Tag) -> Self {
+        let slot = SessionSlot::Unopened(tag);
         Datagram { ticking: true, ..Datagram::with_slot(socket, slot) }
     }
 
@@ -294,7 +295,7 @@ impl<D: DatagramSocket, S> Datagram<D, S> {
             (SessionSlot::Open(session), Call::Tick) => handler.tick(session, &mut cx),
             (SessionSlot::Open(session), Call::Error(reason)) => handler.datagram_error(session, reason, &mut cx),
             // Nothing was received yet: the first call is the tick that the socket was made with.
-            (SessionSlot::Unopened(tag), _) => self.slot = SessionSlot::Open(handler.open(*tag as usize, &mut cx)),
+            (SessionSlot::Unopened(tag), _) => self.slot = SessionSlot::Open(handler.open(*tag, &mut cx)),
         }
         let wishes = cx.wishes;
         // A socket that answers strangers serves the others on.
@@ -384,7 +385,7 @@ mod tests {
     /// Echoes, and remembers what it was told.
     #[derive(Default)]
     struct Echo {
-        opened: Vec<usize>,
+        opened: Vec<Tag>,
         faults: Vec<CloseReason>,
         ticks: usize,
         wake_at: Option<Tick>,
@@ -394,7 +395,7 @@ mod tests {
     impl Handler for Echo {
         type Session = ();
 
-        fn open(&mut self, tag: usize, cx: &mut Context<'_>) {
+        fn open(&mut self, tag: Tag, cx: &mut Context<'_>) {
             self.opened.push(tag);
             cx.reply.send(b"first");
         }
@@ -461,15 +462,15 @@ mod tests {
     fn a_socket_that_was_asked_for_is_opened_once_before_anything_is_received() {
         let mut stage = Stage::new([Ok(&b"reply"[..])]);
         let socket = std::mem::take(&mut stage.datagram.socket);
-        stage.datagram = Datagram::connected(socket, 7);
+        stage.datagram = Datagram::connected(socket, Tag(7));
         assert!(!stage.datagram.keeps_the_invariant(None), "it must be listed");
         assert!(stage.datagram.latch(Readiness::READABLE));
         assert_eq!((stage.drive(), stage.drive()), (Next::Idle, Next::Idle));
-        assert_eq!((stage.handler.opened.as_slice(), stage.handler.ticks), (&[7][..], 0));
+        assert_eq!((stage.handler.opened.as_slice(), stage.handler.ticks), (&[Tag(7)][..], 0));
         assert_eq!(stage.datagram.socket.sent, [b"first", b"reply"]);
         assert!(matches!(stage.datagram.slot, SessionSlot::Open(())));
-        let unopened: Datagram<_, ()> = Datagram::connected(Scripted::default(), 7);
-        assert!(matches!(unopened.slot, SessionSlot::Unopened(7)));
+        let unopened: Datagram<_, ()> = Datagram::connected(Scripted::default(), Tag(7));
+        assert!(matches!(unopened.slot, SessionSlot::Unopened(Tag(7))));
     }
 
     #[test]

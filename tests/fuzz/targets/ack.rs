@@ -14,6 +14,7 @@ use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
 use cooee::protocol::mode::ack::{Ack, FORMAT_MAX};
 use cooee::apps::rehearsal::Rehearsal;
+use cooee::reactor::tag::Tag;
 use cooee_fuzz::labels::label;
 use libfuzzer_sys::fuzz_target;
 
@@ -65,7 +66,7 @@ fuzz_target!(|input: Input| {
     let mode = Mode::Ack(ack.clone());
     let service = Service { name: "fuzz".to_owned(), mode, rules, bye: Bye::Ignore, log_messages: false };
     let mut server = Server::new(vec![service]);
-    let mut rehearsal = Rehearsal::open(&mut server, 0, 1);
+    let mut rehearsal = Rehearsal::open(&mut server, Tag(0), 1);
     let sent = if is_datagram {
         rehearsal.datagram(&mut server, message)
     } else {

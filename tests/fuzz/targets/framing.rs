@@ -14,6 +14,7 @@ use cooee::protocol::mode::Mode;
 use cooee::protocol::mode::ack::Ack;
 use cooee::reactor::close_reason::CloseReason;
 use cooee::apps::rehearsal::Rehearsal;
+use cooee::reactor::tag::Tag;
 use cooee_fuzz::cuts::Cuts;
 use libfuzzer_sys::fuzz_target;
 
@@ -48,7 +49,7 @@ fuzz_target!(|conversation: Conversation| {
 
     let service = Service { name: "fuzz".to_owned(), mode, rules, bye, log_messages: false };
     let mut server = Server::new(vec![service.clone()]);
-    let mut rehearsal = Rehearsal::open(&mut server, 0, usize::from(limit) + 1);
+    let mut rehearsal = Rehearsal::open(&mut server, Tag(0), usize::from(limit) + 1);
     for part in cuts.parts(bytes) {
         rehearsal.receive(&mut server, part);
         let kept_max = if framing == Framing::Chunk { chunk::MAX } else { rules.max_frame + AROUND };

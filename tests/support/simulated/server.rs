@@ -6,6 +6,7 @@ use cooee::os::address::{Address, Peer};
 use cooee::os::key::Key;
 use cooee::reactor::close_reason::CloseReason;
 use cooee::reactor::handler::{Context, Handler, Orders, Stop};
+use cooee::reactor::tag::Tag;
 
 use super::kernel::{SharedWorld, address_of, number_of};
 use super::link::{FAREWELL, Role};
@@ -14,10 +15,10 @@ use crate::support::service::{Service, byte_at};
 use crate::support::splitmix::Splitmix;
 
 /// The tag of connections that the handler has asked for.
-pub const CONNECTED: usize = 1000;
+pub const CONNECTED: Tag = Tag(1000);
 
 /// The tag of datagram sockets that it has asked for, and how many it asks for.
-const MAILBOX: usize = 1001;
+const MAILBOX: Tag = Tag(1001);
 const MAILBOXES: usize = 4;
 
 /// What the handler remembers of a connection, or of a datagram socket.
@@ -224,7 +225,7 @@ impl Server {
 impl Handler for Server {
     type Session = Session;
 
-    fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> Session {
+    fn open(&mut self, tag: Tag, cx: &mut Context<'_>) -> Session {
         self.sessions += 1;
         self.give_orders(cx.orders);
         if tag == MAILBOX {
@@ -351,7 +352,7 @@ impl Handler for Server {
         self.go_on(session, cx);
     }
 
-    fn refuse(&mut self, _: usize, reason: CloseReason, cx: &mut Context<'_>) {
+    fn refuse(&mut self, _: Tag, reason: CloseReason, cx: &mut Context<'_>) {
         self.give_orders(cx.orders);
         let Peer::Ip(&address) = cx.peer else { panic!("every peer has an address") };
         let link = number_of(address);
@@ -377,7 +378,7 @@ impl Handler for Server {
         }
     }
 
-    fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
+    fn connect_failed(&mut self, tag: Tag, reason: CloseReason, orders: &mut Orders) {
         assert!(tag == CONNECTED || tag == MAILBOX);
         let is_likely = matches!(
             reason,

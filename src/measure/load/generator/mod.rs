@@ -24,6 +24,7 @@ use crate::measure::load::stopwatch::{Moment, Stopwatch};
 use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::handler::{Context, Handler, Orders, Stop};
+use crate::reactor::tag::Tag;
 
 /// So many lanes are looked at for one that sleeps until a later message is due, when a message has come back that is
 /// due sooner.
@@ -294,9 +295,9 @@ impl Generator {
 impl Handler for Generator {
     type Session = LaneSession;
 
-    fn open(&mut self, tag: usize, cx: &mut Context<'_>) -> LaneSession {
-        self.opened(tag, cx);
-        LaneSession::Lane(tag)
+    fn open(&mut self, tag: Tag, cx: &mut Context<'_>) -> LaneSession {
+        self.opened(tag.index(), cx);
+        LaneSession::Lane(tag.index())
     }
 
     fn receive(&mut self, session: &mut LaneSession, bytes: &[u8], cx: &mut Context<'_>) -> usize {
@@ -345,7 +346,7 @@ impl Handler for Generator {
         }
     }
 
-    fn connect_failed(&mut self, tag: usize, reason: CloseReason, orders: &mut Orders) {
-        self.not_connected(tag, reason, orders);
+    fn connect_failed(&mut self, tag: Tag, reason: CloseReason, orders: &mut Orders) {
+        self.not_connected(tag.index(), reason, orders);
     }
 }

@@ -3,6 +3,10 @@
 //! A call shouted across the bush; whoever hears it calls it back. This crate does that for bytes: a single-threaded
 //! `mio` event loop that serves many TCP, UDP and Unix-socket clients, written to be read as the reference reactor.
 //!
+//! A server of one's own is a [`Handler`], and one call of [`serve`]. Who has several listeners, limits or a way to stop
+//! it registers them with a [`Reactor`]. All that such a program needs is named at the root of the crate; what lies in
+//! its modules is for who reads or tests the reactor itself.
+//!
 //! ## The one idea
 //!
 //! Readiness is a **latch**: the kernel sets it, `WouldBlock` clears it, and a source runs while it is *ready* and
@@ -36,6 +40,64 @@ pub mod measure;
 pub mod os;
 pub mod protocol;
 pub mod reactor;
+
+use std::fmt::Display;
+use std::io;
+use std::net::ToSocketAddrs;
+
+pub use crate::os::address::{Address, Peer};
+pub use crate::os::bind::{SocketOptions, bind_udp, listen_tcp, listen_unix};
+pub use crate::os::clock::Tick;
+pub use crate::os::key::Key;
+use crate::os::reason::{self, said};
+pub use crate::reactor::close_reason::CloseReason;
+pub use crate::reactor::handler::{Context, Handler, Orders, Stop};
+pub use crate::reactor::limits::Limits;
+pub use crate::reactor::metrics::{Dropped, Metrics};
+pub use crate::reactor::reply::Reply;
+pub use crate::reactor::tag::Tag;
+pub use crate::reactor::{Reactor, StopHandle, Turn};
+
+/// Serves TCP connections at `address` with `handler`, within the default [`Limits`], until the handler stops it
+/// ([`Orders::stop`]). The listener's tag is `Tag(0)`.
+///
+/// Of a name with several addresses the first is taken that can be listened at, as [`std::net::TcpListener::bind`]
+/// does. An error says which address it is about.
+///
+/// ```no_run
+/// use cooee::{Context, Handler, Tag};
+///
+/// struct Shout;
+///
+/// impl Handler for Shout {
+///     type Session = ();
+///     fn open(&mut self, _tag: Tag, _cx: &mut Context<'_>) {}
+///     fn receive(&mut self, _session: &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
+///         cx.reply.send(&bytes.to_ascii_uppercase());
+///         bytes.len()
+///     }
+/// }
+///
+/// fn main() -> std::io::Result<()> {
+///     cooee::serve("127.0.0.1:9000", Shout)
+/// }
+/// ```
+pub fn serve<H: Handler>(address: impl ToSocketAddrs + Display, mut handler: H) -> io::Result<()> {
+    let because = |kind, reason: &str| said(kind, format!("cannot serve {address}: {reason}"));
+    let failed = |error: io::Error| because(error.kind(), &reason::of(&error));
+    let unknown = || because(io::ErrorKind::InvalidInput, "it is no address with a port, or a name without an address");
+    let mut listening = Err(unknown());
+    for address in address.to_socket_addrs().map_err(|_| unknown())? {
+        listening = listen_tcp(address, &SocketOptions::default()).map_err(failed);
+        if listening.is_ok() {
+            break;
+        }
+    }
+    let (listener, _) = listening?;
+    let mut reactor = Reactor::new(Limits::default()).map_err(failed)?;
+    reactor.listen(listener, Tag::default()).map_err(failed)?;
+    reactor.run(&mut handler).map_err(failed)
+}
 
 // What the tests beside the code share with those in `tests/` names the crate as a stranger does.
 #[cfg(test)]

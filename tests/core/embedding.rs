@@ -5,22 +5,19 @@
 //! documentation; its lines for `Cargo.toml` are given to cargo here.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cooee::os::bind::{SocketOptions, listen_tcp};
-use cooee::reactor::close_reason::CloseReason;
-use cooee::reactor::handler::{Context, Handler, Orders, Stop};
-use cooee::reactor::limits::Limits;
-use cooee::reactor::metrics::Dropped;
-use cooee::reactor::tag::Tag;
-use cooee::reactor::{Reactor, StopHandle};
+use cooee::{
+    CloseReason, Context, Dropped, Handler, Limits, Orders, Reactor, SocketOptions, Stop, StopHandle, Tag, listen_tcp,
+    serve,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -129,6 +126,57 @@ fn a_stop_at_once_waits_for_nobody() {
     assert_eq!(embedded.closed.recv_timeout(PATIENCE), Ok(CloseReason::Aborted));
     assert_eq!(embedded.thread.join().expect("no panic"), (0, 0));
     drop(client);
+}
+
+/// Echoes, and ends the server with whoever says "bye".
+struct Echo;
+
+impl Handler for Echo {
+    type Session = ();
+
+    fn open(&mut self, _tag: Tag, _cx: &mut Context<'_>) {}
+
+    fn receive(&mut self, _session: &mut (), bytes: &[u8], cx: &mut Context<'_>) -> usize {
+        cx.reply.echo(0..bytes.len());
+        if bytes == b"bye" {
+            cx.orders.stop(Stop::Drain);
+        }
+        bytes.len()
+    }
+}
+
+#[test]
+fn one_call_serves_until_the_handler_stops_it() {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let server = thread::spawn(move || serve(free, Echo));
+    let deadline = Instant::now() + PATIENCE;
+    let mut client = loop {
+        match TcpStream::connect(free) {
+            Ok(client) => break client,
+            Err(error) => assert!(Instant::now() < deadline && !server.is_finished(), "{error}"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    for message in [&b"hello"[..], b"bye"] {
+        client.write_all(message).expect("the server reads");
+        let mut reply = vec![0; message.len()];
+        client.read_exact(&mut reply).expect("the server answers");
+        assert_eq!(reply, message);
+    }
+    assert_eq!(client.read(&mut [0]).expect("a clean end"), 0);
+    drop(client);
+    server.join().expect("no panic").expect("it was stopped");
+}
+
+#[test]
+fn a_server_that_cannot_start_says_where_and_why() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound");
+    let error = serve(address, Echo).expect_err("the port is taken");
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    assert_eq!(error.to_string(), format!("cannot serve {address}: address in use"));
+    let error = serve("127.0.0.1", Echo).expect_err("there is no port");
+    assert_eq!(error.to_string(), "cannot serve 127.0.0.1: it is no address with a port, or a name without an address");
 }
 
 /// The blocks of a language in a page.

@@ -27,13 +27,14 @@ pub fn rust_peers() -> Vec<PathBuf> {
         .expect("cargo can be started");
     assert!(built.status.success(), "the peers cannot be built: cargo build --examples, {}", built.status);
     let messages = String::from_utf8(built.stdout).expect("JSON is UTF-8");
-    messages.lines().filter_map(|line| example(&serde_json::from_str(line).ok()?)).collect()
+    messages.lines().filter_map(|line| peer(&serde_json::from_str(line).ok()?)).collect()
 }
 
-/// The program of an example that cargo says it has built.
-fn example(message: &Value) -> Option<PathBuf> {
+/// The program of a peer that cargo says it has built.
+fn peer(message: &Value) -> Option<PathBuf> {
     let is_example = message["target"]["kind"].as_array()?.iter().any(|kind| kind == "example");
-    let program = message["executable"].as_str().filter(|_| is_example)?;
+    let is_peer = is_example && message["target"]["src_path"].as_str()?.contains("/benches/peers/");
+    let program = message["executable"].as_str().filter(|_| is_peer)?;
     Some(PathBuf::from(program))
 }
 

@@ -125,6 +125,13 @@ impl Context<'_> {
         self.wishes.half_close = true;
     }
 
+    /// What is sent on this connection does not answer what is read from it: from now on it is read however much its
+    /// peer is owed. The handler bounds what it sends ([`Reply::wait_if_full`]), and [`pause`](Context::pause)s where
+    /// it takes no more. A connection that this side opened is read so from its beginning.
+    pub fn full_duplex(&mut self) {
+        self.wishes.full_duplex = true;
+    }
+
     /// Takes no more bytes for now: what is left is offered again after [`Orders::wake`], and nothing is read until
     /// then.
     pub fn pause(&mut self) {
@@ -147,6 +154,7 @@ impl Context<'_> {
 pub(crate) struct Wishes {
     pub(crate) finish: Option<CloseReason>,
     pub(crate) half_close: bool,
+    pub(crate) full_duplex: bool,
     pub(crate) pause: bool,
     pub(crate) wake_at: Option<Tick>,
 }
@@ -179,9 +187,10 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Calls [`Handler::tick`] for another connection or socket (or this one again) in the next turn.
-    pub fn wake(&mut self, key: Key) {
-        self.wakes.push(key);
+    /// Calls [`Handler::tick`] for another connection or socket (or this one again) in the next turn, where there is
+    /// one.
+    pub fn wake(&mut self, key: impl Into<Option<Key>>) {
+        self.wakes.extend(key.into());
     }
 
     /// Opens a connection; [`Handler::open`] or [`Handler::connect_failed`] tells how it went. A reactor that drains

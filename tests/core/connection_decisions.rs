@@ -477,6 +477,23 @@ fn after_the_peers_end_a_handler_that_goes_on_has_the_time_of_a_half_closed_conn
 }
 
 #[test]
+fn a_full_duplex_connection_is_read_however_much_its_peer_is_owed() {
+    let mut bench = Bench::new(|bytes, cx| {
+        cx.full_duplex();
+        cx.reply.echo(0..bytes.len());
+        bytes.len()
+    });
+    // The write limit is six bytes.
+    bench.sends(b"seven..").next_write_fails(io::ErrorKind::WouldBlock);
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    bench.sends(b"more");
+    assert_eq!(bench.turn(Readiness::READABLE), Next::Idle);
+    assert_eq!(bench.served.offers, [&b"seven.."[..], b"more"]);
+    assert_eq!(bench.turn(Readiness::WRITABLE), Next::Idle);
+    assert_eq!(bench.script.borrow().sent, b"seven..more");
+}
+
+#[test]
 fn sending_is_no_sign_of_life_of_a_peer_that_takes_nothing() {
     let mut bench = Bench::new(triples);
     bench.sends(b"abc").next_write_fails(io::ErrorKind::WouldBlock);

@@ -4,15 +4,15 @@
 //! and stops it through its handle. What the README tells others to write is compiled as an example of the crate's
 //! documentation; its lines for `Cargo.toml` are given to cargo here.
 
-use std::fs;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use cooee::{
     CloseReason, Context, Dropped, Handler, Limits, Orders, Reactor, SocketOptions, Stop, StopHandle, Tag, listen_tcp,
@@ -214,5 +214,191 @@ fn the_lines_for_cargo_are_taken_as_they_stand_and_bring_what_they_say() {
         assert!(has("cooee") && has("mio"), "{told}");
         assert!(!has("clap") && !has("simple_logger") && !has("serde_json"), "the command line's are left out: {told}");
         assert_eq!(has("hdrhistogram"), line.contains("\"load\""), "{told}");
+    }
+}
+
+/// The relay of `docs/examples`, as a process of its own between its clients and a listener of the test.
+struct Relay {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Relay {
+    /// Relays to `server`.
+    fn to(server: SocketAddr) -> Relay {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--locked", "--quiet", "--example", "relay", "--profile"]);
+        build.arg(if cfg!(debug_assertions) { "dev" } else { "release" });
+        build.args((!cfg!(feature = "cli")).then_some("--no-default-features"));
+        assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo can be run").success());
+        let own = env::current_exe().expect("this test");
+        let folder = own.parent().and_then(Path::parent).expect("target/PROFILE/deps/NAME");
+        let mut command = Command::new(folder.join("examples/relay"));
+        command.args(["127.0.0.1:0", &server.to_string()]).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("it was built");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut line).expect("it says where it is");
+        let address = line.split(' ').nth(1).and_then(|word| word.parse().ok());
+        Relay { process, address: address.expect(&line) }
+    }
+
+    /// A relay, and a listener for what it relays.
+    fn start() -> (Relay, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        (Relay::to(listener.local_addr().expect("it is bound")), listener)
+    }
+
+    fn connect(&self) -> TcpStream {
+        patient(TcpStream::connect(self.address).expect("the relay listens"))
+    }
+
+    /// A client, and the connection that the relay opened for it.
+    fn pair(&self, server: &TcpListener) -> (TcpStream, TcpStream) {
+        let client = self.connect();
+        (client, patient(server.accept().expect("the relay connects").0))
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.process.kill().and_then(|()| self.process.wait()).expect("it lived until now");
+    }
+}
+
+/// A stream that fails a test instead of holding it up.
+fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a socket option");
+    stream
+}
+
+/// Bytes of which no two neighbouring pieces are alike.
+fn noise(length: usize, seed: u32) -> Vec<u8> {
+    (0..length as u32).map(|place| (place ^ seed).wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect()
+}
+
+/// Writes all of `bytes` and ends that side, from a thread of its own.
+fn write_in_background(stream: &TcpStream, bytes: Vec<u8>) -> JoinHandle<()> {
+    let mut stream = stream.try_clone().expect("a descriptor");
+    thread::spawn(move || {
+        stream.write_all(&bytes).expect("it is read");
+        stream.shutdown(Shutdown::Write).expect("it is open");
+    })
+}
+
+fn read_to_end(mut stream: &TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("a clean end");
+    bytes
+}
+
+/// Writes to `stream` until nobody takes more for half a second; returns how many bytes were taken.
+fn fill(mut stream: &TcpStream) -> usize {
+    stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a socket option");
+    let piece = noise(64 * 1024, 0);
+    let mut taken = 0;
+    while taken < 256 << 20
+        && let Ok(count) = stream.write(&piece)
+    {
+        taken += count;
+    }
+    taken
+}
+
+const LARGE: usize = 10 << 20;
+
+#[test]
+fn a_relay_carries_both_ways_and_each_end_in_its_own_time() {
+    let (relay, listener) = Relay::start();
+    let (client, server) = relay.pair(&listener);
+    // The client ends first, and is answered after its end has arrived.
+    let writer = write_in_background(&client, noise(LARGE, 1));
+    assert!(read_to_end(&server) == noise(LARGE, 1), "bytes changed on their way to the server");
+    writer.join().expect("all was taken");
+    let writer = write_in_background(&server, noise(LARGE, 2));
+    assert!(read_to_end(&client) == noise(LARGE, 2), "bytes changed on their way to the client");
+    writer.join().expect("all was taken");
+
+    // The other way round, and both at once.
+    let (client, mut server) = relay.pair(&listener);
+    let writers = [write_in_background(&server, noise(LARGE, 3)), write_in_background(&client, noise(LARGE, 4))];
+    assert!(read_to_end(&client) == noise(LARGE, 3), "bytes changed on their way to the client");
+    assert!(read_to_end(&server) == noise(LARGE, 4), "bytes changed on their way to the server");
+    writers.into_iter().for_each(|writer| writer.join().expect("all was taken"));
+    assert!(server.write(b"late").is_err() || server.read(&mut [0]).is_ok_and(|count| count == 0));
+}
+
+#[test]
+fn a_relay_reads_no_faster_than_the_slower_end_takes() {
+    for backwards in [false, true] {
+        let (relay, listener) = Relay::start();
+        let (mut slow, mut fast) = relay.pair(&listener);
+        if backwards {
+            (slow, fast) = (fast, slow);
+        }
+        let taken = fill(&fast);
+        // The kernel keeps a few MiB for each of the two connections.
+        assert!(taken < 64 << 20, "{taken} bytes were taken, and nobody reads them");
+        let resident = fs::read_to_string(format!("/proc/{}/statm", relay.process.id()));
+        if let Some(pages) = resident.ok().and_then(|text| text.split(' ').nth(1)?.parse::<usize>().ok()) {
+            assert!(pages * 4096 < 64 << 20, "{pages} pages");
+        }
+        // The other way is not held up by that.
+        let writer = write_in_background(&slow, noise(LARGE, 5));
+        assert!(read_to_end(&fast) == noise(LARGE, 5), "bytes changed on their way");
+        writer.join().expect("all was taken");
+        // And nothing of what waited is lost.
+        fast.shutdown(Shutdown::Write).expect("it is open");
+        assert_eq!(read_to_end(&slow).len(), taken);
+    }
+}
+
+#[test]
+fn a_relay_ends_a_client_whose_server_is_gone() {
+    let (relay, listener) = Relay::start();
+    let (client, server) = relay.pair(&listener);
+    drop(server);
+    drop(listener);
+    assert_eq!(read_to_end(&client), b"", "the server has gone");
+    assert_eq!(read_to_end(&relay.connect()), b"", "nobody listens any more");
+}
+
+#[test]
+fn a_relay_serves_many_of_whom_half_are_gone_abruptly() {
+    let echo = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let relay = Relay::to(echo.local_addr().expect("it is bound"));
+    drop(echo.try_clone().map(|echo| thread::spawn(move || serve_echoes(&echo))));
+    let clients: Vec<TcpStream> = (0..200).map(|_| relay.connect()).collect();
+    let mut left = Vec::new();
+    for (number, mut client) in clients.into_iter().enumerate() {
+        client.write_all(&noise(100_000, number as u32)).expect("the relay reads");
+        if number % 2 == 0 {
+            // What it is sent is never read, so its end is a RST.
+            drop(client);
+        } else {
+            client.shutdown(Shutdown::Write).expect("it is open");
+            left.push((number, client));
+        }
+    }
+    for (number, client) in left {
+        assert!(read_to_end(&client) == noise(100_000, number as u32), "client {number}");
+    }
+    // Every connection of theirs ends, and its memory is free.
+    let open = || fs::read_dir(format!("/proc/{}/fd", relay.process.id())).map_or(0, Iterator::count);
+    let deadline = Instant::now() + PATIENCE;
+    while open() > 20 {
+        assert!(Instant::now() < deadline, "{} descriptors are open", open());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Echoes to everybody, each on a thread of its own.
+fn serve_echoes(listener: &TcpListener) {
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else { return };
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut &stream, &mut &stream);
+            let _ = stream.shutdown(Shutdown::Write);
+        });
     }
 }

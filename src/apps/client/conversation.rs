@@ -31,7 +31,7 @@ impl Client {
         if self.sender.sent > sent {
             // What comes now may answer this message.
             self.printer.end_reply();
-            self.wake_output(cx.orders);
+            cx.orders.wake(self.output);
             self.ended_since = self.ended_since.map(|_| cx.now);
         }
         // A datagram is never queued: it left or was dropped.
@@ -64,7 +64,7 @@ impl Client {
         if settles_at.is_none() {
             // The reply is complete, as far as can be known, and the next message may take long.
             self.printer.end_reply();
-            self.wake_output(cx.orders);
+            cx.orders.wake(self.output);
         }
         // A person is asked on a line of its own.
         if settles_at.is_none() || !self.prompt {
@@ -93,7 +93,7 @@ impl Client {
 
     /// A reply came, or this part of one.
     pub(super) fn replied(&mut self, part: &[u8], cx: &mut Context<'_>) {
-        self.wake_output(cx.orders);
+        cx.orders.wake(self.output);
         self.sender.replied(part, cx.now);
         self.heard_at = Some(cx.now);
         if self.sender.ended && self.sender.unsent() == 0 {
@@ -109,7 +109,7 @@ impl Client {
         self.printer.end_reply();
         self.ended_since = Some(cx.now);
         self.sent_before_end = Some(self.sender.sent);
-        self.wake_output(cx.orders);
+        cx.orders.wake(self.output);
         if self.prompt && self.replies.expects_some() && !self.sender.ended {
             self.fail(SendOutcome::EndedAtPrompt, cx.orders);
         } else {

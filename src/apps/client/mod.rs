@@ -176,19 +176,7 @@ impl Client {
         self.leaving = true;
         self.printer.end_reply();
         self.printer.leave_prompt();
-        self.wake_output(orders);
-    }
-
-    fn wake_server(&self, orders: &mut Orders) {
-        if let Some(server) = self.server {
-            orders.wake(server);
-        }
-    }
-
-    fn wake_output(&self, orders: &mut Orders) {
-        if let Some(output) = self.output {
-            orders.wake(output);
-        }
+        orders.wake(self.output);
     }
 
     /// Lets standard input give the next lines. A prompt asks a person after the last reply has been printed.
@@ -199,7 +187,7 @@ impl Client {
         }
         if self.prompt {
             self.printer.ask();
-            self.wake_output(orders);
+            orders.wake(self.output);
         }
     }
 
@@ -217,7 +205,7 @@ impl Client {
             return 0;
         }
         self.hold_input(cx);
-        self.wake_server(cx.orders);
+        cx.orders.wake(self.server);
         self.printer.typed();
         match queued {
             // A person can type it in another way.
@@ -245,7 +233,7 @@ impl Client {
         }
         if self.server_paused && !self.printer.is_full() {
             self.server_paused = false;
-            self.wake_server(cx.orders);
+            cx.orders.wake(self.server);
         }
         if !self.leaving {
             return;
@@ -311,7 +299,7 @@ impl Handler for Client {
                     self.note(queued);
                 }
                 self.sender.end();
-                self.wake_server(cx.orders);
+                cx.orders.wake(self.server);
                 cx.finish(CloseReason::Ended);
             }
             // Nothing is ever read from it.
@@ -362,7 +350,7 @@ impl Handler for Client {
             (ClientSession::Input, reason) => {
                 // As after the end of it: what was read before is sent and answered.
                 self.note::<()>(Err(SendOutcome::InputFailed(reason)));
-                self.wake_server(orders);
+                orders.wake(self.server);
             }
             // It closed what it refused before it had read all.
             (ClientSession::Server, CloseReason::Reset) if self.is_refused() => self.fail(SendOutcome::AtLimit, orders),
@@ -385,7 +373,7 @@ impl Handler for Client {
     fn connect_failed(&mut self, _tag: Tag, reason: CloseReason, orders: &mut Orders) {
         match self.dialer.failed(reason, orders) {
             // It may wait for a timer, and this source has none.
-            Ok(()) => self.wake_output(orders),
+            Ok(()) => orders.wake(self.output),
             Err(reason) => self.fail(SendOutcome::Closed(reason), orders),
         }
     }

@@ -156,6 +156,9 @@ impl<T: Stream, S> Connection<T, S> {
         if wishes.half_close {
             self.flags.insert(Flags::HALF_CLOSING);
         }
+        if wishes.full_duplex {
+            self.flags.insert(Flags::FULL_DUPLEX);
+        }
         if wishes.wake_at.is_some() {
             self.held.set_wake_at(wishes.wake_at);
         }

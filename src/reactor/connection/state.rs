@@ -106,5 +106,7 @@ bitflags! {
         const STUCK = 1 << 9;
         /// This side's FIN was sent, and reading goes on.
         const HALF_CLOSED = 1 << 10;
+        /// What is sent does not answer what is read.
+        const FULL_DUPLEX = 1 << 11;
     }
 }

@@ -23,12 +23,13 @@ impl<T: Stream, S> Connection<T, S> {
         self.is_calm() && !self.latch.readable() && !self.latch.is_retrying()
     }
 
-    /// Whether what is sent answers what is read, so that reading on would make more of it.
+    /// Whether what is sent answers what is read, so that reading on would make more of it. It does where the handler
+    /// did not say otherwise ([`Context::full_duplex`](crate::reactor::handler::Context::full_duplex)).
     ///
     /// A client's requests are not made by reading replies. If it stopped reading while the server is slow to take them,
     /// a server with the same rule would wait too, and neither would go on.
     pub(super) fn owes_answers(&self) -> bool {
-        !matches!(self.origin, Origin::Connected) && self.phase.is_open()
+        !matches!(self.origin, Origin::Connected) && self.phase.is_open() && !self.flags.contains(Flags::FULL_DUPLEX)
     }
 
     /// Whether so much is owed that the peer has to take some before the connection is read again.

@@ -96,11 +96,10 @@ impl Generator {
         self.recorder.outcome.unopened = self.lanes.len() - opened;
         for (number, lane) in self.lanes.iter_mut().enumerate() {
             lane.free_since = now;
-            match (lane.state, lane.key) {
-                (State::Closed, _) if self.options.churn => self.dialer.add(number, now),
-                (State::Closed, _) => self.dialer.add_after(number, now, lane.pause()),
-                (_, Some(key)) => orders.wake(key),
-                _ => {}
+            match lane.state {
+                State::Closed if self.options.churn => self.dialer.add(number, now),
+                State::Closed => self.dialer.add_after(number, now, lane.pause()),
+                _ => orders.wake(lane.key),
             }
         }
         self.dial(now, orders);

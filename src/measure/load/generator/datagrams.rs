@@ -149,9 +149,7 @@ impl Generator {
             if was_full {
                 self.lanes[lane].free_since = now;
             }
-            if let Some(key) = self.lanes[lane].key {
-                orders.wake(key);
-            }
+            orders.wake(self.lanes[lane].key);
         }
     }
 

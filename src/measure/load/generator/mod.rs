@@ -280,9 +280,7 @@ impl Generator {
         self.pacer.give_back(ticket);
         let others = self.lanes[lane..].iter().chain(&self.lanes[..lane]).take(SLEEPERS);
         let sleeper = others.max_by_key(|other| other.reserved.map(|reserved| reserved.due));
-        if let Some(key) = sleeper.filter(|_| ticket.due > now).and_then(|sleeper| sleeper.key) {
-            orders.wake(key);
-        }
+        orders.wake(sleeper.filter(|_| ticket.due > now).and_then(|sleeper| sleeper.key));
     }
 
     /// Ends the run.

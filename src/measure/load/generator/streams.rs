@@ -228,9 +228,7 @@ impl Generator {
         self.recorder.error(ErrorKind::TimedOut, 1, now);
         self.lanes[lane].state = State::Ending;
         self.abandon(lane, now, orders);
-        if let Some(key) = self.lanes[lane].key {
-            orders.wake(key);
-        }
+        orders.wake(self.lanes[lane].key);
     }
 
     /// The connection of `lane` has ended.

@@ -11,6 +11,7 @@ use crate::cli::target::Target;
 use crate::cli::units;
 use crate::cli::zone;
 use crate::measure::load::options::{Body, End, Expect, Options, Pace};
+use crate::measure::load::options_error::OptionsError;
 use crate::measure::load::schedule::Schedule;
 use crate::protocol::charset::Charset;
 use crate::protocol::framing::{Framing, Rules};
@@ -184,7 +185,58 @@ impl LoadArguments {
                 options.body.length()
             )));
         }
-        options.check().map_err(CliError::Usage)?;
+        options.check().map_err(|error| CliError::Usage(by_flag(&error)))?;
         Ok(options)
+    }
+}
+
+/// What does not fit together, by the flag's name, and by those of flags that mend it.
+fn by_flag(error: &OptionsError) -> String {
+    const ENDS: &str = " (--framing line or len32)";
+    let (flag, mends) = match error {
+        OptionsError::NoAddress => return "the server has no address".to_owned(),
+        OptionsError::TooManyConnections(_) => ("connections", ""),
+        OptionsError::TooManyInFlight(_) | OptionsError::TooManyBytesInFlight { .. } => ("pipeline", ""),
+        OptionsError::TooLong(_) => ("length", ""),
+        OptionsError::ConnectRateTooLow(_) => ("connect-rate", ""),
+        OptionsError::ChurnOfDatagrams => ("churn", ""),
+        OptionsError::AcksMayJoin | OptionsError::NoReplyEnd => ("pipeline", ENDS),
+        OptionsError::AckInPieces(_) => ("length", ENDS),
+        OptionsError::EmptyText => ("message", ENDS),
+        OptionsError::LineBreak => ("message", " (--framing len32)"),
+        OptionsError::SourceFamily(_) => ("source", ""),
+    };
+    let told = error.to_string().replace("with churn", "with --churn");
+    let reason = told.trim_start_matches(|letter| letter != ' ' && letter != ':');
+    format!("--{flag}{reason}{mends}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_told_by_the_names_of_flags() {
+        let told = [
+            (OptionsError::TooManyConnections(1_000_001), "--connections 1000001: it can be at most 1000000"),
+            (
+                OptionsError::ConnectRateTooLow(10.5),
+                "--connect-rate 10.5: with --churn each message opens a connection, and more are due",
+            ),
+            (OptionsError::ChurnOfDatagrams, "--churn: datagrams have no connections to open"),
+            (
+                OptionsError::AckInPieces(1025),
+                "--length 1025: with chunk framing a message of more than 1024 bytes is acknowledged in pieces that cannot be \
+                 known (--framing line or len32)",
+            ),
+            (OptionsError::LineBreak, "--message: in line framing it cannot hold a line break (--framing len32)"),
+            (
+                OptionsError::SourceFamily([0_u16; 8].into()),
+                "--source ::: it is of another family than the server's address",
+            ),
+        ];
+        for (error, words) in told {
+            assert_eq!(by_flag(&error), words);
+        }
     }
 }

@@ -25,6 +25,7 @@ pub mod lateness;
 mod noise;
 pub mod objective;
 pub mod options;
+pub mod options_error;
 pub mod outcome;
 pub mod own_waits;
 pub mod pacer;
@@ -40,9 +41,9 @@ use std::time::{Duration, Instant};
 
 use crate::measure::load::generator::{Generator, LaneSession};
 use crate::measure::load::options::{Expect, Options};
+use crate::measure::load::options_error::OptionsError;
 use crate::measure::load::outcome::Outcome;
 use crate::measure::load::progress::Progress;
-use crate::os::reason::said;
 use crate::os::stream::Socket;
 use crate::reactor::limits::{DatagramRate, Limits};
 use crate::reactor::{Mio, Reactor, Turn};
@@ -51,14 +52,11 @@ use crate::reactor::{Mio, Reactor, Turn};
 /// changes.
 ///
 /// A byte that comes on `interrupt` ends the run early, and what was measured until then is the outcome. An error is
-/// one of the reactor's, or options that do not fit together; whatever goes wrong with connections is counted in the
-/// outcome.
+/// one of the reactor's, or an [`OptionsError`] (of the kind `InvalidInput`); whatever goes wrong with connections is
+/// counted in the outcome.
 pub fn run(options: Options, interrupt: Option<UnixStream>, watch: &mut dyn FnMut(&Progress)) -> io::Result<Outcome> {
-    let wrong = |reason: String| said(io::ErrorKind::InvalidInput, reason);
-    options.check().map_err(wrong)?;
-    if options.addresses.is_empty() {
-        return Err(wrong("the server has no address".to_owned()));
-    }
+    let fits = if options.addresses.is_empty() { Err(OptionsError::NoAddress) } else { options.check() };
+    fits.map_err(|wrong| io::Error::new(io::ErrorKind::InvalidInput, wrong))?;
     let began = Instant::now();
     let mut reactor: Reactor<Generator> = Reactor::with_kernel(Mio::with_fine_timer(began)?, limits(&options));
     // The run's own deadlines need a source; a pipe without a writer is one.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::measure::load::options_error::OptionsError;
 use crate::measure::load::schedule::Schedule;
 use crate::os::address::Address;
 use crate::protocol::charset::Charset;
@@ -147,72 +148,52 @@ impl Options {
     /// Nothing of it is kept, so it bounds how long a server may go on with one reply, and not memory.
     pub const REPLY_MAX: usize = 1024 * 1024;
 
-    /// Whether everything fits together; an error says what does not, by the flags' names.
-    pub fn check(&self) -> Result<(), String> {
+    /// Whether everything fits together. The addresses may still be missing.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        let (length, pipeline) = (self.body.length(), self.pipeline);
         let chunked = self.rules.framing == Framing::Chunk && !self.datagrams;
+        let acks = matches!(self.expect, Expect::Ack(_));
         if self.connections > Options::CONNECTIONS_MAX {
-            return Err(format!("--connections {}: it can be at most {}", self.connections, Options::CONNECTIONS_MAX));
+            return Err(OptionsError::TooManyConnections(self.connections));
         }
-        if self.connections.saturating_mul(self.pipeline) > Options::IN_FLIGHT_MAX {
-            return Err(format!(
-                "--pipeline {}: at most {} messages can be in flight on all connections",
-                self.pipeline,
-                Options::IN_FLIGHT_MAX
-            ));
+        if self.connections.saturating_mul(pipeline) > Options::IN_FLIGHT_MAX {
+            return Err(OptionsError::TooManyInFlight(pipeline));
         }
-        if self.body.length() > Options::LENGTH_MAX {
-            return Err(format!("--length {}: it can be at most {}", self.body.length(), Options::LENGTH_MAX));
+        if length > Options::LENGTH_MAX {
+            return Err(OptionsError::TooLong(length));
         }
-        if self.body.length().saturating_mul(self.pipeline) > Options::LENGTH_MAX {
-            return Err(format!(
-                "--pipeline {}: messages of {} bytes in flight on one connection can be at most {} bytes together",
-                self.pipeline,
-                self.body.length(),
-                Options::LENGTH_MAX
-            ));
+        if length.saturating_mul(pipeline) > Options::LENGTH_MAX {
+            return Err(OptionsError::TooManyBytesInFlight { pipeline, length });
         }
         if let (true, Pace::Open(schedule), Some(opens)) = (self.churn, &self.pace, self.connect_rate)
             && schedule.from.max(schedule.to) > opens
         {
-            return Err(format!(
-                "--connect-rate {opens}: with --churn each message opens a connection, and more are due"
-            ));
+            return Err(OptionsError::ConnectRateTooLow(opens));
         }
         if self.datagrams && self.churn {
-            return Err("--churn: datagrams have no connections to open".to_owned());
+            return Err(OptionsError::ChurnOfDatagrams);
         }
-        if chunked && self.pipeline > 1 && matches!(self.expect, Expect::Ack(_)) {
-            return Err("--pipeline: with chunk framing the server may acknowledge two messages as one, so replies \
-                        cannot be checked with more than one in flight (--framing line or len32)"
-                .to_owned());
+        if chunked && pipeline > 1 && acks {
+            return Err(OptionsError::AcksMayJoin);
         }
-        if chunked && self.pipeline > 1 && self.expect == Expect::Any {
-            return Err(
-                "--pipeline: with chunk framing nobody knows where a reply ends if nothing is checked, so only one \
-                        message can be in flight (--framing line or len32)"
-                    .to_owned(),
-            );
+        if chunked && pipeline > 1 && self.expect == Expect::Any {
+            return Err(OptionsError::NoReplyEnd);
         }
-        if chunked && matches!(self.expect, Expect::Ack(_)) && self.body.length() > chunk::MAX {
-            return Err(format!(
-                "--length {}: with chunk framing a message of more than {} bytes is acknowledged in pieces that cannot be \
-                 known (--framing line or len32)",
-                self.body.length(),
-                chunk::MAX
-            ));
+        if chunked && acks && length > chunk::MAX {
+            return Err(OptionsError::AckInPieces(length));
         }
         if let Body::Text(text) = &self.body {
             if text.is_empty() && chunked {
-                return Err("--message: an empty message is nothing on a stream (--framing line or len32)".to_owned());
+                return Err(OptionsError::EmptyText);
             }
             if self.rules.framing == Framing::Line && !self.datagrams && text.contains(&b'\n') {
-                return Err("--message: in line framing it cannot hold a line break (--framing len32)".to_owned());
+                return Err(OptionsError::LineBreak);
             }
         }
-        if let Some(source) = self.sources.iter().find(|source| !self.can_connect_from(source)) {
-            return Err(format!("--source {}: it is of another family than the server's address", source.ip()));
+        match self.sources.iter().find(|source| !self.can_connect_from(source)) {
+            Some(source) => Err(OptionsError::SourceFamily(source.ip())),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn can_connect_from(&self, source: &SocketAddr) -> bool {
@@ -229,47 +210,53 @@ pub(crate) mod tests {
         Options { warmup: Duration::ZERO, ..Options::new(vec![Address::Ip(([127, 0, 0, 1], 9).into())]) }
     }
 
-    fn fault(change: impl FnOnce(&mut Options)) -> String {
+    fn fault(change: impl FnOnce(&mut Options)) -> Option<OptionsError> {
         let mut options = options();
         change(&mut options);
-        options.check().err().unwrap_or_default()
+        options.check().err()
     }
 
     #[test]
     fn what_cannot_be_checked_is_refused_with_the_reason() {
         let ack = || Expect::Ack(Ack::new("{}", Charset::UTF_8).unwrap());
-        assert_eq!(fault(|_| {}), "");
+        assert_eq!(fault(|_| {}), None);
         let pipelined = |options: &mut Options| (options.expect, options.pipeline) = (ack(), 2);
-        assert!(fault(pipelined).contains("two messages as one"));
-        assert!(fault(|options| (options.expect, options.pipeline) = (Expect::Any, 2)).contains("where a reply ends"));
-        assert!(fault(|options| (options.expect, options.body) = (ack(), Body::Noise(1025))).contains("in pieces"));
+        assert_eq!(fault(pipelined), Some(OptionsError::AcksMayJoin));
+        let unchecked = |options: &mut Options| (options.expect, options.pipeline) = (Expect::Any, 2);
+        assert_eq!(fault(unchecked), Some(OptionsError::NoReplyEnd));
+        let long = |options: &mut Options| (options.expect, options.body) = (ack(), Body::Noise(1025));
+        assert_eq!(fault(long), Some(OptionsError::AckInPieces(1025)));
         let framed = |options: &mut Options| {
             pipelined(options);
             options.rules.framing = Framing::Line;
         };
-        assert_eq!(fault(framed), "");
-        assert!(fault(|options| (options.churn, options.datagrams) = (true, true)).contains("--churn"));
+        assert_eq!(fault(framed), None);
+        let churn = |options: &mut Options| (options.churn, options.datagrams) = (true, true);
+        assert_eq!(fault(churn), Some(OptionsError::ChurnOfDatagrams));
         let hurried = |options: &mut Options| {
             (options.churn, options.connect_rate) = (true, Some(10.0));
             options.pace = Pace::Open(Schedule::steady(11.0));
         };
-        assert!(fault(hurried).contains("more are due"));
-        assert!(fault(|options| options.sources = vec!["[::1]:0".parse().unwrap()]).contains("another family"));
-        assert!(fault(|options| options.body = Body::Text(Vec::new())).contains("empty message"));
+        assert_eq!(fault(hurried), Some(OptionsError::ConnectRateTooLow(10.0)));
+        let six: SocketAddr = "[::1]:0".parse().unwrap();
+        assert_eq!(fault(|options| options.sources = vec![six]), Some(OptionsError::SourceFamily(six.ip())));
+        assert_eq!(fault(|options| options.body = Body::Text(Vec::new())), Some(OptionsError::EmptyText));
     }
 
     #[test]
     fn what_fits_into_no_memory_is_refused() {
-        assert!(fault(|options| options.connections = usize::MAX).starts_with("--connections"));
-        assert!(fault(|options| options.body = Body::Noise(usize::MAX)).starts_with("--length"));
+        let many = fault(|options| options.connections = usize::MAX);
+        assert_eq!(many, Some(OptionsError::TooManyConnections(usize::MAX)));
+        let long = fault(|options| options.body = Body::Noise(usize::MAX));
+        assert_eq!(long, Some(OptionsError::TooLong(usize::MAX)));
         for (pipeline, connections, length) in [(usize::MAX, 1, 1), (1_001, 10_000, 1), (2_000, 1, 1 << 20)] {
-            let reason = fault(|options| {
+            let error = fault(|options| {
                 (options.pipeline, options.connections) = (pipeline, connections);
                 options.body = Body::Noise(length);
             });
-            assert!(reason.starts_with("--pipeline"), "{reason}");
+            assert!(error.is_some_and(|error| error.to_string().starts_with("pipeline")));
         }
-        assert_eq!(fault(|options| (options.pipeline, options.connections) = (100, 19_000)), "");
+        assert_eq!(fault(|options| (options.pipeline, options.connections) = (100, 19_000)), None);
     }
     #[test]
     fn what_is_just_allowed_is_allowed() {
@@ -299,11 +286,11 @@ pub(crate) mod tests {
             },
         ];
         for (number, change) in changes.into_iter().enumerate() {
-            assert_eq!(fault(change), "", "{number}");
+            assert_eq!(fault(change), None, "{number}");
         }
-        assert!(fault(|options| text(options, "a\nb", Framing::Line)).contains("line break"));
-        assert_eq!(fault(|options| text(options, "a\nb", Framing::Chunk)), "");
-        assert!(fault(|options| options.connections = 1_000_001).starts_with("--connections"));
+        assert_eq!(fault(|options| text(options, "a\nb", Framing::Line)), Some(OptionsError::LineBreak));
+        assert_eq!(fault(|options| text(options, "a\nb", Framing::Chunk)), None);
+        assert!(fault(|options| options.connections = 1_000_001).is_some());
         assert_eq!(options().rules.max_frame, 1 << 20);
     }
 }

@@ -56,16 +56,18 @@ fn read(file: &Path) -> Result<(String, Vec<u8>), CliError> {
     let (name, bytes) = if file == Path::new(STANDARD) {
         ("standard input".to_owned(), json::bytes(io::stdin().lock()))
     } else {
-        let opened = File::open(file).map_err(|error| format!("cannot be opened: {}", reason::of(&error)));
-        (file.to_string_lossy().into_owned(), opened.and_then(json::bytes))
+        let name = file.to_string_lossy().into_owned();
+        let cannot_open = |error: io::Error| unreadable(&name, &format!("cannot be opened: {}", reason::of(&error)));
+        let bytes = json::bytes(File::open(file).map_err(cannot_open)?);
+        (name, bytes)
     };
-    let bytes = bytes.map_err(|reason| unreadable(&name, &reason))?;
+    let bytes = bytes.map_err(|error| unreadable(&name, &error.to_string()))?;
     Ok((name, bytes))
 }
 
 /// The report of a run in a file.
 fn parse((name, bytes): (String, Vec<u8>)) -> Result<(String, Report), CliError> {
-    let report = json::parse(&bytes).map_err(|reason| unreadable(&name, &reason))?;
+    let report = json::parse(&bytes).map_err(|error| unreadable(&name, &error.to_string()))?;
     Ok((name, report))
 }
 

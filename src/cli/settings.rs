@@ -131,7 +131,7 @@ impl Settings {
         let charset = Charset::for_label(&self.encoding)
             .map_err(|reason| format!("encoding={}: {reason}", self.encoding.escape_debug()))?;
         let wrong_format = |reason: String| format!("ack-format={}: {reason}", self.ack_format.escape_debug());
-        let mode = Mode::new(self.mode, &self.ack_format, charset).map_err(wrong_format)?;
+        let mode = Mode::new(self.mode, &self.ack_format, charset).map_err(|error| wrong_format(error.to_string()))?;
         if self.mode == ModeName::Ack && self.framing == Framing::Line && self.ack_format.contains('\n') {
             return Err(wrong_format("in line framing it cannot hold a line break".to_owned()));
         }

@@ -1,12 +1,35 @@
 //! Text in the encodings of the WHATWG standard (<https://encoding.spec.whatwg.org/>), by `encoding_rs`.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 
 /// What brings ISO-2022-JP back to ASCII (RFC 1468).
 const TO_ASCII: &[u8] = b"\x1b(B";
+
+/// Why a label names no [`Charset`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CharsetError {
+    /// The standard has no such label.
+    Unknown,
+    /// The encoding of this name can be decoded but not encoded.
+    DecodesAlone(&'static str),
+}
+
+impl fmt::Display for CharsetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CharsetError::Unknown => {
+                write!(f, "it is not a label of the WHATWG standard (utf-8, gbk, gb18030, big5, shift_jis, ...)")
+            }
+            CharsetError::DecodesAlone(name) => write!(f, "{name} can be decoded but not encoded"),
+        }
+    }
+}
+
+impl Error for CharsetError {}
 
 /// An encoding that can encode as well as decode.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,14 +42,10 @@ impl Charset {
     /// The encoding that a WHATWG label such as `gbk` or `shift_jis` names.
     ///
     /// Labels of encodings that can only decode are errors: for `utf-16`, say, an encoder would silently give UTF-8.
-    pub fn for_label(label: &str) -> Result<Charset, String> {
-        let Some(encoding) = Encoding::for_label(label.as_bytes()) else {
-            return Err(
-                "it is not a label of the WHATWG standard (utf-8, gbk, gb18030, big5, shift_jis, ...)".to_owned()
-            );
-        };
+    pub fn for_label(label: &str) -> Result<Charset, CharsetError> {
+        let encoding = Encoding::for_label(label.as_bytes()).ok_or(CharsetError::Unknown)?;
         if encoding.output_encoding() != encoding {
-            return Err(format!("{} can be decoded but not encoded", encoding.name()));
+            return Err(CharsetError::DecodesAlone(encoding.name()));
         }
         Ok(Charset(encoding))
     }
@@ -116,9 +135,9 @@ mod tests {
     #[test]
     fn only_encodings_that_encode_are_taken() {
         assert_eq!(charset("GBK").to_string(), "gbk");
-        assert!(Charset::for_label("utf-16").unwrap_err().contains("not encoded"));
+        assert!(Charset::for_label("utf-16").unwrap_err().to_string().contains("not encoded"));
         assert!(Charset::for_label("replacement").is_err());
-        assert!(Charset::for_label("klingon").unwrap_err().contains("WHATWG"));
+        assert_eq!(Charset::for_label("klingon"), Err(CharsetError::Unknown));
     }
 
     #[test]

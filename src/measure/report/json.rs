@@ -1,15 +1,16 @@
 //! Reports as JSON: the format that `docs/report-format.md` tells.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
 use serde::Deserialize;
 
 use crate::apps::text_form::whole_to_utf8;
+use crate::measure::report::report_error::ReportError;
 use crate::measure::report::{Report, VERSION};
-use crate::os::reason;
 
 /// The largest file that is read: a run of a day has not a tenth of it.
-const SIZE_MAX: u64 = 64 << 20;
+pub(super) const SIZE_MAX: u64 = 64 << 20;
 
 /// What says whether the rest can be understood.
 #[derive(Deserialize)]
@@ -25,20 +26,14 @@ pub fn write(report: &Report, sink: &mut (impl Write + ?Sized)) -> io::Result<()
     sink.write_all(b"\n")
 }
 
-/// The bytes of a report; the error says why it is none.
-pub fn bytes(source: impl Read) -> Result<Vec<u8>, String> {
+/// The bytes of a report.
+pub fn bytes(source: impl Read) -> Result<Vec<u8>, ReportError> {
     let mut bytes = Vec::new();
-    source
-        .take(SIZE_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot be read: {}", reason::of(&error)))?;
+    source.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(ReportError::Unreadable)?;
     if bytes.len() as u64 > SIZE_MAX {
-        return Err(format!("is no report: it has more than {} MiB", SIZE_MAX >> 20));
+        return Err(ReportError::TooLarge);
     }
-    match whole_to_utf8(&bytes) {
-        Some(text) => Ok(text.into_owned()),
-        None => Err("is no report: it begins as UTF-16 does, and is not".to_owned()),
-    }
+    whole_to_utf8(&bytes).map(Cow::into_owned).ok_or(ReportError::NotUtf16)
 }
 
 /// Whether these are a report of something else than a run of load, which says what it is.
@@ -46,24 +41,21 @@ pub fn is_of_kind(bytes: &[u8], kind: &str) -> bool {
     serde_json::from_slice(bytes).is_ok_and(|header: Header| header.kind.as_deref() == Some(kind))
 }
 
-/// Reads a report, and [checks](Report::check) it. The error says why it is none; it may hold words of the file, so
-/// escape it.
-pub fn read(source: impl Read) -> Result<Report, String> {
+/// Reads a report, and [checks](Report::check) it.
+pub fn read(source: impl Read) -> Result<Report, ReportError> {
     parse(&bytes(source)?)
 }
 
 /// The same of bytes that were read.
-pub fn parse(bytes: &[u8]) -> Result<Report, String> {
-    let header: Header = serde_json::from_slice(bytes).map_err(|error| format!("is no report: {error}"))?;
+pub fn parse(bytes: &[u8]) -> Result<Report, ReportError> {
+    let header: Header = serde_json::from_slice(bytes)?;
     match header.version {
         Some(VERSION) => {}
-        Some(version) => {
-            return Err(format!("is a report of version {version}: this program knows version {VERSION}"));
-        }
-        None => return Err("is no report: it has no version".to_owned()),
+        Some(version) => return Err(ReportError::OtherVersion(version)),
+        None => return Err(ReportError::NoVersion),
     }
-    let mut report: Report = serde_json::from_slice(bytes).map_err(|error| format!("is no report: {error}"))?;
-    report.check().map_err(|reason| format!("is no report that can be true: {reason}"))?;
+    let mut report: Report = serde_json::from_slice(bytes)?;
+    report.check().map_err(ReportError::Untrue)?;
     report.complete();
     Ok(report)
 }
@@ -94,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_file_of_64_mebibytes_is_read_and_not_one_byte_more() {
-        let refusal = |length: u64| read(io::repeat(b' ').take(length)).unwrap_err();
+        let refusal = |length: u64| read(io::repeat(b' ').take(length)).unwrap_err().to_string();
         let most = refusal(67_108_864);
         assert!(most.starts_with("is no report: EOF"), "{most}");
         assert_eq!(refusal(67_108_865), "is no report: it has more than 64 MiB");
@@ -199,13 +191,13 @@ mod tests {
         for (path, value, words) in cases {
             let mut report = written(&runs::closed());
             *report.pointer_mut(path).unwrap() = value;
-            let error = read(report.to_string().as_bytes()).unwrap_err();
+            let error = read(report.to_string().as_bytes()).unwrap_err().to_string();
             assert!(error.contains(words), "{path}: {error}");
         }
-        assert!(read(&b"{"[..]).unwrap_err().contains("is no report"));
-        assert!(read(&b"[]"[..]).unwrap_err().contains("is no report"));
+        assert!(read(&b"{"[..]).unwrap_err().to_string().contains("is no report"));
+        assert!(read(&b"[]"[..]).unwrap_err().to_string().contains("is no report"));
         let deep = format!("{{\"version\":1,\"endpoint\":{}", "[".repeat(100_000));
-        assert!(read(deep.as_bytes()).unwrap_err().contains("is no report"));
-        assert!(read(io::repeat(b' ')).unwrap_err().contains("64 MiB"));
+        assert!(read(deep.as_bytes()).unwrap_err().to_string().contains("is no report"));
+        assert!(read(io::repeat(b' ')).unwrap_err().to_string().contains("64 MiB"));
     }
 }

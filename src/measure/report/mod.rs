@@ -22,6 +22,7 @@ pub mod objective;
 pub mod page;
 mod pictures;
 mod rate_limit;
+pub mod report_error;
 pub mod run_page;
 #[cfg(test)]
 #[path = "../../../tests/support/runs.rs"]

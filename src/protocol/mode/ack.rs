@@ -1,5 +1,8 @@
 //! Acknowledgement: each message comes back between words, as in the tutorial's `数据[MESSAGE]收到了!`.
 
+use std::error::Error;
+use std::fmt;
+
 use crate::protocol::charset::Charset;
 use crate::protocol::frame::Frame;
 use crate::protocol::framing::Framing;
@@ -22,19 +25,44 @@ pub struct Ack {
     pub after: Vec<u8>,
 }
 
+/// Why a format is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckError {
+    /// It has so many bytes, more than [`FORMAT_MAX`].
+    TooLong(usize),
+    /// It has no place for the message, or several.
+    NotOneMessage,
+    /// The encoding has no such character.
+    Unencodable(Charset, char),
+}
+
+impl fmt::Display for AckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AckError::TooLong(length) => write!(f, "it has {length} bytes, and at most {FORMAT_MAX} are allowed"),
+            AckError::NotOneMessage => write!(f, "it must hold exactly one {{}}, for the message"),
+            AckError::Unencodable(charset, character) => {
+                write!(f, "{charset} cannot hold '{}'", character.escape_debug())
+            }
+        }
+    }
+}
+
+impl Error for AckError {}
+
 impl Ack {
     /// The words of `format`, whose one `{}` stands for the message.
-    pub fn new(format: &str, charset: Charset) -> Result<Ack, String> {
+    pub fn new(format: &str, charset: Charset) -> Result<Ack, AckError> {
         if format.len() > FORMAT_MAX {
-            return Err(format!("it has {} bytes, and at most {FORMAT_MAX} are allowed", format.len()));
+            return Err(AckError::TooLong(format.len()));
         }
         let (before, after) = match format.split("{}").collect::<Vec<_>>()[..] {
             [before, after] => (before, after),
-            _ => return Err("it must hold exactly one {}, for the message".to_owned()),
+            _ => return Err(AckError::NotOneMessage),
         };
         let encode = |words: &str| match charset.encode(words) {
             Ok(bytes) => Ok(bytes.into_owned()),
-            Err(character) => Err(format!("{charset} cannot hold '{}'", character.escape_debug())),
+            Err(character) => Err(AckError::Unencodable(charset, character)),
         };
         Ok(Ack { before: encode(before)?, after: encode(after)? })
     }
@@ -69,11 +97,11 @@ mod tests {
     fn a_format_holds_one_place_for_the_message() {
         assert!(Ack::new("{}", Charset::UTF_8).is_ok());
         for bad in ["", "no place", "{} twice {}"] {
-            assert!(Ack::new(bad, Charset::UTF_8).unwrap_err().contains("exactly one"), "{bad}");
+            assert_eq!(Ack::new(bad, Charset::UTF_8), Err(AckError::NotOneMessage), "{bad}");
         }
         assert!(Ack::new(&"x".repeat(255), Charset::UTF_8).is_err());
         assert!(Ack::new(&format!("{{}}{}", "x".repeat(254)), Charset::UTF_8).is_ok());
-        assert!(Ack::new(&format!("{{}}{}", "x".repeat(255)), Charset::UTF_8).unwrap_err().contains("256"));
+        assert!(Ack::new(&format!("{{}}{}", "x".repeat(255)), Charset::UTF_8).unwrap_err().to_string().contains("256"));
     }
 
     #[test]
@@ -87,7 +115,7 @@ mod tests {
     #[test]
     fn words_that_the_encoding_cannot_hold_are_an_error() {
         let latin = Charset::for_label("latin1").unwrap();
-        assert!(Ack::new(DEFAULT_FORMAT, latin).unwrap_err().contains('数'));
+        assert!(Ack::new(DEFAULT_FORMAT, latin).unwrap_err().to_string().contains('数'));
         assert!(Ack::new("got [{}]", latin).is_ok());
     }
 }

@@ -5,7 +5,7 @@ pub mod ack;
 use crate::protocol::charset::Charset;
 use crate::protocol::frame::Frame;
 use crate::protocol::framing::Framing;
-use crate::protocol::mode::ack::Ack;
+use crate::protocol::mode::ack::{Ack, AckError};
 use crate::reactor::named::named;
 use crate::reactor::reply::Reply;
 
@@ -21,9 +21,8 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The mode of this name. An acknowledgement has the words of `ack_format` in this encoding; the error says what is
-    /// wrong with them.
-    pub fn new(name: ModeName, ack_format: &str, charset: Charset) -> Result<Mode, String> {
+    /// The mode of this name. An acknowledgement has the words of `ack_format` in this encoding.
+    pub fn new(name: ModeName, ack_format: &str, charset: Charset) -> Result<Mode, AckError> {
         Ok(match name {
             ModeName::Echo => Mode::Echo,
             ModeName::Ack => Mode::Ack(Ack::new(ack_format, charset)?),

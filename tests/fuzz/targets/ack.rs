@@ -41,7 +41,7 @@ fuzz_target!(|input: Input| {
         Ok(ack) => ack,
         Err(reason) => {
             assert!(words.len() != 2 || format.len() > FORMAT_MAX || !fits, "{format:?} was refused: {reason}");
-            return assert!(!reason.is_empty());
+            return;
         }
     };
     assert!(words.len() == 2 && format.len() <= FORMAT_MAX && fits, "{format:?} was taken");

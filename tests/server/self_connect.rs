@@ -3,6 +3,7 @@
 //!
 //! Method: it is certain only where the one ephemeral port is the dead one. So the client runs in a network namespace
 //! of its own, with a range of one port, and connects to that. Needs root and `unshare`.
+#![cfg(feature = "cli")]
 
 use std::process::Command;
 

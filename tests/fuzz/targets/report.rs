@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let report = match read {
         Ok(report) => report,
-        Err(reason) => return assert_one_harmless_line(&visible(&reason)),
+        Err(reason) => return assert_one_harmless_line(&visible(&reason.to_string())),
     };
     let again = json::read(&written(&report)[..]).expect("what is written can be read");
     assert_same(&value(&again), &value(&report));

@@ -457,7 +457,7 @@ fn one_port_serves_tcp_and_udp() {
 fn the_client_sends_lines_as_datagrams_and_prints_the_answers() {
     let server = Server::start(&["udp://127.0.0.1:0?mode=ack&encoding=gbk"]);
     let url = server.url("udp");
-    let ended = send(&[&url, "--encoding", "gbk"], "一\n\nthree\nbye\nnever sent\n".as_bytes());
+    let ended = send(&[url.as_str(), "--encoding", "gbk"], "一\n\nthree\nbye\nnever sent\n".as_bytes());
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(ended.printed(), "数据[一]收到了!\n数据[]收到了!\n数据[three]收到了!\nbye\n");
     assert_eq!(server.drain().get("messages_in"), 4);
@@ -496,7 +496,7 @@ fn the_client_says_that_a_message_is_too_long_for_a_datagram() {
 fn the_client_waits_no_longer_than_it_was_told() {
     let server = Server::start(&["udp://127.0.0.1:0?mode=discard"]);
     let began = Instant::now();
-    let ended = send(&[&server.url("udp"), "-m", "anybody?", "--wait", "150ms"], b"");
+    let ended = send(&[server.url("udp").as_str(), "-m", "anybody?", "--wait", "150ms"], b"");
     assert_eq!((ended.code, ended.printed()), (Some(1), ""), "{ended:?}");
     assert!(ended.stderr.contains("0 of 1 message was answered") && ended.stderr.contains("was lost"), "{ended:?}");
     assert!(began.elapsed().as_millis() >= 150);

@@ -356,11 +356,17 @@ fn a_relay_reads_no_faster_than_the_slower_end_takes() {
 #[test]
 fn a_relay_ends_a_client_whose_server_is_gone() {
     let (relay, listener) = Relay::start();
-    let (client, server) = relay.pair(&listener);
+    let (mut client, server) = relay.pair(&listener);
     drop(server);
     drop(listener);
     assert_eq!(read_to_end(&client), b"", "the server has gone");
     assert_eq!(read_to_end(&relay.connect()), b"", "nobody listens any more");
+    // A client that stays is not kept: what it sends has nowhere to go.
+    let deadline = Instant::now() + PATIENCE;
+    while client.write_all(b"still there?").is_ok() {
+        assert!(Instant::now() < deadline, "the relay reads on");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

@@ -27,10 +27,13 @@
 //! |---|---|
 //! | `cli` | arguments, endpoint URLs, terminals, signals. Feature `cli` |
 //! | `measure` | the load generator (feature `load`), its reports, servers beside each other under the same load (feature `cli`) |
-//! | [`apps`] | the server and the client: each is a [`Handler`](reactor::handler::Handler), bytes in, bytes out |
+//! | [`apps`] | the server and the client: each is a [`Handler`], bytes in, bytes out |
 //! | [`protocol`] | framing, modes, encodings: pure |
-//! | [`reactor`] | [`Reactor::turn`](reactor::Reactor::turn) and what it drives: acceptors, connections, datagram sockets, deadlines |
+//! | [`reactor`] | [`Reactor::turn`] and what it drives: acceptors, connections, datagram sockets, deadlines |
 //! | [`os`] | what the kernel is asked: readiness, sockets, the clock |
+
+// What cannot be reached from outside is not public, so the face of the crate can be read off.
+#![deny(unreachable_pub)]
 
 pub mod apps;
 #[cfg(feature = "cli")]
@@ -105,7 +108,7 @@ extern crate self as cooee;
 
 #[cfg(test)]
 #[path = "../tests/support/skips.rs"]
-#[allow(dead_code, missing_docs, reason = "what the last of the test programs uses")]
+#[allow(dead_code, missing_docs, unreachable_pub, reason = "what the last of the test programs uses")]
 mod skips;
 
 /// The README's examples are compiled, so that they stay true.

@@ -8,7 +8,7 @@ use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
 /// How the characters of a text lie in its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextForm {
+pub(crate) enum TextForm {
     /// UTF-8, or bytes of another kind in which LF is a byte: they are taken as they are.
     Bytes,
     /// UTF-16, the low byte first.
@@ -24,7 +24,7 @@ const MARKS: [(&[u8], TextForm); 3] =
 impl TextForm {
     /// The form of a text that begins with `start`, and the length of its mark. `None` if more bytes are needed, which
     /// is never so at the `end` of the text.
-    pub fn of(start: &[u8], end: bool) -> Option<(TextForm, usize)> {
+    pub(crate) fn of(start: &[u8], end: bool) -> Option<(TextForm, usize)> {
         if let Some((mark, form)) = MARKS.iter().find(|(mark, _)| start.starts_with(mark)) {
             return Some((*form, mark.len()));
         }
@@ -33,12 +33,12 @@ impl TextForm {
     }
 
     /// How many bytes a character has at least.
-    pub fn unit(self) -> usize {
+    pub(crate) fn unit(self) -> usize {
         if self == TextForm::Bytes { 1 } else { 2 }
     }
 
     /// The first line of `text` without its LF, and where the next one begins. `None` without an LF.
-    pub fn first_line(self, text: &[u8]) -> Option<(&[u8], usize)> {
+    pub(crate) fn first_line(self, text: &[u8]) -> Option<(&[u8], usize)> {
         let line_feed = match self {
             TextForm::Bytes => return memchr::memchr(b'\n', text).map(|at| (&text[..at], at + 1)),
             TextForm::Utf16Le => *b"\n\0",
@@ -49,7 +49,7 @@ impl TextForm {
     }
 
     /// The text as UTF-8, without a mark. `None` if it is not the UTF-16 that its mark says.
-    pub fn to_utf8(self, text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    pub(crate) fn to_utf8(self, text: &[u8]) -> Option<Cow<'_, [u8]>> {
         let utf_16 = |encoding: &'static Encoding| {
             let text = encoding.decode_without_bom_handling_and_without_replacement(text)?;
             Some(Cow::Owned(text.into_owned().into_bytes()))

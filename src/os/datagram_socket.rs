@@ -23,7 +23,7 @@ use crate::os::wildcard_socket::WildcardSocket;
 
 /// The longest datagram that is taken, in bytes. UDP's are far shorter; a Unix socket's are as long as its peer's
 /// buffer allows.
-pub const DATAGRAM_MAX: usize = 256 * 1024;
+pub(crate) const DATAGRAM_MAX: usize = 256 * 1024;
 
 /// A non-blocking datagram socket.
 pub trait DatagramSocket {

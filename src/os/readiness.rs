@@ -76,18 +76,18 @@ impl Latch {
     }
 
     /// Whether the peer is known to have shut its side down, or an error to wait.
-    pub fn peer_ends(self) -> bool {
+    pub(crate) fn peer_ends(self) -> bool {
         self.0.contains(Readiness::READ_CLOSED)
     }
 
     /// Whether reading must go on to `WouldBlock` or 0, however short a read was: a FIN that arrived with the data gives no
     /// second edge, and neither do bytes behind TCP urgent data.
-    pub fn sticky(self) -> bool {
+    pub(crate) fn sticky(self) -> bool {
         self.0.intersects(Readiness::READ_CLOSED | Readiness::PRIORITY)
     }
 
     /// A read answered `WouldBlock`: the kernel owes an edge. The urgent mark has passed; a shut peer stays shut.
-    pub fn read_would_block(&mut self) {
+    pub(crate) fn read_would_block(&mut self) {
         self.0.remove(Readiness::READABLE | Readiness::PRIORITY);
     }
 
@@ -100,24 +100,24 @@ impl Latch {
     }
 
     /// A call failed for lack of memory or descriptors, and no edge will tell when there is more: a retry is due.
-    pub fn retry_later(&mut self) {
+    pub(crate) fn retry_later(&mut self) {
         self.0.insert(RETRY);
     }
 
     /// The source is driven. Every drive is a fresh try; a new failure arms the retry again.
     #[inline]
-    pub fn try_again(&mut self) {
+    pub(crate) fn try_again(&mut self) {
         self.0.remove(RETRY);
     }
 
     /// Whether the last drive ended with a call that has to be retried.
     #[inline]
-    pub fn is_retrying(self) -> bool {
+    pub(crate) fn is_retrying(self) -> bool {
         self.0.contains(RETRY)
     }
 
     /// A write answered `WouldBlock`: the kernel owes an edge.
-    pub fn write_would_block(&mut self) {
+    pub(crate) fn write_would_block(&mut self) {
         self.0.remove(Readiness::WRITABLE);
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn of_errno(errno: Errno) -> Option<&'static str> {
 const UNKNOWN: &str = "an error of the system";
 
 /// The reason of an error of which the kind alone is known.
-pub fn of_kind(kind: io::ErrorKind) -> &'static str {
+pub(crate) fn of_kind(kind: io::ErrorKind) -> &'static str {
     use io::ErrorKind as Kind;
     match kind {
         Kind::NotFound => "it does not exist",

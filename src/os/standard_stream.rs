@@ -40,7 +40,7 @@ impl StandardInput {
     }
 
     /// Reads what is there (`read(2)`), or answers `WouldBlock`.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let shared = io::stdin();
         ask(shared.as_fd(), PollFlags::POLLIN)?;
         Ok(unistd::read(&shared, buffer)?)
@@ -60,7 +60,7 @@ impl StandardOutput {
     }
 
     /// Writes at most [`PIPE_BUF`] bytes (`write(2)`), or answers `WouldBlock`.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let shared = io::stdout();
         let descriptor = self.terminal.as_ref().map_or(shared.as_fd(), OwnedFd::as_fd);
         ask(descriptor, PollFlags::POLLOUT)?;
@@ -92,7 +92,7 @@ fn reopen_terminal(descriptor: &(impl IsTerminal + AsRawFd)) -> Option<OwnedFd> 
 }
 
 /// Whether standard error takes a line at once and has a reader. A terminal that was stopped (^S) does not.
-pub fn stderr_is_ready() -> bool {
+pub(crate) fn stderr_is_ready() -> bool {
     let stderr = io::stderr();
     let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
     let ready = poll(&mut fds, PollTimeout::ZERO);

@@ -28,7 +28,7 @@ pub struct UnixPath {
 
 impl UnixPath {
     /// Remembers the file that a bind has just made at `path`.
-    pub fn of_bound(path: &Path) -> io::Result<UnixPath> {
+    pub(crate) fn of_bound(path: &Path) -> io::Result<UnixPath> {
         let file = fs::symlink_metadata(path)?;
         Ok(UnixPath { path: path.to_owned(), device: file.dev(), inode: file.ino() })
     }

@@ -32,7 +32,7 @@ pub struct WildcardSocket {
 impl WildcardSocket {
     /// Asks the kernel to tell the destination of each datagram. An IPv6 socket that serves both families is told
     /// both ways, since the IPv6 message alone cannot tell a broadcast of IPv4.
-    pub fn new(socket: UdpSocket) -> io::Result<WildcardSocket> {
+    pub(crate) fn new(socket: UdpSocket) -> io::Result<WildcardSocket> {
         setsockopt(&socket, Ipv4PacketInfo, &true)?;
         if socket.local_addr()?.is_ipv6() {
             setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;

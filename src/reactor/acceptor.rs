@@ -20,7 +20,7 @@ pub const BATCH: usize = 256;
 
 /// A listening socket in the reactor.
 #[derive(Debug)]
-pub struct Acceptor<L> {
+pub(crate) struct Acceptor<L> {
     pub(super) listener: L,
     latch: Latch,
     /// The number that the handler knows the listener by.
@@ -44,40 +44,40 @@ pub enum Accepted<S> {
 
 impl<L: Listener> Acceptor<L> {
     /// A listener whose connections the handler knows by `tag`.
-    pub fn new(listener: L, tag: Tag) -> Acceptor<L> {
+    pub(crate) fn new(listener: L, tag: Tag) -> Acceptor<L> {
         Acceptor { listener, latch: Latch::default(), tag, draining: false }
     }
 
     /// Merges an event; true where the acceptor should be driven. While a retry is due it is not, or 500 new SYNs
     /// would be 500 failing calls.
-    pub fn latch(&mut self, readiness: Readiness) -> bool {
+    pub(crate) fn latch(&mut self, readiness: Readiness) -> bool {
         self.latch.set(readiness);
         !self.latch.is_retrying()
     }
 
     /// Whether something may wait to be accepted.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.latch.readable()
     }
 
     /// Whether the last call failed, so that only the retry deadline wakes it.
-    pub fn is_retrying(&self) -> bool {
+    pub(crate) fn is_retrying(&self) -> bool {
         self.latch.is_retrying()
     }
 
     /// The invariant: off the ready list, the kernel owes an edge, or a retry is `armed`.
-    pub fn keeps_the_invariant(&self, armed: Option<Tick>) -> bool {
+    pub(crate) fn keeps_the_invariant(&self, armed: Option<Tick>) -> bool {
         !self.is_ready() || (self.is_retrying() && armed.is_some())
     }
 
     /// The reactor drains: what waits is accepted, whatever the latch says, then the listener closes.
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         self.draining = true;
         self.latch.set(Readiness::READABLE);
     }
 
     /// Accepts one connection, if one waits.
-    pub fn accept(&mut self) -> Accepted<L::Stream> {
+    pub(crate) fn accept(&mut self) -> Accepted<L::Stream> {
         self.latch.try_again();
         if !self.latch.readable() {
             return Accepted::Drained;

@@ -45,7 +45,7 @@ impl Arena {
     }
 
     /// Another source reads now: what it reads begins on a line of its own.
-    pub fn begin_source(&mut self) {
+    pub(crate) fn begin_source(&mut self) {
         // What is missing to a line: `start` begins one, and the length of a line divides the numbers of a usize.
         self.used += self.start.wrapping_sub(self.used) % AlignedBytes::LINE;
     }
@@ -64,7 +64,7 @@ impl Arena {
     }
 
     /// Gives everything from `start` on back, to which no answer refers.
-    pub fn release_from(&mut self, start: usize) {
+    pub(crate) fn release_from(&mut self, start: usize) {
         self.used = start;
     }
 

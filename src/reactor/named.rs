@@ -16,7 +16,7 @@ macro_rules! named {
     }) => {
         named! { @table $(#[$meta])* $vis enum $Enum { $($(#[$doc])* $Variant = $name,)+ } }
 
-        #[allow(dead_code, reason = "not every enum is listed")]
+        #[allow(dead_code, unreachable_pub, reason = "not every enum is listed, or public")]
         impl $Enum {
             /// All of them, in their order.
             pub const ALL: [$Enum; $Enum::COUNT] = [$($Enum::$Variant),+];
@@ -44,7 +44,7 @@ macro_rules! named {
         $(#[$meta])*
         $vis enum $Enum { $($(#[$doc])* $Variant $(($Field))?, $($(#[$other_doc])* $Other($OtherField),)?)+ }
 
-        #[allow(dead_code, reason = "not every enum is counted")]
+        #[allow(dead_code, unreachable_pub, reason = "not every enum is counted, or public")]
         impl $Enum {
             /// How many places there are.
             pub const COUNT: usize = $Enum::NAMES.len();

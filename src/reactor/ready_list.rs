@@ -4,14 +4,14 @@ use crate::os::key::Key;
 
 /// The sources that run next, in order. Each remembers whether it is on the list, so that it is there at most once.
 #[derive(Debug, Default)]
-pub struct ReadyList {
+pub(crate) struct ReadyList {
     next: Vec<Key>,
     running: Vec<Key>,
 }
 
 impl ReadyList {
     /// Puts `key` on the list, unless its source `listed` itself already.
-    pub fn push(&mut self, key: Key, listed: &mut bool) {
+    pub(crate) fn push(&mut self, key: Key, listed: &mut bool) {
         if !*listed {
             *listed = true;
             self.next.push(key);
@@ -19,18 +19,18 @@ impl ReadyList {
     }
 
     /// Whether no source is ready.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.next.is_empty()
     }
 
     /// Takes the whole list. A source that is listed meanwhile runs in the next turn, so every turn is finite.
-    pub fn take(&mut self) -> Vec<Key> {
+    pub(crate) fn take(&mut self) -> Vec<Key> {
         std::mem::swap(&mut self.next, &mut self.running);
         std::mem::take(&mut self.running)
     }
 
     /// Gives the memory of a list that has run back.
-    pub fn recycle(&mut self, mut list: Vec<Key>) {
+    pub(crate) fn recycle(&mut self, mut list: Vec<Key>) {
         list.clear();
         self.running = list;
     }

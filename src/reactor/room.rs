@@ -40,7 +40,7 @@ pub struct Room {
 
 impl Room {
     /// The low-water mark of incomplete messages: a message that fits into this fits beside the rest.
-    pub const fn for_one_message(queue_limit: usize) -> usize {
+    pub(crate) const fn for_one_message(queue_limit: usize) -> usize {
         queue_limit / 4
     }
 
@@ -92,23 +92,23 @@ impl Room {
 
     /// Whether the part of owed bytes is full: then connections that owe are not read.
     #[inline]
-    pub fn owes_too_much(&self) -> bool {
+    pub(crate) fn owes_too_much(&self) -> bool {
         self.owed >= self.owed_limit
     }
 
     /// Whether connections that owe may be read again.
-    pub fn owes_little(&self) -> bool {
+    pub(crate) fn owes_little(&self) -> bool {
         self.owed <= self.owed_limit / 4 * 3
     }
 
     /// Whether so much is kept that a connection has to be closed.
     #[inline]
-    pub fn keeps_too_much(&self) -> bool {
+    pub(crate) fn keeps_too_much(&self) -> bool {
         self.kept > self.kept_limit
     }
 
     /// Whether enough was closed.
-    pub fn keeps_little(&self) -> bool {
+    pub(crate) fn keeps_little(&self) -> bool {
         self.kept <= self.kept_low_water
     }
 }

@@ -17,7 +17,7 @@ use crate::reactor::shared::Shared;
 use crate::reactor::step::Step;
 
 /// A source of events. The thousands of connections lie in the slab; the few others are boxed, so that places are small.
-pub enum Source<K: Kernel, S> {
+pub(crate) enum Source<K: Kernel, S> {
     /// A connection.
     Connection(Connection<K::Stream, S>),
     /// A listening socket.
@@ -28,7 +28,7 @@ pub enum Source<K: Kernel, S> {
 
 impl<K: Kernel, S> Source<K, S> {
     /// Asks the kernel for the source's edges.
-    pub fn register(&mut self, kernel: &mut K, key: Key) -> io::Result<()> {
+    pub(crate) fn register(&mut self, kernel: &mut K, key: Key) -> io::Result<()> {
         match self {
             Source::Connection(connection) => kernel.add_stream(&mut connection.stream, key),
             Source::Acceptor(acceptor) => kernel.add_listener(&mut acceptor.listener, key),
@@ -37,7 +37,7 @@ impl<K: Kernel, S> Source<K, S> {
     }
 
     /// Merges an event into the latch; true where the source should be driven.
-    pub fn latch(&mut self, readiness: Readiness) -> bool {
+    pub(crate) fn latch(&mut self, readiness: Readiness) -> bool {
         match self {
             Source::Connection(connection) => {
                 connection.latch(readiness);
@@ -49,7 +49,7 @@ impl<K: Kernel, S> Source<K, S> {
     }
 
     /// A handler has woken the source.
-    pub fn wake(&mut self) {
+    pub(crate) fn wake(&mut self) {
         match self {
             Source::Connection(connection) => connection.wake(),
             Source::Datagram(datagram) => datagram.wake(),
@@ -59,7 +59,7 @@ impl<K: Kernel, S> Source<K, S> {
 
     /// A deadline has come. Returns the deadline that is left, if it has only moved, and whether the source is to be
     /// driven.
-    pub fn deadline_passed(&mut self, now: Tick, shared: &Shared) -> (Option<Tick>, bool) {
+    pub(crate) fn deadline_passed(&mut self, now: Tick, shared: &Shared) -> (Option<Tick>, bool) {
         match self {
             Source::Connection(connection) => return connection.deadline_passed(now, shared),
             Source::Datagram(datagram) => datagram.deadline_passed(now),
@@ -69,7 +69,7 @@ impl<K: Kernel, S> Source<K, S> {
     }
 
     /// Begins to drain the source.
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         match self {
             Source::Connection(connection) => connection.drain(),
             Source::Acceptor(acceptor) => acceptor.drain(),
@@ -78,7 +78,7 @@ impl<K: Kernel, S> Source<K, S> {
     }
 
     /// Closes the source, and tells the handler.
-    pub fn close<H: Handler<Session = S>>(
+    pub(crate) fn close<H: Handler<Session = S>>(
         self,
         key: Key,
         row: Row,
@@ -96,7 +96,7 @@ impl<K: Kernel, S> Source<K, S> {
 
     /// The invariant: off the ready list and every condition's, the source has a cleared latch for every direction that
     /// it wants, or a retry is due; and its deadline is armed, as `armed`, or something sooner.
-    pub fn keeps_the_invariant(&self, armed: Option<Tick>, shared: &Shared) -> bool {
+    pub(crate) fn keeps_the_invariant(&self, armed: Option<Tick>, shared: &Shared) -> bool {
         match self {
             Source::Connection(connection) => connection.keeps_the_invariant(armed, shared),
             Source::Acceptor(acceptor) => acceptor.keeps_the_invariant(armed),
@@ -105,12 +105,12 @@ impl<K: Kernel, S> Source<K, S> {
     }
 
     /// The connection, where the source is one.
-    pub fn connection(&self) -> Option<&Connection<K::Stream, S>> {
+    pub(crate) fn connection(&self) -> Option<&Connection<K::Stream, S>> {
         if let Source::Connection(connection) = self { Some(connection) } else { None }
     }
 
     /// The connection, where the source is one.
-    pub fn connection_mut(&mut self) -> Option<&mut Connection<K::Stream, S>> {
+    pub(crate) fn connection_mut(&mut self) -> Option<&mut Connection<K::Stream, S>> {
         if let Source::Connection(connection) = self { Some(connection) } else { None }
     }
 }

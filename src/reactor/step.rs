@@ -63,7 +63,7 @@ pub enum Step<'a> {
 impl Step<'_> {
     /// The level of the step's line.
     #[inline]
-    pub fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> Level {
         match self {
             Step::Accepted(_) | Step::Connected(_) | Step::Closed(..) | Step::ListenerClosed | Step::Draining(_) => {
                 Level::Debug
@@ -73,7 +73,7 @@ impl Step<'_> {
     }
 
     /// The target of the step's line, as `RUST_LOG` names it: the part of the reactor that tells the step.
-    pub fn target(&self) -> &'static str {
+    pub(crate) fn target(&self) -> &'static str {
         match self {
             Step::Woke(..) | Step::Event(_) | Step::Stale | Step::Deadline => "cooee::reactor",
             Step::Closed(..) | Step::ListenerClosed => "cooee::reactor",

@@ -56,7 +56,7 @@ impl Timers {
     }
 
     /// The entry that was taken out was stale.
-    pub fn popped_stale(&mut self) {
+    pub(crate) fn popped_stale(&mut self) {
         self.stale = self.stale.saturating_sub(1);
     }
 

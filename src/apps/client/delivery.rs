@@ -17,7 +17,7 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 ///
 /// It counts what has left and not what is owed: a stream that goes on may owe as much at each look.
 #[derive(Debug)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     wait: Duration,
     /// How many bytes had left, and since when that number has not grown.
     seen: Option<(i128, Tick)>,
@@ -28,7 +28,7 @@ pub struct Delivery {
 
 /// What a look at it found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeliveryState {
+pub(crate) enum DeliveryState {
     /// Nothing is owed.
     Left,
     /// Something is owed; look again at this moment.
@@ -39,18 +39,18 @@ pub enum DeliveryState {
 
 impl Delivery {
     /// The server is stuck after `wait` without progress. Replies are waited for `replies` once everything has left.
-    pub fn new(wait: Duration, replies: Duration) -> Delivery {
+    pub(crate) fn new(wait: Duration, replies: Duration) -> Delivery {
         Delivery { wait, seen: None, replies, replies_until: None }
     }
 
     /// Restarts both waits.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.seen = None;
         self.replies_until = None;
     }
 
     /// Looks at the delivery: `given` bytes in all, of which `owed` have not left.
-    pub fn look(&mut self, now: Tick, given: u64, owed: usize) -> DeliveryState {
+    pub(crate) fn look(&mut self, now: Tick, given: u64, owed: usize) -> DeliveryState {
         if owed == 0 {
             self.seen = None;
             return DeliveryState::Left;
@@ -68,7 +68,7 @@ impl Delivery {
 
     /// Until when replies are waited for behind the last message, since everything has left; `None` when the time is
     /// up. The first call is never the end, because the last bytes were only just handed over.
-    pub fn wait_for_replies(&mut self, now: Tick) -> Option<Tick> {
+    pub(crate) fn wait_for_replies(&mut self, now: Tick) -> Option<Tick> {
         if self.replies_until.is_some_and(|until| until <= now) {
             return None;
         }

@@ -16,7 +16,7 @@ const TAG: Tag = Tag(0);
 
 /// The way to the server.
 #[derive(Debug)]
-pub struct ServerDialer {
+pub(crate) struct ServerDialer {
     /// The server's addresses.
     pub candidates: Candidates,
     /// Whether messages are datagrams.
@@ -38,12 +38,12 @@ struct Busy {
 
 impl ServerDialer {
     /// Tries `candidates` in their order, each for `timeout`; with a datagram socket where messages are datagrams.
-    pub fn new(candidates: Candidates, datagrams: bool, timeout: Duration) -> ServerDialer {
+    pub(crate) fn new(candidates: Candidates, datagrams: bool, timeout: Duration) -> ServerDialer {
         ServerDialer { candidates, datagrams, timeout, busy: None }
     }
 
     /// Orders the connection, or the datagram socket, to the current address.
-    pub fn dial(&self, orders: &mut Orders) {
+    pub(crate) fn dial(&self, orders: &mut Orders) {
         match self.candidates.current() {
             Some(address) if self.datagrams => orders.connect_datagram(None, address.clone(), TAG),
             Some(address) => orders.connect(address.clone(), TAG),
@@ -53,7 +53,7 @@ impl ServerDialer {
 
     /// The current address failed. Orders the next, or returns why there is none. After a full backlog,
     /// [`ServerDialer::look`] has to be called.
-    pub fn failed(&mut self, reason: CloseReason, orders: &mut Orders) -> Result<(), CloseReason> {
+    pub(crate) fn failed(&mut self, reason: CloseReason, orders: &mut Orders) -> Result<(), CloseReason> {
         if reason == CloseReason::Failed(std::io::ErrorKind::WouldBlock) {
             let times = self.busy.and_then(|busy| busy.times);
             self.busy = Some(Busy { times, dialing: false });
@@ -68,7 +68,7 @@ impl ServerDialer {
     }
 
     /// Tries a full backlog again where that is due. Returns when to look again, or why it is over.
-    pub fn look(&mut self, now: Tick, orders: &mut Orders) -> Result<Option<Tick>, CloseReason> {
+    pub(crate) fn look(&mut self, now: Tick, orders: &mut Orders) -> Result<Option<Tick>, CloseReason> {
         let Some(busy) = &mut self.busy else { return Ok(None) };
         if busy.dialing {
             return Ok(None);

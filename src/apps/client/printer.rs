@@ -19,7 +19,7 @@ const PRINT_LIMIT: usize = 64 * 1024;
 
 /// The text that standard output is to take next.
 #[derive(Debug)]
-pub struct Printer {
+pub(crate) struct Printer {
     /// How replies are framed and encoded.
     rules: Rules,
     /// Bytes are printed as they are.
@@ -55,7 +55,7 @@ enum Prompt {
 
 /// Whether all that was printed has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flush {
+pub(crate) enum Flush {
     /// All has left.
     Done,
     /// Not yet: ask again at once, or at this moment at the latest.
@@ -66,7 +66,7 @@ pub enum Flush {
 
 impl Printer {
     /// Nothing is printed yet.
-    pub fn new(rules: Rules, raw: bool, escape: bool) -> Printer {
+    pub(crate) fn new(rules: Rules, raw: bool, escape: bool) -> Printer {
         Printer {
             rules,
             raw,
@@ -83,24 +83,19 @@ impl Printer {
     }
 
     /// Whether nothing came but the refusal of a server at its limit.
-    pub fn has_refusal_alone(&self) -> bool {
+    pub(crate) fn has_refusal_alone(&self) -> bool {
         self.is_refusal && self.received == 1
     }
 
     /// Whether so much waits for standard output that nothing more should be read.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.text.len() >= PRINT_LIMIT
-    }
-
-    /// Whether nothing waits for standard output.
-    pub fn is_empty(&self) -> bool {
-        self.text.is_empty()
     }
 
     /// Prints the replies in `bytes` that are complete, or all at the `end`; returns how many bytes they took. Chunk
     /// framing does not mark the end of a reply, and a read may bring a part of one: all is printed, and
     /// [`end_reply`](Printer::end_reply) ends its line.
-    pub fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, SendOutcome> {
+    pub(crate) fn stream(&mut self, bytes: &[u8], end: bool) -> Result<usize, SendOutcome> {
         let rules = self.rules;
         if self.raw {
             if !bytes.is_empty() {
@@ -137,7 +132,7 @@ impl Printer {
     }
 
     /// Prints a datagram, or drops it where too much waits already: a pause would not make its sender wait.
-    pub fn datagram(&mut self, bytes: &[u8]) {
+    pub(crate) fn datagram(&mut self, bytes: &[u8]) {
         if self.is_full() {
             self.received += 1;
             self.dropped += 1;
@@ -150,7 +145,7 @@ impl Printer {
     }
 
     /// Ends the line of the current reply, if it is open.
-    pub fn end_reply(&mut self) {
+    pub(crate) fn end_reply(&mut self) {
         if std::mem::take(&mut self.is_open) {
             self.text.push(b'\n');
         }
@@ -174,7 +169,7 @@ impl Printer {
     }
 
     /// Asks for a line after what is printed, unless the prompt is there already.
-    pub fn ask(&mut self) {
+    pub(crate) fn ask(&mut self) {
         self.end_reply();
         if self.prompt == Prompt::None {
             self.prompt = Prompt::Due;
@@ -182,25 +177,25 @@ impl Printer {
     }
 
     /// A person has typed a line, and its ending with it.
-    pub fn typed(&mut self) {
+    pub(crate) fn typed(&mut self) {
         self.prompt = Prompt::None;
     }
 
     /// Starts a new line if the prompt stands: no typed line follows.
-    pub fn leave_prompt(&mut self) {
+    pub(crate) fn leave_prompt(&mut self) {
         if std::mem::replace(&mut self.prompt, Prompt::None) == Prompt::Stands {
             tell("\n");
         }
     }
 
     /// Writes a remark about what was typed to standard error.
-    pub fn remark(&mut self, remark: &str) {
+    pub(crate) fn remark(&mut self, remark: &str) {
         self.leave_prompt();
         tell(&format!("cooee: {}\n", Escaped(remark)));
     }
 
     /// Gives standard output what is printed, then the prompt. Returns whether to call again in the next turn.
-    pub fn hand_over(&mut self, reply: &mut Reply<'_>) -> bool {
+    pub(crate) fn hand_over(&mut self, reply: &mut Reply<'_>) -> bool {
         if self.text.is_empty() {
             if self.prompt == Prompt::Due {
                 self.prompt = Prompt::Stands;
@@ -219,7 +214,7 @@ impl Printer {
 
     /// Whether all printed text has left, once nothing more will be printed; `owed` bytes are with standard output. The
     /// first call starts the `wait`, which no progress extends.
-    pub fn flush(&mut self, now: Tick, owed: usize, wait: Duration) -> Flush {
+    pub(crate) fn flush(&mut self, now: Tick, owed: usize, wait: Duration) -> Flush {
         if owed == 0 && self.text.is_empty() {
             return Flush::Done;
         }
@@ -308,9 +303,9 @@ mod tests {
         printer.stream(b"hi", true).unwrap();
         let (mut composed, mut outgoing) = (Vec::new(), Outgoing::default());
         printer.hand_over(&mut Reply::new(&[], None, &mut composed, &mut outgoing, 10, 10));
-        assert!(!printer.is_empty() && composed.is_empty());
+        assert!(!printer.text.is_empty() && composed.is_empty());
         printer.hand_over(&mut Reply::new(&[], None, &mut composed, &mut outgoing, 9, 10));
-        assert!(printer.is_empty());
+        assert!(printer.text.is_empty());
         assert_eq!(composed, b"hi\n");
     }
 

@@ -4,14 +4,14 @@ use crate::protocol::framing::Framing;
 use crate::protocol::refusal::{AT_LIMIT, AT_SOURCE_LIMIT};
 
 /// Whether `reply` is a refusal in any framing: the client's may differ from the server's.
-pub fn is_refusal(reply: &[u8]) -> bool {
+pub(crate) fn is_refusal(reply: &[u8]) -> bool {
     let words = reply.trim_ascii_end();
     let is_one = |text: &[u8]| Framing::ALL.iter().any(|framing| words == framing.framed(text).trim_ascii_end());
     [AT_LIMIT, AT_SOURCE_LIMIT].into_iter().any(|text| words.ends_with(text) && is_one(text))
 }
 
 /// Whether `message` contains a refusal, which a server may have echoed.
-pub fn holds_refusal(message: &[u8]) -> bool {
+pub(crate) fn holds_refusal(message: &[u8]) -> bool {
     [AT_LIMIT, AT_SOURCE_LIMIT].iter().any(|words| memchr::memmem::find(message, words).is_some())
 }
 

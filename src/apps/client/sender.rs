@@ -16,7 +16,7 @@ const ALONE: Duration = Duration::from_millis(200);
 
 /// How long a reply in chunk framing has to be silent to count as complete, if it does not hold its message, and for
 /// its line to end. It is longer than a delayed acknowledgement holds back the second half of a reply (40 ms).
-pub const SETTLE: Duration = Duration::from_millis(50);
+pub(crate) const SETTLE: Duration = Duration::from_millis(50);
 
 /// The most bytes that an acknowledgement has around its message; a longer reply is none.
 const AROUND_MAX: usize = 4 * ack::FORMAT_MAX;
@@ -101,22 +101,22 @@ impl Sender {
     }
 
     /// How many messages are queued that were never sent.
-    pub fn unsent(&self) -> usize {
+    pub(crate) fn unsent(&self) -> usize {
         self.queue.len()
     }
 
     /// Whether more of standard input may be taken.
-    pub fn wants_more(&self) -> bool {
+    pub(crate) fn wants_more(&self) -> bool {
         !self.ended && self.queue.is_empty() && self.paced_until.is_none()
     }
 
     /// Until when incoming bytes belong to the current reply; `None` when its line may end.
-    pub fn settles_at(&self, now: Tick) -> Option<Tick> {
+    pub(crate) fn settles_at(&self, now: Tick) -> Option<Tick> {
         self.settled_at.filter(|moment| *moment > now)
     }
 
     /// Whether the last message got no reply in its time.
-    pub fn has_waited_in_vain(&self, now: Tick) -> bool {
+    pub(crate) fn has_waited_in_vain(&self, now: Tick) -> bool {
         !self.is_answered && self.paced_until.is_some_and(|until| until <= now)
     }
 
@@ -140,7 +140,7 @@ impl Sender {
     }
 
     /// Takes the last line of standard input, which nothing ends.
-    pub fn take_last(&mut self, bytes: &[u8]) -> Result<(), SendOutcome> {
+    pub(crate) fn take_last(&mut self, bytes: &[u8]) -> Result<(), SendOutcome> {
         match self.form(bytes, true) {
             // A mark alone is no line.
             Some((_, mark)) if mark == bytes.len() => Ok(()),
@@ -234,7 +234,7 @@ impl Sender {
 
     /// The server's queue is full (`unix(7)`): the kernel refuses the datagram, and no event tells when there is room.
     /// So it is sent again after a moment. Returns since when it has been tried.
-    pub fn retry_last(&mut self, now: Tick) -> Tick {
+    pub(crate) fn retry_last(&mut self, now: Tick) -> Tick {
         self.take_back();
         self.paced_until = Some(now.after(RESEND));
         let since = self.unsent_since.filter(|(number, _)| *number == self.sent).map_or(now, |(_, since)| since);
@@ -243,7 +243,7 @@ impl Sender {
     }
 
     /// The last message did not leave: it is the next again.
-    pub fn take_back(&mut self) {
+    pub(crate) fn take_back(&mut self) {
         self.sent -= 1;
         self.sent_bytes -= self.last.len() as u64;
         self.queue.push_front(std::mem::take(&mut self.last));
@@ -254,7 +254,7 @@ impl Sender {
 impl Manner {
     /// Whether each message waits for the reply to the one before. In chunk framing the server could read two as one;
     /// at a prompt, the reply is shown before the next prompt in any framing.
-    pub fn is_paced(framing: Framing, raw: bool, expects_at_prompt: bool) -> bool {
+    pub(crate) fn is_paced(framing: Framing, raw: bool, expects_at_prompt: bool) -> bool {
         expects_at_prompt || (framing == Framing::Chunk && !raw)
     }
 }

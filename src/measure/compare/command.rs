@@ -57,7 +57,7 @@ impl ServerCommand {
 
     /// Whether there is such a program, here or on the `PATH`; an error says which is not there. A name that holds a
     /// placeholder is not known before it is filled.
-    pub fn find_program(&self) -> Result<(), String> {
+    pub(crate) fn find_program(&self) -> Result<(), String> {
         let program = &self.words[0];
         let is_there = if program.contains('{') {
             true

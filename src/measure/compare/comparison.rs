@@ -103,7 +103,7 @@ impl Compared {
     }
 
     /// Whether it has not failed.
-    pub fn is_fit(&self) -> bool {
+    pub(crate) fn is_fit(&self) -> bool {
         self.failure.is_none()
     }
 
@@ -142,7 +142,7 @@ impl Compared {
 
 impl Comparison {
     /// Whether latencies end with the first bytes of a reply, because nothing says when it is whole.
-    pub fn ends_with_first_bytes(&self) -> bool {
+    pub(crate) fn ends_with_first_bytes(&self) -> bool {
         self.conditions.ends_with_first_bytes()
     }
 
@@ -155,7 +155,7 @@ impl Comparison {
     }
 
     /// A figure of every server, in their order.
-    pub fn standings(&self, metric: Metric) -> Vec<Standing> {
+    pub(crate) fn standings(&self, metric: Metric) -> Vec<Standing> {
         let first = self.servers.first();
         let standings = self.servers.iter().enumerate();
         standings.map(|(index, server)| server.standing(metric, first.filter(|_| index > 0))).collect()
@@ -177,7 +177,7 @@ impl Comparison {
     }
 
     /// How often a round was measured that does not count, because it told of this program.
-    pub fn repeated_rounds(&self) -> usize {
+    pub(crate) fn repeated_rounds(&self) -> usize {
         let repeats = self.servers.iter().flat_map(|server| &server.repeats);
         let attempts =
             repeats.filter(|repeat| repeat.what == Repeated::Round).map(|repeat| (repeat.round, repeat.attempt));
@@ -185,7 +185,7 @@ impl Comparison {
     }
 
     /// What other processes took of the processors, in words, where it is more than [`OTHERS_MAX`] in some round.
-    pub fn disturbance(&self) -> Option<String> {
+    pub(crate) fn disturbance(&self) -> Option<String> {
         let rounds = self.servers.iter().flat_map(|server| server.rounds.iter().map(move |round| (server, round)));
         let taken = rounds.filter_map(|(server, round)| Some((round.others()?, server, round)));
         let taken: Vec<_> = taken.filter(|(share, ..)| *share > OTHERS_MAX).collect();
@@ -214,7 +214,7 @@ impl Comparison {
     }
 
     /// Where and how it was measured, as pairs of words.
-    pub fn facts(&self) -> Vec<(&str, String)> {
+    pub(crate) fn facts(&self) -> Vec<(&str, String)> {
         let conditions = &self.conditions;
         let list = |cpus: &[usize]| cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         let options = conditions.options.iter().map(|(flag, value)| format!("{flag} {value}"));

@@ -13,7 +13,7 @@ use crate::measure::processes::process_id::ProcessId;
 /// Whether whatever becomes a child of this process from now on, besides the server that it starts, is a process of
 /// that server that has lost its parent: where it is a subreaper ([`prctl::set_child_subreaper`]) and has no child yet.
 /// (A shell's `exec` may have left it some, and their descendants would come to it too.)
-pub fn adopts_orphans() -> bool {
+pub(crate) fn adopts_orphans() -> bool {
     prctl::get_child_subreaper() == Ok(true) && Family::children(std::process::id() as i32).is_empty()
 }
 
@@ -32,18 +32,18 @@ pub struct ServerGroup {
 impl ServerGroup {
     /// The processes of the server that `leader` leads; `adopts` is whether this process [adopted
     /// orphans](adopts_orphans) before it was started.
-    pub fn new(leader: Pid, adopts: bool) -> ServerGroup {
+    pub(crate) fn new(leader: Pid, adopts: bool) -> ServerGroup {
         let family = if adopts { Family::Adopting(leader) } else { Family::Group(leader) };
         ServerGroup { leader, family }
     }
 
     /// Those of its family that live.
-    pub fn members(&self) -> Vec<ProcessId> {
+    pub(crate) fn members(&self) -> Vec<ProcessId> {
         self.family.members()
     }
 
     /// Sends a signal to the group, and to those of `members` who have left it.
-    pub fn signal(&self, signal: Signal, members: &[ProcessId]) {
+    pub(crate) fn signal(&self, signal: Signal, members: &[ProcessId]) {
         // The group may be empty by now: that is what the signal is for.
         let _: Result<(), Errno> = signal::killpg(self.leader, signal);
         let has_left = |member: &&ProcessId| member.stat().is_some_and(|stat| stat.pgrp != self.leader.as_raw());
@@ -51,7 +51,7 @@ impl ServerGroup {
     }
 
     /// Reaps those that have come to this process and have ended: no other process can. The leader is left.
-    pub fn reap(&self) {
+    pub(crate) fn reap(&self) {
         let Family::Adopting(leader) = self.family else { return };
         // Looking at all that have ended takes milliseconds. The kernel names one, and while it names none there is
         // nothing to do.

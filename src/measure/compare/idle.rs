@@ -12,14 +12,14 @@ use crate::os::address::Address;
 
 /// Connections that each have asked once, were answered, and stay open and silent until this is dropped.
 #[derive(Debug)]
-pub struct IdleConnections(Vec<Socket>);
+pub(crate) struct IdleConnections(Vec<Socket>);
 
 impl IdleConnections {
     /// Opens `count` connections to `address`, one after the other, until `deadline`, as long as `goes_on` says so;
     /// each sends the `probe` once.
     ///
     /// The refusal of a connection is the error, with its number.
-    pub fn open(
+    pub(crate) fn open(
         count: usize,
         address: &Address,
         probe: &Probe,
@@ -36,7 +36,7 @@ impl IdleConnections {
     }
 
     /// How many the server has ended, or has said something more to, since they were opened.
-    pub fn lost(&self) -> usize {
+    pub(crate) fn lost(&self) -> usize {
         let is_lost = |connection: &&Socket| {
             let peeked = connection.peek(&mut [MaybeUninit::uninit()]);
             !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)

@@ -47,7 +47,7 @@ use crate::measure::report::Until;
 use crate::measure::report::latencies::highest_told;
 
 /// The version of the schema.
-pub const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 1;
 
 /// What tells its JSON from that of a run.
 pub const KIND: &str = "comparison";

@@ -62,7 +62,7 @@ impl Metric {
     }
 
     /// Whether a server with more of it is the better one.
-    pub fn higher_is_better(self) -> bool {
+    pub(crate) fn higher_is_better(self) -> bool {
         self == Metric::MessagesPerSecond
     }
 

@@ -71,7 +71,7 @@ pub type Load<'a> = dyn FnMut(Options, Option<UnixStream>, &mut dyn FnMut(&Progr
 
 /// Why a step of a comparison did not come to its end.
 #[derive(Debug)]
-pub enum Halt {
+pub(crate) enum Halt {
     /// The comparison was interrupted.
     Interrupted,
     /// The server failed.

@@ -50,7 +50,7 @@ impl Pinning {
     }
 
     /// Calls `start`, whose child runs on the server's processors.
-    pub fn start_server<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    pub(crate) fn start_server<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.go_to(&self.placement.server)?;
         let started = start();
         self.go_to(&self.placement.generator)?;
@@ -116,7 +116,7 @@ fn choose(
 }
 
 /// A list of processors as the kernel writes it: `0,2-3`. The error says what is right.
-pub fn parse_list(text: &str) -> Result<Vec<usize>, String> {
+pub(crate) fn parse_list(text: &str) -> Result<Vec<usize>, String> {
     let form = || "a list of processors is 0, 0,2 or 0-3".to_owned();
     let mut list = Vec::new();
     for part in text.split(',') {

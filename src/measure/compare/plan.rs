@@ -35,13 +35,13 @@ pub struct Plan {
 
 impl Plan {
     /// By when a server has to have taken this number of connections, opened one after the other from now on.
-    pub fn deadline_for(&self, connections: usize) -> Instant {
+    pub(crate) fn deadline_for(&self, connections: usize) -> Instant {
         let thousands = u32::try_from(connections.div_ceil(1_000)).unwrap_or(u32::MAX);
         Instant::now() + self.start_timeout.saturating_mul(thousands.max(1)).min(LONGEST)
     }
 
     /// How many processors a server may use.
-    pub fn server_processors(&self) -> usize {
+    pub(crate) fn server_processors(&self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, usize::from);
         self.pinning.as_ref().map_or_else(all, |pinning| pinning.placement.server.len())
     }

@@ -45,7 +45,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The same, which says what was not answered, where there is a reason.
-    pub fn of(self, what: impl FnOnce() -> String) -> Refusal {
+    pub(crate) fn of(self, what: impl FnOnce() -> String) -> Refusal {
         match self {
             Refusal::NotYet(reason) => Refusal::NotYet(format!("{}: {reason}", what())),
             other => other,

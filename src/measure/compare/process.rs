@@ -69,7 +69,7 @@ impl ServerProcess {
     }
 
     /// Trims its output and reaps those of its processes that have ended. To be called now and then while it runs.
-    pub fn tend(&mut self) {
+    pub(crate) fn tend(&mut self) {
         self.output.trim();
         self.group.reap();
     }

@@ -9,21 +9,21 @@ use crate::measure::load::progress::Stage;
 
 /// How long some processors had been busy at a moment.
 #[derive(Clone, Copy, Debug)]
-pub struct BusyReading {
+pub(crate) struct BusyReading {
     at: Instant,
     ticks: u64,
 }
 
 impl BusyReading {
     /// Reads it for these processors; `None` if the kernel does not tell.
-    pub fn of(processors: &[usize]) -> Option<BusyReading> {
+    pub(crate) fn of(processors: &[usize]) -> Option<BusyReading> {
         let text = fs::read_to_string("/proc/stat").ok()?;
         let ticks = processors.iter().map(|cpu| busy_ticks(&text, *cpu)).sum::<Option<u64>>()?;
         Some(BusyReading { at: Instant::now(), ticks })
     }
 
     /// How many of the processors were busy on average since an `earlier` reading.
-    pub fn since(&self, earlier: &BusyReading) -> f64 {
+    pub(crate) fn since(&self, earlier: &BusyReading) -> f64 {
         let seconds = self.ticks.saturating_sub(earlier.ticks) as f64 / procfs::ticks_per_second().max(1) as f64;
         seconds / self.at.duration_since(earlier.at).as_secs_f64().max(1e-9)
     }
@@ -34,7 +34,7 @@ impl BusyReading {
 /// They are read before the measured time and after it, for `/proc/stat` is long and takes its time; what comes out is
 /// a rate.
 #[derive(Debug)]
-pub struct BusyMeter<'a> {
+pub(crate) struct BusyMeter<'a> {
     pinning: Option<&'a Pinning>,
     before: Option<[BusyReading; 2]>,
     after: Option<[BusyReading; 2]>,
@@ -42,12 +42,12 @@ pub struct BusyMeter<'a> {
 
 impl<'a> BusyMeter<'a> {
     /// A meter of the processors of `pinning`.
-    pub fn new(pinning: Option<&'a Pinning>) -> BusyMeter<'a> {
+    pub(crate) fn new(pinning: Option<&'a Pinning>) -> BusyMeter<'a> {
         BusyMeter { pinning, before: read(pinning), after: None }
     }
 
     /// The run is at this stage now.
-    pub fn watch(&mut self, stage: Stage) {
+    pub(crate) fn watch(&mut self, stage: Stage) {
         if matches!(stage, Stage::Connecting | Stage::WarmingUp) {
             self.before = read(self.pinning);
         }
@@ -59,7 +59,7 @@ impl<'a> BusyMeter<'a> {
 
     /// How many of the server's processors and of this program's were busy; `None` if nothing is pinned. To be called
     /// when the run has ended.
-    pub fn finish(self) -> Option<(f64, f64)> {
+    pub(crate) fn finish(self) -> Option<(f64, f64)> {
         let ([server, generator], after) = (self.before?, self.after.or_else(|| read(self.pinning))?);
         Some((after[0].since(&server), after[1].since(&generator)))
     }

@@ -34,7 +34,7 @@ pub enum Repeated {
 
 impl Repeat {
     /// What was done again and why, for a person.
-    pub fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         match self.what {
             Repeated::Round => format!("measured again, because {}", self.reason),
             Repeated::Start => format!("started again, because {}", self.reason),
@@ -48,7 +48,7 @@ const TRIES: usize = 3;
 
 /// How many repeats there may still be.
 #[derive(Clone, Debug)]
-pub struct Repeats {
+pub(crate) struct Repeats {
     left: usize,
     /// Servers whose doubts do not go away: nothing will be called of them, so they are no reason to measure again.
     given_up: BTreeSet<usize>,
@@ -56,13 +56,13 @@ pub struct Repeats {
 
 impl Repeats {
     /// As many repeats in all as rounds that were asked for: a comparison takes twice its time at the most.
-    pub fn for_rounds(rounds: usize) -> Repeats {
+    pub(crate) fn for_rounds(rounds: usize) -> Repeats {
         Repeats { left: rounds, given_up: BTreeSet::new() }
     }
 
     /// Whether a round is measured again that was measured `tries` times, the last time with these `doubtful` servers,
     /// by their number.
-    pub fn again(&mut self, tries: usize, doubtful: &[usize]) -> bool {
+    pub(crate) fn again(&mut self, tries: usize, doubtful: &[usize]) -> bool {
         if tries >= TRIES {
             self.given_up.extend(doubtful);
         }

@@ -156,7 +156,7 @@ impl Round {
 }
 
 /// A doubt in words.
-pub fn doubt_in_words(doubt: Doubt) -> String {
+pub(crate) fn doubt_in_words(doubt: Doubt) -> String {
     match doubt {
         Doubt::LateSends(share) => format!("{:.1} % of the messages left late", share * 100.0),
         Doubt::HeldBack(share) => {

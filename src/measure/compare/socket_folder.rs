@@ -18,7 +18,7 @@ const OLD: Duration = Duration::from_secs(60);
 /// A folder that only this user can enter. Dropping it removes it; a process that is killed leaves it, and the next one
 /// removes it.
 #[derive(Debug)]
-pub struct SocketFolder {
+pub(crate) struct SocketFolder {
     folder: TempDir,
     /// Locked as long as its owner lives (`flock(2)`): the kernel unlocks it however that ends.
     _lock: File,
@@ -26,7 +26,7 @@ pub struct SocketFolder {
 
 impl SocketFolder {
     /// Makes one in `parent`, and removes those there whose owners are gone.
-    pub fn new(parent: &Path) -> io::Result<SocketFolder> {
+    pub(crate) fn new(parent: &Path) -> io::Result<SocketFolder> {
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
         let lock = File::open(folder.path())?;
         sweep(parent, lock.metadata()?.uid());
@@ -38,7 +38,7 @@ impl SocketFolder {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 }

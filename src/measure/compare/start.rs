@@ -22,7 +22,7 @@ const DATAGRAM_WAIT: Duration = Duration::from_millis(200);
 
 /// A server that has answered.
 #[derive(Debug)]
-pub struct Started {
+pub(crate) struct Started {
     /// Its process; dropping it stops it.
     pub process: ServerProcess,
     /// Where it listens.
@@ -81,7 +81,7 @@ impl Trials<'_, '_> {
 
 impl Started {
     /// Why the wait for this server was given up.
-    pub fn ended_or_interrupted(&self) -> Halt {
+    pub(crate) fn ended_or_interrupted(&self) -> Halt {
         match self.process.ending() {
             Some(ending) => self.failed(format!("it {ending}")),
             None => Halt::Interrupted,
@@ -89,12 +89,12 @@ impl Started {
     }
 
     /// The server has failed for this reason; what it wrote at last is told with it.
-    pub fn failed(&self, reason: String) -> Halt {
+    pub(crate) fn failed(&self, reason: String) -> Halt {
         Halt::Failed { reason, output: self.process.output.last_lines(), may_be_bad_luck: false }
     }
 
     /// The server has refused a probe that it has to answer.
-    pub fn refused(&self, refusal: Refusal) -> Halt {
+    pub(crate) fn refused(&self, refusal: Refusal) -> Halt {
         match refusal {
             Refusal::NotYet(reason) | Refusal::Wrong(reason) => self.failed(reason),
             Refusal::GivenUp => self.ended_or_interrupted(),

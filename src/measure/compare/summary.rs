@@ -30,7 +30,7 @@ impl Summary {
     }
 
     /// Whether the two ranges have anything in common.
-    pub fn overlaps(&self, other: &Summary) -> bool {
+    pub(crate) fn overlaps(&self, other: &Summary) -> bool {
         self.min <= other.max && other.min <= self.max
     }
 }

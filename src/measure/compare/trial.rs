@@ -22,7 +22,7 @@ use crate::measure::report::visible::visible;
 const STARTS: usize = 2;
 
 /// What all trials of a comparison share.
-pub struct Trials<'a, 'l> {
+pub(crate) struct Trials<'a, 'l> {
     pub(super) plan: &'a Plan,
     pub(super) probe: Probe,
     /// Where Unix sockets go; `None` if there are none.
@@ -38,7 +38,7 @@ pub struct Trials<'a, 'l> {
 
 impl<'a, 'l> Trials<'a, 'l> {
     /// Trials as `plan` says, with the sockets of servers in `folder`, where they are files.
-    pub fn new(
+    pub(crate) fn new(
         plan: &'a Plan,
         folder: Option<&'a Path>,
         load: &'a mut Load<'l>,
@@ -49,7 +49,7 @@ impl<'a, 'l> Trials<'a, 'l> {
     }
 
     /// One trial of `server`, in the round of this number.
-    pub fn run(&mut self, server: &ServerCommand, number: usize) -> Result<Round, Halt> {
+    pub(crate) fn run(&mut self, server: &ServerCommand, number: usize) -> Result<Round, Halt> {
         let mut round = self.measure(server, number)?;
         if self.plan.idle_connections > 0 && !self.plan.options.datagrams {
             round.memory_per_idle_connection = self.idle_memory(server)?;

@@ -9,7 +9,7 @@ use crate::measure::compare::summary::Summary;
 use crate::reactor::named::named;
 
 /// How many rounds each server must have before a difference is called.
-pub const ROUNDS_MIN: usize = 4;
+pub(crate) const ROUNDS_MIN: usize = 4;
 
 named! {
     /// What the measurements show.

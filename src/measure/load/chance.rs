@@ -10,7 +10,7 @@ const CHANCE_MAX: f64 = 0.05;
 
 /// Whether `count` of `of` show that more than `share` of all would be counted if there were more of them, and not just
 /// of these. 1 of 10 does not show more than a hundredth: where each has that chance, every tenth such run has one.
-pub fn shows_more(count: u64, of: u64, share: f64) -> bool {
+pub(crate) fn shows_more(count: u64, of: u64, share: f64) -> bool {
     let found = count as f64 / of.max(1) as f64;
     found > share && (-(of as f64) * divergence(found, share)).exp() < CHANCE_MAX
 }

@@ -19,7 +19,7 @@ const UNDER_WAY_MAX: usize = 64;
 
 /// Opens the connections of lanes, and remembers which are to be opened when.
 #[derive(Debug)]
-pub struct Dialer {
+pub(crate) struct Dialer {
     candidates: Candidates,
     datagrams: bool,
     sources: Vec<SocketAddr>,
@@ -46,7 +46,7 @@ fn spacing(rate: f64) -> Duration {
 
 impl Dialer {
     /// A dialer with no lane to open. Addresses to which none of the sources can connect are left out.
-    pub fn new(options: &Options) -> Dialer {
+    pub(crate) fn new(options: &Options) -> Dialer {
         let can_reach = |address: &Address| {
             options.sources.is_empty() || options.sources.iter().any(|source| address.is_of_family(source))
         };
@@ -67,18 +67,18 @@ impl Dialer {
     }
 
     /// The connection of `lane` is to be opened as soon as it may from `moment` on; until then nothing waits for it.
-    pub fn add(&mut self, lane: usize, moment: Moment) {
+    pub(crate) fn add(&mut self, lane: usize, moment: Moment) {
         self.add_after(lane, moment, Duration::ZERO);
     }
 
     /// The same after a pause, for which messages wait.
-    pub fn add_after(&mut self, lane: usize, moment: Moment, pause: Duration) {
+    pub(crate) fn add_after(&mut self, lane: usize, moment: Moment, pause: Duration) {
         self.waiting.insert((moment.after(pause), lane), moment);
         self.own_waits.begin(lane, moment);
     }
 
     /// The next lane whose turn it is now, and for how long it has waited for this program.
-    pub fn take(&mut self, now: Moment) -> Option<(usize, Duration)> {
+    pub(crate) fn take(&mut self, now: Moment) -> Option<(usize, Duration)> {
         let (moment, _) = *self.waiting.first_key_value()?.0;
         if moment > now || self.next > now || !self.has_room() {
             return None;
@@ -88,7 +88,7 @@ impl Dialer {
     }
 
     /// Orders the connection of `lane`.
-    pub fn dial(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
+    pub(crate) fn dial(&mut self, lane: usize, now: Moment, orders: &mut Orders) {
         // The rate is kept over all, where the loop was late for one.
         self.next = self.next.max(now.before(self.spacing)).after(self.spacing);
         self.under_way += 1;
@@ -110,59 +110,59 @@ impl Dialer {
     }
 
     /// A connection is established, or a datagram socket is there and no address is searched for.
-    pub fn connected(&mut self) {
+    pub(crate) fn connected(&mut self) {
         self.under_way -= 1;
         self.candidates.answered();
         self.full_since = None;
     }
 
     /// A connection that was dialled is under way no longer: [`Dialer::failed`] or [`Dialer::queue_full`] is told why.
-    pub fn ended(&mut self) {
+    pub(crate) fn ended(&mut self) {
         self.under_way -= 1;
     }
 
     /// The server's queue of newcomers is full, again. Tells for how long it has been: since then no connection was
     /// established.
-    pub fn queue_full(&mut self, now: Moment) -> Duration {
+    pub(crate) fn queue_full(&mut self, now: Moment) -> Duration {
         self.own_waits.failed(now);
         now.since(*self.full_since.get_or_insert(now))
     }
 
     /// Opens no connection before `moment`.
-    pub fn hold(&mut self, moment: Moment) {
+    pub(crate) fn hold(&mut self, moment: Moment) {
         self.next = self.next.max(moment);
     }
 
     /// A connection was not established. True if no address has ever answered and there is another one, which is tried
     /// from now on.
-    pub fn failed(&mut self, now: Moment) -> bool {
+    pub(crate) fn failed(&mut self, now: Moment) -> bool {
         self.full_since = None;
         self.own_waits.failed(now);
         self.candidates.failed()
     }
 
     /// Whether an address has answered.
-    pub fn has_connected(&self) -> bool {
+    pub(crate) fn has_connected(&self) -> bool {
         self.candidates.has_answered()
     }
 
     /// Whether a failure would lead to another of the server's addresses.
-    pub fn is_searching(&self) -> bool {
+    pub(crate) fn is_searching(&self) -> bool {
         self.candidates.is_searching()
     }
 
     /// Whether no address has answered, and none is tried any more.
-    pub fn has_given_up(&self) -> bool {
+    pub(crate) fn has_given_up(&self) -> bool {
         self.has_given_up && !self.has_connected() && self.under_way == 0
     }
 
     /// Whether it has nothing to do.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.under_way == 0
     }
 
     /// When the next lane is to be opened; `None` if there is none, or connections under way have to end first.
-    pub fn due(&self) -> Option<Moment> {
+    pub(crate) fn due(&self) -> Option<Moment> {
         let ((moment, _), _) = self.waiting.first_key_value()?;
         self.has_room().then_some((*moment).max(self.next))
     }
@@ -173,12 +173,12 @@ impl Dialer {
     }
 
     /// How much of its wait a message has waited for this program: see [`OwnWaits::share`].
-    pub fn own_share(&self, due: Moment, now: Moment) -> Option<Duration> {
+    pub(crate) fn own_share(&self, due: Moment, now: Moment) -> Option<Duration> {
         self.own_waits.share(due, now)
     }
 
     /// Forgets the lanes that were still to be opened, and returns them.
-    pub fn give_up(&mut self) -> impl Iterator<Item = usize> + use<> {
+    pub(crate) fn give_up(&mut self) -> impl Iterator<Item = usize> + use<> {
         self.has_given_up = true;
         self.own_waits = OwnWaits::default();
         std::mem::take(&mut self.waiting).into_keys().map(|(_, lane)| lane)

@@ -18,7 +18,7 @@ pub(super) struct Effort {
 
 impl Effort {
     /// The effort until now (`getrusage(2)`, and the reactor's counters).
-    pub fn so_far(metrics: &Metrics) -> Effort {
+    pub(crate) fn so_far(metrics: &Metrics) -> Effort {
         let cpu = getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |usage| {
             let micros = (usage.user_time() + usage.system_time()).num_microseconds();
             Duration::from_micros(u64::try_from(micros).unwrap_or(0))
@@ -27,7 +27,7 @@ impl Effort {
     }
 
     /// The effort since `earlier`.
-    pub fn since(self, earlier: Effort) -> Effort {
+    pub(crate) fn since(self, earlier: Effort) -> Effort {
         Effort {
             cpu: self.cpu.saturating_sub(earlier.cpu),
             idle_polling: self.idle_polling.saturating_sub(earlier.idle_polling),

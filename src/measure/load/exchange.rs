@@ -89,19 +89,19 @@ impl Exchange {
     }
 
     /// Whether a message ends its wait with whatever comes first, because nothing says when a reply is whole.
-    pub fn ends_with_first_bytes(&self) -> bool {
+    pub(crate) fn ends_with_first_bytes(&self) -> bool {
         !self.is_checked && !self.datagrams && self.rules.framing == Framing::Chunk
     }
 
     /// Whether each reply shows which message it answers: by its own bytes, or by its number. Where it does not, one
     /// reply too many is taken for the next one, and only what is left over at the end tells.
-    pub fn tells_apart(&self) -> bool {
+    pub(crate) fn tells_apart(&self) -> bool {
         self.is_checked && self.varies && (self.numbered || !self.datagrams)
     }
 
     /// Whether bytes that no message waits for are no error of their own: where they come as whole replies, or nothing
     /// is known of replies.
-    pub fn counts_surplus(&self) -> bool {
+    pub(crate) fn counts_surplus(&self) -> bool {
         !self.is_checked || (self.datagrams && !self.is_numbered())
     }
 

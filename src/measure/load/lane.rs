@@ -19,7 +19,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// A message that was sent and not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flight {
+pub(crate) struct Flight {
     /// Which of its lane's messages it is.
     pub number: u64,
     /// Its ticket.
@@ -32,7 +32,7 @@ pub struct Flight {
 
 /// What a reply with a number answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplyMatch {
+pub(crate) enum ReplyMatch {
     /// A message in flight; `reordered` where a later one was answered before.
     Answer {
         /// The message.
@@ -50,7 +50,7 @@ pub enum ReplyMatch {
 
 /// How far a lane's connection has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// There is none.
     #[default]
     Closed,
@@ -68,7 +68,7 @@ pub enum State {
 
 /// The place of one connection or datagram socket.
 #[derive(Debug, Default)]
-pub struct Lane {
+pub(crate) struct Lane {
     /// How far its connection has come.
     pub state: State,
     /// The connection's name, while it is open.
@@ -99,41 +99,41 @@ pub struct Lane {
 impl Lane {
     /// A lane without a connection, with room for `pipeline` messages in flight. A lane of datagrams remembers which
     /// were answered.
-    pub fn new(pipeline: usize, datagrams: bool) -> Lane {
+    pub(crate) fn new(pipeline: usize, datagrams: bool) -> Lane {
         let (flight, history) = (VecDeque::with_capacity(pipeline), datagrams.then(Box::default));
         Lane { flight, history, ..Lane::default() }
     }
 
     /// A connection is established.
-    pub fn open(&mut self, key: Key) {
+    pub(crate) fn open(&mut self, key: Key) {
         self.state = State::Open;
         self.key = Some(key);
         self.has_answered = false;
     }
 
     /// Its connection broke, or could not be opened: for how long the next one has to wait.
-    pub fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         self.setbacks = if std::mem::take(&mut self.has_answered) { 1 } else { self.setbacks.saturating_add(1) };
         PAUSE_MIN.saturating_mul(2_u32.saturating_pow(self.setbacks - 1)).min(PAUSE_MAX)
     }
 
     /// How many messages are in flight.
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.flight.len()
     }
 
     /// The message that was sent first of those in flight.
-    pub fn oldest(&self) -> Option<&Flight> {
+    pub(crate) fn oldest(&self) -> Option<&Flight> {
         self.flight.front()
     }
 
     /// The number of the next message.
-    pub fn next_number(&self) -> u64 {
+    pub(crate) fn next_number(&self) -> u64 {
         self.next
     }
 
     /// A message is sent, `late` or not.
-    pub fn send(&mut self, ticket: Ticket, now: Moment, late: bool) {
+    pub(crate) fn send(&mut self, ticket: Ticket, now: Moment, late: bool) {
         self.flight.push_back(Flight { number: self.next, ticket, sent: now, late });
         if let Some(history) = &mut self.history {
             history.forget(self.next);
@@ -142,14 +142,14 @@ impl Lane {
     }
 
     /// The message that was sent last did not leave.
-    pub fn unsend(&mut self) -> Option<Flight> {
+    pub(crate) fn unsend(&mut self) -> Option<Flight> {
         let flight = self.flight.pop_back()?;
         self.next = flight.number;
         Some(flight)
     }
 
     /// The oldest message is answered.
-    pub fn answer_oldest(&mut self) -> Option<Flight> {
+    pub(crate) fn answer_oldest(&mut self) -> Option<Flight> {
         self.received = 0;
         self.has_answered = true;
         self.claimed = 0;
@@ -157,7 +157,7 @@ impl Lane {
     }
 
     /// A datagram answers message `number`, as it says.
-    pub fn arrive(&mut self, number: u64) -> ReplyMatch {
+    pub(crate) fn arrive(&mut self, number: u64) -> ReplyMatch {
         if number >= self.next {
             return ReplyMatch::Unknown;
         }
@@ -171,7 +171,7 @@ impl Lane {
     }
 
     /// Takes the next message out that was sent before `moment`.
-    pub fn expire(&mut self, moment: Moment) -> Option<Flight> {
+    pub(crate) fn expire(&mut self, moment: Moment) -> Option<Flight> {
         if self.oldest()?.sent >= moment {
             return None;
         }
@@ -179,7 +179,7 @@ impl Lane {
     }
 
     /// Takes everything back that belonged to the connection: the messages that will not be answered.
-    pub fn abandon(&mut self) -> impl Iterator<Item = Flight> + '_ {
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Flight> + '_ {
         self.received = 0;
         self.claimed = 0;
         self.flight.drain(..)

@@ -9,14 +9,14 @@ use crate::measure::load::stopwatch::Moment;
 /// and left late waited for this program, which was stalled in the meantime; so was everything else that became due in
 /// that stall, even where it got the room of a message that had waited before it.
 #[derive(Debug, Default)]
-pub struct Lateness {
+pub(crate) struct Lateness {
     stalled_from: Moment,
     stalled_until: Moment,
 }
 
 impl Lateness {
     /// Whether a message that was `due` is late when it leaves at `now` from a place that was free since `free_since`.
-    pub fn is_late(&mut self, due: Moment, free_since: Moment, now: Moment) -> bool {
+    pub(crate) fn is_late(&mut self, due: Moment, free_since: Moment, now: Moment) -> bool {
         let possible = due.max(free_since);
         if now.since(possible) > LATE {
             if possible > self.stalled_until {

@@ -21,7 +21,7 @@ const PART_MAX: u32 = 10;
 ///
 /// Invariant: `periods` are in order, do not touch, and all begin behind `failed_at`.
 #[derive(Debug, Default)]
-pub struct OwnWaits {
+pub(crate) struct OwnWaits {
     /// The connections that wait, and since when; it may lie ahead.
     waiting: BTreeSet<(Moment, usize)>,
     /// When any connection waited.
@@ -33,13 +33,13 @@ pub struct OwnWaits {
 
 impl OwnWaits {
     /// The connection of `lane` waits from `since` on.
-    pub fn begin(&mut self, lane: usize, since: Moment) {
+    pub(crate) fn begin(&mut self, lane: usize, since: Moment) {
         self.waiting.insert((since, lane));
     }
 
     /// The connection of `lane`, which has waited from `since` on, is dialled. Returns for how long it has waited, as
     /// far as the server is known to have been there.
-    pub fn end(&mut self, lane: usize, since: Moment, now: Moment) -> Duration {
+    pub(crate) fn end(&mut self, lane: usize, since: Moment, now: Moment) -> Duration {
         self.waiting.remove(&(since, lane));
         let since = since.max(self.failed_at);
         if since < now {
@@ -49,14 +49,14 @@ impl OwnWaits {
     }
 
     /// A connection could not be opened: an earlier attempt would have failed too.
-    pub fn failed(&mut self, now: Moment) {
+    pub(crate) fn failed(&mut self, now: Moment) {
         self.failed_at = now;
         self.periods.clear();
     }
 
     /// How much of its wait a message that was `due` and leaves at `now` has waited for this program; `None` if that
     /// hardly changes its latency.
-    pub fn share(&self, due: Moment, now: Moment) -> Option<Duration> {
+    pub(crate) fn share(&self, due: Moment, now: Moment) -> Option<Duration> {
         let waited = now.since(due);
         if waited <= LATE {
             return None;

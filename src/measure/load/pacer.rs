@@ -18,7 +18,7 @@ use crate::measure::load::stopwatch::Moment;
 
 /// The right to send one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// When the message is due.
     pub due: Moment,
     /// Whether it counts: those of the warm-up do not.
@@ -27,7 +27,7 @@ pub struct Ticket {
 
 /// Hands out tickets, in the order in which they are due.
 #[derive(Debug)]
-pub struct Pacer {
+pub(crate) struct Pacer {
     pace: Pace,
     end: End,
     warmup: Duration,
@@ -47,7 +47,7 @@ pub struct Pacer {
 
 impl Pacer {
     /// A pacer that has not begun: nothing is due.
-    pub fn new(options: &Options) -> Pacer {
+    pub(crate) fn new(options: &Options) -> Pacer {
         Pacer {
             pace: options.pace.clone(),
             end: options.end,
@@ -63,7 +63,7 @@ impl Pacer {
     }
 
     /// Begins the warm-up.
-    pub fn begin(&mut self, now: Moment) {
+    pub(crate) fn begin(&mut self, now: Moment) {
         self.began = now;
         if let End::After(duration) = self.end {
             self.stops_at = self.measures_from().after(duration);
@@ -71,17 +71,17 @@ impl Pacer {
     }
 
     /// When the warm-up is over.
-    pub fn measures_from(&self) -> Moment {
+    pub(crate) fn measures_from(&self) -> Moment {
         self.began.after(self.warmup)
     }
 
     /// Lets nothing more become due.
-    pub fn stop(&mut self, now: Moment) {
+    pub(crate) fn stop(&mut self, now: Moment) {
         self.stops_at = self.stops_at.min(now);
     }
 
     /// The next message. In an open loop it may be due later than `now`.
-    pub fn take(&mut self, now: Moment) -> Option<Ticket> {
+    pub(crate) fn take(&mut self, now: Moment) -> Option<Ticket> {
         if self.began > now {
             return None;
         }
@@ -119,12 +119,12 @@ impl Pacer {
     }
 
     /// Takes a ticket back whose message was not sent.
-    pub fn give_back(&mut self, ticket: Ticket) {
+    pub(crate) fn give_back(&mut self, ticket: Ticket) {
         self.returned.push(Reverse(ticket));
     }
 
     /// Swaps `ticket` for one that came back and is due sooner, where there is one.
-    pub fn exchange(&mut self, ticket: Ticket) -> Ticket {
+    pub(crate) fn exchange(&mut self, ticket: Ticket) -> Ticket {
         let sooner = self.returned.peek().map(|Reverse(sooner)| *sooner);
         let Some(sooner) = sooner.filter(|sooner| sooner.due < ticket.due && sooner.measured == ticket.measured) else {
             return ticket;
@@ -135,7 +135,7 @@ impl Pacer {
     }
 
     /// Whether there will be no more tickets, unless one comes back, and the last one is due.
-    pub fn is_exhausted(&self, now: Moment) -> bool {
+    pub(crate) fn is_exhausted(&self, now: Moment) -> bool {
         if self.returned.iter().any(|Reverse(ticket)| ticket.measured) || self.began == Moment::NEVER {
             return false;
         }
@@ -148,7 +148,7 @@ impl Pacer {
     }
 
     /// Messages that were due in the measured time and whose tickets were not taken.
-    pub fn unsent(&self) -> u64 {
+    pub(crate) fn unsent(&self) -> u64 {
         let returned =
             self.returned.iter().filter(|Reverse(ticket)| ticket.measured && ticket.due < self.stops_at).count() as u64;
         let Pace::Open(schedule) = &self.pace else { return returned };

@@ -18,7 +18,7 @@ const INTERVALS_MAX: usize = 600;
 
 /// Everything that a run measures.
 #[derive(Debug)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     from: Moment,
     until: Moment,
     /// What was measured until now. What this recorder does not count itself, the generator counts in it.
@@ -47,7 +47,7 @@ fn histogram(digits: u8) -> Histogram<u64> {
 
 impl Recorder {
     /// Nothing is measured yet.
-    pub fn new(interval: Duration, open_loop: bool) -> Recorder {
+    pub(crate) fn new(interval: Duration, open_loop: bool) -> Recorder {
         let mut outcome = Outcome { latency: histogram(3), ..Outcome::nothing(open_loop) };
         if open_loop {
             outcome.send_latency = histogram(3);
@@ -64,13 +64,13 @@ impl Recorder {
     }
 
     /// The measured time: from one moment until another.
-    pub fn measure(&mut self, from: Moment, until: Moment) {
+    pub(crate) fn measure(&mut self, from: Moment, until: Moment) {
         (self.from, self.until) = (from, until);
         self.current.start = from;
     }
 
     /// A reply of `bytes` bytes came at `now`.
-    pub fn reply(&mut self, flight: &Flight, bytes: usize, now: Moment) {
+    pub(crate) fn reply(&mut self, flight: &Flight, bytes: usize, now: Moment) {
         self.replies += 1;
         self.last_reply = now;
         if now < self.from {
@@ -93,7 +93,7 @@ impl Recorder {
     }
 
     /// A message that was sent is waited for no longer.
-    pub fn gave_up(&mut self, flight: &Flight, now: Moment) {
+    pub(crate) fn gave_up(&mut self, flight: &Flight, now: Moment) {
         if flight.ticket.measured {
             self.in_vain += 1;
             self.waited_in_vain(flight.ticket.due, now);
@@ -101,12 +101,12 @@ impl Recorder {
     }
 
     /// A message that was due then has waited until now, and will not be answered.
-    pub fn waited_in_vain(&mut self, due: Moment, now: Moment) {
+    pub(crate) fn waited_in_vain(&mut self, due: Moment, now: Moment) {
         self.outcome.longest_in_vain = self.outcome.longest_in_vain.max(Some(now.since(due)));
     }
 
     /// Something went wrong, `count` times.
-    pub fn error(&mut self, kind: ErrorKind, count: u64, now: Moment) {
+    pub(crate) fn error(&mut self, kind: ErrorKind, count: u64, now: Moment) {
         if count > 0 {
             *self.outcome.errors.entry(kind).or_default() += count;
             if now >= self.from {
@@ -117,17 +117,17 @@ impl Recorder {
     }
 
     /// The longest time from a send to its reply, in nanoseconds.
-    pub fn slowest(&self) -> u64 {
+    pub(crate) fn slowest(&self) -> u64 {
         if self.outcome.open_loop { self.outcome.send_latency.max() } else { self.outcome.latency.max() }
     }
 
     /// How many things went wrong.
-    pub fn error_count(&self) -> u64 {
+    pub(crate) fn error_count(&self) -> u64 {
         self.outcome.errors.values().sum()
     }
 
     /// What a run has measured whose measured time ended at `end`.
-    pub fn finish(mut self, end: Moment) -> Outcome {
+    pub(crate) fn finish(mut self, end: Moment) -> Outcome {
         let end_of_course = end.max(self.last_reply);
         self.rotate(end_of_course);
         self.end_interval(end_of_course);

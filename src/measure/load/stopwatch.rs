@@ -9,50 +9,50 @@ use crate::os::clock::Tick;
 
 /// A moment, in nanoseconds since the run began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(pub u64);
+pub(crate) struct Moment(pub u64);
 
 impl Moment {
     /// A moment that never comes.
-    pub const NEVER: Moment = Moment(u64::MAX);
+    pub(crate) const NEVER: Moment = Moment(u64::MAX);
 
     /// The moment `wait` after this one.
-    pub fn after(self, wait: Duration) -> Moment {
+    pub(crate) fn after(self, wait: Duration) -> Moment {
         Moment(self.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     /// The moment `time` before this one; the beginning, where there is none.
-    pub fn before(self, time: Duration) -> Moment {
+    pub(crate) fn before(self, time: Duration) -> Moment {
         Moment(self.0.saturating_sub(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     /// Nanoseconds from `earlier` to this moment; 0 where `earlier` is later.
-    pub fn nanos_since(self, earlier: Moment) -> u64 {
+    pub(crate) fn nanos_since(self, earlier: Moment) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 
     /// Time from `earlier` to this moment; `None` if `earlier` is later.
-    pub fn since(self, earlier: Moment) -> Duration {
+    pub(crate) fn since(self, earlier: Moment) -> Duration {
         Duration::from_nanos(self.nanos_since(earlier))
     }
 
     /// The first tick of the reactor's clock that is not before this moment.
-    pub fn tick(self) -> Tick {
+    pub(crate) fn tick(self) -> Tick {
         Tick::at(Duration::from_micros(self.0.div_ceil(1_000)))
     }
 }
 
 /// A clock that runs from the instant at which it was made (`CLOCK_MONOTONIC`).
 #[derive(Clone, Copy, Debug)]
-pub struct Stopwatch(Instant);
+pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
     /// A clock that begins at `began`, as the reactor's does.
-    pub fn since(began: Instant) -> Stopwatch {
+    pub(crate) fn since(began: Instant) -> Stopwatch {
         Stopwatch(began)
     }
 
     /// This moment.
-    pub fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Moment {
         Moment::default().after(self.0.elapsed())
     }
 }

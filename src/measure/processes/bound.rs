@@ -55,14 +55,14 @@ fn failure(mut told: PipeReader) -> Option<io::Error> {
 
 /// A binder that is to become another program.
 #[derive(Debug)]
-pub struct Binder {
+pub(crate) struct Binder {
     parent: Pid,
     words: Vec<OsString>,
 }
 
 impl Binder {
     /// What the arguments of this program ask for, where they are a binder's.
-    pub fn of(arguments: impl IntoIterator<Item = OsString>) -> Option<Binder> {
+    pub(crate) fn of(arguments: impl IntoIterator<Item = OsString>) -> Option<Binder> {
         let mut arguments = arguments.into_iter().skip(1);
         arguments.next().filter(|word| word == WORD)?;
         let parent = arguments.next()?.to_str()?.parse().ok()?;
@@ -71,7 +71,7 @@ impl Binder {
     }
 
     /// Becomes the program. It returns where it cannot, or where the parent has ended before it could be bound to it.
-    pub fn become_program(&self) -> ExitCode {
+    pub(crate) fn become_program(&self) -> ExitCode {
         let Ok(teller) = io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
         // Where the system does not allow it (seccomp(2)), the server is measured all the same.
         let _ = set_pdeathsig(Signal::SIGTERM);

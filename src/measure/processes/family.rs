@@ -20,7 +20,7 @@ pub enum Family {
 
 impl Family {
     /// Those that live now. This process is never among them.
-    pub fn members(&self) -> Vec<ProcessId> {
+    pub(crate) fn members(&self) -> Vec<ProcessId> {
         let Ok(processes) = all_processes() else { return Vec::new() };
         let own = std::process::id() as i32;
         let stats = processes.flatten().filter(|process| process.pid != own).filter_map(|process| process.stat().ok());
@@ -37,7 +37,7 @@ impl Family {
     }
 
     /// The children of a process, those that have ended and are not reaped included.
-    pub fn children(parent: i32) -> Vec<ProcessId> {
+    pub(crate) fn children(parent: i32) -> Vec<ProcessId> {
         let stats = all_processes().into_iter().flatten().flatten().filter_map(|process| process.stat().ok());
         stats.filter(|stat| stat.ppid == parent).map(|stat| ProcessId::of(&stat)).collect()
     }

@@ -7,7 +7,7 @@ use crate::measure::processes::socket_table::{Kind, sockets};
 
 /// What holds a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub(crate) enum Holder {
     /// A socket that listens or receives; with its process in words, such as ` (nginx, process 42)`, or nothing where
     /// that is hidden.
     Server(String),
@@ -21,7 +21,7 @@ pub enum Holder {
 
 impl Holder {
     /// What is in the way of a socket at `address`.
-    pub fn of(address: SocketAddr, datagrams: bool) -> Holder {
+    pub(crate) fn of(address: SocketAddr, datagrams: bool) -> Holder {
         let found = sockets(datagrams, |local| is_in_the_way(local, address));
         // Who listens explains it best, and what has ended least.
         let Some((kind, inode)) = found.into_iter().min() else { return Holder::Unknown };

@@ -16,7 +16,7 @@ use crate::measure::processes::usage::{CpuReading, CpuUse};
 
 /// The readings of one run.
 #[derive(Debug)]
-pub struct Meter {
+pub(crate) struct Meter {
     family: Family,
     members: Vec<ProcessId>,
     begin: Option<CpuReading>,
@@ -25,12 +25,12 @@ pub struct Meter {
 
 impl Meter {
     /// A meter of the processes of `family`.
-    pub fn new(family: Family) -> Meter {
+    pub(crate) fn new(family: Family) -> Meter {
         Meter { members: family.members(), family, begin: None, end: None }
     }
 
     /// The run is at this stage now.
-    pub fn watch(&mut self, stage: Stage) {
+    pub(crate) fn watch(&mut self, stage: Stage) {
         match stage {
             Stage::Connecting | Stage::WarmingUp => self.members = self.family.members(),
             // Without a beginning the end would count all that the processes have used since they were started.
@@ -45,7 +45,7 @@ impl Meter {
     }
 
     /// What was used while load was measured; `None` if nothing is known of it. To be called when the run has ended.
-    pub fn finish(self) -> Option<CpuUse> {
+    pub(crate) fn finish(self) -> Option<CpuUse> {
         let begin = self.begin?;
         let members = self.family.members();
         // Processes that began within the measured time are known only now: then this reading counts them too.

@@ -12,7 +12,7 @@ use crate::os::unix_name::UnixName;
 
 /// The processes that hold the socket on which `address` is served, with those that share it. Empty where the address
 /// is another machine's, or where this process may not look.
-pub fn owners(address: &Address, datagrams: bool) -> Vec<ProcessId> {
+pub(crate) fn owners(address: &Address, datagrams: bool) -> Vec<ProcessId> {
     let inodes = match address {
         Address::Ip(address) if is_local(*address) => inodes_at(*address, datagrams),
         Address::Ip(_) => Vec::new(),

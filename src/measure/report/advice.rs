@@ -12,7 +12,7 @@ pub fn error(name: &str) -> &'static str {
 }
 
 /// Where an error of this name stands among the others.
-pub fn rank(name: &str) -> usize {
+pub(crate) fn rank(name: &str) -> usize {
     ErrorKind::NAMES.iter().position(|known| *known == name).unwrap_or(ErrorKind::COUNT)
 }
 

@@ -6,7 +6,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 
 /// How values lie on an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
+pub(crate) enum Scale {
     /// Evenly, from 0 on.
     Linear,
     /// Each tenfold is as long as the next one. Values of 0 and less lie at the beginning.
@@ -18,7 +18,7 @@ pub enum Scale {
 
 /// What an axis shows.
 #[derive(Clone, Debug)]
-pub struct Axis {
+pub(crate) struct Axis {
     /// What is measured: `latency`, `time`.
     pub label: String,
     /// How values lie on it.

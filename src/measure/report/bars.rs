@@ -11,7 +11,7 @@ use crate::measure::report::visible::shortened;
 
 /// One bar.
 #[derive(Clone, Debug)]
-pub struct Bar {
+pub(crate) struct Bar {
     /// Its name, written above it.
     pub name: String,
     /// Its colour.
@@ -24,7 +24,7 @@ pub struct Bar {
 
 /// A chart of horizontal bars from 0 on, each with its name above it and its figure behind it.
 #[derive(Clone, Debug)]
-pub struct BarChart {
+pub(crate) struct BarChart {
     /// What it shows.
     pub title: String,
     /// How to read it, in a sentence or two; may be empty.
@@ -48,7 +48,7 @@ const NAME_MAX: usize = 34;
 
 impl BarChart {
     /// The chart as a `figure`.
-    pub fn figure(&self) -> Markup {
+    pub(crate) fn figure(&self) -> Markup {
         let mut note = self.note.clone();
         if self.bars.len() > BARS_MAX {
             note.push_str(&format!(" The first {BARS_MAX} of {} are shown.", self.bars.len()));

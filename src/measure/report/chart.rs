@@ -13,7 +13,7 @@ const POINTS_MAX: usize = 1500;
 
 /// One line of a chart.
 #[derive(Clone, Debug)]
-pub struct Series {
+pub(crate) struct Series {
     /// Its name in the legend.
     pub name: String,
     /// Its colour and its dashes.
@@ -24,7 +24,7 @@ pub struct Series {
 
 /// A chart of lines: a picture of its own for a wide page and one for a narrow page, with a title and a legend in text.
 #[derive(Clone, Debug)]
-pub struct LineChart {
+pub(crate) struct LineChart {
     /// What it shows.
     pub title: String,
     /// How to read it, in a sentence or two; may be empty.
@@ -69,7 +69,7 @@ const FONT_HEIGHT: f64 = 13.0 * 1.24;
 
 impl LineChart {
     /// The chart as a `figure`.
-    pub fn figure(&self) -> Markup {
+    pub(crate) fn figure(&self) -> Markup {
         let legend = self.series.iter().map(|series| (series.name.as_str(), series.ink)).collect::<Vec<_>>();
         figure(&self.title, &self.note, &legend, |size| self.draw(size))
     }

@@ -4,7 +4,7 @@ use crate::measure::report::latencies::{Latencies, NAMES};
 use crate::measure::report::{Loop, Report, human};
 
 /// What is told of a figure that is not there.
-pub const UNKNOWN: &str = "–";
+pub(crate) const UNKNOWN: &str = "–";
 
 /// The names of latencies from the send, in the order of [`NAMES`].
 const FROM_SEND: [&str; 8] = [

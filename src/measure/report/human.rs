@@ -12,22 +12,22 @@ pub fn latency(nanoseconds: f64) -> String {
 }
 
 /// A time in nanoseconds in its shortest form: `1 ms`, where [`latency`] says `1.00 ms`.
-pub fn latency_tick(nanoseconds: f64) -> String {
+pub(crate) fn latency_tick(nanoseconds: f64) -> String {
     trimmed(&latency(nanoseconds))
 }
 
 /// A time in microseconds: `1.23 ms`.
-pub fn micros(microseconds: f64) -> String {
+pub(crate) fn micros(microseconds: f64) -> String {
     latency(microseconds * 1e3)
 }
 
 /// A time in microseconds in its shortest form: `1 ms`.
-pub fn micros_tick(microseconds: f64) -> String {
+pub(crate) fn micros_tick(microseconds: f64) -> String {
     latency_tick(microseconds * 1e3)
 }
 
 /// A time in seconds in its shortest form: `2.5 s`.
-pub fn seconds_tick(seconds: f64) -> String {
+pub(crate) fn seconds_tick(seconds: f64) -> String {
     trimmed(&format!("{} s", digits(seconds)))
 }
 
@@ -42,7 +42,7 @@ pub fn bytes(bytes: f64) -> String {
 }
 
 /// A number of bytes in its shortest form: `2 MB`.
-pub fn bytes_tick(bytes: f64) -> String {
+pub(crate) fn bytes_tick(bytes: f64) -> String {
     trimmed(&self::bytes(bytes))
 }
 
@@ -70,7 +70,7 @@ pub fn ratio(ratio: f64) -> String {
 }
 
 /// A rate or a number in its shortest form: `250k`, `1.5M`.
-pub fn rate_tick(rate: f64) -> String {
+pub(crate) fn rate_tick(rate: f64) -> String {
     match rate.abs() {
         size if size >= 1e6 => trimmed(&format!("{}M", digits(rate / 1e6))),
         size if size >= 1e4 => trimmed(&format!("{}k", digits(rate / 1e3))),
@@ -85,7 +85,7 @@ pub fn share(share: f64) -> String {
 }
 
 /// A percentile between 0 and 100 with as many nines as it has: `99.9`.
-pub fn percentile_tick(percentile: f64) -> String {
+pub(crate) fn percentile_tick(percentile: f64) -> String {
     let text = format!("{percentile:.8}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -7,7 +7,7 @@
 use plotters::style::RGBColor;
 
 /// How many series can be told apart; further ones begin again.
-pub const SERIES: usize = 6;
+pub(crate) const SERIES: usize = 6;
 
 /// Words and ticks.
 pub(super) const TEXT: RGBColor = RGBColor(1, 1, 1);
@@ -18,7 +18,7 @@ pub(super) const GRID: RGBColor = RGBColor(3, 3, 3);
 
 /// Which colour something is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
+pub(crate) enum Ink {
     /// That of the series of this number: the same number looks the same in every picture of a page.
     Series(usize),
     /// That of whatever went wrong.

@@ -26,6 +26,7 @@ pub mod report_error;
 pub mod run_page;
 #[cfg(test)]
 #[path = "../../../tests/support/runs.rs"]
+#[allow(unreachable_pub, reason = "the tests outside use it too")]
 mod runs;
 mod shortfall;
 mod side_by_side;

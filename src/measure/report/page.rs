@@ -134,7 +134,7 @@ pub fn compared<'a>(class: &str, head: &[&str], rows: impl Iterator<Item = (&'a 
 }
 
 /// A sentence that begins like one.
-pub fn capitalized(text: &str) -> String {
+pub(crate) fn capitalized(text: &str) -> String {
     text.split_at_checked(1).map_or(text.to_owned(), |(first, rest)| first.to_uppercase() + rest)
 }
 

@@ -45,7 +45,7 @@ pub(super) struct RateLimit {
 
 impl RateLimit {
     /// What looks like a limit in this run; `None` if nothing does, or where something else went wrong too.
-    pub fn of(report: &Report) -> Option<RateLimit> {
+    pub(crate) fn of(report: &Report) -> Option<RateLimit> {
         let lost = report.lost.filter(|lost| *lost > 0)?;
         let is_only_loss =
             report.mismatch.is_none() && report.errors.keys().all(|kind| *kind == ErrorKind::Unanswered.name());

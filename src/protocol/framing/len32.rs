@@ -5,7 +5,7 @@
 use crate::protocol::frame::{Frame, Parsed};
 
 /// How many bytes the length takes.
-pub const HEADER: usize = 4;
+pub(crate) const HEADER: usize = 4;
 
 /// The first message of `bytes`, at most `max` bytes long.
 pub fn next(bytes: &[u8], max: usize, end: bool) -> Parsed {

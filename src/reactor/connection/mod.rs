@@ -92,7 +92,7 @@ impl<T: Stream, S> Connection<T, S> {
     }
 
     /// How the connection came to be.
-    pub fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> Origin {
         self.origin
     }
 

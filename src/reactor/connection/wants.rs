@@ -19,7 +19,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// Whether the connection is calm and the kernel owes it an edge: nothing is left to do or to decide. Its deadline
     /// can only have moved later; it is checked again when it fires.
     #[inline]
-    pub fn is_at_rest(&self) -> bool {
+    pub(crate) fn is_at_rest(&self) -> bool {
         self.is_calm() && !self.latch.readable() && !self.latch.is_retrying()
     }
 

@@ -10,19 +10,19 @@ const BUCKETS: usize = 8192;
 
 /// The tokens that a source may still take: they come at a rate, and are saved up for one second.
 #[derive(Clone, Copy, Debug)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     tokens: f32,
     filled: Tick,
 }
 
 impl Bucket {
     /// Whether there is a whole token.
-    pub fn has_one(&self) -> bool {
+    pub(crate) fn has_one(&self) -> bool {
         self.tokens >= 1.0
     }
 
     /// Takes one; false where there is none.
-    pub fn take(&mut self) -> bool {
+    pub(crate) fn take(&mut self) -> bool {
         let has_one = self.has_one();
         if has_one {
             self.tokens -= 1.0;
@@ -33,7 +33,7 @@ impl Bucket {
 
 /// A table of buckets that all fill at one rate. It takes 128 KiB, once the first bucket is asked for.
 #[derive(Debug)]
-pub struct Buckets {
+pub(crate) struct Buckets {
     per_second: f32,
     /// Keyed at random, so that no client can choose a key in a victim's bucket.
     hasher: RandomState,
@@ -42,12 +42,12 @@ pub struct Buckets {
 
 impl Buckets {
     /// Buckets that gain so many tokens a second, and hold as many.
-    pub fn new(per_second: u32) -> Buckets {
+    pub(crate) fn new(per_second: u32) -> Buckets {
         Buckets { per_second: per_second as f32, hasher: RandomState::new(), buckets: Vec::new() }
     }
 
     /// The bucket that `key` has, filled up to `now`.
-    pub fn of(&mut self, key: impl Hash, now: Tick) -> &mut Bucket {
+    pub(crate) fn of(&mut self, key: impl Hash, now: Tick) -> &mut Bucket {
         if self.buckets.is_empty() {
             self.buckets = vec![Bucket { tokens: self.per_second, filled: now }; BUCKETS];
         }
@@ -68,7 +68,7 @@ mod tests {
 
     impl Buckets {
         /// How many bytes the table takes.
-        pub fn bytes(&self) -> usize {
+        pub(crate) fn bytes(&self) -> usize {
             self.buckets.capacity() * size_of::<Bucket>()
         }
     }

@@ -52,7 +52,7 @@ struct Place {
 
 /// The counts of the datagrams that are answered most often: one table for all sockets of a reactor.
 #[derive(Debug)]
-pub struct LoopGuard {
+pub(crate) struct LoopGuard {
     /// Keyed at random, so that no sender can aim at another's place.
     hasher: RandomState,
     /// Made when the first datagram is counted. It takes 32 KiB.
@@ -71,7 +71,7 @@ impl Default for LoopGuard {
 impl LoopGuard {
     /// Whether `datagram`, which came along `route`, is to be answered at `now`; the answer is counted. False for one
     /// in 10,000 that are the same, and for one in eleven whose answer ends the conversation.
-    pub fn admit(&mut self, route: &Route, datagram: &[u8], ends: bool, now: Tick) -> bool {
+    pub(crate) fn admit(&mut self, route: &Route, datagram: &[u8], ends: bool, now: Tick) -> bool {
         if self.sets.is_empty() {
             self.sets = vec![Default::default(); SETS];
         }

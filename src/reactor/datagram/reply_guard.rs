@@ -31,7 +31,7 @@ pub struct ReplyGuard {
 
 /// A datagram that could be answered.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub(crate) struct Question<'a> {
     /// The bytes that came.
     pub bytes: &'a [u8],
     /// How they came.
@@ -44,24 +44,24 @@ pub struct Question<'a> {
 
 impl ReplyGuard {
     /// The guard of a reactor without datagram sockets.
-    pub fn new(rate: DatagramRate) -> ReplyGuard {
+    pub(crate) fn new(rate: DatagramRate) -> ReplyGuard {
         ReplyGuard { own: Vec::new(), rate: ReplyRate::new(rate), loops: LoopGuard::default() }
     }
 
     /// A socket that is bound to `own` answers from now on.
-    pub fn add(&mut self, own: Address) {
+    pub(crate) fn add(&mut self, own: Address) {
         self.own.push(own);
     }
 
     /// A socket that was bound to `own` was closed.
-    pub fn remove(&mut self, own: &Address) {
+    pub(crate) fn remove(&mut self, own: &Address) {
         if let Some(place) = self.own.iter().position(|address| address == own) {
             self.own.swap_remove(place);
         }
     }
 
     /// Whether this may be answered at `now`; the answer is counted.
-    pub fn admit(&mut self, question: &Question<'_>, now: Tick) -> Result<(), Dropped> {
+    pub(crate) fn admit(&mut self, question: &Question<'_>, now: Tick) -> Result<(), Dropped> {
         match question.route {
             // A socket with one peer is a client's: what it sends is no answer to a stranger.
             Route::Connected => return Ok(()),

@@ -31,7 +31,7 @@ const RESERVE: u32 = 4;
 
 /// Who may still be answered: one for all sockets of a reactor, so that more endpoints draw no more replies.
 #[derive(Debug)]
-pub struct ReplyRate {
+pub(crate) struct ReplyRate {
     /// None where replies are unlimited.
     tables: Option<Tables>,
     loopback_is_free: bool,
@@ -50,7 +50,7 @@ struct Tables {
 
 impl ReplyRate {
     /// Full buckets, each with the replies of one second.
-    pub fn new(rate: DatagramRate) -> ReplyRate {
+    pub(crate) fn new(rate: DatagramRate) -> ReplyRate {
         let (per_second, loopback_is_free) = match rate {
             DatagramRate::Outside(per_second) => (Some(per_second), true),
             DatagramRate::Everyone(per_second) => (Some(per_second), false),
@@ -60,7 +60,7 @@ impl ReplyRate {
     }
 
     /// Whether `source` may be answered at `now`; the answer is counted.
-    pub fn admit(&mut self, source: IpAddr, now: Tick) -> bool {
+    pub(crate) fn admit(&mut self, source: IpAddr, now: Tick) -> bool {
         let Some(tables) = &mut self.tables else { return true };
         let source = source.to_canonical();
         (self.loopback_is_free && source.is_loopback()) || tables.admit(source, now)

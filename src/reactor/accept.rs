@@ -47,10 +47,10 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     self.admit(connection, row, peer, refused);
                 }
                 Accepted::Again => {}
-                Accepted::Drained if draining => {
+                Accepted::BacklogEmpty if draining => {
                     return Next::Done(CloseReason::Drained);
                 }
-                Accepted::Drained => return Next::Idle,
+                Accepted::BacklogEmpty => return Next::Idle,
                 // EMFILE, most often. The latch stays set, and the kernel gives no second edge for connections that wait
                 // in the backlog: only this deadline runs the listener again.
                 Accepted::Failed(error) => {

@@ -35,10 +35,10 @@ pub enum Accepted<S> {
     /// A connection, with the peer's address where it has one.
     Connection(S, Option<SocketAddr>),
     /// Nothing waits any more: the latch is cleared.
-    Drained,
+    BacklogEmpty,
     /// That connection is gone already, or the call was interrupted: another call is to be made.
     Again,
-    /// Descriptors or memory are missing: the latch stays, and a retry is due.
+    /// Any other error, as a rule a lack of descriptors or memory: the latch stays set, and a retry is due.
     Failed(io::Error),
 }
 
@@ -80,14 +80,14 @@ impl<L: Listener> Acceptor<L> {
     pub(crate) fn accept(&mut self) -> Accepted<L::Stream> {
         self.latch.try_again();
         if !self.latch.readable() {
-            return Accepted::Drained;
+            return Accepted::BacklogEmpty;
         }
         match self.listener.accept() {
             Ok((stream, peer)) => Accepted::Connection(stream, peer),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => {
                     self.latch.read_would_block();
-                    Accepted::Drained
+                    Accepted::BacklogEmpty
                 }
                 // The peer reset the connection in the backlog, or a signal came (accept(2) lists both as harmless).
                 io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accepted::Again,
@@ -130,7 +130,7 @@ mod tests {
             let mut acceptor = ready(harmless);
             assert!(matches!(acceptor.accept(), Accepted::Again), "{harmless}");
             assert!(acceptor.is_ready() && !acceptor.is_retrying(), "the next one may wait");
-            assert!(matches!(acceptor.accept(), Accepted::Drained));
+            assert!(matches!(acceptor.accept(), Accepted::BacklogEmpty));
             assert!(!acceptor.is_ready());
         }
         for lack in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM] {
@@ -145,7 +145,7 @@ mod tests {
         let mut acceptor = ready(Errno::EMFILE);
         assert!(matches!(acceptor.accept(), Accepted::Failed(_)));
         assert!(!acceptor.latch(Readiness::READABLE), "a new SYN is no reason to try again");
-        assert!(matches!(acceptor.accept(), Accepted::Drained));
+        assert!(matches!(acceptor.accept(), Accepted::BacklogEmpty));
         assert!(acceptor.latch(Readiness::READABLE), "nothing is lacking any more");
     }
 

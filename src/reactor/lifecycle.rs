@@ -39,8 +39,9 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         if self.lifecycle == Lifecycle::Stopped { Turn::Stopped } else { Turn::Running }
     }
 
-    /// Begins to drain: what waits in the backlogs is accepted, what has arrived is answered. Then each connection
-    /// flushes, sends its FIN, and lingers until the peer ends too, at most until the drain's deadline.
+    /// Begins to drain: what waits in the backlogs is accepted, what has arrived is answered unless the handler has
+    /// paused. Then each connection flushes, sends its FIN, and lingers until the peer ends too, the linger time-out
+    /// comes, or the drain's deadline.
     pub fn drain(&mut self) {
         let deadline = self.shared.now.after(self.shared.limits.drain_timeout);
         self.lifecycle = Lifecycle::Draining(deadline);

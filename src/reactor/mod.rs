@@ -4,8 +4,9 @@
 //! on the ready list once, and lets deadlines fire. A turn is finite: a source that has more to do than its budget
 //! allows goes on the ready list for the next.
 //!
-//! The invariant, which [`Reactor::keeps_the_invariant`] checks: a source that is off the ready list and holds no
-//! *retry* deadline has a cleared latch for every direction that it wants, so the kernel owes it an edge.
+//! The invariant, which [`Reactor::keeps_the_invariant`] checks: a source that is off the ready list, waits on no
+//! condition's list and holds no *retry* deadline has a cleared latch for every direction that it wants, so the kernel
+//! owes it an edge.
 
 mod accept;
 pub mod acceptor;

@@ -5,7 +5,7 @@
 //!
 //! The schedule does not look at the server. Where a generator waits for a slow server before it sends on, the messages
 //! that would have waited are never sent, and the stall is measured once instead of a thousand times: *coordinated
-//! omission*. Here a message is due all the same, and its latency counts from `due`
+//! omission*. In an open loop a message is due all the same, and its latency counts from `due`
 //! ([`Recorder::reply`](crate::measure::load::recorder::Recorder::reply)), not from the send.
 
 use std::cmp::Reverse;

@@ -22,7 +22,7 @@ impl<T: Stream, S> Connection<T, S> {
             Phase::Fresh => panic!("the handler has not been told of a connection that was driven"),
             Phase::Open => {
                 assert!(serves, "an open connection has its handler's session");
-                assert!(!has(Flags::HALF_CLOSING) || owed > 0, "nothing is owed, and the FIN has not left");
+                assert!(!has(Flags::FIN_DUE) || owed > 0, "nothing is owed, and the FIN has not left");
                 assert!(!has(Flags::HELD_BACK) || kept > 0, "bytes are held back, and there are none");
             }
             Phase::Flushing(_) => {
@@ -161,7 +161,7 @@ mod tests {
             (connecting, |wrong| wrong.flags.insert(Flags::READ_ENDED)),
             (open, |wrong| wrong.phase = Phase::Fresh),
             (open, |wrong| wrong.slot = SessionSlot::Unopened(Tag(0))),
-            (open, |wrong| wrong.flags.insert(Flags::HALF_CLOSING)),
+            (open, |wrong| wrong.flags.insert(Flags::FIN_DUE)),
             (open, |wrong| wrong.flags.insert(Flags::HELD_BACK)),
             (flushing, |wrong| drop(wrong.held.take_outbox())),
             (flushing, |wrong| keep(wrong, Tick::START)),

@@ -32,7 +32,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Whether both sides have ended and the stream has failed since: no read or write is left that would tell.
     pub(super) fn has_failed_in_silence(&mut self) -> bool {
-        if !self.flags.contains(Flags::HALF_CLOSED | Flags::READ_ENDED) {
+        if !self.flags.contains(Flags::FIN_SENT | Flags::READ_ENDED) {
             return false;
         }
         match self.stream.connect_progress() {
@@ -63,10 +63,10 @@ impl<T: Stream, S> Connection<T, S> {
         if self.owed() > 0 {
             return;
         }
-        if self.flags.contains(Flags::HALF_CLOSING) && matches!(self.phase, Phase::Open) {
+        if self.flags.contains(Flags::FIN_DUE) && matches!(self.phase, Phase::Open) {
             self.shut_write_side();
-            self.flags.remove(Flags::HALF_CLOSING);
-            self.flags.insert(Flags::HALF_CLOSED);
+            self.flags.remove(Flags::FIN_DUE);
+            self.flags.insert(Flags::FIN_SENT);
         }
         if let Phase::Flushing(reason) = self.phase
             && !self.flags.contains(Flags::READ_ENDED)

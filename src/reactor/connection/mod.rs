@@ -5,6 +5,7 @@
 //! decides what should happen next. Only the reactor closes it.
 
 mod check;
+mod decision;
 mod end;
 mod held;
 mod offer;
@@ -12,9 +13,7 @@ mod receive;
 mod rent;
 mod send;
 mod session_slot;
-mod settle;
 mod state;
-mod wants;
 
 use std::net::SocketAddr;
 

@@ -114,7 +114,7 @@ impl<T: Stream, S> Connection<T, S> {
     /// The memory of what the peer of a half-closed client has not acknowledged.
     #[inline]
     fn unacknowledged(&self) -> usize {
-        let is_known = self.flags.contains(Flags::HALF_CLOSED) && matches!(self.origin, Origin::Connected);
+        let is_known = self.flags.contains(Flags::FIN_SENT) && matches!(self.origin, Origin::Connected);
         if is_known { self.stream.held_by_kernel() as usize } else { 0 }
     }
 
@@ -154,7 +154,7 @@ impl<T: Stream, S> Connection<T, S> {
             self.flags.insert(Flags::PAUSED);
         }
         if wishes.half_close {
-            self.flags.insert(Flags::HALF_CLOSING);
+            self.flags.insert(Flags::FIN_DUE);
         }
         if wishes.full_duplex {
             self.flags.insert(Flags::FULL_DUPLEX);

@@ -96,8 +96,9 @@ impl<T: Stream, S> Connection<T, S> {
         matches!(self.phase, Phase::Fresh)
     }
 
-    /// How much the next read may take: while bytes are owed, no more than may still be owed; little while a part of the
-    /// room is full; nothing while the connection is not to be read.
+    /// How much the next read may take: while bytes are owed, no more than is left to the write limit; little while a
+    /// part of the room is full; nothing while the connection is not to be read. Answers of this turn, which were not
+    /// written yet, count as owed.
     #[cold]
     fn read_allowance<H>(&self, drive: &Drive<'_, H>) -> usize {
         let owed = self.owed() + drive.outgoing.len();

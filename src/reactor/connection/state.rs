@@ -20,8 +20,10 @@ pub enum Origin {
 /// How far a connection has come. A phase behind `Open` carries the reason to close with.
 ///
 /// ```text
+///                                        +---- the peer has ended ---+
+///                                        |                           v
 ///   Connecting --> Fresh --> Open --> Flushing --> Lingering --> (closed)
-///       |                     |          |             |            ^
+///       |                     |          |             |             ^
 ///       |                     +----------+-- write error --> Broken -+
 ///       +---------------------+----------+-- read error, time-out ---+
 ///                                            (Over until the turn ends)
@@ -37,7 +39,8 @@ pub enum Phase {
     Fresh,
     /// Bytes go both ways, and a deadline is armed.
     Open,
-    /// This side is done but still owes bytes; then it shuts its write side. What is read is dropped.
+    /// This side is done but still owes bytes. What is read is dropped. Then, if the peer has ended its side, the
+    /// connection closes; otherwise it shuts its write side, and lingers.
     Flushing(CloseReason),
     /// Replies and FIN have left. What still comes is read and dropped, because closing with unread input sends a RST,
     /// which destroys the replies on their way.
@@ -93,7 +96,7 @@ bitflags! {
         /// The handler was told that the write limit is reached, and is called when there is room again.
         const FULL = 1 << 3;
         /// What is owed is the last: then the write side is shut, and reading goes on.
-        const HALF_CLOSING = 1 << 4;
+        const FIN_DUE = 1 << 4;
         /// The handler's `tick` is due.
         const TICKING = 1 << 5;
         /// A deadline has passed: unless something moves in this turn, the connection is over.
@@ -105,7 +108,7 @@ bitflags! {
         /// The peer took nothing of what the kernel held between two time-outs.
         const STUCK = 1 << 9;
         /// This side's FIN was sent, and reading goes on.
-        const HALF_CLOSED = 1 << 10;
+        const FIN_SENT = 1 << 10;
         /// What is sent does not answer what is read.
         const FULL_DUPLEX = 1 << 11;
     }

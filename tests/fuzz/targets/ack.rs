@@ -4,6 +4,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use cooee::apps::rehearsal::Rehearsal;
 use cooee::apps::server::Server;
 use cooee::apps::server::service::Service;
 use cooee::measure::load::exchange::{Checked, Exchange};
@@ -13,7 +14,6 @@ use cooee::protocol::charset::Charset;
 use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
 use cooee::protocol::mode::ack::{Ack, FORMAT_MAX};
-use cooee::apps::rehearsal::Rehearsal;
 use cooee::reactor::tag::Tag;
 use cooee_fuzz::labels::label;
 use libfuzzer_sys::fuzz_target;

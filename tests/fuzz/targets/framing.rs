@@ -3,6 +3,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use cooee::apps::rehearsal::Rehearsal;
 use cooee::apps::server::Server;
 use cooee::apps::server::service::Service;
 use cooee::protocol::bye::Bye;
@@ -13,7 +14,6 @@ use cooee::protocol::framing::{Framing, Rules};
 use cooee::protocol::mode::Mode;
 use cooee::protocol::mode::ack::Ack;
 use cooee::reactor::close_reason::CloseReason;
-use cooee::apps::rehearsal::Rehearsal;
 use cooee::reactor::tag::Tag;
 use cooee_fuzz::cuts::Cuts;
 use libfuzzer_sys::fuzz_target;

@@ -1,11 +1,13 @@
-//! What a connection wants, and its time limits.
+//! The decision: what a connection wants, when its time is up, and what should happen next with it.
 
 use crate::os::clock::Tick;
 use crate::os::stream::Stream;
+use crate::reactor::acceptor::RETRY;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::Connection;
 use crate::reactor::connection::state::{Flags, Origin, Phase};
 use crate::reactor::limits::Limits;
+use crate::reactor::next::{Condition, Next};
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
@@ -53,8 +55,9 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Whether the connection reads now, if its latch is set. **Back-pressure is this expression.**
     ///
-    /// The first read of a calm connection needs no check, because nothing is owed. The answers to one read may be owed
-    /// beyond the limit.
+    /// The first read of a calm connection needs no check, because nothing is owed. The limit is asked between reads, and
+    /// one read can bring answers that exceed it. How much a read takes is
+    /// [`read_allowance`](Connection::read_allowance)'s.
     pub(super) fn may_read(&self, owed: usize, shared: &Shared) -> bool {
         self.wants_read(owed, &shared.limits) && !self.waits_for_room(owed, shared)
     }
@@ -130,5 +133,78 @@ impl<T: Stream, S> Connection<T, S> {
             (Some(limit), Some(wake)) => Some(limit.min(wake)),
             (limit, wake) => limit.or(wake),
         }
+    }
+
+    /// Decides what should happen next, and accounts for the bytes that the connection holds.
+    #[cold]
+    pub fn settle(&mut self, shared: &mut Shared) -> Next {
+        if matches!(self.phase, Phase::Fresh) {
+            self.phase = Phase::Open;
+        }
+        if self.flags.contains(Flags::DRAINING) {
+            self.settle_drain(shared.now);
+        }
+        self.account(shared);
+        let waits = self.note_waiting(shared);
+        let read_ended = self.flags.contains(Flags::READ_ENDED);
+        self.send_fin_when_flushed(shared);
+        match self.phase {
+            Phase::Over(reason) => return Next::Done(reason),
+            Phase::Broken(reason) | Phase::BrokenEnded(reason) if read_ended || !self.latch.readable() => {
+                return Next::Done(reason);
+            }
+            // Nothing unread is left, so closing sends the FIN.
+            Phase::Flushing(reason) if read_ended && self.owed() == 0 => return Next::Done(reason),
+            Phase::Lingering(reason) if read_ended => return Next::Done(reason),
+            _ => {}
+        }
+        let expiring = self.flags.contains(Flags::EXPIRING);
+        self.flags.remove(Flags::EXPIRING);
+        // A call that lacked memory says nothing about the peer, which is judged at the retry.
+        if expiring
+            && !self.latch.is_retrying()
+            && let Some((moment, reason)) = self.time_limit(&shared.limits)
+            && moment <= shared.now
+        {
+            if let Some(reason) = self.time_out(reason, shared) {
+                return Next::Done(reason);
+            }
+            self.account(shared);
+        }
+        if cfg!(debug_assertions) {
+            self.check(shared);
+        }
+        if self.latch.is_retrying() {
+            Next::RetryAt(shared.now.after(RETRY))
+        } else if self.is_runnable(shared) {
+            Next::More
+        } else if waits {
+            Next::Wait(Condition::QueueRoom)
+        } else {
+            Next::Idle
+        }
+    }
+
+    /// Tells the room of all connections what this one holds.
+    pub(super) fn account(&mut self, shared: &mut Shared) {
+        self.held.account(self.can_be_closed_for_room(), &mut shared.room);
+    }
+
+    /// Whether the connection waits for room. After a wait the peer has its whole time again to finish a message.
+    fn note_waiting(&mut self, shared: &Shared) -> bool {
+        let waits = self.waits_for_room(self.owed(), shared);
+        if self.flags.contains(Flags::AWAITING_ROOM) && !waits {
+            self.held.restart_incomplete(shared.now);
+        }
+        self.flags.set(Flags::AWAITING_ROOM, waits);
+        waits
+    }
+
+    /// The invariant: off the ready list, the connection has a cleared latch for every direction that it wants, or a
+    /// retry is due; and its deadline is armed, as `armed`, or something sooner.
+    pub fn keeps_the_invariant(&self, armed: Option<Tick>, shared: &Shared) -> bool {
+        let deadline = self.deadline(&shared.limits);
+        let rests = if self.latch.is_retrying() { armed.is_some() } else { !self.is_runnable(shared) };
+        rests && deadline.is_none_or(|moment| armed.is_some_and(|armed| armed <= moment))
     }
 }

@@ -10,12 +10,12 @@
 //! ## The one idea
 //!
 //! Readiness is a **latch**: the kernel sets it, `WouldBlock` clears it, and a source runs while it is *ready* and
-//! *wanting* and *within its budget*. Whoever stops early goes on the ready list.
+//! *wanting* and *within its budget*. A source that stops early goes on the ready list.
 //!
 //! ## The invariant
 //!
 //! A source that is off the ready list and holds no *retry* deadline has a cleared latch for every direction that it
-//! wants; so the kernel owes it an edge. Whoever changes what a source wants puts it on the ready list. A source that
+//! wants; so the kernel owes it an edge. What changes the wants of a source puts it on the ready list. A source that
 //! is paused by a shared condition (the connection limit, the bound on queued bytes) waits on that condition's list,
 //! which moves to the ready list when the condition clears. Idle, drain and linger deadlines do not count.
 //!

@@ -20,7 +20,7 @@ pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, CliErr
         let ip = address.ip().to_canonical();
         let address = if ip == address.ip() { address } else { SocketAddr::new(ip, port) };
         let address = zone::check(address).map_err(CliError::Usage)?;
-        if bind::is_to_many(address) {
+        if bind::has_many_listeners(address) {
             return Err(CliError::Usage(format!(
                 "{ip} is a {} address: many hosts hear what is sent there, and nobody can answer from it; give the address of one",
                 if ip.is_multicast() { "multicast" } else { "broadcast" }

@@ -24,7 +24,7 @@ use crate::measure::load::search::{NextRun, Search};
 use crate::measure::report::Report;
 use crate::measure::report::conditions::{Conditions, without_port};
 use crate::measure::report::objective::{Found, TriedRate};
-use crate::os::bind::is_to_many;
+use crate::os::bind::has_many_listeners;
 
 /// A step of a search takes this part of the run that confirms it, within these bounds.
 const STEP_PART: u32 = 5;
@@ -77,7 +77,7 @@ fn measure(command: &LoadCommand) -> Result<Report, CliError> {
 fn check_sources(options: &Options) -> Result<(), CliError> {
     for source in &options.sources {
         let text = without_port(source);
-        if is_to_many(*source) {
+        if has_many_listeners(*source) {
             return Err(CliError::Usage(format!(
                 "--source {text}: it is an address of many hosts, and nobody can connect from it"
             )));

@@ -102,17 +102,11 @@ pub fn listen_tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<(L
 fn probes(silence: Duration) -> TcpKeepalive {
     let probes = TcpKeepalive::new().with_time(silence);
     // Elsewhere the system alone says how often it asks.
-    #[cfg(any(
-        target_os = "android",
-        target_os = "freebsd",
-        target_os = "ios",
-        target_os = "linux",
-        target_os = "macos",
-        target_os = "netbsd"
-    ))]
-    let probes = probes
-        .with_interval((silence / SocketOptions::PROBES).max(Duration::from_secs(1)))
-        .with_retries(SocketOptions::PROBES);
+    #[cfg(target_os = "linux")]
+    let probes = {
+        let apart = (silence / SocketOptions::PROBES).max(Duration::from_secs(1));
+        probes.with_interval(apart).with_retries(SocketOptions::PROBES)
+    };
     probes
 }
 
@@ -124,7 +118,7 @@ pub fn bind_udp(address: SocketAddr, options: &SocketOptions) -> io::Result<(Dat
     let bound = socket.local_addr()?;
     // Every other datagram was sent to the address that the socket is bound to, and replies leave from it.
     #[cfg(target_os = "linux")]
-    if bound.ip().is_unspecified() || is_to_many(bound) {
+    if bound.ip().is_unspecified() || has_many_listeners(bound) {
         return Ok((DatagramEndpoint::UdpWildcard(WildcardSocket::new(socket)?), bound));
     }
     Ok((DatagramEndpoint::Udp(socket), bound))
@@ -132,7 +126,7 @@ pub fn bind_udp(address: SocketAddr, options: &SocketOptions) -> io::Result<(Dat
 
 /// Whether `address` is one to which many hosts listen. Only the kernel knows every broadcast address: without
 /// SO_BROADCAST it refuses to connect to one (`ip(7)`, EACCES).
-pub fn is_to_many(address: SocketAddr) -> bool {
+pub fn has_many_listeners(address: SocketAddr) -> bool {
     let refused = || {
         let probe = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
         probe

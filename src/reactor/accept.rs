@@ -102,8 +102,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         if let Some(reason) = refused
             && self.census.refused() >= REFUSED_MAX
         {
-            // No place is left to refuse it, and it may not make others wait for one: a source over its limit would choose
-            // how often.
+            // The places for refused connections are taken, so this one is dropped without a word. If the listener waited
+            // for a place, a source over its limit could hold up all others.
             counts.count_close(reason);
             return;
         }

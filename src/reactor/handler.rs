@@ -10,6 +10,7 @@ use crate::os::address::{Address, Peer};
 use crate::os::clock::Tick;
 use crate::os::key::Key;
 use crate::reactor::close_reason::CloseReason;
+use crate::reactor::connection::Flags;
 use crate::reactor::log_limit::LogLimit;
 use crate::reactor::metrics::{Counts, Metrics, Row};
 use crate::reactor::reply::Reply;
@@ -53,14 +54,14 @@ pub trait Handler {
         let _ = (session, reason, cx);
     }
 
-    /// The moment asked for with [`Context::wake_at`] has come, somebody called [`Orders::wake`], or `cx.reply` was
+    /// The moment asked for with [`Context::wake_at`] has come, [`Orders::wake`] was called, or `cx.reply` was
     /// full and there is room again. Not after [`Context::finish`].
     fn tick(&mut self, session: &mut Self::Session, cx: &mut Context<'_>) {
         let _ = (session, cx);
     }
 
     /// The newcomer comes over the connection limit ([`CloseReason::Refused`]), or over that of its source
-    /// ([`CloseReason::RefusedSource`]): what is sent here is its farewell.
+    /// ([`CloseReason::RefusedSource`]): what is sent here is the last that it gets.
     fn refuse(&mut self, tag: Tag, reason: CloseReason, cx: &mut Context<'_>) {
         let _ = (tag, reason, cx);
     }
@@ -122,20 +123,20 @@ impl Context<'_> {
     /// Ends this side's sending after what is owed, and goes on receiving (a half-close, `SHUT_WR`). Nothing may be
     /// sent after it.
     pub fn half_close(&mut self) {
-        self.wishes.half_close = true;
+        self.wishes.flags |= Flags::FIN_DUE;
     }
 
     /// What is sent on this connection does not answer what is read from it: from now on it is read however much its
     /// peer is owed. The handler bounds what it sends ([`Reply::wait_if_full`]), and [`pause`](Context::pause)s where
     /// it takes no more. A connection that this side opened is read so from its beginning.
     pub fn full_duplex(&mut self) {
-        self.wishes.full_duplex = true;
+        self.wishes.flags |= Flags::FULL_DUPLEX;
     }
 
     /// Takes no more bytes for now: what is left is offered again after [`Orders::wake`], and nothing is read until
     /// then.
     pub fn pause(&mut self) {
-        self.wishes.pause = true;
+        self.wishes.flags |= Flags::PAUSED;
     }
 
     /// Asks for a [`Handler::tick`] at `moment`, instead of any asked for before.
@@ -153,9 +154,8 @@ impl Context<'_> {
 #[derive(Default)]
 pub(crate) struct Wishes {
     pub(crate) finish: Option<CloseReason>,
-    pub(crate) half_close: bool,
-    pub(crate) full_duplex: bool,
-    pub(crate) pause: bool,
+    /// What holds of the connection from now on.
+    pub(in crate::reactor) flags: Flags,
     pub(crate) wake_at: Option<Tick>,
 }
 

@@ -160,7 +160,7 @@ impl<T: Stream, S> Connection<T, S> {
         matches!(self.origin, Origin::Accepted | Origin::Refused(_)) && (is_owed || self.flags.contains(Flags::STUCK))
     }
 
-    /// Closes the connection: its descriptor is free before anybody who waits for one is listed.
+    /// Closes the connection: its descriptor is free before a listener that waits for a slot is listed.
     pub(in crate::reactor) fn close<H: Handler<Session = S>>(
         mut self,
         key: Key,

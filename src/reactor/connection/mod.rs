@@ -18,6 +18,7 @@ mod state;
 use std::net::SocketAddr;
 
 pub use session_slot::SessionSlot;
+pub(in crate::reactor) use state::Flags;
 pub use state::{Origin, Phase};
 
 use crate::os::address::{Peer, source_network};
@@ -26,7 +27,6 @@ use crate::os::readiness::{Latch, Readiness};
 use crate::os::stream::Stream;
 use crate::reactor::close_reason::CloseReason;
 use crate::reactor::connection::held::Held;
-use crate::reactor::connection::state::Flags;
 use crate::reactor::room::Share;
 use crate::reactor::shared::Shared;
 use crate::reactor::tag::Tag;

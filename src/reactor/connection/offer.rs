@@ -94,7 +94,8 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Keeps what the handler left, the first of it incomplete since then.
     fn leave<H>(&mut self, inbox: Buffer, since: Tick, wishes: &Wishes, drive: &Drive<'_, H>) {
-        let is_held_back = !inbox.is_empty() && ((drive.outgoing.told_full && self.owes_answers()) || wishes.pause);
+        let is_held_back = !inbox.is_empty()
+            && ((drive.outgoing.told_full && self.owes_answers()) || wishes.flags.contains(Flags::PAUSED));
         self.flags.set(Flags::HELD_BACK, is_held_back);
         self.held.keep_inbox(inbox, since);
     }
@@ -150,15 +151,7 @@ impl<T: Stream, S> Connection<T, S> {
 
     #[inline]
     fn grant(&mut self, wishes: Wishes, now: Tick) {
-        if wishes.pause {
-            self.flags.insert(Flags::PAUSED);
-        }
-        if wishes.half_close {
-            self.flags.insert(Flags::FIN_DUE);
-        }
-        if wishes.full_duplex {
-            self.flags.insert(Flags::FULL_DUPLEX);
-        }
+        self.flags |= wishes.flags;
         if wishes.wake_at.is_some() {
             self.held.set_wake_at(wishes.wake_at);
         }

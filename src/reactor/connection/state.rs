@@ -85,8 +85,8 @@ impl Phase {
 
 bitflags! {
     /// What holds of a connection beside its phase: most often nothing, which is one comparison.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(super) struct Flags: u16 {
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(in crate::reactor) struct Flags: u16 {
         /// The peer's side has ended: nothing more will be read.
         const READ_ENDED = 1;
         /// The handler left bytes although they may be complete: they are offered again before anything is read.

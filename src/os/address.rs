@@ -23,10 +23,7 @@ impl Address {
 
     /// The IP address and port; none of a Unix socket.
     pub fn ip(&self) -> Option<SocketAddr> {
-        match self {
-            Address::Ip(address) => Some(*address),
-            Address::Unix(_) => None,
-        }
+        if let Address::Ip(address) = self { Some(*address) } else { None }
     }
 
     /// Whether `name` is the name of this Unix socket.

@@ -26,10 +26,7 @@ impl UnixName {
 
     /// The path, if it is one.
     pub fn path(&self) -> Option<&Path> {
-        match self {
-            UnixName::Path(path) => Some(path),
-            UnixName::Abstract(_) => None,
-        }
+        if let UnixName::Path(path) = self { Some(path) } else { None }
     }
 
     /// The name as system calls take it.

@@ -72,7 +72,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
     fn refusal(&mut self, peer: Option<SocketAddr>) -> Option<CloseReason> {
         let (now, limits) = (self.shared.now, &self.shared.limits);
         let limit = limits.max_connections;
-        if self.census.served() >= limit {
+        if self.census.served >= limit {
             let line = format_args!("the limit of {limit} connections is reached: newcomers are refused");
             self.shared.log_limit.log(LogKind::Refused, Level::Warn, now, line);
             return Some(CloseReason::Refused);
@@ -100,7 +100,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         let counts = self.shared.metrics.row_mut(row);
         counts.accepted += 1;
         if let Some(reason) = refused
-            && self.census.refused() >= REFUSED_MAX
+            && self.census.refused >= REFUSED_MAX
         {
             // The places for refused connections are taken, so this one is dropped without a word. If the listener waited
             // for a place, a source over its limit could hold up all others.

@@ -13,8 +13,10 @@ use crate::reactor::connection::Origin;
 /// that no client can choose addresses that collide.)
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Census {
-    served: usize,
-    refused: usize,
+    /// Connections that count for the limit.
+    pub(super) served: usize,
+    /// Newcomers over a limit that are being told so.
+    pub(super) refused: usize,
     sources: Option<HashMap<u64, u32>>,
 }
 
@@ -54,16 +56,6 @@ impl Census {
         }
     }
 
-    /// Connections that count for the limit.
-    pub(super) fn served(&self) -> usize {
-        self.served
-    }
-
-    /// Newcomers over a limit that are being told so.
-    pub(super) fn refused(&self) -> usize {
-        self.refused
-    }
-
     /// How many connections a source has; none where sources are not counted.
     pub(super) fn of_source(&self, source: u64) -> usize {
         self.sources.as_ref().and_then(|sources| sources.get(&source)).map_or(0, |count| *count as usize)
@@ -84,7 +76,7 @@ mod tests {
         census.enter(Origin::Accepted, None);
         census.enter(Origin::Refused(CloseReason::Refused), None);
         census.enter(Origin::Attached, None);
-        assert_eq!((census.served(), census.refused(), census.of_source(7), census.of_source(8)), (3, 1, 2, 0));
+        assert_eq!((census.served, census.refused, census.of_source(7), census.of_source(8)), (3, 1, 2, 0));
         census.leave(Origin::Accepted, Some(7));
         assert_eq!(census.of_source(7), 1);
         census.leave(Origin::Accepted, Some(7));
@@ -98,7 +90,7 @@ mod tests {
     fn sources_that_nobody_asked_for_take_no_memory() {
         let mut census = Census::new(false);
         census.enter(Origin::Accepted, Some(7));
-        assert_eq!((census.served(), census.of_source(7)), (1, 0));
+        assert_eq!((census.served, census.of_source(7)), (1, 0));
         census.leave(Origin::Accepted, Some(7));
         assert_eq!(census, Census::new(false));
     }

@@ -89,14 +89,10 @@ impl CloseReason {
     /// Whether bytes that the peer has not taken are dropped, and a RST tells it that something is missing. Otherwise the
     /// kernel goes on offering them, and then the FIN.
     pub fn drops_owed(self) -> bool {
-        match self {
-            // The peer took nothing for its whole time: the kernel could do no more for it.
-            CloseReason::IdleTimeout | CloseReason::HalfClosedTimeout => true,
-            // The reply is cut whatever is done, and a FIN would pass for its end.
-            CloseReason::DrainTimeout | CloseReason::Aborted => true,
-            // Everything was written, or a last word was, to a peer that may be slow; or there is no peer.
-            _ => false,
-        }
+        use CloseReason::{Aborted, DrainTimeout, HalfClosedTimeout, IdleTimeout};
+        // The peer took nothing for its whole time, and the kernel could do no more for it; or the reply is cut whatever
+        // is done, and a FIN would pass for its end.
+        matches!(self, IdleTimeout | HalfClosedTimeout | DrainTimeout | Aborted)
     }
 }
 

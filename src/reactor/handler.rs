@@ -159,13 +159,13 @@ pub(crate) struct Wishes {
     pub(crate) wake_at: Option<Tick>,
 }
 
-/// How a reactor should stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a reactor should stop. The later outranks the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
     /// Answer what has arrived, then end.
-    Drain,
+    Drain = 1,
     /// End now.
-    AtOnce,
+    AtOnce = 2,
 }
 
 /// A connection, or a datagram socket with one peer, to open.
@@ -219,8 +219,6 @@ impl Orders {
 
     /// Stops the reactor; [`Stop::AtOnce`] outranks a drain.
     pub fn stop(&mut self, how: Stop) {
-        if self.stop != Some(Stop::AtOnce) {
-            self.stop = Some(how);
-        }
+        self.stop = self.stop.max(Some(how));
     }
 }

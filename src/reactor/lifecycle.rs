@@ -49,7 +49,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
             place.source.drain();
             self.ready.push(key, &mut place.listed);
         }
-        self.shared.tell(None, Step::Draining(self.census.served()));
+        self.shared.tell(None, Step::Draining(self.census.served));
     }
 
     fn only_attached_left(&self) -> bool {

@@ -227,7 +227,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         self.follow_orders(handler);
         let turn = self.advance_lifecycle(handler);
         // Looking at every source costs too much in a large test.
-        debug_assert!(self.census.served() > 64 || self.keeps_the_invariant(), "a source was left without a wake-up");
+        debug_assert!(self.census.served > 64 || self.keeps_the_invariant(), "a source was left without a wake-up");
         Ok(turn)
     }
 
@@ -354,7 +354,7 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
 
     /// Whether a newcomer can be served, or at least refused.
     fn has_slot(&self) -> bool {
-        self.census.served() < self.shared.limits.max_connections || self.census.refused() < accept::REFUSED_MAX
+        self.census.served < self.shared.limits.max_connections || self.census.refused < accept::REFUSED_MAX
     }
 
     /// Moves the lists of the conditions that have cleared to the ready list.

@@ -8,9 +8,8 @@ use mio::Waker;
 
 use crate::reactor::handler::Stop;
 
+/// No stop was asked for; else the flag is the [`Stop`] as a number.
 const RUN: u8 = 0;
-const DRAIN: u8 = 1;
-const AT_ONCE: u8 = 2;
 
 /// Stops a reactor from outside. It can be cloned and sent to other threads.
 #[derive(Clone, Debug)]
@@ -26,11 +25,7 @@ impl StopHandle {
 
     /// Wakes the reactor and stops it; it acts within its next turn.
     pub fn stop(&self, how: Stop) -> io::Result<()> {
-        let value = match how {
-            Stop::Drain => DRAIN,
-            Stop::AtOnce => AT_ONCE,
-        };
-        self.flag.fetch_max(value, Ordering::Release);
+        self.flag.fetch_max(how as u8, Ordering::Release);
         self.waker.wake()
     }
 }
@@ -42,9 +37,6 @@ pub(crate) fn is_asked(flag: &AtomicU8) -> bool {
 
 /// The stop that was asked for from outside, once. It is rare, so a turn begins with a plain load.
 pub(crate) fn take(flag: &AtomicU8) -> Option<Stop> {
-    match if is_asked(flag) { flag.swap(RUN, Ordering::Acquire) } else { RUN } {
-        AT_ONCE => Some(Stop::AtOnce),
-        DRAIN => Some(Stop::Drain),
-        _ => None,
-    }
+    let asked = if is_asked(flag) { flag.swap(RUN, Ordering::Acquire) } else { RUN };
+    [Stop::Drain, Stop::AtOnce].into_iter().find(|how| *how as u8 == asked)
 }

@@ -106,21 +106,16 @@ impl Server {
 
     fn signal(&mut self, signal: i32, action: OnSignal, cx: &mut Context<'_>) {
         match action {
-            OnSignal::Summary => {
-                self.summary(cx.metrics).for_each(|line| log::info!(target: SUMMARY, "{line}"));
-            }
+            OnSignal::Summary => self.summary(cx.metrics).for_each(|line| log::info!(target: SUMMARY, "{line}")),
             OnSignal::GoOn(reason) => log::info!("signal {signal}: {reason}"),
             OnSignal::Ask if self.is_asked_to_end => {
                 self.killed_by = Some(signal);
                 cx.orders.stop(Stop::AtOnce);
             }
-            OnSignal::Ask => {
-                log::info!("signal {signal}: draining; a second one ends at once");
-                self.is_asked_to_end = true;
-                cx.orders.stop(Stop::Drain);
-            }
-            OnSignal::Drain => {
-                log::info!("signal {signal}: draining");
+            OnSignal::Ask | OnSignal::Drain => {
+                self.is_asked_to_end |= action == OnSignal::Ask;
+                let hint = if action == OnSignal::Ask { "; a second one ends at once" } else { "" };
+                log::info!("signal {signal}: draining{hint}");
                 cx.orders.stop(Stop::Drain);
             }
         }

@@ -226,13 +226,15 @@ struct Relay {
 impl Relay {
     /// Relays to `server`.
     fn to(server: SocketAddr) -> Relay {
+        let own = env::current_exe().expect("this test");
+        let folder = own.parent().and_then(Path::parent).expect("target/PROFILE/deps/NAME");
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--locked", "--quiet", "--example", "relay", "--profile"]);
         build.arg(if cfg!(debug_assertions) { "dev" } else { "release" });
         build.args((!cfg!(feature = "cli")).then_some("--no-default-features"));
+        // Cargo may have been told another folder than that of the environment.
+        build.arg("--target-dir").arg(folder.parent().expect("target"));
         assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo can be run").success());
-        let own = env::current_exe().expect("this test");
-        let folder = own.parent().and_then(Path::parent).expect("target/PROFILE/deps/NAME");
         let mut command = Command::new(folder.join("examples/relay"));
         command.args(["127.0.0.1:0", &server.to_string()]).stdout(Stdio::piped());
         let mut process = command.spawn().expect("it was built");

@@ -1,11 +1,12 @@
 //! # cooee
 //!
-//! A call shouted across the bush; whoever hears it calls it back. This crate does that for bytes: a single-threaded
-//! `mio` event loop that serves many TCP, UDP and Unix-socket clients, written to be read as the reference reactor.
+//! A call shouted across the bush, and called back by those who hear it. This crate does that for bytes: a
+//! single-threaded `mio` event loop that serves many TCP, UDP and Unix-socket clients, written to be read as the
+//! reference reactor.
 //!
-//! A server of one's own is a [`Handler`], and one call of [`serve`]. Who has several listeners, limits or a way to stop
-//! it registers them with a [`Reactor`]. All that such a program needs is named at the root of the crate; what lies in
-//! its modules is for who reads or tests the reactor itself.
+//! A server of one's own is a [`Handler`], and one call of [`serve`]. Who has several listeners, limits or a way to
+//! stop it registers them with a [`Reactor`]. All that such a program needs is named at the root of the crate; what
+//! lies in its modules is for who reads or tests the reactor itself.
 //!
 //! ## The one idea
 //!

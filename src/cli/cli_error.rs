@@ -45,7 +45,7 @@ impl CliError {
 }
 
 /// How long to wait for room.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How many bytes are written at a time: a ready pipe takes these at once (`PIPE_BUF`, `pipe(7)`).
 const AT_ONCE: usize = 4_096;
@@ -53,7 +53,7 @@ const AT_ONCE: usize = 4_096;
 /// Writes `text` and a line break to standard error. A full pipe must not keep a finished program alive, so the write
 /// waits for room for a moment and is then given up.
 pub(crate) fn say(text: &str) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_MAX;
     let mut stderr = io::stderr();
     for piece in format!("{text}\n").as_bytes().chunks(AT_ONCE) {
         // A closed pipe fails the write.

@@ -67,8 +67,8 @@ impl<'a> Peer<'a> {
     }
 }
 
-/// The number of one source, where sources are counted: an IPv4 address (mapped into IPv6 or not, RFC 4291, 2.5.5.2), or
-/// an IPv6 /64, of which one host can use every address (2.5.4).
+/// The number of one source, where sources are counted: an IPv4 address (mapped into IPv6 or not, RFC 4291, 2.5.5.2),
+/// or an IPv6 /64, of which one host can use every address (2.5.4).
 pub fn source_network(ip: IpAddr) -> u64 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => u64::from(u32::from(ip)),

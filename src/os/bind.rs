@@ -30,9 +30,9 @@ pub struct SocketOptions {
     pub receive_buffer: Option<usize>,
     /// SO_SNDBUF in bytes; none leaves it to the kernel, which tunes it.
     pub send_buffer: Option<usize>,
-    /// TCP_NOTSENT_LOWAT in bytes: the kernel accepts hardly more beyond the peer's window (`tcp(7)`). Sent bytes do not
-    /// count, so peers that read are not slower. 0 leaves it to the kernel, which then keeps up to `net.ipv4.tcp_wmem`
-    /// for each peer that never reads. Linux alone.
+    /// TCP_NOTSENT_LOWAT in bytes: the kernel accepts hardly more beyond the peer's window (`tcp(7)`). Sent bytes do
+    /// not count, so peers that read are not slower. 0 leaves it to the kernel, which then keeps up to
+    /// `net.ipv4.tcp_wmem` for each peer that never reads. Linux alone.
     pub notsent_lowat: u32,
     /// TCP keep-alive after so long a silence; none turns it off. A peer that answers no probe is closed after as long
     /// again ([`SocketOptions::PROBES`]).
@@ -50,11 +50,11 @@ pub struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// With this, 5,000 peers that never read hold less than 1 GiB of the kernel's memory, both ends together. Peers that
-    /// read showed no difference (docs/decisions/0015).
+    /// With this, 5,000 peers that never read hold less than 1 GiB of the kernel's memory, both ends together. Peers
+    /// that read showed no difference (docs/decisions/0015).
     pub const NOTSENT_LOWAT: u32 = 8 * 1024;
 
-    /// How many keep-alive probes in a row may stay unanswered. They are a third of the silence apart, at least a second,
+    /// How many keep-alive probes in a row may stay unanswered. They are a third of the silence apart, at least 1 s,
     /// so a dead peer is found after twice the silence. The system's own 9 probes, 75 s apart, would add 11 minutes.
     pub const PROBES: u32 = 3;
 }

@@ -1,8 +1,8 @@
 //! The reactor's clock: a moment is a number of microseconds since the reactor began.
 //!
-//! Time is always an argument. Only [`Kernel::now`](crate::reactor::Kernel::now) asks the machine, after the poll for the
-//! turn's moment, and before it for how long to wait. The answer comes from `CLOCK_MONOTONIC`: a jump of the wall clock
-//! closes no connection.
+//! Time is always an argument. Only [`Kernel::now`](crate::reactor::Kernel::now) asks the machine, after the poll for
+//! the turn's moment, and before it for how long to wait. The answer comes from `CLOCK_MONOTONIC`: a jump of the wall
+//! clock closes no connection.
 
 use std::num::NonZeroU64;
 use std::time::Duration;

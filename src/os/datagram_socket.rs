@@ -30,8 +30,8 @@ pub trait DatagramSocket {
     /// Receives one datagram: its length and its route. A datagram of 0 bytes is a message like any other.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)>;
 
-    /// Receives at least one datagram into `buffer`, as many as one call can, and adds them to `received`, oldest first.
-    /// An error came before any datagram.
+    /// Receives at least one datagram into `buffer`, as many as one call can, and adds them to `received`, oldest
+    /// first. An error came before any datagram.
     fn receive_batch(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> io::Result<Queue>;
 
     /// The address that it answers from; none where it has one peer alone. A reply must never go there.
@@ -40,8 +40,8 @@ pub trait DatagramSocket {
     /// Sends one datagram back along `route`, whole or not at all.
     fn send(&mut self, bytes: &[u8], route: &Route) -> io::Result<()>;
 
-    /// Sends at least the first datagram of `batch` as [`send`](Self::send) does, and as many as one call can. Returns how
-    /// many left. An error is that of the first one.
+    /// Sends at least the first datagram of `batch` as [`send`](Self::send) does, and as many as one call can. Returns
+    /// how many left. An error is that of the first one.
     fn send_batch<'a, B>(&mut self, batch: B) -> io::Result<usize>
     where
         B: ExactSizeIterator<Item = (&'a [u8], &'a Route)>;

@@ -78,8 +78,8 @@ impl Mio {
         })
     }
 
-    /// One for a schedule: its clock begins at `began`, and its waits end on the microsecond, where the system has a timer
-    /// for that. Each new deadline costs a system call.
+    /// One for a schedule: its clock begins at `began`, and its waits end on the microsecond, where the system has a
+    /// timer for that. Each new deadline costs a system call.
     pub fn with_fine_timer(began: Instant) -> io::Result<Mio> {
         let mio = Mio { began, ..Mio::new()? };
         #[cfg(any(target_os = "linux", target_os = "android"))]

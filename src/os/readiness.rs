@@ -80,8 +80,8 @@ impl Latch {
         self.0.contains(Readiness::READ_CLOSED)
     }
 
-    /// Whether reading must go on to `WouldBlock` or 0, however short a read was: a FIN that arrived with the data gives no
-    /// second edge, and neither do bytes behind TCP urgent data.
+    /// Whether reading must go on to `WouldBlock` or 0, however short a read was: a FIN that arrived with the data
+    /// gives no second edge, and neither do bytes behind TCP urgent data.
     pub(crate) fn sticky(self) -> bool {
         self.0.intersects(Readiness::READ_CLOSED | Readiness::PRIORITY)
     }

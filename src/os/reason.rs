@@ -114,9 +114,9 @@ pub(crate) fn is_unknown(kind: io::ErrorKind) -> bool {
     of_kind(kind) == UNKNOWN
 }
 
-/// Whether the kernel lacked memory for a call (`ENOMEM`), or buffers (`ENOBUFS`): nothing is wrong with the socket, and
-/// no edge will come, so the call is retried. A Unix stream answers a write so (`unix(7)`), a datagram socket either
-/// call (`send(2)`, `recv(2)`); other systems also TCP.
+/// Whether the kernel lacked memory for a call (`ENOMEM`), or buffers (`ENOBUFS`): nothing is wrong with the socket,
+/// and no edge will come, so the call is retried. A Unix stream answers a write so (`unix(7)`), a datagram socket
+/// either call (`send(2)`, `recv(2)`); other systems also TCP.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOMEM | Errno::ENOBUFS))
 }

@@ -1,10 +1,10 @@
 //! Standard input and standard output as streams that never block the loop.
 //!
-//! `O_NONBLOCK` belongs to the open file, which the user's shell shares. So the descriptors stay blocking, and `poll(2)`
-//! with timeout 0 is asked before each call.
+//! `O_NONBLOCK` belongs to the open file, which the user's shell shares. So the descriptors stay blocking, and
+//! `poll(2)` with timeout 0 is asked before each call.
 //!
-//! A terminal is ready while it has room for a single byte, and a longer line would block. So a terminal that is written
-//! to is opened once more, as an open file of our own, which does not block (Linux).
+//! A terminal is ready while it has room for a single byte, and a longer line would block. So a terminal that is
+//! written to is opened once more, as an open file of our own, which does not block (Linux).
 
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
@@ -82,7 +82,7 @@ pub fn reopen_stderr() {
     }
 }
 
-/// Opens the terminal of a descriptor once more. None where there is none, or that is not allowed (after `su`, say).
+/// Opens the terminal of a descriptor once more. `None` if it is no terminal, or may not be opened (after `su`, say).
 fn reopen_terminal(descriptor: &(impl IsTerminal + AsRawFd)) -> Option<OwnedFd> {
     if !descriptor.is_terminal() {
         return None;

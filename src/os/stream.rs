@@ -40,12 +40,12 @@ pub trait Stream {
     /// The progress of a connect that was begun.
     fn connect_progress(&mut self) -> io::Result<ConnectProgress>;
 
-    /// The kernel's memory, in bytes, for what was written, or shut, and the peer has not acknowledged. 0 where the system
-    /// does not tell, or nothing is acknowledged.
+    /// The kernel's memory, in bytes, for what was written, or shut, and the peer has not acknowledged. 0 where the
+    /// system does not tell, or nothing is acknowledged.
     fn held_by_kernel(&self) -> u32;
 
-    /// Makes closing drop what the peer has not taken, and send a RST (SO_LINGER of 0, `socket(7)`). Otherwise the kernel
-    /// goes on offering it for minutes, without an owner (FIN-WAIT-1, `tcp_orphan_retries` in `tcp(7)`).
+    /// Makes closing drop what the peer has not taken, and send a RST (SO_LINGER of 0, `socket(7)`). Otherwise the
+    /// kernel goes on offering it for minutes, without an owner (FIN-WAIT-1, `tcp_orphan_retries` in `tcp(7)`).
     fn abort(&mut self);
 
     /// Whether a read shorter than its buffer proves that nothing more is there.

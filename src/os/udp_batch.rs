@@ -74,7 +74,7 @@ pub(in crate::os) fn send<'a>(
     Ok(sendmmsg(socket, &mut messages[..count], SendFlags::empty())?)
 }
 
-/// The address in `storage`, as the system calls of `nix` give it; none where it is of another family.
+/// The address in `storage`, as the system calls of `nix` give it; `None` if it is of another family.
 pub(in crate::os) fn ip_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(address) = storage.as_sockaddr_in() {
         return Some(SocketAddr::new(address.ip().into(), address.port()));

@@ -41,8 +41,8 @@ impl UnixPath {
         file.dev() == self.device && file.ino() == self.inode
     }
 
-    /// Gives the file its owner and group, then its permissions. It is held meanwhile (O_PATH), so that no other file can
-    /// be put in its place.
+    /// Gives the file its owner and group, then its permissions. It is held meanwhile (O_PATH), so that no other file
+    /// can be put in its place.
     pub(super) fn give(&self, owner: Option<u32>, group: Option<u32>, mode: u32) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         let (held, path) = {

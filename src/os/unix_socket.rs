@@ -1,14 +1,14 @@
 //! Unix sockets that take no descriptors.
 //!
 //! A message can carry open files (`SCM_RIGHTS`, `unix(7)`). They are not taken, so the kernel closes them inside the
-//! `read` of the message, or inside the `close` of the socket. Such a close may block as long as the sender likes (a TCP
-//! socket with SO_LINGER whose peer never reads, say). With SO_PASSRIGHTS off the sender gets EPERM (Linux 6.16).
+//! `read` of the message, or inside the `close` of the socket. Such a close may block as long as the sender likes (a
+//! TCP socket with SO_LINGER whose peer never reads, say). With SO_PASSRIGHTS off the sender gets EPERM (Linux 6.16).
 
 use std::io;
 
 use socket2::{Domain, Socket, Type};
 
-/// Has the kernel refuse messages with descriptors to `socket`, and to what it accepts; false where the kernel is too old.
+/// Has the kernel refuse messages with descriptors to `socket`, and to what it accepts; false on an older kernel.
 #[cfg(target_os = "linux")]
 fn refuse_descriptors(socket: &Socket) -> io::Result<bool> {
     use nix::errno::Errno;

@@ -20,8 +20,8 @@ use crate::reactor::source::Source;
 use crate::reactor::sources::Place;
 use crate::reactor::step::Step;
 
-/// The most newcomers over a limit that are being refused at a time. Their descriptors are among the 64 that the default
-/// of `--max-connections` leaves below the descriptor limit.
+/// The most newcomers over a limit that are being refused at a time. Their descriptors are among the 64 that the
+/// default of `--max-connections` leaves below the descriptor limit.
 pub(super) const REFUSED_MAX: usize = 32;
 
 impl<H: Handler, K: Kernel> Reactor<H, K> {
@@ -51,8 +51,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
                     return Next::Done(CloseReason::Drained);
                 }
                 Accepted::BacklogEmpty => return Next::Idle,
-                // EMFILE, most often. The latch stays set, and the kernel gives no second edge for connections that wait
-                // in the backlog: only this deadline runs the listener again.
+                // EMFILE, most often. The latch stays set, and the kernel gives no second edge for connections that
+                // wait in the backlog: only this deadline runs the listener again.
                 Accepted::Failed(error) => {
                     self.shared.metrics.row_mut(row).accept_errors += 1;
                     self.shared.log_limit.log(
@@ -102,8 +102,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         if let Some(reason) = refused
             && self.census.refused >= REFUSED_MAX
         {
-            // The places for refused connections are taken, so this one is dropped without a word. If the listener waited
-            // for a place, a source over its limit could hold up all others.
+            // The places for refused connections are taken, so this one is dropped without a word. If the listener
+            // waited for a place, a source over its limit could hold up all others.
             counts.count_close(reason);
             return;
         }

@@ -86,12 +86,12 @@ impl CloseReason {
         }
     }
 
-    /// Whether bytes that the peer has not taken are dropped, and a RST tells it that something is missing. Otherwise the
-    /// kernel goes on offering them, and then the FIN.
+    /// Whether bytes that the peer has not taken are dropped, and a RST tells it that something is missing. Otherwise
+    /// the kernel goes on offering them, and then the FIN.
     pub fn drops_owed(self) -> bool {
         use CloseReason::{Aborted, DrainTimeout, HalfClosedTimeout, IdleTimeout};
-        // The peer took nothing for its whole time, and the kernel could do no more for it; or the reply is cut whatever
-        // is done, and a FIN would pass for its end.
+        // The peer took nothing for its whole time, and the kernel could do no more for it; or the reply is cut
+        // whatever is done, and a FIN would pass for its end.
         matches!(self, IdleTimeout | HalfClosedTimeout | DrainTimeout | Aborted)
     }
 }

@@ -372,8 +372,8 @@ impl<H: Handler, K: Kernel> Reactor<H, K> {
         }
     }
 
-    /// Whether every source keeps the latch invariant (see the crate's documentation), and the counts of connections and
-    /// of the bytes that they hold are true. Tests ask after every turn.
+    /// Whether every source keeps the latch invariant (see the crate's documentation), and the counts of connections
+    /// and of the bytes that they hold are true. Tests ask after every turn.
     pub fn keeps_the_invariant(&self) -> bool {
         let (mut owed, mut kept) = (0, 0);
         let mut census = Census::new(self.shared.limits.max_connections_per_source.is_some());

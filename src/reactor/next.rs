@@ -6,8 +6,8 @@ use crate::reactor::close_reason::CloseReason;
 /// What should happen next with a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Every direction that the source wants has a cleared latch, so the kernel owes it an edge; or its handler has paused
-    /// it, and will wake it.
+    /// Every direction that the source wants has a cleared latch, so the kernel owes it an edge; or its handler has
+    /// paused it, and will wake it.
     Idle,
     /// The source stopped early, because its budget was used up: back to the ready list.
     More,

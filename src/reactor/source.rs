@@ -16,7 +16,7 @@ use crate::reactor::metrics::Row;
 use crate::reactor::shared::Shared;
 use crate::reactor::step::Step;
 
-/// A source of events. The thousands of connections lie in the slab; the few others are boxed, so that places are small.
+/// A source of events. The thousands of connections lie in the slab; the few others are boxed, to keep places small.
 pub(crate) enum Source<K: Kernel, S> {
     /// A connection.
     Connection(Connection<K::Stream, S>),

@@ -15,7 +15,7 @@ const STALE_MIN: usize = 64;
 
 /// The armed deadlines: at most one a source, which remembers it.
 ///
-/// A deadline that is taken back stays in the queue as a *stale* entry: its source has another deadline, none, or is gone.
+/// A deadline that is taken back stays in the queue as a *stale* entry: its source has another one, none, or is gone.
 #[derive(Debug, Default)]
 pub struct Timers {
     queue: BinaryHeap<Reverse<(Tick, Key)>>,

@@ -1,5 +1,5 @@
-//! What needs no binary: pure functions, one connection over scripted streams, the loop over a simulated kernel, and the
-//! reactor inside another program. It builds without the features of the command line.
+//! What needs no binary: pure functions, one connection over scripted streams, the loop over a simulated kernel, and
+//! the reactor inside another program. It builds without the features of the command line.
 
 #[path = "../support"]
 #[allow(dead_code, reason = "other test programs use the rest")]

@@ -64,8 +64,8 @@ pub fn tcp_row(local: SocketAddr, peer: SocketAddr) -> Vec<String> {
     find_tcp_row(local, peer).expect("the socket is in the table")
 }
 
-/// Reads no further than to the row, and takes apart no other: after a while of tests the table has tens of thousands of
-/// sockets in TIME-WAIT, and a look has to be short beside them.
+/// Reads no further than to the row, and takes apart no other: after a while of tests the table has tens of thousands
+/// of sockets in TIME-WAIT, and a look has to be short beside them.
 fn find_tcp_row(local: SocketAddr, peer: SocketAddr) -> Option<Vec<String>> {
     let (local, peer) = (format!(":{:04X} ", local.port()), format!(":{:04X} ", peer.port()));
     let table = BufReader::with_capacity(1 << 16, File::open("/proc/net/tcp").expect("the table can be opened"));

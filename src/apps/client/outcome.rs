@@ -106,7 +106,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What the end of the connection means to a client; none where its reason says it.
+/// What the end of the connection means to a client; `None` if the reason itself says it.
 fn meaning(reason: CloseReason) -> Option<&'static str> {
     Some(match reason {
         CloseReason::ConnectRefused => "refused: nobody listens there",

@@ -19,7 +19,7 @@ pub fn next(bytes: &[u8], max: usize, end: bool) -> Parsed {
 }
 
 /// How many of `bytes` belong to a message of which `received` bytes came before them, and whether it ends with them;
-/// none where it claims more than `max`. What is `claimed` with the header is remembered. An incomplete header is left.
+/// `None` if it claims more than `max`. What is `claimed` with the header is remembered. An incomplete header is left.
 pub fn skip(bytes: &[u8], max: usize, received: usize, claimed: &mut usize) -> Option<(usize, bool)> {
     if *claimed == 0 {
         match length(bytes) {

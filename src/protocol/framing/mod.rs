@@ -55,7 +55,7 @@ impl Rules {
 
     /// Finds the end of a message of which nothing is kept, where `received` bytes of it were taken before `bytes`.
     /// `claimed` is 0 at its beginning, and remembers how long it says that it is. Returns how many bytes belong to the
-    /// message, and whether it ends with them; none where it is longer than it may be.
+    /// message, and whether it ends with them; `None` if it is longer than it may be.
     pub fn skip(&self, bytes: &[u8], received: usize, claimed: &mut usize) -> Option<(usize, bool)> {
         match self.framing {
             Framing::Chunk => Some((bytes.len(), true)),

@@ -11,8 +11,8 @@ use crate::reactor::next::{Condition, Next};
 use crate::reactor::shared::Shared;
 
 impl<T: Stream, S> Connection<T, S> {
-    /// Whether the connection is open and nothing else: no flag is up, no byte kept or owed, no call to the handler due.
-    /// Most connections are calm most of the time: they want to read, and nothing has to be decided.
+    /// Whether the connection is open and nothing else: no flag is up, no byte kept or owed, no call to the handler
+    /// due. Most connections are calm most of the time: they want to read, and nothing has to be decided.
     #[inline]
     pub(super) fn is_calm(&self) -> bool {
         matches!(self.phase, Phase::Open) && self.flags.is_empty() && self.held.is_empty()
@@ -28,8 +28,8 @@ impl<T: Stream, S> Connection<T, S> {
     /// Whether what is sent answers what is read, so that reading on would make more of it. It does where the handler
     /// did not say otherwise ([`Context::full_duplex`](crate::reactor::handler::Context::full_duplex)).
     ///
-    /// A client's requests are not made by reading replies. If it stopped reading while the server is slow to take them,
-    /// a server with the same rule would wait too, and neither would go on.
+    /// A client's requests are not made by reading replies. If it stopped reading while the server is slow to take
+    /// them, a server with the same rule would wait too, and neither would go on.
     pub(super) fn owes_answers(&self) -> bool {
         !matches!(self.origin, Origin::Connected) && self.phase.is_open() && !self.flags.contains(Flags::FULL_DUPLEX)
     }
@@ -55,8 +55,8 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// Whether the connection reads now, if its latch is set. **Back-pressure is this expression.**
     ///
-    /// The first read of a calm connection needs no check, because nothing is owed. The limit is asked between reads, and
-    /// one read can bring answers that exceed it. How much a read takes is
+    /// The first read of a calm connection needs no check, because nothing is owed. The limit is asked between reads,
+    /// and one read can bring answers that exceed it. How much a read takes is
     /// [`read_allowance`](Connection::read_allowance)'s.
     pub(super) fn may_read(&self, owed: usize, shared: &Shared) -> bool {
         self.wants_read(owed, &shared.limits) && !self.waits_for_room(owed, shared)
@@ -74,7 +74,7 @@ impl<T: Stream, S> Connection<T, S> {
         !self.latch.is_retrying() && (matches!(self.phase, Phase::Connecting) || is_owing)
     }
 
-    /// Whether the connection owes bytes while the room for owed bytes is full: then it is not read until there is room.
+    /// Whether the connection owes bytes while the room for owed bytes is full: then it is not read.
     pub(super) fn waits_for_room(&self, owed: usize, shared: &Shared) -> bool {
         owed > 0 && self.owes_answers() && shared.room.owes_too_much()
     }

@@ -107,8 +107,8 @@ impl<T: Stream, S> Connection<T, S> {
         self.phase = Phase::Over(broken_by.unwrap_or(reason));
     }
 
-    /// A write failed. The error is not told again by a read, so it becomes the reason. Bytes that came before a RST are
-    /// still read.
+    /// A write failed. The error is not told again by a read, so it becomes the reason. Bytes that came before a RST
+    /// are still read.
     pub(super) fn set_broken(&mut self, reason: CloseReason) {
         self.phase = if self.phase.offers() { Phase::Broken(reason) } else { Phase::BrokenEnded(reason) };
         self.held.take_outbox();
@@ -117,8 +117,8 @@ impl<T: Stream, S> Connection<T, S> {
 
     /// A time-out: the reason to close with, or none where the connection lingers first.
     ///
-    /// The kernel may still hold written bytes, for a peer with a shut window or a slow one. To tell them apart, a FIN is
-    /// sent, and after the linger time the kernel is asked again.
+    /// The kernel may still hold written bytes, for a peer with a shut window or a slow one. To tell them apart, a FIN
+    /// is sent, and after the linger time the kernel is asked again.
     #[cold]
     pub(super) fn time_out(&mut self, reason: CloseReason, shared: &Shared) -> Option<CloseReason> {
         if !matches!(self.origin, Origin::Accepted) || self.phase.is_broken() || self.flags.contains(Flags::READ_ENDED)

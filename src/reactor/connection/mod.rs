@@ -58,8 +58,8 @@ impl<T: Stream, S> Connection<T, S> {
         Connection { peer, ..Connection::new(stream, Phase::Fresh, origin, Readiness::WRITABLE, tag, now) }
     }
 
-    /// A connection that is being established to `peer`, where that has an IP address. Writable readiness tells that the
-    /// kernel is done.
+    /// A connection that is being established to `peer`, where that has an IP address. Writable readiness tells that
+    /// the kernel is done.
     pub fn connecting(stream: T, peer: Option<SocketAddr>, tag: Tag, now: Tick) -> Self {
         Connection {
             peer,

@@ -21,9 +21,9 @@ impl<T: Stream, S> Connection<T, S> {
             && !self.phase.is_broken()
     }
 
-    /// The cost of the incomplete message until now, memory × age; none where there is none. If messages waited for room,
-    /// all could wait for each other. So some connections are closed, and by this measure neither a newcomer that will be
-    /// done soon, nor one whose few bytes are old.
+    /// The cost of the incomplete message until now, memory × age; none where there is none. If messages waited for
+    /// room, all could wait for each other. So some connections are closed, and by this measure neither a newcomer that
+    /// will be done soon, nor one whose few bytes are old.
     pub fn rent(&self, now: Tick) -> Option<u64> {
         match self.share() {
             Share::Kept(bytes) => {

@@ -29,7 +29,7 @@ const ANSWERS: u32 = 10_000;
 const LAST_ANSWER: u32 = 1_000;
 
 /// The number of sets. What goes round fits into two sockets' queues: some 256 short datagrams each by the kernel's
-/// default (`net.core.rmem_default`), 10 over Unix sockets (`net.unix.max_dgram_qlen`). Nearly all of them have a place.
+/// default (`net.core.rmem_default`), 10 over Unix sockets (`net.unix.max_dgram_qlen`). Nearly all have a place.
 const SETS: usize = 1024;
 
 /// How many places a set has.

@@ -1,8 +1,8 @@
 //! Whether a datagram may be answered at all.
 //!
-//! If every datagram is answered, two echo servers talk without end (CERT VU#417980, CVE-2024-2169), and a forged source
-//! turns a server against a third party. So some sources get no answer, every other outside loopback gets a bounded
-//! rate, and no datagram is answered again and again.
+//! If every datagram is answered, two echo servers talk without end (CERT VU#417980, CVE-2024-2169), and a forged
+//! source turns a server against a third party. So some sources get no answer, every other outside loopback gets a
+//! bounded rate, and no datagram is answered again and again.
 
 use std::net::SocketAddr;
 

@@ -263,8 +263,8 @@ impl Generator {
             _ => owes_nothing && self.options.churn,
         };
         self.abandon(lane, now, orders);
-        // While the others are being opened it waits for the beginning, or a server that closes each at once would put
-        // that off for ever.
+        // While other connections are being opened, this one is not reopened before the run begins: a server that
+        // closes each at once would delay the beginning without end.
         if self.stage != Stage::Connecting {
             self.reopen(lane, went_well, now);
         }
